@@ -1,0 +1,43 @@
+# Every target starts from a bare clone: it makes .venv first, and again only when a dependency changed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo serve test lint fix bench openapi clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+$(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Losswatch needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -U "pip>=25.1" -c constraints.txt
+	@$(BIN)/python -m pip install -q -c constraints.txt -e clients/python -e . --group test --group lint
+	@touch $@
+
+demo: $(STAMP) ## train real models with real faults and watch them be diagnosed
+	@$(BIN)/losswatch-server demo
+
+serve: $(STAMP) ## start the service on 127.0.0.1:8000
+	@$(BIN)/losswatch-server serve
+
+test: $(STAMP) ## run the whole suite
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(STAMP) ## format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+openapi: $(STAMP) ## write openapi.json anew
+	@$(BIN)/losswatch-server openapi > openapi.json
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+"""The thin client of Losswatch."""
+
+__version__ = "0.1.0"

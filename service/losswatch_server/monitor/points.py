@@ -1,0 +1,75 @@
+"""Point and Context: what a client measured, and what it knows of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+MAX_STEP = 2**53 - 1
+SERIES = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
+"""The scalar series of a point, in the order in which stores and fingerprints list them."""
+
+
+class Point(NamedTuple):
+    """What was measured at one step by one rank.
+
+    ``None`` means "not measured" in every field; NaN and infinities are values. ``loss_is_null`` tells an
+    explicit JSON ``null`` (which many encoders write for NaN) from an absent loss; ``loss`` is then None.
+    A NamedTuple: one is made for every point of every run, and this is the cheapest immutable record.
+    """
+
+    step: int
+    loss: float | None = None
+    grad_norm: float | None = None
+    learning_rate: float | None = None
+    validation_loss: float | None = None
+    epoch: float | None = None
+    time: str | None = None
+    layers: Mapping[str, float] | None = None
+    metrics: Mapping[str, float] | None = None
+    rank: int = 0
+    loss_is_null: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the client knows of the job; every field is optional. ``extra`` keeps other names with plain values."""
+
+    group: str | None = None
+    framework: str | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    momentum: float | None = None
+    nesterov: bool | None = None
+    batch_size: int | None = None
+    loss_name: str | None = None
+    num_classes: int | None = None
+    total_steps: int | None = None
+    weight_decay: float | None = None
+    warmup_steps: int | None = None
+    grad_clip: float | None = None
+    grad_norm_is: str | None = None
+    step_unit: str | None = None
+    steps_per_epoch: int | None = None
+    steps_per_point: int | None = None
+    full_batch: bool | None = None
+    precision: str | None = None
+    objective: str | None = None
+    layer_order: tuple[str, ...] | None = None
+    expected_gap_s: float | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def merged(self, other: Context) -> Context:
+        """This context with the fields that ``other`` gives laid over it; tags and extras merge by key."""
+        given = {
+            name: value
+            for name in CONTEXT_FIELDS
+            if name not in ("tags", "extra") and (value := getattr(other, name)) is not None
+        }
+        return replace(self, **given, tags={**self.tags, **other.tags}, extra={**self.extra, **other.extra})
+
+
+CONTEXT_FIELDS = tuple(Context.__dataclass_fields__)
+EMPTY_CONTEXT = Context()
