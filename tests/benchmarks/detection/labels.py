@@ -1,0 +1,127 @@
+"""A labelled run: its points, its context and what a good monitor should say; read from the zoo or from a corpus file.
+
+A corpus file is a ``.jsonl`` or ``.jsonl.gz`` of one run a line: ``{"id", "context", "series": {"step", "loss",
+"grad_norm"?, "learning_rate"?, "layers"?}, "validation": {"step", "loss"}?, "label": {"condition", "also_ok",
+"onset_step", "cause", "cause_also_ok", "why"}}``; null means "not measured", "NaN" and "Infinity" are strings.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from losswatch_server.monitor.points import CONTEXT_FIELDS, Context, Point
+
+HEALTHY = "healthy"
+COLUMNS = ("loss", "grad_norm", "learning_rate", "epoch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """What a good monitor says of a run. ``onset_step`` is None and ``cause`` None for a healthy run."""
+
+    condition: str
+    also_ok: tuple[str, ...] = ()
+    onset_step: int | None = None
+    cause: str | None = None
+    cause_also_ok: tuple[str, ...] = ()
+    why: str = ""
+
+    @property
+    def healthy(self) -> bool:
+        """Nothing of warning or above should be said, but for what stands in ``also_ok``."""
+        return self.condition == HEALTHY
+
+    @property
+    def right(self) -> frozenset[str]:
+        """The conditions that are a fair report."""
+        return frozenset({self.condition, *self.also_ok}) - {HEALTHY}
+
+    @property
+    def right_causes(self) -> frozenset[str]:
+        """The causes that are a fair explanation."""
+        return frozenset(c for c in (self.cause, *self.cause_also_ok) if c)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRun:
+    """A run and its label; ``family`` names the kind of fault or of healthy run it stands for."""
+
+    id: str
+    points: tuple[Point, ...]
+    context: Context
+    label: Label
+    family: str = ""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_step(self) -> int:
+        """The step of the first point."""
+        return self.points[0].step
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last point."""
+        return self.points[-1].step
+
+
+def context_of(given: Mapping[str, Any]) -> Context:
+    """A Context of a plain mapping; names that it has no field for are kept as extras."""
+    known = {name: value for name, value in given.items() if name in CONTEXT_FIELDS and name != "extra"}
+    if isinstance(known.get("layer_order"), list):
+        known["layer_order"] = tuple(known["layer_order"])
+    return Context(**known, extra={name: value for name, value in given.items() if name not in known})
+
+
+def points_of(series: Mapping[str, Any], validation: Mapping[str, Any] | None) -> tuple[Point, ...]:
+    """The columns of a run as points of ascending step; of two rows of one step the later one stands."""
+    points: dict[int, Point] = {}
+    layers = series.get("layers") or {}
+    for i, step in enumerate(series["step"]):
+        measured = {name: number(series[name][i]) for name in COLUMNS if series.get(name) is not None}
+        norms = {name: float(value) for name, values in layers.items() if (value := number(values[i])) is not None}
+        points[int(step)] = Point(step=int(step), layers=norms or None, **measured)
+    if validation:
+        for step, loss in zip(validation["step"], validation["loss"], strict=True):
+            if loss is not None:
+                point = points.get(int(step), Point(step=int(step)))
+                points[int(step)] = point._replace(validation_loss=number(loss))
+    return tuple(points[step] for step in sorted(points))
+
+
+def number(value: Any) -> float | None:
+    """A number, or a non-finite one written as a string; None stays None."""
+    return None if value is None else float(value)
+
+
+def read_corpus(path: Path) -> Iterator[LabelledRun]:
+    """The runs of a corpus file, in the file's order."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        for line in lines:
+            if line.strip():
+                run = json.loads(line)
+                label = run["label"]
+                yield LabelledRun(
+                    id=run["id"],
+                    points=points_of(run["series"], run.get("validation")),
+                    context=context_of(run.get("context") or {}),
+                    label=Label(
+                        condition=label["condition"],
+                        also_ok=tuple(label.get("also_ok") or ()),
+                        onset_step=label.get("onset_step"),
+                        cause=label.get("cause"),
+                        cause_also_ok=tuple(label.get("cause_also_ok") or ()),
+                        why=label.get("why", ""),
+                    ),
+                    family=run.get("source", ""),
+                )
+
+
+def prefixes(run: LabelledRun, shares: Sequence[float]) -> Iterator[LabelledRun]:
+    """The run as it stood after each share of its points (at least one point)."""
+    for share in shares:
+        yield replace(run, points=run.points[: max(1, round(share * len(run.points)))])
