@@ -1,0 +1,84 @@
+"""Reading the pages: front matter, figures, links, and the HTML that the service shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from markdown_it import MarkdownIt
+
+from losswatch_server.catalogue import figures
+from losswatch_server.monitor.vocabulary import CauseName, Condition
+
+Kind = Literal["condition", "cause"]
+
+_FOLDERS: Mapping[Kind, str] = {"condition": "conditions", "cause": "causes"}
+_NAMES: Mapping[Kind, tuple[str, ...]] = {"condition": tuple(Condition), "cause": tuple(CauseName)}
+_PAGE_LINK = re.compile(r"\]\((?:\.\./)?(?:(conditions|causes)/)?([a-z_]+)\.md\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page. ``markdown`` has no front matter, its figures are filled in and its links lead to the API."""
+
+    name: str
+    kind: Kind
+    title: str
+    summary: str
+    markdown: str
+    html: str
+
+    @property
+    def url(self) -> str:
+        """Where the API serves it, as in a finding's ``docs``."""
+        return f"/v1/{_FOLDERS[self.kind]}/{self.name}"
+
+
+def conditions() -> tuple[Page, ...]:
+    """The page of every condition, in the vocabulary's order."""
+    return tuple(page("condition", name) for name in _NAMES["condition"])
+
+
+def causes() -> tuple[Page, ...]:
+    """The page of every cause, in the vocabulary's order."""
+    return tuple(page("cause", name) for name in _NAMES["cause"])
+
+
+@cache
+def page(kind: Kind, name: str) -> Page:
+    """The page of one condition or cause; KeyError for a name that is not in the vocabulary."""
+    if name not in _NAMES[kind]:
+        raise KeyError(f"no {kind} is called {name!r}; there are {', '.join(_NAMES[kind])}")
+    folder = _FOLDERS[kind]
+    text = (resources.files("losswatch_server.catalogue") / folder / f"{name}.md").read_text(encoding="utf-8")
+    header, body = split_front_matter(text)
+    body = link_to_the_api(figures.resolve(body, figures.load()), folder)
+    return Page(
+        name=str(name),
+        kind=kind,
+        title=header["title"],
+        summary=header["summary"],
+        markdown=body,
+        html=render(body),
+    )
+
+
+def split_front_matter(text: str) -> tuple[dict[str, str], str]:
+    """The ``name: value`` lines between the leading ``---`` lines, and the markdown after them."""
+    _, header, body = text.split("---\n", 2)
+    pairs = (line.split(":", 1) for line in header.splitlines())
+    return {name.strip(): value.strip() for name, value in pairs}, body.lstrip("\n")
+
+
+def link_to_the_api(markdown: str, folder: str) -> str:
+    """Links between page files (``../causes/bad_batch.md``) turned into the API's (``/v1/causes/bad_batch``)."""
+    return _PAGE_LINK.sub(lambda link: f"](/v1/{link[1] or folder}/{link[2]})", markdown)
+
+
+def render(markdown: str) -> str:
+    """HTML of a page: CommonMark with tables; raw HTML in the text is escaped."""
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
