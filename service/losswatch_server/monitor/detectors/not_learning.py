@@ -1,0 +1,79 @@
+"""not_learning: the loss is flat from the start, or sits at the level of a model that knows nothing.
+
+A trend is judged on block means with a standard error inflated for autocorrelation (see ``trend.slope_test``): on
+raw points a Mann-Kendall test at 1 % is wrong in 55 % of runs with an AR(1) coefficient of 0.9.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.detectors.patience import patience_over
+from losswatch_server.monitor.shape import Shape
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+def falling(shape: Shape, t: float = 3.0) -> bool:
+    """Whether the second half falls significantly, on the raw or the logarithmic scale."""
+    return shape.t_half < -t or shape.t_log_half < -t
+
+
+def knows_nothing(shape: Shape, margin: float) -> bool:
+    """Whether the level is within ``margin`` of chance (or above it), where chance is known."""
+    return shape.chance is not None and shape.now > (1 - margin) * shape.chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotLearning:
+    """Flat from the start: less than 5 % of the first level gained, or still at chance level."""
+
+    condition: ClassVar[Condition] = Condition.NOT_LEARNING
+    series: ClassVar[str] = "loss"
+    every_point: ClassVar[bool] = False
+    least_points: int = 10
+    least_share: float = 0.05
+    chance_margin: float = 0.05
+    good_share_of_chance: float = 0.7
+    """A flat loss this far below chance has learnt before (fine-tuning)."""
+    patience: float = 0.4
+    rising_patience: float = 0.8
+
+    def start(self) -> None:
+        return None
+
+    def step(self, state: None, view: View) -> Verdict:
+        shape = view.shape
+        if shape.n < self.least_points:
+            return Waiting(self.least_points - shape.n)
+        if shape.chance is not None and shape.now < self.good_share_of_chance * shape.chance:
+            return QUIET
+        stuck_at_chance = knows_nothing(shape, self.chance_margin)
+        flat = shape.share < self.least_share or (stuck_at_chance and shape.share < 0.98)
+        if not flat or (shape.constant and shape.now == 0):
+            return QUIET
+        if falling(shape) and shape.gain_half > 0.25 * max(shape.progress, 0.0) and not stuck_at_chance:
+            return QUIET
+        if not shape.constant and not patience_over(view, self.patience, rising_share=self.rising_patience):
+            return QUIET
+        blocks = len(shape.means)
+        error = shape.noise * math.sqrt(2.0 / max(1.0, shape.per_block * blocks / 8))
+        return Alarm(
+            onset_step=view.memory.loss.head_steps[0],
+            confidence=0.97 if shape.constant else 0.9 if stuck_at_chance else 0.8,
+            severity=Severity.WARNING,
+            evidence={
+                "first_level": shape.first,
+                "level": shape.now,
+                "progress": shape.progress,
+                "progress_share": shape.share,
+                "noise": shape.noise,
+                "minimal_detectable": 3 * error,
+                "slope_t": shape.t_half,
+                "chance_level": shape.chance,
+                "constant": shape.constant,
+                "points": shape.n,
+            },
+        )

@@ -1,0 +1,135 @@
+"""plateau: progress stopped at a floor that is still bad. converged: it stopped where it should.
+
+A floor is bad when it is near chance level (cross-entropy with known classes), or, where chance is not known, when
+too little of the first level was gained. Loss and gradient norm alone cannot tell a floor of label noise from a
+model that is too simple: the rule speaks only where less than 60 % was gained, and the causes say what would tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.detectors.not_learning import falling
+from losswatch_server.monitor.detectors.patience import patience_over
+from losswatch_server.monitor.shape import Shape
+from losswatch_server.monitor.trend import median
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+def stopped(shape: Shape) -> bool:
+    """No significant fall over the second half, and the fitted one is under 3 % of all progress."""
+    small = shape.gain_half < 0.03 * max(shape.progress, 0.0) or shape.gain_half < shape.quantum
+    return small and (not falling(shape, 4.0) or shape.gain_half < 0.01 * shape.progress)
+
+
+def onset_of_floor(view: View) -> int:
+    """The step at which 90 % of the fall was done, to the resolution of head and pyramid."""
+    track, shape = view.memory.loss, view.shape
+    target = shape.first - 0.9 * shape.progress
+    if track.complete():
+        values, steps = track.recent, track.recent_steps
+        for i in range(len(values)):
+            if median(values[i : i + 5]) <= target:
+                return steps[i]
+        return steps[-1]
+    for i in range(len(track.head) - 4):
+        if median(track.head[i : i + 5]) <= target:
+            return track.head_steps[i]
+    for row in track.bucket_table():
+        if row[1] <= target:
+            return int(row[6])
+    return track.last_step
+
+
+def _evidence(shape: Shape) -> dict[str, Any]:
+    return {
+        "first_level": shape.first,
+        "level": shape.now,
+        "progress": shape.progress,
+        "progress_share": shape.share,
+        "noise": shape.noise,
+        "slope_t": shape.t_half,
+        "chance_level": shape.chance,
+        "points": shape.n,
+    }
+
+
+def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_gained: float) -> bool:
+    """Whether the level is a floor no one would want."""
+    shape = view.shape
+    if shape.chance is not None:
+        return shape.now > share_of_chance * shape.chance
+    smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
+    return shape.share < (full_batch_gained if smooth else gained)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """Fell, then stopped at a bad floor for at least half of the run."""
+
+    condition: ClassVar[Condition] = Condition.PLATEAU
+    series: ClassVar[str] = "loss"
+    every_point: ClassVar[bool] = False
+    least_points: int = 24
+    share_of_chance: float = 0.6
+    gained: float = 0.6
+    full_batch_gained: float = 0.9
+    """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
+    least_share: float = 0.05
+    patience: float = 0.45
+    rising_patience: float = 0.7
+
+    def start(self) -> None:
+        return None
+
+    def step(self, state: None, view: View) -> Verdict:
+        shape = view.shape
+        if shape.n < self.least_points:
+            return Waiting(self.least_points - shape.n)
+        if shape.share < self.least_share or not stopped(shape):
+            return QUIET
+        if not bad_floor(
+            view,
+            share_of_chance=self.share_of_chance,
+            gained=self.gained,
+            full_batch_gained=self.full_batch_gained,
+        ):
+            return QUIET
+        if not patience_over(view, self.patience, rising_share=self.rising_patience):
+            return QUIET
+        return Alarm(
+            onset_step=onset_of_floor(view),
+            confidence=0.8,
+            severity=Severity.WARNING,
+            evidence=_evidence(shape),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converged:
+    """Information only: the loss stopped falling at a floor that is good as far as can be told."""
+
+    condition: ClassVar[Condition] = Condition.CONVERGED
+    series: ClassVar[str] = "loss"
+    every_point: ClassVar[bool] = False
+    least_points: int = 32
+    gained: float = 0.9
+
+    def start(self) -> None:
+        return None
+
+    def step(self, state: None, view: View) -> Verdict:
+        shape = view.shape
+        if shape.n < self.least_points:
+            return Waiting(self.least_points - shape.n)
+        good = shape.now < 0.5 * shape.chance if shape.chance is not None else shape.share >= self.gained
+        if not good or not stopped(shape) or falling(shape) or view.troubled:
+            return QUIET
+        return Alarm(
+            onset_step=onset_of_floor(view),
+            confidence=0.7,
+            severity=Severity.INFO,
+            evidence=_evidence(shape),
+        )

@@ -1,0 +1,158 @@
+"""The only life cycle of findings: verdicts in, findings opened, updated, resolved, reopened.
+
+Hysteresis: a finding resolves only after its detector has been quiet for a while, and a condition that returns soon
+after that reopens the same finding instead of beginning a new episode. Absorption: what a worse condition explains
+does not open a finding of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from losswatch_server.monitor.detectors.base import Alarm, Detector, Quiet, Verdict
+from losswatch_server.monitor.findings import Finding, finding_id
+from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
+
+KEPT = 32
+"""Closed findings that stay in a run's state and in its report; the full history is the store's."""
+
+C = Condition
+_FLAT = frozenset({C.NOT_LEARNING, C.PLATEAU, C.SLOW_CONVERGENCE, C.OSCILLATION, C.VANISHING_GRADIENT})
+ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
+    C.DIVERGING: frozenset({C.NON_FINITE}),
+    C.LOSS_SPIKE: frozenset({C.NON_FINITE, C.DIVERGING, C.OSCILLATION}),
+    C.EXPLODING_GRADIENT: frozenset({C.NON_FINITE, C.DIVERGING, C.LOSS_SPIKE}),
+    C.VANISHING_GRADIENT: frozenset({C.NON_FINITE, C.DIVERGING}),
+    C.NOT_LEARNING: _FLAT | {C.NON_FINITE, C.DIVERGING},
+    C.PLATEAU: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
+    C.SLOW_CONVERGENCE: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
+    C.OSCILLATION: _FLAT | {C.NON_FINITE, C.DIVERGING},
+    C.CONVERGED: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
+}
+"""Which open conditions (warning or above) keep another from opening. Diverging is not also spiking; a loss that is
+flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""
+
+QUIET_POINTS = 4
+"""Quiet points before a finding of a detector that sees every point resolves; those add hysteresis of their own."""
+QUIET_REVIEWS = 2
+"""Quiet reviews before a finding of a detector that is asked at reviews resolves."""
+REOPEN_SHARE = 0.05
+REOPEN_POINTS = 32
+"""A condition that returns within 32 points, or 5 % of the run, of its resolution reopens its finding."""
+
+
+@dataclass(slots=True)
+class Track:
+    """The life of one condition on one series."""
+
+    finding: Finding | None = None
+    quiet: int = 0
+    episode: int = 0
+    resolved_at: int = -1
+    """Count of points at the last resolution."""
+
+
+@dataclass(slots=True)
+class LifeCycle:
+    """All findings of a run. ``changes`` collects what was opened, updated or closed since it was last drained."""
+
+    uid: str
+    attempt: int = 1
+    tracks: dict[str, Track] = field(default_factory=dict)
+    closed: list[Finding] = field(default_factory=list)
+    changes: list[Finding] = field(default_factory=list)
+    troubled: frozenset[Condition] = frozenset()
+
+    def take(self, detector: Detector, verdict: Verdict, step: int, points: int) -> None:
+        """Apply a verdict given at ``step``, the ``points``-th point."""
+        key = f"{detector.condition}/{detector.series}"
+        if isinstance(verdict, Alarm):
+            self._alarm(key, detector, verdict, step, points)
+        elif isinstance(verdict, Quiet):
+            track = self.tracks.get(key)
+            if track is not None and track.finding is not None:
+                track.quiet += 1
+                if track.quiet >= (QUIET_POINTS if detector.every_point else QUIET_REVIEWS):
+                    self._close(track, step, points)
+
+    def _alarm(self, key: str, detector: Detector, alarm: Alarm, step: int, points: int) -> None:
+        track = self.tracks.get(key)
+        if track is None:
+            track = self.tracks[key] = Track()
+        track.quiet = 0
+        if track.finding is not None:
+            self._update(track, alarm, step)
+            return
+        if ABSORBED_BY.get(detector.condition, frozenset()) & self.troubled - {detector.condition}:
+            return
+        window = max(REOPEN_POINTS, int(REOPEN_SHARE * points))
+        if track.resolved_at >= 0 and points - track.resolved_at <= window and self._reopen(track, key, alarm, step):
+            return
+        track.episode += 1
+        finding = Finding(
+            id=finding_id(self.uid, self.attempt, detector.condition, detector.series, track.episode),
+            condition=detector.condition,
+            series=detector.series,
+            attempt=self.attempt,
+            episode=track.episode,
+            severity=alarm.severity,
+            confidence=alarm.confidence,
+            onset_step=min(alarm.onset_step, step),
+            opened_step=step,
+            last_step=step,
+            evidence=alarm.evidence,
+        )
+        self._set(track, finding)
+
+    def _update(self, track: Track, alarm: Alarm, step: int) -> None:
+        assert track.finding is not None
+        old = track.finding
+        severity = alarm.severity if alarm.severity.rank > old.severity.rank else old.severity
+        self._set(
+            track,
+            replace(old, severity=severity, confidence=alarm.confidence, last_step=step, evidence=alarm.evidence),
+        )
+
+    def _reopen(self, track: Track, key: str, alarm: Alarm, step: int) -> bool:
+        for i in range(len(self.closed) - 1, -1, -1):
+            old = self.closed[i]
+            if f"{old.condition}/{old.series}" == key and old.closed_by is ClosedBy.RESOLVED:
+                del self.closed[i]
+                track.finding = replace(old, resolved_step=None, closed_by=None)
+                self._update(track, alarm, step)
+                return True
+        return False
+
+    def _close(self, track: Track, step: int, points: int) -> None:
+        assert track.finding is not None
+        finding = replace(track.finding, resolved_step=step, closed_by=ClosedBy.RESOLVED)
+        track.finding, track.quiet, track.resolved_at = None, 0, points
+        self.closed.append(finding)
+        del self.closed[:-KEPT]
+        self.changes.append(finding)
+        self.refresh()
+
+    def _set(self, track: Track, finding: Finding) -> None:
+        changed = track.finding is None or track.finding.severity is not finding.severity
+        track.finding = finding
+        self.changes.append(finding)
+        if changed:
+            self.refresh()
+
+    def refresh(self) -> None:
+        self.troubled = frozenset(
+            t.finding.condition
+            for t in self.tracks.values()
+            if t.finding is not None and t.finding.severity is not Severity.INFO
+        )
+
+    def begin_attempt(self, number: int) -> None:
+        """Findings that open from here on belong to the new attempt; episodes are counted anew."""
+        self.attempt = number
+        for track in self.tracks.values():
+            track.episode = 0
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Open and recently closed ones, by the step at which they opened."""
+        found = self.closed + [t.finding for t in self.tracks.values() if t.finding is not None]
+        return tuple(sorted(found, key=lambda f: (f.opened_step, f.condition, f.series, f.id)))

@@ -1,0 +1,148 @@
+"""The monitor of one run: a deterministic fold over its record. A batch is only a loop."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from losswatch_server.monitor.detectors import DETECTORS
+from losswatch_server.monitor.detectors.base import View
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.lifecycle import LifeCycle
+from losswatch_server.monitor.memory import Memory
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.vocabulary import Condition
+
+REVIEWS_PER_DOUBLING = 24
+"""Slow conditions are judged at counts that grow by 1/24: about 17 reviews a doubling, a delay of at most 4 %."""
+
+
+class Monitor:
+    """What is known of one run. ``see`` and its siblings are the fold; the state is bounded (see ``snapshot``)."""
+
+    __slots__ = (
+        "attempt",
+        "context",
+        "life",
+        "memory",
+        "next_review",
+        "notes",
+        "points",
+        "states",
+        "step",
+        "uid",
+        "view",
+    )
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        self.attempt = 1
+        self.points = 0
+        self.step = -1
+        self.context: Context = EMPTY_CONTEXT
+        self.memory = Memory()
+        self.states: list[Any] = [detector.start() for detector in DETECTORS]
+        self.life = LifeCycle(uid)
+        self.next_review = 1
+        self.notes: dict[str, int] = {}
+        self.view = View(memory=self.memory)
+
+    def see(self, point: Point) -> None:
+        """Fold the next point: a step above the last for rank 0, any step for other ranks."""
+        if point.rank:
+            self._ask(point, finite_only=True)
+            return
+        memory = self.memory
+        self.points += 1
+        self.step = point.step
+        self._remember(point)
+        loss = memory.loss
+        review = loss.n >= self.next_review
+        if review:
+            self.next_review = loss.n + max(1, loss.n // REVIEWS_PER_DOUBLING)
+        self._ask(point, review=review and point.loss is not None)
+
+    def see_late(self, point: Point) -> None:
+        """Fields that arrive for a step before the last: they enter their series now, nothing is judged anew.
+
+        Validation losses are judged as they enter; a loss or gradient norm is kept out of the judged series, whose
+        order of steps it would break.
+        """
+        value = point.validation_loss
+        if value is None or point.rank or not math.isfinite(value):
+            return
+        track = self.memory.validation
+        if point.step > track.last_step:
+            track.add(point.step, value)
+            self._ask(Point(point.step, validation_loss=value))
+
+    def see_context(self, context: Context) -> None:
+        """The complete context that holds from here on."""
+        self.context = context
+
+    def begin_attempt(self, number: int, step: int) -> None:
+        """A resume from a checkpoint: this state, rewound to before ``step``, goes on as attempt ``number``."""
+        self.attempt = number
+        self.life.begin_attempt(number)
+
+    def _remember(self, point: Point) -> None:
+        memory, step = self.memory, point.step
+        loss = point.loss
+        if loss is not None and math.isfinite(loss):
+            memory.loss.add(step, loss)
+            memory.loss_missing = 0
+        elif loss is not None:
+            memory.loss_nonfinite += 1
+        else:
+            memory.loss_missing += 1
+        norm = point.grad_norm
+        if norm is not None:
+            if math.isfinite(norm):
+                memory.grad_norm.add(step, norm)
+                if norm == 0:
+                    memory.grad_zero += 1
+            else:
+                memory.grad_nonfinite += 1
+        rate = point.learning_rate
+        if rate is not None and math.isfinite(rate):
+            memory.rates.add(step, rate)
+        validation = point.validation_loss
+        if validation is not None and math.isfinite(validation):
+            memory.validation.add(step, validation)
+        if point.layers:
+            memory.layers.add(point.layers)
+
+    def _ask(self, point: Point, *, review: bool = False, finite_only: bool = False) -> None:
+        """Ask the detectors that are due. GAN- and RL-like objectives are judged for finiteness alone."""
+        view, life = self.view, self.life
+        view.point, view.context, view.points, view.review = point, self.context, self.points, review
+        view.troubled = life.troubled
+        view.forget_shape()
+        finite_only = finite_only or self.context.objective == "none"
+        for detector, state in zip(DETECTORS, self.states, strict=True):
+            if not (review or detector.every_point) or (finite_only and detector.condition is not Condition.NON_FINITE):
+                continue
+            verdict = detector.step(state, view)
+            life.take(detector, verdict, max(point.step, self.step) if not point.rank else point.step, self.points)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Open findings and the latest closed ones; causes and advice are filled in by ``report.assess``."""
+        return self.life.findings()
+
+    def drain_changes(self) -> list[Finding]:
+        """Findings opened, updated or closed since the last call, in order."""
+        changes, self.life.changes = self.life.changes, []
+        return changes
+
+    def freeze(self) -> bytes:
+        """The whole state as bytes: see ``snapshot`` for the format."""
+        from losswatch_server.monitor.snapshot import freeze  # noqa: PLC0415
+
+        return freeze(self)
+
+    @classmethod
+    def thaw(cls, data: bytes) -> Monitor:
+        """The state back from ``freeze``. ValueError for another detection version or a damaged snapshot."""
+        from losswatch_server.monitor.snapshot import thaw  # noqa: PLC0415
+
+        return thaw(data)

@@ -1,0 +1,157 @@
+"""The human sentence of a finding, made from its machine evidence. Nothing is judged here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+Facts = Mapping[str, Any]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for people: three significant digits, no trailing zeros, powers of ten only where they help."""
+    if value is None:
+        return "unknown"
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("infinity" if value > 0 else "-infinity")
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e6:
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{places}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.{digits - 1}e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
+def _non_finite(f: Finding, e: Facts) -> str:
+    what = "loss" if f.series == "loss" else "gradient norm"
+    word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")
+    where = f" on rank {e['rank']}" if e.get("rank") else ""
+    if e["kind"] == "unknown":
+        return f"The loss arrived as null at step {f.onset_step}{where}: most encoders write NaN that way."
+    often = f" and stayed so for {e['consecutive']} points" if e["consecutive"] > 1 else ""
+    if f.series == "grad_norm" and f.severity is Severity.INFO:
+        return f"The gradient norm was {word} at step {f.last_step}{where} with a finite loss: a loss scaler does this."
+    before = f" (last finite loss {number(e['last_finite'])})" if e.get("last_finite") is not None else ""
+    return f"The {what} became {word} at step {f.onset_step}{where}{often}{before}."
+
+
+def _diverging(f: Finding, e: Facts) -> str:
+    if e.get("growth_per_step") and e.get("steady"):
+        return (
+            f"The loss grew in each of the last {e['rises']} points, by a factor of "
+            f"{number(e['growth_per_step'])} per step."
+        )
+    grown = f", {number(e['rise_factor'])} times its lowest" if e.get("rise_factor") else ""
+    return f"The loss has been rising since step {f.onset_step}: from {number(e['lowest'])} to {number(e['current'])}{grown}."
+
+
+def _loss_spike(f: Finding, e: Facts) -> str:
+    end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
+    return (
+        f"The loss jumped at step {f.onset_step} from about {number(e['level_before'])} to {number(e['peak'])}, "
+        f"{number(e['height'], 2)} times the noise{end}."
+    )
+
+
+def _exploding_gradient(f: Finding, e: Facts) -> str:
+    if e["start"]:
+        return (
+            f"The first loss is {number(e['loss_over_chance'])} times that of guessing (gradient norm "
+            f"{number(e['first_norm'])}): the initial weights or the inputs are far too large."
+        )
+    return (
+        f"The gradient norm rose from about {number(e['median_before'])} to {number(e['median_now'])} "
+        f"({number(e['ratio'])} times) since step {f.onset_step}."
+    )
+
+
+def _vanishing_gradient(f: Finding, e: Facts) -> str:
+    if e.get("layers_dead"):
+        since = "from the start" if e.get("dead_from_start") == e["layers_dead"] else "by now"
+        return f"{e['layers_dead']} of {e['layers']} layers get no gradient at all, {since}, and the loss is still high."
+    if "first_layer" in e:
+        return (
+            f"The first layer's gradient ({number(e['first_layer'])}) is {number(e['ratio'])} of the largest layer's: "
+            "the early layers cannot learn, and the loss is still high."
+        )
+    return f"The gradient norm fell to {number(e['ratio'])} of its start while the loss is still high."
+
+
+def _levels(e: Facts) -> str:
+    chance = f", guessing gives {number(e['chance_level'])}" if e.get("chance_level") else ""
+    return f"from {number(e['first_level'])} to {number(e['level'])} in {e['points']} points{chance}"
+
+
+def _not_learning(f: Finding, e: Facts) -> str:
+    if e["constant"]:
+        return f"The loss has been exactly {number(e['level'], 6)} in all {e['points']} points: nothing is learnt."
+    if e.get("chance_level") and e["level"] > 0.9 * e["chance_level"]:
+        return f"The loss sits at the level of guessing: {_levels(e)}."
+    return f"The loss has not fallen: {_levels(e)}."
+
+
+def _plateau(f: Finding, e: Facts) -> str:
+    return f"The loss stopped falling at {number(e['level'])} near step {f.onset_step}: {_levels(e)}."
+
+
+def _slow(f: Finding, e: Facts) -> str:
+    return f"The loss falls too slowly: {_levels(e)}; at this pace it ends near {number(e['level_at_end'])}."
+
+
+def _oscillation(f: Finding, e: Facts) -> str:
+    return (
+        f"The loss swings by {number(e['amplitude'])} around {number(e['level'])} without getting lower "
+        f"(period about {number(e['period'], 2)} points)."
+    )
+
+
+def _overfitting(f: Finding, e: Facts) -> str:
+    return (
+        f"The validation loss was lowest at step {e['best_step']} ({number(e['best_validation'])}) and is now "
+        f"{number(e['validation_now'])}, while the training loss kept falling."
+    )
+
+
+def _converged(f: Finding, e: Facts) -> str:
+    return f"The loss has settled: {_levels(e)}."
+
+
+def _silent(f: Finding, e: Facts) -> str:
+    expected = f", expected one every {number(e['expected_gap_s'], 2)} s" if e.get("expected_gap_s") else ""
+    return f"Nothing has been heard of this run for {number(e.get('silent_s'), 2)} s{expected}."
+
+
+_SENTENCES: dict[Condition, Callable[[Finding, Facts], str]] = {
+    Condition.NON_FINITE: _non_finite,
+    Condition.DIVERGING: _diverging,
+    Condition.LOSS_SPIKE: _loss_spike,
+    Condition.EXPLODING_GRADIENT: _exploding_gradient,
+    Condition.VANISHING_GRADIENT: _vanishing_gradient,
+    Condition.NOT_LEARNING: _not_learning,
+    Condition.PLATEAU: _plateau,
+    Condition.SLOW_CONVERGENCE: _slow,
+    Condition.OSCILLATION: _oscillation,
+    Condition.OVERFITTING: _overfitting,
+    Condition.CONVERGED: _converged,
+    Condition.SILENT: _silent,
+}
+
+
+def summary(finding: Finding) -> str:
+    """One sentence that a person can check against the evidence."""
+    return _SENTENCES[finding.condition](finding, finding.evidence)
+
+
+def headline(finding: Finding) -> str:
+    """The report's one thing to say, for the worst open finding."""
+    e = finding.evidence
+    if finding.condition is Condition.DIVERGING and e.get("growth_per_step") and e.get("steady"):
+        overflow = e.get("overflow_step")
+        end = f"; it overflows near step {overflow[0]}" if overflow else ""
+        return f"The loss is diverging: x{number(e['growth_per_step'])} per step since step {finding.onset_step}{end}."
+    return summary(finding)

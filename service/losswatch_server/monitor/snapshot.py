@@ -1,0 +1,184 @@
+"""Snapshots: the state of a monitor as bytes, and back. Documented and migratable; never pickle.
+
+Format (version 1)::
+
+    4 bytes    magic "LWS1"
+    4 bytes    length H of the header, little endian
+    H bytes    the header, UTF-8 JSON as Python's json writes it (bare NaN and Infinity)
+    rest       float64 numbers, little endian
+
+The header is ``{"detection_version", "state"}``. In the state, a list of numbers is ``{"$f": [offset, count]}``
+(integers: ``"$i"``; rows of equal length: ``{"$m": [offset, rows, columns]}``), offset and count in numbers of the
+rest. Everything else is named by the fields of the dataclasses it comes from: Memory, the detectors' states in the
+order of the registry, and the findings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import struct
+import sys
+from array import array
+from typing import TYPE_CHECKING, Any
+
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.lifecycle import Track
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, Condition, Severity
+
+if TYPE_CHECKING:
+    from losswatch_server.monitor.monitor import Monitor
+
+MAGIC = b"LWS1"
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.numbers = array("d")
+
+    def put(self, value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: self.put(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, list):
+            return self._list(value)
+        if isinstance(value, dict):
+            return {str(k): self.put(v) for k, v in value.items()}
+        if isinstance(value, tuple):
+            return list(value)
+        return value
+
+    def _list(self, value: list[Any]) -> Any:
+        offset = len(self.numbers)
+        if value and all(type(v) is float for v in value):
+            self.numbers.extend(value)
+            return {"$f": [offset, len(value)]}
+        if value and all(type(v) is int for v in value):
+            self.numbers.extend(value)
+            return {"$i": [offset, len(value)]}
+        if value and all(type(v) is list and len(v) == len(value[0]) and v for v in value):
+            for row in value:
+                self.numbers.extend(row)
+            return {"$m": [offset, len(value), len(value[0])]}
+        return [self.put(v) for v in value]
+
+
+class _Reader:
+    def __init__(self, numbers: array[float]) -> None:
+        self.numbers = numbers
+
+    def get(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.get(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        if "$f" in value:
+            offset, count = value["$f"]
+            return self.numbers[offset : offset + count].tolist()
+        if "$i" in value:
+            offset, count = value["$i"]
+            return [int(v) for v in self.numbers[offset : offset + count]]
+        if "$m" in value:
+            offset, rows, columns = value["$m"]
+            flat = self.numbers[offset : offset + rows * columns].tolist()
+            return [flat[i : i + columns] for i in range(0, len(flat), columns)]
+        return {k: self.get(v) for k, v in value.items()}
+
+    def fill(self, target: Any, value: dict[str, Any]) -> None:
+        """Lay decoded fields over a fresh dataclass of the same shape."""
+        for f in dataclasses.fields(target):
+            present = getattr(target, f.name)
+            if dataclasses.is_dataclass(present):
+                self.fill(present, value[f.name])
+            else:
+                setattr(target, f.name, self.get(value[f.name]))
+
+
+def _finding_fields(finding: Finding | None) -> dict[str, Any] | None:
+    if finding is None:
+        return None
+    fields = {f.name: getattr(finding, f.name) for f in dataclasses.fields(finding)}
+    del fields["causes"], fields["advice"], fields["summary"]
+    return fields
+
+
+def _finding(fields: dict[str, Any] | None) -> Finding | None:
+    if fields is None:
+        return None
+    closed_by = fields["closed_by"]
+    known = fields | {
+        "condition": Condition(fields["condition"]),
+        "severity": Severity(fields["severity"]),
+        "closed_by": ClosedBy(closed_by) if closed_by is not None else None,
+    }
+    return Finding(**known)
+
+
+def freeze(monitor: Monitor) -> bytes:
+    """All of a monitor's state; ``drain_changes`` is not part of it."""
+    writer = _Writer()
+    life = monitor.life
+    state = {
+        "uid": monitor.uid,
+        "attempt": monitor.attempt,
+        "points": monitor.points,
+        "step": monitor.step,
+        "next_review": monitor.next_review,
+        "context": writer.put(monitor.context),
+        "memory": writer.put(monitor.memory),
+        "detectors": [writer.put(s) for s in monitor.states],
+        "tracks": {
+            key: {
+                "finding": _finding_fields(t.finding),
+                "quiet": t.quiet,
+                "episode": t.episode,
+                "resolved_at": t.resolved_at,
+            }
+            for key, t in life.tracks.items()
+        },
+        "closed": [_finding_fields(f) for f in life.closed],
+    }
+    header = json.dumps({"detection_version": DETECTION_VERSION, "state": state}, separators=(",", ":")).encode()
+    numbers = writer.numbers
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return MAGIC + struct.pack("<I", len(header)) + header + numbers.tobytes()
+
+
+def thaw(data: bytes) -> Monitor:
+    """A monitor from its bytes. ValueError for another detection version, or bytes that are no snapshot."""
+    from losswatch_server.monitor.monitor import Monitor  # noqa: PLC0415
+
+    try:
+        if data[:4] != MAGIC:
+            raise ValueError("not a snapshot")
+        (length,) = struct.unpack("<I", data[4:8])
+        header = json.loads(data[8 : 8 + length])
+        numbers = array("d")
+        numbers.frombytes(data[8 + length :])
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        if header["detection_version"] != DETECTION_VERSION:
+            raise ValueError(f"a snapshot of detection version {header['detection_version']}")
+        state = header["state"]
+        monitor = Monitor(state["uid"])
+        monitor.attempt, monitor.points, monitor.step = state["attempt"], state["points"], state["step"]
+        monitor.next_review = state["next_review"]
+        reader = _Reader(numbers)
+        context = reader.get(state["context"])
+        if context["layer_order"] is not None:
+            context["layer_order"] = tuple(context["layer_order"])
+        monitor.context = Context(**context)
+        reader.fill(monitor.memory, state["memory"])
+        for target, fields in zip(monitor.states, state["detectors"], strict=True):
+            if target is not None:
+                reader.fill(target, fields)
+        life = monitor.life
+        life.attempt = monitor.attempt
+        for key, t in state["tracks"].items():
+            life.tracks[key] = Track(_finding(t["finding"]), t["quiet"], t["episode"], t["resolved_at"])
+        life.closed = [f for f in map(_finding, state["closed"]) if f is not None]
+        life.refresh()
+    except (KeyError, IndexError, TypeError, struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"a damaged snapshot: {error}") from error
+    return monitor
