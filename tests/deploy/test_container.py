@@ -1,0 +1,135 @@
+"""The Containerfile without a container engine: linted, and its steps replayed in a plain folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy import containerfile
+from deploy.process import line_with_address
+
+ROOT = Path(__file__).parents[2]
+CONTAINERFILE = ROOT / "deploy" / "Containerfile"
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[containerfile.Stage]:
+    return containerfile.read(CONTAINERFILE)
+
+
+def test_hadolint_finds_nothing_in_the_containerfile():
+    run = subprocess.run([BIN / "hadolint", CONTAINERFILE], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_image_runs_as_a_numbered_user_who_is_not_root(stages):
+    user, _, group = stages[-1].of("USER")[-1].partition(":")
+    assert int(user) > 0
+    assert int(group) > 0
+
+
+def test_the_last_stage_takes_nothing_from_the_build_folder(stages):
+    assert [rest for rest in stages[-1].of("COPY") if not rest.startswith("--from=")] == []
+
+
+def test_no_file_of_deploy_carries_a_secret_or_an_environment_to_put_one():
+    for path in (ROOT / "deploy").iterdir():
+        text = path.read_text()
+        assert not re.search(r"(?i)^\s*(ENV|ARG)\s.*(secret|token|passw|key)", text, re.MULTILINE), path.name
+        assert "environment:" not in text, path.name
+
+
+def test_the_build_may_see_only_what_it_copies(stages):
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {name.removeprefix("./") for rest in stages[0].of("COPY") for name in rest.split()[:-1]}
+    assert copied == allowed
+
+
+def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(stages, tmp_path):
+    """Every COPY and RUN of the build stage, then ENTRYPOINT, CMD and HEALTHCHECK, with the paths moved to a folder."""
+
+    def moved(text: str) -> str:
+        return re.sub(r"(?<![\w./])/(src|wheels|opt|data)\b", lambda m: f"{tmp_path}/{m[1]}", text)
+
+    work = Path(moved(stages[0].of("WORKDIR")[0]))
+    work.mkdir()
+    environment = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "HOME": str(tmp_path / "home"),
+        "OMP_NUM_THREADS": "1",
+        "PIP_NO_COMPILE": "1",
+    }
+    environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    environment["PIP_CACHE_DIR"] = pip_cache()
+    for rest in stages[0].of("COPY"):
+        *sources, target = rest.split()
+        for source in sources:
+            copy(ROOT / source, work / target)
+    for rest in stages[0].of("RUN"):
+        command = moved(rest).replace("--no-cache-dir ", "")
+        run = subprocess.run(
+            command, shell=True, cwd=work, env=environment, capture_output=True, text=True, timeout=280
+        )
+        assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+
+    service = [moved(word) for word in stages[-1].command("ENTRYPOINT") + stages[-1].command("CMD")]
+    service[service.index("--port") + 1] = "0"
+    service[service.index("--host") + 1] = "127.0.0.1"
+    with subprocess.Popen(service, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = line_with_address(process)
+            check = [
+                moved(word).replace("http://127.0.0.1:8000", address) for word in stages[-1].command("HEALTHCHECK")
+            ]
+            assert any(address in word for word in check)
+            assert subprocess.run(check, timeout=30, env=environment).returncode == 0
+            process.send_signal(getattr(signal, stages[-1].of("STOPSIGNAL")[0]))
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+    assert list((tmp_path / "data").iterdir())
+
+
+def pip_cache() -> str:
+    """Where this environment's pip keeps what it has downloaded: the replay need not fetch it again."""
+    answer = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True, timeout=60)
+    return answer.stdout.strip()
+
+
+def copy(source: Path, target: Path) -> None:
+    """What COPY does: a folder's contents become the target's, a file goes into it; compiled files stay behind."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(source, target)
+
+
+def test_the_compose_file_is_strict_yaml():
+    run = subprocess.run(
+        [BIN / "yamllint", "--strict", ROOT / "deploy" / "compose.yaml"], capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stdout
+
+
+def test_the_compose_service_is_locked_down_and_listens_on_loopback_alone(stages):
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+    assert set(compose) == {"name", "services", "volumes"}
+    service = compose["services"]["losswatch"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert (ROOT / "deploy" / service["build"]["context"] / service["build"]["dockerfile"]).resolve() == CONTAINERFILE
+    volumes = dict(volume.split(":") for volume in service["volumes"])
+    assert set(volumes) == set(compose["volumes"])
+    assert list(volumes.values()) == stages[-1].command("VOLUME")
+    assert service["ports"][0].endswith(":" + stages[-1].of("EXPOSE")[0])
