@@ -1,0 +1,172 @@
+"""The one check that separates a cause from its nearest rival, cheap enough to be done."""
+
+from __future__ import annotations
+
+from losswatch_server.monitor.vocabulary import CauseName as C
+
+_CHECKS: dict[C, str] = {
+    C.LEARNING_RATE_TOO_HIGH: (
+        "Train again from the same start with a tenth of the learning rate for 20 steps; the loss must fall."
+    ),
+    C.LEARNING_RATE_TOO_LOW: (
+        "Multiply the learning rate by 10 for 100 steps; the loss must fall about ten times as fast."
+    ),
+    C.INPUTS_NOT_SCALED: (
+        "Print the mean and the standard deviation of one batch of inputs and targets; they should be near 0 and "
+        "1."
+    ),
+    C.MISSING_NONLINEARITY: (
+        "Train on one batch of 32 samples for 500 steps, then again with a tanh or ReLU after the first layer: "
+        "only with it does the loss go to 0."
+    ),
+    C.INSUFFICIENT_CAPACITY: (
+        "Train on one batch of 32 samples for 500 steps; a large enough model brings its loss to 0. Then double "
+        "the width and compare the floors."
+    ),
+    C.WRONG_LOSS_FUNCTION: (
+        "Look at what the last layer gives and what the loss expects: logits or probabilities, class numbers or "
+        "one-hot vectors."
+    ),
+    C.DEAD_ACTIVATIONS: (
+        "Count on one batch how many units of each hidden layer are 0 for every sample; more than half is dead."
+    ),
+    C.SATURATED_ACTIVATIONS: (
+        "Print the gradient norm of each layer for one batch; a first layer a hundred times below the last has "
+        "saturated units above it."
+    ),
+    C.POOR_INITIALIZATION: (
+        "Print the standard deviation of each layer's output for one batch before training; it should stay near 1 "
+        "from layer to layer."
+    ),
+    C.PARAMETERS_NOT_UPDATED: (
+        "Copy the parameters, do one step, and print the largest change; exactly 0 means that the optimizer does "
+        "not step them."
+    ),
+    C.GRADIENTS_ACCUMULATING: (
+        "Compute the gradient twice on the same batch without a step; a norm that doubles is not set to zero in "
+        "between."
+    ),
+    C.LABELS_UNINFORMATIVE: (
+        "Show ten inputs beside their labels as the training loop sees them; then train on labels shuffled on "
+        "purpose and compare the curves."
+    ),
+    C.BAD_BATCH: (
+        "Run the batch of that step alone, with the parameters from before it, and look at its inputs, labels and "
+        "loss."
+    ),
+    C.DATA_NOT_SHUFFLED: (
+        "Print the labels of three consecutive batches; shuffle every epoch and see whether the pattern goes."
+    ),
+    C.BATCH_TOO_SMALL: (
+        "Take a batch 8 times as large at the same learning rate for 200 steps; the swings must shrink to about a "
+        "third."
+    ),
+    C.WEIGHT_DECAY_TOO_STRONG: "Set the weight decay to 0 for 200 steps; the loss must leave its floor.",
+    C.NO_WARMUP: (
+        "Let the learning rate rise from 0 over the first 5 % of the steps; the blow-up at the start must vanish."
+    ),
+    C.PRECISION_OVERFLOW: "Repeat ten steps before the first non-finite value in float32; there it must stay finite.",
+    C.OVERFIT_SMALL_DATA: (
+        "Compare training and validation loss in evaluation mode at the best step and now; the gap must have "
+        "widened."
+    ),
+    C.GRADIENT_CLIP_TOO_TIGHT: "Raise the clip value tenfold for 100 steps; the loss must fall faster.",
+    C.MOMENTUM_TOO_HIGH: "Set the momentum to 0.9 for 200 steps; the swings must die down.",
+}  # fmt: skip
+
+_PAIRS: dict[frozenset[C], str] = {
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.LEARNING_RATE_TOO_LOW}): (
+        "Copy the parameters, do one step, and print the largest change: exactly 0 means no update at all, tiny "
+        "means a rate too low."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.INPUTS_NOT_SCALED}): (
+        "Standardise the inputs and keep the learning rate: if it trains now, the scale was the reason; else "
+        "divide the rate by 10."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.GRADIENTS_ACCUMULATING}): (
+        "Compute the gradient twice on the same batch without a step: a norm that doubles adds up; an equal one "
+        "leaves the learning rate."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.BAD_BATCH}): (
+        "Replay that step's batch from the checkpoint before: another batch that blows up too points to the rate, "
+        "only this one to the data."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.MOMENTUM_TOO_HIGH}): (
+        "Set the momentum to 0.9 and keep the rate for 200 steps: if it is calm then, it was the momentum."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.POOR_INITIALIZATION}): (
+        "Look at the first loss, before any step: far above that of guessing is the initialisation; ordinary is "
+        "the rate."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.BATCH_TOO_SMALL}): (
+        "Take a batch 8 times as large at the same rate: noise shrinks to a third, a rate beyond the limit keeps "
+        "swinging."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.PRECISION_OVERFLOW}): (
+        "Repeat the steps before the first non-finite value in float32: finite there means overflow; non-finite "
+        "there too, the rate."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.DEAD_ACTIVATIONS}): (
+        "Train again with a tenth of the rate: units killed by large early steps stay alive then; if the loss "
+        "still rests, they were dead from the start."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_LOW, C.GRADIENT_CLIP_TOO_TIGHT}): (
+        "Switch clipping off for 100 steps: faster means that the clip held it back; no change means that the "
+        "rate does."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_LOW, C.INSUFFICIENT_CAPACITY}): (
+        "Multiply the learning rate by 10 for 100 steps: a faster fall is the rate; the same floor is the model."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_LOW, C.SATURATED_ACTIVATIONS}): (
+        "Print the gradient norm of each layer: even norms point to the rate, a first layer a hundred times "
+        "smaller to saturation."
+    ),
+    frozenset({C.MISSING_NONLINEARITY, C.INSUFFICIENT_CAPACITY}): (
+        "Double the width of the hidden layer: the same floor to all digits means that the model is linear; a "
+        "lower one, too small."
+    ),
+    frozenset({C.MISSING_NONLINEARITY, C.WRONG_LOSS_FUNCTION}): (
+        "Fit a linear regression to the same data: the same loss means that the network is linear."
+    ),
+    frozenset({C.LABELS_UNINFORMATIVE, C.INSUFFICIENT_CAPACITY}): (
+        "Train on one batch of 32 samples: a model that is large enough memorises even wrong labels; one that is "
+        "too small cannot."
+    ),
+    frozenset({C.LABELS_UNINFORMATIVE, C.SATURATED_ACTIVATIONS}): (
+        "Train on one batch of 32 samples: with wrong labels its loss still goes to 0; with saturated units it "
+        "does not."
+    ),
+    frozenset({C.LABELS_UNINFORMATIVE, C.PARAMETERS_NOT_UPDATED}): (
+        "Copy the parameters, do one step, and print the largest change: 0 is no update; otherwise look at inputs "
+        "and labels side by side."
+    ),
+    frozenset({C.DEAD_ACTIVATIONS, C.SATURATED_ACTIVATIONS}): (
+        "Look at the hidden units on one batch: zeros everywhere are dead ReLUs, values near the ends of the "
+        "range are saturated."
+    ),
+    frozenset({C.DEAD_ACTIVATIONS, C.POOR_INITIALIZATION}): (
+        "Look at the gradients of each layer at step 0: already zero is the initialisation; zero only later, "
+        "units that died."
+    ),
+    frozenset({C.INPUTS_NOT_SCALED, C.POOR_INITIALIZATION}): (
+        "Feed standardised random numbers of the inputs' shape: a loss that is still huge is the initialisation, "
+        "an ordinary one the inputs."
+    ),
+    frozenset({C.BAD_BATCH, C.PRECISION_OVERFLOW}): (
+        "Run that step's batch in float32: non-finite there too is the data; finite there, the precision."
+    ),
+    frozenset({C.OVERFIT_SMALL_DATA, C.LABELS_UNINFORMATIVE}): (
+        "Look at the best validation loss: below that of guessing, the model learned something before it "
+        "memorised; never below, the labels tell nothing."
+    ),
+    frozenset({C.WEIGHT_DECAY_TOO_STRONG, C.SATURATED_ACTIVATIONS}): (
+        "Print the norm of the weights every 50 steps: shrinking towards 0 is the weight decay."
+    ),
+}  # fmt: skip
+
+
+def separating_check(cause: C, rival: C | None) -> str:
+    """What to do to tell ``cause`` from ``rival``; the cause's own check where the pair has none."""
+    if rival is not None and (check := _PAIRS.get(frozenset({cause, rival}))):
+        return check
+    return _CHECKS[cause]

@@ -1,0 +1,190 @@
+"""Signs in the loss and the validation loss: level, shape, noise, repetition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from losswatch_server.monitor.causes.signs import Sign, between, number, soft, times
+from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.findings import Evidence
+from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
+
+_FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 1000)
+
+
+def signs(facts: Facts, evidence: Evidence) -> Iterator[Sign]:
+    """Every sign that the losses give; ``evidence`` is the finding's."""
+    loss = facts.loss
+    if loss is not None and loss.points >= 3:
+        yield from _start(facts, loss)
+        yield from _shape(facts, loss)
+        yield from _level(facts, loss)
+        yield from _noise(loss)
+        yield from _repetition(facts, loss)
+    if facts.validation is not None:
+        yield from _validation(facts, facts.validation)
+    yield from _spikes(evidence)
+
+
+def _start(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
+    share = facts.first_over_chance
+    if share is not None and facts.chance is not None and not facts.chance_inferred:
+        text = f"the first loss was {number(loss.first)}; guessing gives {number(facts.chance)}"
+        yield Sign("loss_huge_at_start", soft(math.log(max(share, 1e-9)), math.log(2.5), 0.15), text)
+        yield Sign("loss_ordinary_at_start", between(share, 0.75, 1.5, 0.05), text)
+        yield Sign("loss_below_chance_at_start", soft(share, 0.6, -0.05), text)
+    else:
+        decades = math.log10(max(abs(loss.first), 1e-30))
+        text = f"the first loss was {number(loss.first)}"
+        yield Sign("loss_huge_at_start", soft(decades, 1.3, 0.15), text)
+        yield Sign("loss_enormous_at_start", soft(decades, 2.3, 0.2), text)
+        yield Sign("loss_ordinary_at_start", 0.8 * soft(decades, 0.7, -0.1), text)
+
+
+def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
+    if loss.first > 0 and loss.peak > 0:
+        height = loss.peak / loss.first
+        grown = soft(math.log(height), math.log(2.5), 0.15)
+        back = soft(loss.now / loss.peak, 0.5, -0.06)
+        text = f"the loss rose to {number(loss.peak)} ({times(height)} its start) at step {loss.peak_step}"
+        yield Sign(
+            "blew_up_early_and_settled", grown * back * soft(loss.peak_place, 0.3, -0.04), text + ", then settled"
+        )
+        yield Sign("never_above_start", soft(height, 1.5, -0.08), "the loss never rose much above its start")
+    moved = max(abs(loss.change or 0.0), abs(loss.early_change or 0.0))
+    still = loss.identical or (loss.change is not None and loss.early_change is not None)
+    if still and loss.points >= 12:
+        text = f"from the first quarter to the last the loss moved by {abs(loss.change or 0.0):.1f} standard errors"
+        strength = 1.0 if loss.identical else soft(moved, 2.8, -0.3)
+        yield Sign("never_moved", strength, text)
+        early = soft(loss.early_change or 0.0, 4.0, 0.5) * soft(abs(loss.late_change or 0.0), 2.5, -0.4)
+        yield Sign("fell_at_once_then_flat", early * (not loss.identical), "the loss fell at once, then stayed flat")
+        creeping = (
+            soft(loss.change or 0.0, 4.0, 0.5) * soft(loss.fall, 0.25, -0.04) * soft(loss.late_change or 0, 1.5, 0.3)
+        )
+        yield Sign("creeping", creeping, f"the loss keeps falling, but only {loss.fall:.1%} in all")
+    floor = soft(loss.fall, 0.12, 0.02) * soft(abs(loss.late_change or 0.0), 3.0, -0.5)
+    yield Sign(
+        "floor_after_progress", floor, f"the loss fell by {loss.fall:.0%} and then stopped at {number(loss.now)}"
+    )
+
+
+def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
+    chance, share = facts.chance, facts.now_over_chance
+    if chance is not None and share is not None:
+        text = f"the loss is {number(loss.now)}; guessing gives {number(chance)}"
+        near = math.exp(-(((share - 1) / 0.012) ** 2))
+        yield Sign("rests_at_chance", near, text)
+        if facts.above_chance is not None:
+            above = soft(facts.above_chance, 5.0, 0.7) * soft(share, 1.1, -0.015)
+            yield Sign(
+                "above_chance",
+                above,
+                f"{text}: any training at all reaches that by predicting the same for every sample",
+            )
+        yield Sign("a_little_under_chance", between(share, 0.78, 0.985, 0.004), text + ", a little less")
+        yield Sign("well_under_chance", soft(share, 0.75, -0.03), text + ": something was learned")
+    cross = facts.cross_entropy
+    for classes in _FLOOR_CLASSES:
+        doubled = math.log(math.e + classes - 1) - 1
+        known = facts.chance is not None and not facts.chance_inferred
+        if cross is not False and (not known or abs(math.log(classes) - (chance or 0)) < 1e-9) and loss.fall > 0.1:
+            near = between(loss.best / doubled, 0.985, 1.06, 0.008) * soft(loss.now / doubled, 1.12, -0.02)
+            if near > 0.3:
+                text = (
+                    f"the loss stops just above {number(doubled)}, the least that {classes} classes allow "
+                    "when softmax is applied twice"
+                )
+                yield Sign("rests_at_double_softmax", near, text)
+        if cross is False:
+            variance = (1 / classes) * (1 - 1 / classes)
+            near = math.exp(-(((loss.now / variance - 1) / 0.05) ** 2))
+            if near > 0.3 and loss.now > 0:
+                text = f"the loss rests near {number(variance)}, the variance of one-hot labels of {classes} classes"
+                yield Sign("rests_at_label_variance", near, text)
+
+
+def _noise(loss: LossFacts) -> Iterator[Sign]:
+    if loss.noise_first > 0 and loss.points >= 20:
+        grown = loss.noise / loss.noise_first
+        text = f"the noise of the loss went from {number(loss.noise_first)} to {number(loss.noise)}"
+        yield Sign("noise_grown", soft(math.log(max(grown, 1e-9)), math.log(4), 0.25), text)
+        if abs(loss.fall) < 0.3:
+            yield Sign(
+                "noise_shrunk", soft(math.log(max(grown, 1e-9)), math.log(0.4), -0.2), text + " without progress"
+            )
+    if loss.lag1 is not None:
+        yield Sign(
+            "alternating", soft(loss.lag1, -0.45, -0.04), f"the loss swings from step to step (lag-1 {loss.lag1:.2f})"
+        )
+
+
+def _repetition(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
+    pulled = facts.gradient is None or facts.gradient.now > 0
+    if loss.identical:
+        if pulled and facts.gradient is not None:
+            norm = number(facts.gradient.now)
+            text = f"every loss is {number(loss.now)} to the last digit, although the gradient norm is {norm}"
+            yield Sign("frozen_with_gradient", 1.0, text)
+        elif facts.gradient is not None:
+            yield Sign("frozen_without_gradient", 1.0, "every loss is the same, and the gradient is exactly 0")
+        else:
+            yield Sign("frozen", 1.0, f"every loss is {number(loss.now)}")
+    elif loss.exact_period and loss.quantum == 0:
+        yield Sign("repeats_exactly", 1.0, f"the losses repeat to the last digit every {loss.exact_period} points")
+    if loss.points >= 80:
+        text = f"the loss repeats a pattern every {loss.period} points (correlation {loss.period_strength:.2f})"
+        yield Sign("repeats", soft(loss.period_strength, 0.42, 0.04), text)
+        yield Sign("no_repetition", soft(loss.period_strength, 0.3, -0.03), "the loss shows no repeating pattern")
+
+
+def _validation(facts: Facts, validation: ValidationFacts) -> Iterator[Sign]:
+    if validation.points >= 3 and validation.best == validation.now == validation.first:
+        yield Sign(
+            "validation_frozen", 1.0, f"the validation loss is {number(validation.now)} every time, to the last digit"
+        )
+    elif validation.points >= 3:
+        yield Sign(
+            "validation_moves",
+            1.0,
+            f"the validation loss moved from {number(validation.first)} to {number(validation.now)}",
+        )
+    if validation.points < 4 or facts.loss is None:
+        return
+    rise = (validation.now - validation.best) / max(abs(validation.best), 1e-12)
+    learned = soft((validation.first - validation.best) / max(abs(validation.first), 1e-12), 0.08, 0.02)
+    best, now = number(validation.best), number(validation.now)
+    text = f"the validation loss was best ({best}) at step {validation.best_step} and is {now} now"
+    train_fell = soft(facts.loss.fall, 0.05, 0.015)
+    yield Sign("validation_turned", soft(rise, 0.05, 0.015) * train_fell, text)
+    never = soft(rise, 0.03, 0.01) * (1 - learned) * train_fell
+    yield Sign("validation_never_improved", never, f"{text}: it never got clearly better than at the start")
+
+
+def _spikes(evidence: Evidence) -> Iterator[Sign]:
+    if "recovered" in evidence:
+        back = bool(evidence["recovered"])
+        text = "the loss came back after the spike" if back else "the loss did not come back after the jump"
+        yield Sign("spike_recovered" if back else "spike_stayed", 1.0, text)
+    count = evidence.get("spikes")
+    if isinstance(count, int) and count >= 2:
+        yield Sign("spikes_repeat", min(1.0, count / 4), f"it happened {count} times")
+    if evidence.get("steady") is True and isinstance(evidence.get("growth_per_step"), float):
+        yield Sign(
+            "grows_geometrically",
+            1.0,
+            f"the loss grows at a constant rate, {times(evidence['growth_per_step'])} per step",
+        )
+    product = evidence.get("learning_rate_times_sharpness")
+    if isinstance(product, float) and product > 2:
+        text = f"the growth implies learning rate x sharpness = {number(product)}; gradient descent is stable up to 2"
+        yield Sign("beyond_stability", 1.0, text)
+    kind = evidence.get("loss_before_ratio")
+    if isinstance(kind, float):
+        yield Sign(
+            "grew_before_overflow",
+            soft(kind, 3.0, 0.4),
+            f"just before, the loss was {times(max(kind, 1e-9))} its level",
+        )
+        yield Sign("sudden_overflow", soft(kind, 2.0, -0.2), "the loss was unremarkable just before")
