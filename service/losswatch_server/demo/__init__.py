@@ -1,0 +1,1 @@
+"""Real trainings with real faults, small enough to run anywhere in seconds."""
