@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.detection.zoo.bases import BASES
-from benchmarks.detection.zoo.faults import ALL, CLASSES, REGRESSIONS, put
+from benchmarks.detection.zoo.faults import ALL, CLASSES, REGRESSIONS, put, times
 from benchmarks.detection.zoo.recipe import Recipe
 from benchmarks.detection.zoo.views import View, view_of
 
 Changes = dict[str, Any]
+EPOCHS: Changes = {
+    "epoch": 25,
+    "decimals": 4,
+    "every": 1,
+    "grad_norm": False,
+    "layers": False,
+    "validation": True,
+}
+STEPS: Changes = {"epoch": 0, "decimals": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +36,7 @@ class Healthy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Oddity:
-    """One way to be odd."""
+    """One way to be odd, on some bases, with a view's fields set."""
 
     name: str
     bases: tuple[str, ...]
@@ -59,7 +68,12 @@ def stepped(recipe: Recipe) -> Changes:
 
 def saddle(recipe: Recipe) -> Changes:
     """Small initial weights: the loss rests at chance before it falls."""
-    return {"initialization_gain": 0.35, "activation": "tanh", "steps": 1200}
+    common: Changes = {"activation": "tanh", "steps": 1200}
+    if recipe.optimizer == "adam":
+        return common | {"initialization_gain": 0.35 if recipe.task == "rings" else 0.5}
+    if recipe.task == "rings":
+        return common | {"momentum": 0.9, "initialization_gain": 0.4}
+    return common | {"hidden": (24, 24, 24), "initialization_gain": 0.2}
 
 
 def grown_batch(recipe: Recipe) -> Changes:
@@ -67,70 +81,65 @@ def grown_batch(recipe: Recipe) -> Changes:
     return {"changes": ((recipe.steps // 2, "batch_size", 8 * recipe.batch_size),)}
 
 
-def late_start(recipe: Recipe) -> Changes:
-    """A long warm-up."""
-    return {"warmup_steps": recipe.steps // 4}
+def harder_data(recipe: Recipe) -> Changes:
+    """Cleanly labelled samples first, all of them later: the floor rises early in the run."""
+    return {"changes": ((recipe.steps // 8, "label_noise", 0.12),)}
 
 
+def likelihood(recipe: Recipe) -> Changes:
+    """A normal likelihood with a learned spread: the loss goes through 0."""
+    slower = 1 if recipe.optimizer == "adam" else 4
+    return {"loss": "gaussian", "learning_rate": recipe.learning_rate / slower, "clip": 5.0}
+
+
+def cyclic(schedule: str) -> Callable[[Recipe], Changes]:
+    """A schedule that comes back up, with a top rate of twice the usual."""
+    return lambda recipe: {"schedule": schedule, "learning_rate": 2 * recipe.learning_rate}
+
+
+FP16 = ("rings-sgd", "glyphs-sgd", "glyphs-momentum", "tokens-adam", "friedman-adam")
 ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="plain", bases=ALL, change=put(), seeds=2),
     Oddity(name="noisy", bases=ALL, change=noisy),
-    Oddity(name="warm-up", bases=ALL[::2], change=late_start),
+    Oddity(name="warm-up", bases=ALL[::2], change=lambda recipe: {"warmup_steps": recipe.steps // 4}),
     Oddity(name="cosine", bases=ALL[1::2], change=put(schedule="cosine")),
     Oddity(name="linear", bases=ALL[::3], change=put(schedule="linear")),
     Oddity(name="step-drops", bases=ALL[::2], change=stepped),
-    Oddity(
-        name="triangular",
-        bases=ALL[1::2],
-        change=lambda r: {"schedule": "triangular", "learning_rate": 2 * r.learning_rate},
-    ),
-    Oddity(
-        name="restarts", bases=ALL[::2], change=lambda r: {"schedule": "restarts", "learning_rate": 2 * r.learning_rate}
-    ),
+    Oddity(name="triangular", bases=ALL[1::2], change=cyclic("triangular")),
+    Oddity(name="restarts", bases=ALL[::2], change=cyclic("restarts")),
     Oddity(
         name="saddle",
-        bases=("rings-sgd", "rings-adam", "glyphs-sgd", "checkerboard-adam", "glyphs-momentum"),
+        bases=("rings-sgd", "rings-adam", "checkerboard-adam", "glyphs-momentum"),
         change=saddle,
         seeds=2,
     ),
     Oddity(
         name="curriculum",
-        bases=("rings-adam", "glyphs-sgd", "tokens-adam", "friedman-adam", "teacher-momentum"),
-        change=lambda r: {"curriculum": r.steps // 4},
+        bases=("rings-adam", "glyphs-sgd", "tokens-adam"),
+        change=lambda recipe: {"curriculum": recipe.steps // 4},
+        view={"validation": False},
     ),
+    Oddity(name="harder-data", bases=ALL[1::2], change=harder_data),
     Oddity(name="label-noise", bases=CLASSES, change=longer(1.6, label_noise=0.35)),
     Oddity(name="target-noise", bases=REGRESSIONS, change=longer(1.6, label_noise=0.3)),
-    Oddity(
-        name="likelihood",
-        bases=REGRESSIONS,
-        change=lambda r: {
-            "loss": "gaussian",
-            "learning_rate": r.learning_rate / (1 if r.optimizer == "adam" else 4),
-            "clip": 5.0,
-        },
-    ),
+    Oddity(name="likelihood", bases=REGRESSIONS, change=likelihood),
     Oddity(name="tiny", bases=ALL[::3], change=put(), view={"units": 1e-7, "decimals": None}),
     Oddity(name="huge", bases=ALL[1::3], change=put(), view={"units": 3e6}),
-    Oddity(
-        name="epochs",
-        bases=ALL,
-        change=longer(1.4),
-        view={"epoch": 25, "decimals": 4, "every": 1, "grad_norm": False, "layers": False, "validation": True},
-    ),
-    Oddity(name="every-10", bases=ALL[::2], change=longer(1.8), view={"every": 10, "epoch": 0}),
-    Oddity(name="every-25", bases=ALL[1::2], change=longer(1.8), view={"every": 25, "epoch": 0}),
+    Oddity(name="epochs", bases=ALL, change=longer(1.4), view=EPOCHS),
+    Oddity(name="every-10", bases=ALL[::2], change=longer(1.8), view=STEPS | {"every": 10}),
+    Oddity(name="every-25", bases=ALL[1::2], change=longer(1.8), view=STEPS | {"every": 25}),
     Oddity(name="fine-tuning", bases=ALL[::2], change=fine_tuned, also_ok=("slow_convergence", "plateau")),
     Oddity(
         name="dropout",
         bases=("glyphs-sgd", "glyphs-momentum", "tokens-adam", "rings-adam", "friedman-adam"),
         change=put(dropout=0.25),
-        view={"validation": True, "epoch": 0},
+        view={"validation": True},
     ),
     Oddity(
         name="fp16-scaler",
-        bases=("rings-sgd", "glyphs-sgd", "glyphs-momentum", "tokens-adam", "friedman-adam"),
+        bases=FP16,
         change=put(precision="fp16", loss_scale=0.0),
-        view={"grad_norm": True, "epoch": 0},
+        view=STEPS | {"every": 1, "grad_norm": True},
         also_ok=("non_finite",),
     ),
     Oddity(name="long", bases=("rings-sgd", "friedman-sgd", "tokens-adam", "teacher-sgd"), change=longer(2.2)),
@@ -142,6 +151,7 @@ ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="grown-batch", bases=ALL[1::3], change=grown_batch),
     Oddity(name="clipped", bases=ALL[::3], change=put(clip=1.0)),
     Oddity(name="decayed", bases=ALL[1::3], change=put(weight_decay=1e-4)),
+    Oddity(name="slower", bases=ALL[::3], change=times(learning_rate=0.6)),
     Oddity(name="short", bases=ALL[::3], change=put(steps=40)),
 )
 

@@ -163,8 +163,10 @@ def spike(seen: Observed, fault: Fault) -> Outcome | None:
     jump = float(np.max(after)) - float(np.median(before))
     if jump < 10 * noise or jump < 0.15 * abs(float(np.median(before))):
         return None
+    if fault.cause == "data_not_shuffled":
+        return Outcome(condition="oscillation", also_ok=("loss_spike", "diverging", "plateau"), onset=at)
     stays = float(np.median(loss[-seen.steps // 10 :])) > float(np.median(before)) + 0.5 * jump
-    rises = fault.cause in ("learning_rate_too_high", "labels_uninformative", "data_not_shuffled")
+    rises = fault.cause in ("learning_rate_too_high", "labels_uninformative")
     return Outcome(
         condition="diverging" if stays and rises and seen.share < -0.5 else "loss_spike",
         also_ok=(

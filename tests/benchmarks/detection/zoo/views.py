@@ -133,16 +133,19 @@ def label_seen(label: Label, points: tuple[Point, ...], view: View) -> Label:
     if view.epoch:
         label = replace(label, onset_step=1 + label.onset_step // view.epoch)
     if label.condition == "loss_spike" and not spike_seen(label, points):
-        return Label(condition=HEALTHY, also_ok=("loss_spike", *label.also_ok), why=f"{label.why}; not in the log")
+        if label.cause == "bad_batch":
+            return Label(condition=HEALTHY, also_ok=("loss_spike", *label.also_ok), why=f"{label.why}; not in the log")
+        return replace(label, condition="diverging", also_ok=("loss_spike", "plateau", *label.also_ok))
     return label
 
 
 def spike_seen(label: Label, points: tuple[Point, ...]) -> bool:
-    """The logged loss jumps near the onset: 8 robust deviations over the 30 points before, and a fifth of their level."""
+    """The logged loss jumps near the onset: by 8 robust deviations of the 30 points before, and a fifth of its level."""
     onset = label.onset_step or 0
-    before = np.array([p.loss for p in points if p.step < onset and p.loss is not None][-30:])
+    losses = [(p.step, p.loss) for p in points if p.loss is not None]
+    before = np.array([loss for step, loss in losses if step < onset][-30:])
     reach = onset + max(3, (points[-1].step - points[0].step) // 20)
-    after = np.array([p.loss for p in points if onset <= p.step <= reach and p.loss is not None])
+    after = np.array([loss for step, loss in losses if onset <= step <= reach])
     if len(before) < 5 or not len(after):
         return False
     level = float(np.median(before[-10:]))
