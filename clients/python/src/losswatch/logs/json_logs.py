@@ -1,0 +1,238 @@
+"""JSON: whole documents (trainer state, columns, lists of points) and one object per line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from losswatch.logs import columns
+from losswatch.logs.lines import Line
+from losswatch.logs.numbers import number
+from losswatch.logs.table import Table
+
+_DEPTH = 4
+"""So deep are nested objects searched and flattened: {"train": {"loss": 0.5}} is train/loss."""
+_MODES = ("mode", "split", "phase", "stage")
+_CONTEXT = ("framework", "optimizer", "learning_rate", "momentum", "batch_size", "total_steps", "steps_per_epoch")
+
+
+def parse(text: str) -> Tuple[bool, Any]:
+    """(True, document) where the text is one JSON document (NaN and Infinity allowed), else (False, None)."""
+    try:
+        return True, json.loads(text)
+    except (ValueError, RecursionError):
+        return False, None
+
+
+def read_document(document: Any) -> Optional[Table]:
+    """The table of a JSON document, or None when no shape is known that holds measurements."""
+    if isinstance(document, dict) and isinstance(document.get("log_history"), list):
+        return _trainer_state(document)
+    return _search(document, 0)
+
+
+def read_lines(lines: Sequence[Line]) -> Optional[Table]:
+    """A log of one JSON object per line; other lines among them are skipped. None when no line is an object."""
+    table = Table("json-lines")
+    for line in lines:
+        text = line.text.strip()
+        found, document = parse(text) if text.startswith("{") else (False, None)
+        row = row_of(document) if found and isinstance(document, dict) else {}
+        if row:
+            table.add(row)
+        else:
+            table.skip(line.number, line.text, "no numbers in it" if found else "not a JSON object")
+    return table if table.rows else None
+
+
+def row_of(document: Mapping[str, Any]) -> Dict[str, Optional[float]]:
+    """The numbers of an object by their path; of a row marked as validation (``"mode": "val"``) with ``val_`` before."""
+    row: Dict[str, Optional[float]] = {}
+    _flatten(document, "", row, 0)
+    modes = (document.get(name) for name in _MODES)
+    if any(isinstance(mode, str) and mode.lower() in columns.HELD_OUT for mode in modes):
+        counters = columns.STEP + columns.EPOCH + columns.INDEX
+        row = {
+            name if columns.plain(name) in counters or columns.held_out(name) else f"val_{name}": value
+            for name, value in row.items()
+        }
+    return row
+
+
+def _flatten(value: Mapping[str, Any], path: str, row: Dict[str, Optional[float]], depth: int) -> None:
+    for key, item in value.items():
+        name = f"{path}{key}"[:200]
+        if item is None:
+            if columns.is_loss(name):
+                row[name] = None
+        elif isinstance(item, Mapping):
+            if depth < _DEPTH:
+                _flatten(item, f"{name}/", row, depth + 1)
+        else:
+            given = _value(item)
+            if given is not None:
+                row[name] = given
+
+
+def _value(item: Any) -> Optional[float]:
+    if isinstance(item, bool):
+        return None
+    if isinstance(item, (int, float)):
+        try:
+            return float(item)
+        except OverflowError:
+            return float("inf") if item > 0 else float("-inf")
+    return number(item) if isinstance(item, str) else None
+
+
+def _trainer_state(state: Mapping[str, Any]) -> Table:
+    """Hugging Face's trainer_state.json."""
+    table = Table("trainer-state")
+    for place, entry in enumerate(state["log_history"], start=1):
+        row = row_of(entry) if isinstance(entry, dict) else {}
+        if "train_runtime" in row:
+            table.skip(place, json.dumps(entry), "the summary at the end of the training, not a step")
+        elif row:
+            table.add(row)
+    table.context["framework"] = "transformers"
+    steps = _whole(state.get("max_steps"))
+    epochs = _value(state.get("num_train_epochs"))
+    if steps:
+        table.context["total_steps"] = steps
+        if epochs and epochs > 0 and (steps / epochs).is_integer():
+            table.context["steps_per_epoch"] = int(steps / epochs)
+    for key, name in (("logging_steps", "steps_per_point"), ("train_batch_size", "batch_size")):
+        given = _whole(state.get(key))
+        if given:
+            table.context[name] = given
+    return table
+
+
+def _whole(item: Any) -> Optional[int]:
+    value = _value(item)
+    return int(value) if value is not None and 0 < value < 2**53 and value == int(value) else None
+
+
+def _search(document: Any, depth: int) -> Optional[Table]:
+    if depth > _DEPTH:
+        return None
+    if isinstance(document, list):
+        return _list(document)
+    if not isinstance(document, dict) or not document:
+        return None
+    for read in (_points, _by_step, _columns, _single):
+        table = read(document)
+        if table is not None:
+            return table
+    for item in document.values():
+        table = _search(item, depth + 1) if isinstance(item, (dict, list)) else None
+        if table is not None:
+            return table
+    return None
+
+
+def _points(document: Mapping[str, Any]) -> Optional[Table]:
+    points = document.get("points")
+    table = _list(points) if isinstance(points, list) else None
+    context = document.get("context")
+    if table is not None and isinstance(context, dict):
+        table.context.update(
+            {name: context[name] for name in _CONTEXT if isinstance(context.get(name), (str, int, float))}
+        )
+    return table
+
+
+def _list(items: List[Any]) -> Optional[Table]:
+    if not items:
+        return None
+    first = items[0]
+    if isinstance(first, dict):
+        table = Table("json-rows")
+        for place, item in enumerate(items, start=1):
+            row = row_of(item) if isinstance(item, dict) else {}
+            if row:
+                table.add(row)
+            else:
+                table.skip(place, json.dumps(item)[:400], "no numbers in it")
+        return table if any(_measured(name) for name in table.counts()) else None
+    if isinstance(first, list):
+        return _tuples(items)
+    table = Table("json-numbers")
+    for item in items:
+        given = _value(item)
+        if item is not None and given is None:
+            return None
+        table.add({"loss": given})
+    table.notes.append("a bare list of numbers, each taken as a loss")
+    return table
+
+
+def _tuples(items: List[Any]) -> Optional[Table]:
+    """[step, value] pairs, or [wall time, step, value] as TensorBoard gives them."""
+    names = {2: ("step", "loss"), 3: ("wall_time", "step", "loss")}.get(len(items[0]))
+    if names is None:
+        return None
+    table = Table("json-rows")
+    for item in items:
+        given = [_value(part) for part in item] if isinstance(item, list) else []
+        if len(given) != len(names) or given[-2] is None:
+            return None
+        table.add(dict(zip(names, given)))
+    table.notes.append(f"lists of {len(names)} numbers, taken as {', '.join(names)}")
+    return table
+
+
+def _by_step(document: Mapping[str, Any]) -> Optional[Table]:
+    """{"1": {"loss": 0.5}, "2": …} or {"1": 0.5, "2": 0.4}."""
+    if not all(key.isascii() and key.isdigit() and len(key) < 16 for key in document):
+        return None
+    table = Table("json-rows")
+    for key, item in document.items():
+        row = row_of(item) if isinstance(item, dict) else {"loss": _value(item)}
+        table.add({"step": float(key), **row})
+    return table if any(_measured(name) for name in table.counts()) else None
+
+
+def _columns(document: Mapping[str, Any]) -> Optional[Table]:
+    """{"loss": [...], "val_loss": [...]}: Keras' History.history, pandas' to_json, and their like, also nested."""
+    lists: Dict[str, List[Any]] = {}
+    _gather(document, "", lists, 0)
+    if not any(_measured(name) for name in lists):
+        return None
+    table = Table("json-columns", by_epoch=any(columns.held_out(name) for name in lists))
+    for place in range(max(map(len, lists.values()))):
+        row: Dict[str, Optional[float]] = {}
+        for name, items in lists.items():
+            if place < len(items):
+                given = _value(items[place])
+                if given is not None or (items[place] is None and columns.is_loss(name)):
+                    row[name] = given
+        if row:
+            table.add(row)
+    return table if table.rows else None
+
+
+def _gather(value: Mapping[str, Any], path: str, lists: Dict[str, List[Any]], depth: int) -> None:
+    for key, item in value.items():
+        name = f"{path}{key}"[:200]
+        if len(lists) >= 4 * columns.MAX_METRICS and not _measured(name):
+            continue
+        if isinstance(item, list):
+            if item and not isinstance(item[0], (list, dict)):
+                lists[name] = item
+        elif isinstance(item, dict) and depth < _DEPTH:
+            if item and all(index.isdigit() for index in item):
+                lists[name] = list(item.values())
+            else:
+                _gather(item, f"{name}/", lists, depth + 1)
+
+
+def _single(document: Mapping[str, Any]) -> Optional[Table]:
+    row = row_of(document)
+    if not any(_measured(name) and value is not None for name, value in row.items()):
+        return None
+    return Table("json-lines", rows=[row])
+
+
+def _measured(name: str) -> bool:
+    return columns.is_loss(name) or columns.is_validation_loss(name) or columns.plain(name) in columns.GRAD_NORM
