@@ -1,0 +1,134 @@
+"""Channel: what every kind of receiver offers; and what a channel may use to send."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from losswatch_server.alerts.addresses import TargetRefusedError
+from losswatch_server.alerts.door import Answer, Door, UnreachableError
+from losswatch_server.alerts.message import Message
+from losswatch_server.alerts.redaction import scrub
+from losswatch_server.alerts.retry import CHAT, PATIENT, Outcome, Result, judge_answer
+from losswatch_server.alerts.targets import Target
+
+Payload = Mapping[str, Any] | Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """The operator's SMTP server. ``security``: ``none``, ``starttls`` or ``tls``."""
+
+    host: str
+    port: int = 587
+    security: str = "starttls"
+    username: str | None = None
+    password: str | None = None
+    sender: str = "losswatch@localhost"
+    timeout_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses of the dashboard's pages, as far as people can reach them from a message."""
+
+    base: str | None = None
+
+    def run(self, project: str, run: str) -> str | None:
+        """The page of a run; None when the service does not know its public address."""
+        return self._page(f"/runs/{quote(run, safe='')}", project)
+
+    def runs(self, project: str, sweep: str | None) -> str | None:
+        """The list of runs, of one sweep if given."""
+        return self._page("/", project, **({"group": sweep} if sweep else {}))
+
+    def of(self, message: Message) -> str | None:
+        """The page that a message is about: its run, or the list when it is about several."""
+        if len(message.runs) == 1:
+            return self.run(message.project, message.runs[0])
+        return self.runs(message.project, message.sweep)
+
+    def _page(self, path: str, project: str, **query: str) -> str | None:
+        if not self.base:
+            return None
+        asked = {"project": project, **query} if project != "default" else query
+        words = "&".join(f"{k}={quote(v, safe='')}" for k, v in asked.items())
+        return self.base.rstrip("/") + path + ("?" + words if words else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What channels send with."""
+
+    door: Door
+    links: Links
+    clock: Callable[[], float]
+    mail: MailServer | None = None
+
+
+Send = Callable[[Message, Target, Means], Awaitable[Outcome]]
+
+
+def _any_address(url: str) -> None:
+    del url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """One kind of receiver.
+
+    ``for_people``: a late message is replaced by the latest state, and there are fewer of them an hour.
+    ``tracks_state``: the receiver keeps incidents, see ``policy.Rules``. ``signs``: targets get a signing secret.
+    ``pause_s``: the shortest time between two messages, from the receiver's documented rate limit.
+    """
+
+    kind: str
+    send: Send
+    check_address: Callable[[str], None] = _any_address
+    default_url: str | None = None
+    by_http: bool = True
+    allow_http: bool = False
+    for_people: bool = True
+    tracks_state: bool = False
+    signs: bool = False
+    pause_s: float = 0.0
+    repeat_interval_s: float = 14_400.0
+
+    @property
+    def pauses(self) -> tuple[float, ...]:
+        """The pauses between tries."""
+        return CHAT if self.for_people else PATIENT
+
+    @property
+    def max_per_hour(self) -> int:
+        """The default budget: people read 60 an hour at the very most, machines as many as come."""
+        return 60 if self.for_people else 3_600
+
+
+def dump(payload: Payload) -> bytes:
+    """Minified strict JSON."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+async def post_json(
+    payload: Payload,
+    url: str,
+    means: Means,
+    *,
+    judge: Callable[[Answer, float], Outcome] = judge_answer,
+    headers: Callable[[bytes], Mapping[str, str]] = lambda body: {},
+) -> Outcome:
+    """Post a payload and judge the answer. No error leaves this function, and no secret its sentences."""
+    body = dump(payload)
+    try:
+        answer = await means.door.post(
+            url, body, {"content-type": "application/json", "user-agent": "Losswatch/1", **headers(body)}
+        )
+    except TargetRefusedError as error:
+        return Outcome(result=Result.REJECTED, detail=scrub(str(error)))
+    except UnreachableError as error:
+        return Outcome(result=Result.RETRY, detail=scrub(str(error)))
+    return judge(answer, means.clock())

@@ -1,0 +1,66 @@
+"""PagerDuty Events API v2: one incident per group, triggered and resolved under the same key.
+
+Limits (developer.pagerduty.com, Events API v2): dedup_key 255, summary 1024, the event 512 kB; 202 is success, 400
+must not be retried, 429 and 5xx may be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.wording import clip, lines, number, one_line, timestamp
+from losswatch_server.alerts.message import Message
+from losswatch_server.alerts.retry import Outcome
+from losswatch_server.alerts.targets import Target
+
+ENQUEUE = "https://events.pagerduty.com/v2/enqueue"
+
+
+def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
+    """A trigger while anything of the group is open, a resolve when all is over."""
+    event: dict[str, Any] = {
+        "routing_key": routing_key,
+        "event_action": "trigger" if message.is_firing else "resolve",
+        "dedup_key": dedup_key(message),
+    }
+    if not message.is_firing:
+        return event
+    lead = message.lead
+    details = {name: number(value) for name, value in list(lead.evidence.items())[:20]}
+    event["payload"] = {
+        "summary": clip(one_line(f"{message.title}. {message.text}"), 1_024),
+        "source": clip(lead.run, 255),
+        "severity": message.severity.value,
+        "timestamp": timestamp(lead.since),
+        "component": clip(message.sweep or lead.run, 255),
+        "group": clip(message.project, 255),
+        "class": lead.condition,
+        "custom_details": details | {"advice": clip(lead.advice, 1_500), "runs": lines(message.entries, 50)},
+    }
+    event["client"] = "Losswatch"
+    if (url := links.of(message)) is not None:
+        event["client_url"] = url
+        event["links"] = [{"href": url, "text": "Open in Losswatch"}]
+    return event
+
+
+def dedup_key(message: Message) -> str:
+    """The group's name, hashed where it would be too long; a notice stands alone and gets its own."""
+    key = message.key if any(e.change != "notice" for e in message.entries) else f"{message.key}/{message.lead.id}"
+    return key if len(key) <= 255 else "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+
+
+async def send(message: Message, target: Target, means: Means) -> Outcome:
+    """Enqueue the event."""
+    return await post_json(payload(message, means.links, target.routing_key or ""), target.url, means)
+
+
+CHANNEL = Channel(
+    kind="pagerduty",
+    send=send,
+    default_url=ENQUEUE,
+    for_people=False,
+    tracks_state=True,
+)

@@ -1,0 +1,107 @@
+"""Slack incoming webhooks: Block Kit, coloured by severity.
+
+Limits (docs.slack.dev, Block Kit reference): header 150, section text 3000, at most 10 fields of 2000, context
+element 75 objects, 50 blocks; about 13,000 characters altogether. One message a second. Only ``& < >`` have to be
+escaped; that takes the power from ``<!channel>``, ``<@U1>`` and ``<http://x|y>``, and ``verbatim`` keeps Slack from
+finding links and channel names by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.wording import clip, colour, evidence, footer, lines, one_line
+from losswatch_server.alerts.door import Answer
+from losswatch_server.alerts.message import Message
+from losswatch_server.alerts.retry import Outcome, Result, judge_answer
+from losswatch_server.alerts.targets import Target
+
+MAX_LINES = 20
+SIGNS = {"critical": ":rotating_light:", "warning": ":warning:", "info": ":information_source:"}
+DEAD_HOOK = frozenset({
+    "no_service", "no_active_hooks", "no_service_id", "no_team", "team_disabled", "invalid_token",
+    "channel_not_found", "channel_is_archived", "action_prohibited", "posting_to_general_channel_denied",
+})  # fmt: skip
+"""Answers after which no message will ever arrive: the webhook has to be made anew."""
+
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def payload(message: Message, links: Links) -> dict[str, Any]:
+    """The message: ``text`` for notifications, the title as header, the rest in a coloured attachment."""
+    return {
+        "text": escaped(one_line(message.title), 300),
+        "blocks": [
+            {
+                "type": "header",
+                "text": {"type": "plain_text", "text": clip(one_line(message.title), 150), "emoji": False},
+            }
+        ],
+        "attachments": [{"color": colour(message), "blocks": _body(message, links)}],
+    }
+
+
+def escaped(text: str, limit: int) -> str:
+    """Text that Slack shows as it is."""
+    return clip(text, limit, lambda c: _ENTITIES.get(c, c))
+
+
+def _body(message: Message, links: Links) -> list[dict[str, Any]]:
+    lead = message.lead
+    sign = SIGNS[message.severity] if message.is_firing else ":white_check_mark:"
+    blocks = [_section(f"{sign} {escaped(message.text, 1_500)}")]
+    if len(message.entries) > 1 or message.total > 1:
+        listed = lines(message.entries, MAX_LINES) if message.total <= MAX_LINES else _cut(message)
+        blocks.append(_section("\n".join("• " + escaped(line, 200) for line in listed)))
+    if fields := evidence(lead, 10):
+        blocks.append({
+            "type": "section",
+            "fields": [_text(f"*{escaped(name, 100)}*\n{escaped(value, 200)}") for name, value in fields],
+        })  # fmt: skip
+    if lead.advice and lead.is_open:
+        blocks.append(_section(f"*What to do:* {escaped(lead.advice, 1_500)}"))
+    if (url := links.of(message)) is not None:
+        button = {"type": "button", "text": {"type": "plain_text", "text": "Open in Losswatch"}, "url": url[:3000]}
+        blocks.append({"type": "actions", "elements": [button]})
+    blocks.append({"type": "context", "elements": [_text(escaped(footer(message), 300))]})
+    return blocks
+
+
+def _cut(message: Message) -> list[str]:
+    shown = lines(message.entries[:MAX_LINES], MAX_LINES)
+    return [*shown, f"and {message.total - len(shown)} more"]
+
+
+def _header(text: str) -> dict[str, Any]:
+    return {"type": "header", "text": {"type": "plain_text", "text": clip(text, 150), "emoji": False}}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": _text(text)}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def judge(answer: Answer, now: float) -> Outcome:
+    """Slack says in a word what is wrong.
+
+    The words: api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks.
+    """
+    word = answer.body[:100].decode("ascii", "replace").strip()
+    if word in DEAD_HOOK:
+        return Outcome(result=Result.GONE, status=answer.status, detail=f"Slack says {word}: connect the webhook anew")
+    outcome = judge_answer(answer, now)
+    if outcome.result is Result.REJECTED and word.replace("_", "").isalpha() and len(word) < 60:
+        return Outcome(result=outcome.result, status=answer.status, detail=f"Slack says {word} ({answer.status})")
+    return outcome
+
+
+async def send(message: Message, target: Target, means: Means) -> Outcome:
+    """Post to the incoming webhook."""
+    return await post_json(payload(message, means.links), target.url, means, judge=judge)
+
+
+CHANNEL = Channel(kind="slack", send=send, pause_s=1.0)

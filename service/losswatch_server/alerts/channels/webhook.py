@@ -1,0 +1,101 @@
+"""The generic webhook: JSON for programs, signed by Standard Webhooks 1.0.0.
+
+The top level carries ``level``, ``title``, ``text``, ``project``, ``run``, ``step`` and ``timestamp`` as Trackio's
+webhook does, so that receivers written for it work unchanged; ``type`` and ``data`` are the standard's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
+from losswatch_server.alerts.channels.wording import clip, timestamp
+from losswatch_server.alerts.message import Entry, Message
+from losswatch_server.alerts.policy import Reason
+from losswatch_server.alerts.retry import Outcome, judge_answer
+from losswatch_server.alerts.signing import signed_headers
+from losswatch_server.alerts.targets import Target
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+MAX_BYTES = 20_000
+"""The standard asks for less than 20 kB."""
+
+LEVELS = {Severity.INFO: "info", Severity.WARNING: "warn", Severity.CRITICAL: "error"}
+
+
+def payload(message: Message, links: Links) -> dict[str, Any]:
+    """The body; entries that would take it over 20 kB are left out and counted in ``truncated``."""
+    lead = message.lead
+    entries = [_entry(e, message.project, links) for e in message.entries]
+    body: dict[str, Any] = {
+        "type": event_type(message),
+        "timestamp": timestamp(message.at),
+        "level": LEVELS[message.severity],
+        "title": clip(message.title, 300),
+        "text": clip(message.text, 2_000),
+        "project": message.project,
+        "run": lead.run,
+        "step": lead.step,
+        "data": {
+            "id": message.id,
+            "reason": message.reason.value,
+            "status": "open" if message.is_firing else "resolved",
+            "severity": message.severity.value,
+            "group": message.sweep,
+            "group_key": message.key,
+            "url": links.of(message),
+            "total": message.total,
+            "truncated": message.total - len(entries),
+            "findings": entries,
+        },
+    }
+    while len(dump(body)) >= MAX_BYTES and entries:
+        del entries[-max(1, len(entries) // 10) :]
+        body["data"]["truncated"] = message.total - len(entries)
+    return body
+
+
+def event_type(message: Message) -> str:
+    """``finding.opened``, ``run.silent`` and so on, by the entry that speaks for the message."""
+    lead = message.lead
+    if lead.change == "test" or message.reason is Reason.TEST:
+        return "target.test"
+    if lead.condition.startswith(("run.", "target.")):
+        return lead.condition
+    if lead.condition == Condition.SILENT:
+        return "run.silent" if lead.is_open else "run.returned"
+    change = "repeated" if lead.change == "still" else lead.change
+    return f"finding.{change}"
+
+
+def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "run": entry.run,
+        "uid": entry.uid,
+        "condition": entry.condition,
+        "severity": entry.severity.value,
+        "change": entry.change,
+        "summary": clip(entry.summary, 1_000),
+        "step": entry.step,
+        "opened_at": timestamp(entry.since),
+        "resolved_at": None if entry.until is None else timestamp(entry.until),
+        "closed_by": entry.closed_by,
+        "evidence": dict(entry.evidence),
+        "advice": clip(entry.advice, 1_000) or None,
+        "url": links.run(project, entry.run),
+    }
+
+
+async def send(message: Message, target: Target, means: Means) -> Outcome:
+    """Sign for the moment of this try and post."""
+    return await post_json(
+        payload(message, means.links),
+        target.url,
+        means,
+        judge=lambda answer, now: judge_answer(answer, now, retry_refusals=True),
+        headers=lambda body: signed_headers(message.id, body, means.clock(), target.secrets),
+    )
+
+
+CHANNEL = Channel(kind="webhook", send=send, signs=True, for_people=False, allow_http=True)

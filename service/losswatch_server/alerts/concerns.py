@@ -1,0 +1,263 @@
+"""Concern: one thing a target may be told about; the events of the outbox folded into it.
+
+A concern is a finding, a run that went silent, or a notice (a run that failed, finished, slowed down). It knows
+nothing of targets: whether somebody is told is decided in ``policy``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+STORIES: Mapping[str, str] = {
+    Condition.NON_FINITE: "instability",
+    Condition.DIVERGING: "instability",
+    Condition.EXPLODING_GRADIENT: "instability",
+    Condition.LOSS_SPIKE: "instability",
+    Condition.OSCILLATION: "instability",
+    Condition.VANISHING_GRADIENT: "stagnation",
+    Condition.NOT_LEARNING: "stagnation",
+    Condition.PLATEAU: "stagnation",
+    Condition.SLOW_CONVERGENCE: "stagnation",
+}
+"""Conditions that are stages of one story (a divergence explodes, then overflows) share a group, so that one failing
+sweep is one message and not one per stage. Every other condition is its own story."""
+
+NOTICES: Mapping[str, Severity] = {
+    "run.failed": Severity.CRITICAL,
+    "run.slow": Severity.WARNING,
+    "run.finished": Severity.INFO,
+    "run.cancelled": Severity.INFO,
+}
+"""Said once, never repeated, never resolved; with the severity each has."""
+
+ENDINGS = ("run.finished", "run.failed", "run.cancelled", "run.deleted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """One finding, silence or notice of one run. Times are unix seconds of the server's clock.
+
+    ``muted_until`` is infinite for a mute without an end; ``acknowledged`` is the severity somebody has seen.
+    """
+
+    id: str
+    project: str
+    run: str
+    uid: str
+    condition: str
+    severity: Severity
+    opened_at: float
+    changed_at: float
+    sweep: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
+    headline: str = ""
+    step: int | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    advice: str = ""
+    closed_at: float | None = None
+    closed_by: str | None = None
+    acknowledged: Severity | None = None
+    muted_until: float | None = None
+    notice: bool = False
+
+    @property
+    def story(self) -> str:
+        """The name under which related conditions are grouped."""
+        return STORIES.get(self.condition, self.condition)
+
+    @property
+    def is_open(self) -> bool:
+        """Not resolved, superseded or ended with its run."""
+        return self.closed_at is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One row of the outbox, as alerts read it."""
+
+    id: int
+    project: str
+    uid: str
+    run: str
+    kind: str
+    at: float
+    finding_id: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+Known = Mapping[str, Concern]
+"""The concerns of one run by id."""
+
+
+def apply(event: Event, known: Known) -> list[Concern]:
+    """The concerns of this run that the event makes or changes. Unknown kinds change nothing."""
+    match event.kind:
+        case "finding.opened" | "finding.worsened":
+            return [_raised(event, known)]
+        case "finding.resolved" | "finding.superseded":
+            return _closed(event, known, event.kind.removeprefix("finding."))
+        case "finding.acknowledged":
+            return [replace(c, acknowledged=c.severity, changed_at=event.at) for c in _named(event, known)]
+        case "finding.muted":
+            until = _muted_until(event)
+            return [replace(c, muted_until=until, changed_at=event.at) for c in _named(event, known)]
+        case "run.silent":
+            return [_silent(event, known)]
+        case "run.returned":
+            silent = [c for c in known.values() if c.condition == Condition.SILENT and c.is_open]
+            return [replace(c, closed_at=event.at, closed_by="returned", changed_at=event.at) for c in silent]
+        case _ if event.kind in NOTICES or event.kind in ENDINGS:
+            return _ended(event, known) + _notice(event)
+    return []
+
+
+def _raised(event: Event, known: Known) -> Concern:
+    finding = event.body.get("finding") or {}
+    name = event.finding_id or str(finding.get("id"))
+    before = known.get(name)
+    opened_at = before.opened_at if before and before.is_open else event.at
+    fresh = _concern(
+        event,
+        id=name,
+        condition=str(finding.get("condition", "")),
+        severity=Severity(finding.get("severity", Severity.WARNING)),
+        opened_at=opened_at,
+        summary=str(finding.get("summary", "")),
+        step=finding.get("last_step", finding.get("opened_step")),
+        evidence=_readable(finding.get("evidence") or {}),
+        advice=_first_advice(finding),
+    )
+    if before is None:
+        return fresh
+    return replace(fresh, acknowledged=before.acknowledged, muted_until=before.muted_until)
+
+
+def _silent(event: Event, known: Known) -> Concern:
+    finding = event.body.get("finding") or {}
+    name = event.finding_id or finding.get("id") or f"silent:{event.uid}"
+    before = known.get(name)
+    fresh = _concern(
+        event,
+        id=name,
+        condition=Condition.SILENT.value,
+        severity=Severity(finding.get("severity", Severity.WARNING)),
+        opened_at=event.at,
+        summary=str(finding.get("summary") or event.body.get("headline", "")),
+        step=finding.get("last_step", _run(event).get("step")),
+        evidence=_readable(finding.get("evidence") or {}),
+        advice=_first_advice(finding),
+    )
+    return fresh if before is None else replace(fresh, muted_until=before.muted_until)
+
+
+def _closed(event: Event, known: Known, how: str) -> list[Concern]:
+    summary = str((event.body.get("finding") or {}).get("summary", ""))
+    return [
+        replace(c, closed_at=event.at, closed_by=how, changed_at=event.at, summary=summary or c.summary)
+        for c in _named(event, known)
+        if c.is_open
+    ]
+
+
+def _ended(event: Event, known: Known) -> list[Concern]:
+    """With its run ends whatever was open in it: nobody is reminded of a run that is over."""
+    if event.kind not in ENDINGS:
+        return []
+    return [
+        replace(c, closed_at=event.at, closed_by=event.kind, changed_at=event.at)
+        for c in known.values()
+        if c.is_open and not c.notice
+    ]
+
+
+def _notice(event: Event) -> list[Concern]:
+    if event.kind not in NOTICES:
+        return []
+    words = str(event.body.get("notice") or event.body.get("headline", ""))
+    return [
+        _concern(
+            event,
+            id=f"notice:{event.uid}:{event.id}",
+            condition=event.kind,
+            severity=NOTICES[event.kind],
+            opened_at=event.at,
+            summary=words,
+            step=_run(event).get("step"),
+            notice=True,
+        )
+    ]
+
+
+def _named(event: Event, known: Known) -> list[Concern]:
+    concern = known.get(event.finding_id or "")
+    return [] if concern is None else [concern]
+
+
+def _concern(event: Event, **fields: Any) -> Concern:
+    context = _run(event).get("context") or {}
+    return Concern(
+        project=event.project,
+        run=event.run,
+        uid=event.uid,
+        changed_at=event.at,
+        sweep=context.get("group"),
+        tags={str(k): str(v) for k, v in (context.get("tags") or {}).items()},
+        headline=str(event.body.get("headline", "")),
+        **fields,
+    )
+
+
+def _run(event: Event) -> Mapping[str, Any]:
+    return event.body.get("run") or {}
+
+
+def _muted_until(event: Event) -> float:
+    until = (event.body.get("finding") or {}).get("muted_until")
+    return float("inf") if until is None else float(until)
+
+
+def _readable(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Evidence as it leaves the service: six significant digits, and words for what JSON has no number for."""
+    return {str(name): _readable_value(value) for name, value in evidence.items()}
+
+
+def _readable_value(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_readable_value(item) for item in value]
+    if not isinstance(value, float):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float(f"{value:.6g}")
+
+
+def _first_advice(finding: Mapping[str, Any]) -> str:
+    advice = finding.get("advice") or ()
+    return str(advice[0].get("summary", "")) if advice else ""
+
+
+def as_json(concern: Concern) -> dict[str, Any]:
+    """Plain values for storing; an endless mute is the string ``"forever"``."""
+    plain = asdict(concern)
+    if concern.muted_until == float("inf"):
+        plain["muted_until"] = "forever"
+    return plain
+
+
+def from_json(plain: Mapping[str, Any]) -> Concern:
+    """The inverse of ``as_json``."""
+    values = dict(plain)
+    values["severity"] = Severity(values["severity"])
+    if values.get("acknowledged") is not None:
+        values["acknowledged"] = Severity(values["acknowledged"])
+    if values.get("muted_until") == "forever":
+        values["muted_until"] = float("inf")
+    return Concern(**values)

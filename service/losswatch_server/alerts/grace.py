@@ -1,0 +1,41 @@
+"""Grace: how long a run may say nothing before it counts as silent. Pure.
+
+The points say nothing of this: a run that crashed sends none. So the answer follows the times of its requests.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+SHORTEST_S = 60.0
+REQUESTS_NEEDED = 5
+MEDIANS = 5.0
+LONGEST = 2.0
+"""A run may pause five times its usual gap or twice the longest of its last ones, whichever is longer: a loop that
+validates every few hundred steps is not silent while it does so for the second time."""
+
+
+def grace_s(requests: int, gaps: Sequence[float], expected_gap_s: float | None) -> float | None:
+    """Seconds that may pass after the last request; None: any number.
+
+    ``requests`` counts separate live ones, ``gaps`` are the last pauses between them (s). Without a given gap there
+    is no rhythm before five requests, and so none for an import.
+    """
+    if expected_gap_s is not None:
+        return max(SHORTEST_S, 2.0 * expected_gap_s)
+    if requests < REQUESTS_NEEDED or not gaps:
+        return None
+    return max(SHORTEST_S, MEDIANS * statistics.median(gaps), LONGEST * max(gaps))
+
+
+def silent_at(
+    last_seen_at: float, grace: float | None, paused_until: float | None, listening_since: float
+) -> float | None:
+    """When the run counts as silent if nothing comes (unix seconds); None: never.
+
+    A declared pause and the time before ``listening_since``, when this service could hear nobody, do not count.
+    """
+    if grace is None:
+        return None
+    return max(last_seen_at, paused_until or 0.0, listening_since) + grace

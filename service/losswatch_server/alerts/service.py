@@ -1,0 +1,167 @@
+"""Alerts: one background task that reads the outbox, sends what follows, and watches for runs that fall silent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from losswatch_server.alerts.channels.channel import Links, MailServer, Means
+from losswatch_server.alerts.configured import install, read_targets
+from losswatch_server.alerts.deliverer import Deliverer
+from losswatch_server.alerts.dispatcher import Dispatcher
+from losswatch_server.alerts.door import Door, Resolver
+from losswatch_server.alerts.redaction import ScrubbingFilter
+from losswatch_server.alerts.registry import Registry
+from losswatch_server.store.alerting import deliveries, outbox
+from losswatch_server.store.alerting.transactions import Transactions
+
+logger = logging.getLogger(__name__)
+logger.addFilter(ScrubbingFilter())
+
+SHORTEST_PASS_S = 0.05
+"""Between two looks at the outbox: with thousands of commits a second it is read twenty times, not thousands."""
+
+LONGEST_PASS_S = 5.0
+"""Without a commit and without a timer: what another worker wrote is found after this long."""
+
+TIDY_EVERY_S = 3_600.0
+KEEP_CONCERNS_S = 86_400.0
+KEEP_DELIVERIES_S = 30 * 86_400.0
+DRAIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertSettings:
+    """What the operator decides. ``alone``: no other process works on this store, so that claims found at the start
+    are those of a process that died. ``public_url`` is where people reach the dashboard."""
+
+    allow_private_targets: bool = False
+    public_url: str | None = None
+    mail: MailServer | None = None
+    targets_file: Path | None = None
+    alone: bool = True
+    send_timeout_s: float = 15.0
+
+
+class Alerts:
+    """Start it beside the service; ``wake`` it after every commit."""
+
+    def __init__(
+        self,
+        store: Transactions,
+        settings: AlertSettings | None = None,
+        clock: Callable[[], float] = time.time,
+        *,
+        seed: int | None = None,
+        resolve: Resolver | None = None,
+        trust: ssl.SSLContext | None = None,
+    ) -> None:
+        self._settings = settings or AlertSettings()
+        self._store = store
+        self._clock = clock
+        self._door = Door(
+            allow_private=self._settings.allow_private_targets,
+            timeout_s=self._settings.send_timeout_s,
+            resolve=resolve,
+            trust=trust,
+        )
+        self._means = Means(
+            door=self._door, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
+        )
+        self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._tidied_at = clock()
+        worker = secrets.token_hex(8)
+        self.dispatcher = Dispatcher(store, clock, new_message_id)
+        self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake)
+        self.registry = Registry(
+            store,
+            self._means,
+            self.deliverer,
+            new_message_id,
+            self.wake,
+            allow_private=self._settings.allow_private_targets,
+        )
+
+    async def start(self) -> None:
+        """Install the targets file and begin. Raises TargetsFileError."""
+        await self.prepare()
+        self._task = asyncio.create_task(self._run(), name="alerts")
+
+    async def prepare(self) -> None:
+        """What ``start`` does before the first pass."""
+        path = self._settings.targets_file
+        if path is not None:
+            allow_private = self._settings.allow_private_targets
+            found = await asyncio.to_thread(read_targets, path, self._clock(), allow_private=allow_private)
+            await install(self._store, found)
+        if self._settings.alone:
+            await self._store.write(deliveries.release_all)
+
+    async def stop(self) -> None:
+        """Stop looking, let what is being sent end for a few seconds."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self.deliverer.drain(DRAIN_S)
+        await self._door.close()
+
+    def wake(self) -> None:
+        """Something was committed. Cheap; may be called from the loop at any rate."""
+        self._awake.set()
+
+    async def run_once(self) -> None:
+        """One pass: the outbox and the timers, then the deliveries."""
+        while await self.dispatcher.run_once():
+            pass
+        await self.deliverer.run_once()
+
+    async def _run(self) -> None:
+        while True:
+            self._awake.clear()
+            began = time.monotonic()
+            try:
+                await self.run_once()
+                await self._tidy()
+                pause = await self._pause()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a full disk or a bug must not end all notifications for good
+                logger.error("notifications could not be worked on, trying again: %s: %s", type(error).__name__, error)
+                pause = LONGEST_PASS_S
+            try:
+                async with asyncio.timeout(pause):
+                    await self._awake.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(max(0.0, SHORTEST_PASS_S - (time.monotonic() - began)))
+
+    async def _pause(self) -> float:
+        """How long nothing is due; a second where what is due cannot be sent yet."""
+        now = self._clock()
+        due = [at for at in (await self.dispatcher.next_due(), await self.deliverer.next_due()) if at is not None]
+        if not due:
+            return LONGEST_PASS_S
+        ahead = min(due) - now
+        return min(LONGEST_PASS_S, ahead if ahead > SHORTEST_PASS_S else 1.0)
+
+    async def _tidy(self) -> None:
+        now = self._clock()
+        if now - self._tidied_at >= TIDY_EVERY_S:
+            self._tidied_at = now
+            await self._store.write(
+                lambda connection: outbox.tidy(connection, now - KEEP_CONCERNS_S, now - KEEP_DELIVERIES_S)
+            )
+
+
+def new_message_id() -> str:
+    """A fresh id: 96 random bits, without dots."""
+    return "msg_" + secrets.token_hex(12)

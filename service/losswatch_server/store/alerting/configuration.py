@@ -1,0 +1,108 @@
+"""Targets and silences as rows."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+
+class TargetRow(NamedTuple):
+    """``secret`` and ``body`` are JSON; ``secret`` holds what no answer may show."""
+
+    project: str
+    id: str
+    kind: str
+    source: str
+    secret: str
+    body: str
+    state: str
+    failing_since: float | None
+    disabled_reason: str | None
+    created_at: float
+    updated_at: float
+
+
+class SilenceRow(NamedTuple):
+    """A silence; ``body`` is JSON."""
+
+    project: str
+    id: str
+    starts_at: float
+    ends_at: float
+    created_at: float
+    body: str
+
+
+_TARGET = ", ".join(TargetRow._fields)
+_SILENCE = ", ".join(SilenceRow._fields)
+
+
+def targets(connection: sqlite3.Connection, project: str | None = None) -> list[TargetRow]:
+    """The targets of a project (None: of all), oldest first."""
+    where, values = ("", ()) if project is None else ("WHERE project = ?", (project,))
+    found = connection.execute(f"SELECT {_TARGET} FROM target {where} ORDER BY created_at, id", values)
+    return [TargetRow._make(row) for row in found]
+
+
+def target(connection: sqlite3.Connection, project: str, target_id: str) -> TargetRow | None:
+    """One target."""
+    query = f"SELECT {_TARGET} FROM target WHERE project = ? AND id = ?"
+    found = connection.execute(query, (project, target_id)).fetchone()
+    return None if found is None else TargetRow._make(found)
+
+
+def put_target(connection: sqlite3.Connection, row: TargetRow) -> None:
+    """Insert or replace a target."""
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"INSERT OR REPLACE INTO target ({_TARGET}) VALUES ({marks})", row)
+
+
+def set_health(
+    connection: sqlite3.Connection,
+    project: str,
+    target_id: str,
+    health: tuple[str, float | None, str | None],
+    expected_state: tuple[str, ...],
+) -> bool:
+    """Set (state, failing_since, disabled_reason) if the state is still one of the expected; whether it was."""
+    marks = ", ".join("?" * len(expected_state))
+    changed = connection.execute(
+        "UPDATE target SET state = ?, failing_since = ?, disabled_reason = ? "
+        f"WHERE project = ? AND id = ? AND state IN ({marks})",
+        (*health, project, target_id, *expected_state),
+    )
+    return changed.rowcount == 1
+
+
+def delete_target(connection: sqlite3.Connection, project: str, target_id: str) -> bool:
+    """Remove a target with its groups and deliveries; whether it was there."""
+    connection.execute("DELETE FROM delivery WHERE project = ? AND target = ?", (project, target_id))
+    connection.execute("DELETE FROM target_group WHERE project = ? AND target = ?", (project, target_id))
+    deleted = connection.execute("DELETE FROM target WHERE project = ? AND id = ?", (project, target_id))
+    return deleted.rowcount == 1
+
+
+def silences(connection: sqlite3.Connection, project: str) -> list[SilenceRow]:
+    """The silences of a project, newest first."""
+    query = f"SELECT {_SILENCE} FROM silence WHERE project = ? ORDER BY created_at DESC, id"
+    return [SilenceRow._make(row) for row in connection.execute(query, (project,))]
+
+
+def silences_in_force(connection: sqlite3.Connection, project: str, now: float) -> list[SilenceRow]:
+    """Those that have not ended."""
+    query = f"SELECT {_SILENCE} FROM silence WHERE project = ? AND ends_at > ?"
+    return [SilenceRow._make(row) for row in connection.execute(query, (project, now))]
+
+
+def put_silence(connection: sqlite3.Connection, row: SilenceRow) -> None:
+    """Insert a silence."""
+    connection.execute(f"INSERT INTO silence ({_SILENCE}) VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def end_silence(connection: sqlite3.Connection, project: str, silence_id: str, now: float) -> bool:
+    """End a silence now; whether it was there. Groups of the project are looked at again."""
+    ended = connection.execute(
+        "UPDATE silence SET ends_at = min(ends_at, ?) WHERE project = ? AND id = ?", (now, project, silence_id)
+    )
+    connection.execute("UPDATE target_group SET due_at = ? WHERE project = ?", (now, project))
+    return ended.rowcount == 1

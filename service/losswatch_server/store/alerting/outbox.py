@@ -1,0 +1,127 @@
+"""Reading the outbox: the cursor, the concerns made of its events, and what each target's groups know."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Cursor(NamedTuple):
+    """How far the outbox was read; ``revision`` grows with every pass of any worker."""
+
+    event_id: int
+    revision: int
+
+
+class ConcernRow(NamedTuple):
+    """A concern; ``body`` is JSON."""
+
+    project: str
+    uid: str
+    id: str
+    sweep: str
+    story: str
+    closed_at: float | None
+    body: str
+
+
+class GroupRow(NamedTuple):
+    """What one target has heard of one group; ``body`` is JSON."""
+
+    project: str
+    target: str
+    key: str
+    due_at: float | None
+    body: str
+
+
+_CONCERN = ", ".join(ConcernRow._fields)
+_GROUP = ", ".join(GroupRow._fields)
+
+
+def cursor(connection: sqlite3.Connection) -> Cursor:
+    """The cursor of the dispatcher."""
+    query = "SELECT event_id, revision FROM alert_cursor WHERE name = 'dispatch'"
+    return Cursor._make(connection.execute(query).fetchone())
+
+
+def newest_event(connection: sqlite3.Connection) -> int:
+    """The id of the newest event, 0 where there is none."""
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0])
+
+
+def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool:
+    """Move the cursor on from what this worker saw; False when another worker was faster."""
+    moved = connection.execute(
+        "UPDATE alert_cursor SET event_id = ?, revision = revision + 1 WHERE name = 'dispatch' AND revision = ?",
+        (event_id, seen.revision),
+    )
+    return moved.rowcount == 1
+
+
+def concerns_of_run(connection: sqlite3.Connection, project: str, uid: str) -> list[ConcernRow]:
+    """All concerns of a run."""
+    query = f"SELECT {_CONCERN} FROM concern WHERE project = ? AND uid = ?"
+    return [ConcernRow._make(row) for row in connection.execute(query, (project, uid))]
+
+
+def concerns_of_group(
+    connection: sqlite3.Connection, project: str, sweep: str | None, story: str | None, uid: str | None
+) -> list[ConcernRow]:
+    """The concerns that share what is given."""
+    where, values = "project = ?", [project]
+    for column, value in (("sweep", sweep), ("story", story), ("uid", uid)):
+        if value is not None:
+            where += f" AND {column} = ?"
+            values.append(value)
+    return [
+        ConcernRow._make(row) for row in connection.execute(f"SELECT {_CONCERN} FROM concern WHERE {where}", values)
+    ]
+
+
+def put_concerns(connection: sqlite3.Connection, rows: Iterable[ConcernRow]) -> None:
+    """Insert or replace concerns."""
+    connection.executemany(f"INSERT OR REPLACE INTO concern ({_CONCERN}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def group(connection: sqlite3.Connection, project: str, target: str, key: str) -> GroupRow | None:
+    """One group of one target."""
+    query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND key = ?"
+    found = connection.execute(query, (project, target, key)).fetchone()
+    return None if found is None else GroupRow._make(found)
+
+
+def due_groups(connection: sqlite3.Connection, now: float, limit: int) -> list[GroupRow]:
+    """Groups whose time has come, the longest waiting first."""
+    query = f"SELECT {_GROUP} FROM target_group WHERE due_at <= ? ORDER BY due_at LIMIT ?"
+    return [GroupRow._make(row) for row in connection.execute(query, (now, limit))]
+
+
+def next_due(connection: sqlite3.Connection) -> float | None:
+    """When the next group wants to be looked at."""
+    found = connection.execute("SELECT min(due_at) FROM target_group WHERE due_at IS NOT NULL").fetchone()
+    return None if found[0] is None else float(found[0])
+
+
+def put_groups(connection: sqlite3.Connection, rows: Iterable[GroupRow]) -> None:
+    """Insert or replace groups."""
+    connection.executemany(f"INSERT OR REPLACE INTO target_group ({_GROUP}) VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def delete_groups(connection: sqlite3.Connection, keys: Iterable[tuple[str, str, str]]) -> None:
+    """Forget groups (project, target, key) in which nothing is told and nothing is due."""
+    connection.executemany("DELETE FROM target_group WHERE project = ? AND target = ? AND key = ?", keys)
+
+
+def tidy(connection: sqlite3.Connection, closed_before: float, delivered_before: float) -> None:
+    """Forget concerns that closed long ago and deliveries that were finished long ago, a bounded number at a time."""
+    connection.execute(
+        "DELETE FROM concern WHERE (project, uid, id) IN "
+        "(SELECT project, uid, id FROM concern WHERE closed_at < ? LIMIT 1000)",
+        (closed_before,),
+    )
+    connection.execute(
+        "DELETE FROM delivery WHERE rowid IN (SELECT rowid FROM delivery WHERE finished_at < ? LIMIT 1000)",
+        (delivered_before,),
+    )
