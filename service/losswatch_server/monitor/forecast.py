@@ -31,6 +31,8 @@ COARSE = 24
 FINE = 20
 MISFIT = 0.003
 """How far real curves depart from any of the shapes, as a share of the range of the block means."""
+NEGLIGIBLE = 0.02
+"""When the second half of the run brought less than this share of the fall, the floor counts as reached."""
 EXPONENTS = np.geomspace(0.03, 2.0, COARSE)
 SPANS = np.geomspace(0.03, 4.0, COARSE)
 """Time constants of the exponentials, as shares of the points seen."""
@@ -74,6 +76,9 @@ class Shapes:
 class Mixture:
     """Fitted shapes: per shape the weight, the floor and the amplitude, in units of ``scale``."""
 
+    highest: float
+    """The highest block mean."""
+
     shapes: Shapes
     weight: Array
     floor: Array
@@ -96,7 +101,8 @@ class Mixture:
         order = np.argsort(values, axis=0)
         below = np.cumsum(self.weight[order], axis=0)
         row = np.minimum((below < share).sum(axis=0), len(values) - 1)
-        return np.take_along_axis(np.take_along_axis(values, order, axis=0), row[None, :], axis=0)[0]
+        chosen: Array = np.take_along_axis(np.take_along_axis(values, order, axis=0), row[None, :], axis=0)[0]
+        return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +159,9 @@ def _told(mixture: Mixture) -> Forecast:
     floor, now = float(mixture.quantile(floors[:, None], 0.5)[0]), float(expected[0])
     near = np.flatnonzero(expected - floor <= NEAR * max(now - floor, 0.0) + mixture.error)
     steps = float(ahead[near[0]] - 1.0) * mixture.points * mixture.step_per_point if len(near) else None
+    halfway = float(mixture.quantile(mixture.curves(np.array([0.5 * mixture.points])), 0.5)[0])
+    if halfway - now <= max(2 * mixture.error, NEGLIGIBLE * (mixture.highest - now)):
+        steps = 0.0
     return Forecast(
         floor=floor, interval=_interval(floors, mixture, gain=now - floor), steps_to_floor=steps, mixture=mixture
     )
@@ -280,6 +289,7 @@ def _fit(blocks: Blocks, noise: float, error: float, *, positive: bool) -> Mixtu
     excess = max(1.0, float(rss.min()) / max(len(y) - 3, 1))
     share = shapes.prior * np.exp(-(rss - rss.min()) / (2 * excess))
     return Mixture(
+        highest=float(blocks.mean.max()),
         shapes=shapes,
         weight=share / share.sum(),
         floor=floor,

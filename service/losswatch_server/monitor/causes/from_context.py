@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from losswatch_server.monitor.causes.signs import Sign, between, number, soft, times
+from losswatch_server.monitor.causes.signs import Sign, between, soft, times
 from losswatch_server.monitor.facts import Facts
 from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.sentences import number
 
 
 def signs(facts: Facts, context: Context) -> Iterator[Sign]:

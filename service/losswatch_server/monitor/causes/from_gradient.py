@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from losswatch_server.monitor.causes.signs import Sign, between, number, soft
+from losswatch_server.monitor.causes.signs import Sign, between, soft
 from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import GradientFacts, LayerFacts
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from losswatch_server.monitor.causes.signs import Sign, between, number, soft, times
+from losswatch_server.monitor.causes.signs import Sign, between, soft, times
 from losswatch_server.monitor.facts import Facts
 from losswatch_server.monitor.findings import Evidence
+from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
 
 _FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 1000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from losswatch_server.monitor.sentences import number
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -23,15 +25,6 @@ def soft(value: float, centre: float, width: float) -> float:
 def between(value: float, low: float, high: float, width: float) -> float:
     """How far ``value`` lies inside an interval with soft edges."""
     return soft(value, low, width) * soft(value, high, -width)
-
-
-def number(value: float) -> str:
-    """A number as people write it: three significant digits."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if 1e-3 <= abs(value) < 1e5:
-        return f"{float(f'{value:.3g}'):,.10g}"
-    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def times(ratio: float) -> str:

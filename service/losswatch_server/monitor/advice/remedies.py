@@ -1,0 +1,255 @@
+"""For each cause what to do, most important first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
+from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.findings import Advice, Finding
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.vocabulary import CauseName, Condition
+
+Remedy = Callable[[Finding, Facts, Context], Iterator[Advice]]
+
+
+def _rate_too_high(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield lower(finding, facts, context)
+    if facts.adaptive or finding.evidence.get("steady") is False:
+        yield warmup(facts, context)
+
+
+def _rate_too_low(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield higher(facts, context)
+
+
+def _inputs_not_scaled(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="scale_inputs",
+        value="standardize",
+        summary="Subtract the mean of each input and divide by its standard deviation (a regression target too): the "
+        "stable learning rate grows with the inverse square of the inputs' size.",
+    )
+
+
+def _missing_nonlinearity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="change_activation",
+        value="relu",
+        summary="Put a non-linear activation (relu, or tanh for a small network) after every hidden layer: without "
+        "one, any number of layers is only a linear model, and this floor is the best it can do.",
+    )
+
+
+def _insufficient_capacity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="increase_capacity",
+        value=4.0,
+        summary="Make the hidden layers 4 times as wide, or add one: training longer cannot go below this floor.",
+    )
+
+
+def _wrong_loss_function(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    if facts.cross_entropy:
+        text = (
+            "Give the cross entropy raw logits: take the softmax (or sigmoid) off the last layer, or tell the loss so."
+        )
+        yield Advice(action="change_loss", value="cross_entropy_from_logits", summary=text)
+        return
+    name = "binary_cross_entropy" if context.num_classes == 2 else "cross_entropy"
+    yield Advice(
+        action="change_loss",
+        value=name,
+        current=context.loss_name,
+        summary="For classes, use cross entropy on logits instead of a squared error: its gradient does not vanish "
+        "when the output is confidently wrong. For numbers, take the sigmoid off the last layer.",
+    )
+
+
+def _dead_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="change_activation",
+        value="leaky_relu",
+        summary="Use leaky_relu (slope 0.01): a plain ReLU that is 0 for every sample "
+        "gets no gradient and never returns.",
+    )
+    yield _he("Start with He-initialised weights and biases of 0, so that half of the units are active.")
+
+
+def _saturated_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="change_activation",
+        value="relu",
+        summary="Use relu instead of sigmoid or tanh in the hidden layers (or add batch normalisation): saturated "
+        "units shrink the gradient in every layer it passes.",
+    )
+    yield _he("Start with He-initialised weights, so that no unit begins at the end of its range.")
+
+
+def _he(summary: str) -> Advice:
+    return Advice(action="change_initialization", value="he", summary=summary)
+
+
+def _poor_initialization(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield _he(
+        "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: the "
+        "first loss should be that of guessing."
+    )
+    if finding.condition is Condition.EXPLODING_GRADIENT:
+        yield from _clip(facts)
+
+
+def _clip(facts: Facts) -> Iterator[Advice]:
+    gradient = facts.gradient
+    if gradient is None or facts.clip is not None or gradient.p90 <= 0:
+        return
+    value = rounded(gradient.p90, 2)
+    yield Advice(
+        action="clip_gradients",
+        value=value,
+        summary=f"Clip the gradient norm at {number(value)}, which nine of ten steps so far stayed below.",
+    )
+
+
+def _parameters_not_updated(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="update_parameters",
+        summary="See that the optimizer was given this model's parameters, that its step() runs after backward(), that "
+        "no layer is frozen or detached, and that the learning rate is not 0.",
+    )
+
+
+def _gradients_accumulating(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="zero_gradients",
+        summary="Set the gradients to zero before every backward pass (optimizer.zero_grad()): now each step adds to "
+        "the gradients of all the steps before.",
+    )
+
+
+def _labels_uninformative(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="check_labels",
+        summary="Look at ten inputs and their labels side by side, as the training loop sees them: the labels carry "
+        "nothing that the inputs could predict. Often one of the two was shuffled without the other.",
+    )
+
+
+def _bad_batch(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="skip_batch",
+        value=float(finding.onset_step),
+        summary=f"Look at the batch of step {finding.onset_step} for outliers, wrong labels or values that are not "
+        "finite, and leave it out.",
+    )
+    if finding.condition is Condition.NON_FINITE:
+        yield Advice(
+            action="filter_batch",
+            summary="Assert that inputs and targets are finite before each step, and leave such samples out.",
+        )
+    else:
+        yield from _clip(facts)
+
+
+def _data_not_shuffled(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="shuffle_data",
+        summary="Shuffle the samples anew in every epoch: now each stretch of an epoch is of one kind, and the model "
+        "forgets the others meanwhile.",
+    )
+
+
+def _batch_too_small(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    size = max(32, 8 * (context.batch_size or 1))
+    yield Advice(
+        action="increase_batch_size",
+        value=float(size),
+        current=context.batch_size,
+        summary=f"Use a batch of about {size} samples (or accumulate gradients over that many): the noise of a step "
+        "falls with the square root of the batch.",
+    )
+
+
+def _weight_decay_too_strong(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="reduce_weight_decay",
+        value=1e-4,
+        current=context.weight_decay,
+        summary="Set the weight decay to 1e-4: now it pulls the weights to 0 faster than the data can move them.",
+    )
+
+
+def _no_warmup(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield warmup(facts, context)
+
+
+def _precision_overflow(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="change_precision",
+        value="bf16",
+        current=context.precision,
+        summary="Use bf16, or fp32, or fp16 with a loss scaler; and keep log and division away from 0 (add 1e-8).",
+    )
+
+
+def _overfit_small_data(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    best = facts.validation.best_step if facts.validation else finding.evidence.get("best_step")
+    if isinstance(best, int):
+        yield Advice(
+            action="stop_at_best_step",
+            value=float(best),
+            summary=f"Stop, and keep the parameters of step {best}: the validation loss was lowest there.",
+        )
+    yield Advice(
+        action="regularize",
+        value=0.01,
+        summary="To get further, use more data or augmentation, weight decay of about 0.01, or dropout of 0.1 to 0.5.",
+    )
+
+
+def _clip_too_tight(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    value = rounded(facts.gradient.p90, 2) if facts.gradient and not facts.clip_inferred else None
+    raised = "Raise the clip value tenfold"
+    if value:
+        raised = f"Raise the clip value to {number(value)}, which nine of ten norms stay below"
+    yield Advice(
+        action="loosen_gradient_clip",
+        value=value if value is not None else (facts.clip * 10 if facts.clip else None),
+        current=facts.clip,
+        summary=f"{raised}: now nearly every step is cut to the same short length.",
+    )
+
+
+def _momentum_too_high(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="set_momentum",
+        value=0.9,
+        current=context.momentum,
+        summary="Set the momentum to 0.9: it averages over 10 steps instead of hundreds, and so stops overshooting.",
+    )
+
+
+REMEDIES: dict[CauseName, Remedy] = {
+    CauseName.LEARNING_RATE_TOO_HIGH: _rate_too_high,
+    CauseName.LEARNING_RATE_TOO_LOW: _rate_too_low,
+    CauseName.INPUTS_NOT_SCALED: _inputs_not_scaled,
+    CauseName.MISSING_NONLINEARITY: _missing_nonlinearity,
+    CauseName.INSUFFICIENT_CAPACITY: _insufficient_capacity,
+    CauseName.WRONG_LOSS_FUNCTION: _wrong_loss_function,
+    CauseName.DEAD_ACTIVATIONS: _dead_activations,
+    CauseName.SATURATED_ACTIVATIONS: _saturated_activations,
+    CauseName.POOR_INITIALIZATION: _poor_initialization,
+    CauseName.PARAMETERS_NOT_UPDATED: _parameters_not_updated,
+    CauseName.GRADIENTS_ACCUMULATING: _gradients_accumulating,
+    CauseName.LABELS_UNINFORMATIVE: _labels_uninformative,
+    CauseName.BAD_BATCH: _bad_batch,
+    CauseName.DATA_NOT_SHUFFLED: _data_not_shuffled,
+    CauseName.BATCH_TOO_SMALL: _batch_too_small,
+    CauseName.WEIGHT_DECAY_TOO_STRONG: _weight_decay_too_strong,
+    CauseName.NO_WARMUP: _no_warmup,
+    CauseName.PRECISION_OVERFLOW: _precision_overflow,
+    CauseName.OVERFIT_SMALL_DATA: _overfit_small_data,
+    CauseName.GRADIENT_CLIP_TOO_TIGHT: _clip_too_tight,
+    CauseName.MOMENTUM_TOO_HIGH: _momentum_too_high,
+}
