@@ -1,0 +1,158 @@
+"""The commands of ``losswatch-server`` and what they have in common."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+import losswatch_server
+from losswatch_server.cli.diagnose import diagnose
+from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.settings import Settings, SettingsError, default_data_dir, setting_help
+
+app = typer.Typer(
+    name="losswatch-server",
+    help="Watches training runs: tells from the loss what is wrong, why, and what to do.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.command()(diagnose)
+
+_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+"""What wrong usage raises; typer shows only this kind of it."""
+
+
+def main() -> None:
+    """The entry point. Wrong usage ends with 64 instead of the usual 2, which means a critical run."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        cast(typer.BadParameter, error).show()
+        sys.exit(USAGE)
+    except typer.Abort:
+        sys.exit(130)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"losswatch-server {losswatch_server.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that come before a command."""
+
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", help=setting_help("data_dir"), envvar="LOSSWATCH_DATA_DIR", show_default=str(default_data_dir())
+    ),
+]
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help=setting_help("host"), envvar="LOSSWATCH_HOST", show_default=Settings.host)
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help=setting_help("port"), envvar="LOSSWATCH_PORT", show_default=str(8000))
+    ] = None,
+    data: DataDir = None,
+    base_url: Annotated[str | None, typer.Option(help=setting_help("base_url"), envvar="LOSSWATCH_BASE_URL")] = None,
+    allow_private_targets: Annotated[
+        bool | None,
+        typer.Option(
+            "--allow-private-targets",
+            help=setting_help("allow_private_targets"),
+            envvar="LOSSWATCH_ALLOW_PRIVATE_TARGETS",
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help=setting_help("log_level"), envvar="LOSSWATCH_LOG_LEVEL", show_default="info")
+    ] = None,
+    graceful_timeout: Annotated[
+        float | None,
+        typer.Option(help=setting_help("graceful_timeout_s"), envvar="LOSSWATCH_GRACEFUL_TIMEOUT_S", show_default="10"),
+    ] = None,
+) -> None:
+    """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
+    from losswatch_server.app import create_app
+    from losswatch_server.cli.serve import CannotServeError
+    from losswatch_server.cli.serve import serve as run
+
+    settings = _settings(
+        host=host,
+        port=port,
+        data_dir=data,
+        base_url=base_url,
+        allow_private_targets=allow_private_targets,
+        log_level=log_level,
+        graceful_timeout_s=graceful_timeout,
+    )
+    try:
+        run(create_app(settings), settings, lambda address: typer.echo(f"Losswatch answers on {address}"))
+    except CannotServeError as error:
+        fail(str(error), UNAVAILABLE)
+
+
+@app.command()
+def migrate(data: DataDir = None) -> None:
+    """Bring the database of a data directory to this version. The service does so by itself when it starts."""
+    from losswatch_server.store import schema
+    from losswatch_server.store.datadir import DataDirectory
+    from losswatch_server.store.errors import StoreError
+
+    settings = _settings(data_dir=data)
+    try:
+        directory = DataDirectory(settings.data_dir)
+        try:
+            schema.migrate(directory.database)
+        finally:
+            directory.release()
+    except (OSError, StoreError) as error:
+        fail(f"{settings.data_dir}: {error}", UNAVAILABLE)
+    typer.echo(f"{directory.database} is up to date")
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description of the HTTP API (OpenAPI 3.1) as JSON."""
+    import json
+
+    from losswatch_server.app import create_app
+
+    typer.echo(json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def demo(
+    fast: Annotated[bool, typer.Option("--fast", help="As fast as it trains, without time to watch.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, to look around.")] = False,
+) -> None:
+    """Train real models with real faults, and watch each be caught and explained. Takes under a minute."""
+    from losswatch_server.demo.show import DemoError, run_demo
+
+    try:
+        run_demo(fast=fast, keep=keep)
+    except DemoError as error:
+        fail(str(error), UNAVAILABLE)
+
+
+def _settings(**given: object) -> Settings:
+    try:
+        return Settings.from_env(os.environ, **given)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -1,0 +1,86 @@
+"""A report as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+STATUS_STYLES = {"waiting": "dim", "healthy": "bold green", "warning": "bold yellow", "critical": "bold red"}
+_SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "red"}
+_SIGNS = {"waiting": "…", "healthy": "✓", "warning": "▲", "critical": "✖"}
+MOST_CAUSES = 3
+
+
+def headline(report: Mapping[str, Any]) -> Text:
+    """Status and headline, in one line."""
+    status = str(report["status"])
+    style = STATUS_STYLES.get(status, "bold")
+    return Text.assemble((f"{_SIGNS.get(status, '•')} {status}  ", style), (str(report["headline"]), "bold"))
+
+
+def report_lines(report: Mapping[str, Any]) -> Group:
+    """The headline, then each open finding with its evidence, causes and advice, and the notes."""
+    parts: list[RenderableType] = [headline(report)]
+    parts.extend(
+        Padding(finding_lines(finding), (1, 0, 0, 2)) for finding in report["findings"] if finding["closed_by"] is None
+    )
+    closed = [finding for finding in report["findings"] if finding["closed_by"] is not None]
+    if closed:
+        parts.append(Text(""))
+    parts.extend(
+        Text(f"  over: {finding['condition']}, steps {finding['onset_step']} to {_last_step(finding)}", style="dim")
+        for finding in closed
+    )
+    if report["notes"]:
+        parts.append(Text(""))
+    parts.extend(Text(f"  note: {note}", style="dim") for note in report["notes"])
+    return Group(*parts)
+
+
+def finding_lines(finding: Mapping[str, Any]) -> Group:
+    """One finding: what, since when, how sure; the numbers; why; what to do."""
+    style = _SEVERITY_STYLES.get(str(finding["severity"]), "white")
+    title = Text.assemble(
+        (f"{finding['condition']}", f"bold {style}"),
+        (f" in {finding['series']}: since step {finding['onset_step']}, clear at step {finding['opened_step']}", ""),
+        (f"  ({finding['severity']}, confidence {finding['confidence']:.3g})", "dim"),
+    )
+    parts: list[RenderableType] = [title, Text(str(finding["summary"]))]
+    if finding["evidence"]:
+        numbers = "  ".join(
+            f"{name} {_number(value)}" for name, value in finding["evidence"].items() if value is not None
+        )
+        parts.append(Text(numbers, style="dim"))
+    parts.extend(_causes(finding))
+    parts.extend(
+        Text.assemble(("→ ", f"bold {style}"), (str(advice["summary"]), "bold" if place == 0 else ""))
+        for place, advice in enumerate(finding["advice"])
+    )
+    return Group(*parts)
+
+
+def _causes(finding: Mapping[str, Any]) -> Iterator[Text]:
+    for cause in finding["causes"][:MOST_CAUSES]:
+        share = round(10 * cause["probability"])
+        why = f"  {'; '.join(cause['because'][:2])}" if cause["because"] else ""
+        yield Text.assemble(
+            ("█" * share + "░" * (10 - share), "blue"),
+            f" {cause['probability']:4.0%} {str(cause['cause']).replace('_', ' ')}",
+            (why, "dim"),
+        )
+
+
+def _last_step(finding: Mapping[str, Any]) -> Any:
+    return finding["last_step"] if finding["resolved_step"] is None else finding["resolved_step"]
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return "–".join(_number(item) for item in value)
+    return str(value)
