@@ -11,6 +11,9 @@ from typing import Any
 SIGNIFICANT_DIGITS = 6
 """Evidence is rounded to these where it leaves the service: more would claim a precision that no estimate has."""
 
+_LATEST = 253402300799.999
+"""The last millisecond that RFC 3339's four-digit years can write."""
+
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: plain(value)
 )
@@ -70,7 +73,9 @@ def rounded(value: Any) -> Any:
 
 
 def timestamp(seconds: float | None) -> str | None:
-    """Unix seconds as RFC 3339 in UTC with milliseconds."""
+    """Unix seconds as RFC 3339 in UTC with milliseconds; never is the end of the year 9999."""
     if seconds is None:
         return None
+    if seconds >= _LATEST:
+        return "9999-12-31T23:59:59.999Z"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

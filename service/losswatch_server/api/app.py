@@ -1,0 +1,135 @@
+"""The FastAPI application: routers, error handlers and the outermost layer. It knows no concrete store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Lifespan
+
+from losswatch_server import __version__
+from losswatch_server.api import catalogue, diagnose, docs, findings, points, probes, reports, runs, series
+from losswatch_server.api.metrics import Metrics
+from losswatch_server.api.openapi import describe
+from losswatch_server.api.outer import Outer
+from losswatch_server.api.problems import (
+    DOMAIN_PROBLEMS,
+    INTERNAL,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    STOPPING,
+    ProblemError,
+    problem_response,
+)
+from losswatch_server.wire import Problem
+
+_LOG = logging.getLogger(__name__)
+
+ROUTERS = (
+    points.router,
+    reports.router,
+    runs.router,
+    series.router,
+    findings.router,
+    diagnose.router,
+    catalogue.router,
+    probes.router,
+    docs.router,
+)
+
+
+def create_api(
+    lifespan: Lifespan[FastAPI] | None = None,
+    *,
+    allowed_hosts: Collection[str] | None = None,
+    more_routers: Sequence[APIRouter] = (),
+) -> FastAPI:
+    """The application. ``lifespan`` puts the use cases at ``app.state.runs``; ``allowed_hosts`` None takes any host."""
+    app = FastAPI(
+        title="Losswatch",
+        version=__version__,
+        summary="Watches training runs: loss and gradient norm in, a diagnosis with numbers out.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.metrics = Metrics()
+    for router in (*ROUTERS, *more_routers):
+        app.include_router(router)
+    app.add_middleware(Outer, metrics=app.state.metrics, allowed_hosts=allowed_hosts)
+    for error in (ProblemError, *DOMAIN_PROBLEMS):
+        app.add_exception_handler(error, _on_domain_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_exception_handler(RequestValidationError, _on_bad_parameter)
+    app.add_exception_handler(Exception, _on_fault)
+    describe(app)
+    return app
+
+
+async def _on_domain_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, ProblemError):
+        return problem_response(error, request.scope["path"])
+    told: Callable[[Exception], ProblemError] = next(
+        DOMAIN_PROBLEMS[kind] for kind in type(error).__mro__ if kind in DOMAIN_PROBLEMS
+    )
+    return problem_response(told(error), request.scope["path"])
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = ", ".join(_methods(request))
+        detail = f"{request.method} is not possible here; {allowed} is."
+        return problem_response(
+            ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}), request.scope["path"]
+        )
+    detail = "No endpoint has this path. GET /docs lists all of them."
+    return problem_response(ProblemError(NOT_FOUND, detail), request.scope["path"])
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the path has, over all of its routes."""
+    found: set[str] = set()
+    for route in _routes(request.app.router.routes):
+        if route.methods and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods
+    if "GET" in found:
+        found.add("HEAD")
+    return sorted(found)
+
+
+def _routes(routes: Sequence[Any]) -> list[Route]:
+    return [route for route in routes if isinstance(route, Route)]
+
+
+async def _on_bad_parameter(request: Request, error: Exception) -> Response:
+    """Path and query parameters: what is wrong, never what was sent (it may hold anything)."""
+    assert isinstance(error, RequestValidationError)
+    faults = [Problem(str(fault["loc"][-1]), _told(fault)) for fault in error.errors()]
+    first = faults[0]
+    detail = f"The parameter {first.pointer} is not as described: {first.detail}."
+    return problem_response(ProblemError(INVALID_REQUEST, detail, errors=faults), request.scope["path"])
+
+
+def _told(fault: Any) -> str:
+    if fault["type"] == "string_pattern_mismatch":
+        return "it must have 1 to 128 letters, digits, dots, hyphens or underscores, and begin with a letter or a digit"
+    message: str = fault["msg"]
+    return message[:1].lower() + message[1:]
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    """A fault of ours. Starlette raises the error on after this answer, so the server logs it with its traceback."""
+    if not hasattr(request.app.state, "runs"):
+        return problem_response(ProblemError(STOPPING, "The service is starting or stopping; try again in a moment."))
+    detail = "This is a fault of the service, not of your request. It has been logged."
+    return problem_response(ProblemError(INTERNAL, detail), request.scope["path"])

@@ -1,0 +1,121 @@
+"""``POST /v1/diagnose``: a verdict on points or a log that are not kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from losswatch_server.api import examples, schemas
+from losswatch_server.api.access import json_answer
+from losswatch_server.api.body import DIAGNOSE_LIMIT, read_raw
+from losswatch_server.api.describe import PROJECT_PARAMETER, answer, body, refusals
+from losswatch_server.api.problems import (
+    INVALID_BODY,
+    INVALID_REQUEST,
+    MALFORMED_BODY,
+    TOO_LARGE,
+    UNREADABLE_LOG,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemError,
+)
+from losswatch_server.api.requests import POINTS_REQUEST, context_in
+from losswatch_server.diagnosing import Diagnosis, diagnose_bytes
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION
+from losswatch_server.wire import BodyRefusedError, assessment_json, context_from_text
+from losswatch_server.wire.contexts import CHOICES, INTEGERS, NUMBERS, SWITCHES, TEXTS
+
+router = APIRouter(tags=["diagnose"])
+
+AT_ONCE = 2
+"""Diagnoses that run at the same time: a large log takes seconds of a core, which live runs need too."""
+
+_turns = asyncio.Semaphore(AT_ONCE)
+
+
+def _context_parameters() -> list[dict[str, Any]]:
+    kinds = {
+        **dict.fromkeys(NUMBERS, "number"),
+        **dict.fromkeys(INTEGERS, "integer"),
+        **dict.fromkeys(SWITCHES, "boolean"),
+    }
+    parameters = []
+    for name in context_in["properties"]:
+        if name not in TEXTS and name not in kinds:
+            continue
+        schema: dict[str, Any] = {"type": kinds.get(name, "string")}
+        if name in CHOICES:
+            schema["enum"] = list(CHOICES[name])
+        if schema["type"] in ("number", "integer"):
+            schema["minimum"] = 0
+        parameters.append(
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Context: {name}."}
+        )
+    return parameters
+
+
+@router.post(
+    "/v1/diagnose",
+    operation_id="diagnose",
+    summary="Diagnose points or a training log; nothing is stored",
+    description=(
+        "Takes the body of a points request, or a log as it stands: console output, CSV, JSON lines, JSON columns, a "
+        "trainer state file. JSON without `points` or `step` goes to the log readers too. The context may be given as "
+        "query parameters. The answer says what was read as what."
+    ),
+    responses={
+        **answer(200, schemas.Diagnosis, "The verdict.", examples.DIAGNOSIS),
+        **refusals(MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY, UNREADABLE_LOG),
+    },
+    openapi_extra={
+        "parameters": [*_context_parameters(), PROJECT_PARAMETER],
+        **body(
+            POINTS_REQUEST,
+            ("points", examples.POINTS),
+            ("one bare point", examples.POINT),
+            text_plain={"schema": {"type": "string"}, "examples": {"a CSV file": {"value": examples.LOG}}},
+        ),
+    },
+)
+async def diagnose(request: Request) -> Response:
+    """Read, fold in a thread, answer."""
+    context = _context(request)
+    raw = await read_raw(request, DIAGNOSE_LIMIT)
+    if not raw.strip():
+        raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
+    async with _turns:
+        diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context)
+    return json_answer(diagnosis_json(diagnosis))
+
+
+def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The answer: the verdict, and how the log was read."""
+    log = diagnosis.log
+    reading = None
+    if log is not None:
+        reading = {
+            "format": log.format,
+            "points": len(log.points),
+            "total_lines": log.total_lines,
+            "read_as": list(log.read_as),
+            "skipped": [{"line": line.line, "text": line.text, "reason": line.reason} for line in log.skipped],
+            "skipped_lines": log.skipped_lines,
+            "context": dict(log.context),
+        }
+    verdict = assessment_json(diagnosis.assessment)
+    who = {name: verdict.pop(name) for name in ("attempt", "step", "points")}
+    return {**who, "detection_version": DETECTION_VERSION, **verdict, "read": reading}
+
+
+def _context(request: Request) -> Context:
+    given = {name: text for name, text in request.query_params.items() if name != "project"}
+    try:
+        return context_from_text(given)
+    except BodyRefusedError as refusal:
+        first = refusal.problems[0]
+        raise ProblemError(
+            INVALID_REQUEST, f"{first.detail[:1].upper()}{first.detail[1:]}.", errors=refusal.problems
+        ) from refusal

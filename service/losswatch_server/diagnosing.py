@@ -1,0 +1,102 @@
+"""Diagnosis without a service: a request body, or a training log as it stands, to what the monitor says of it.
+
+Pure: nothing is stored, and the same bytes give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from losswatch.logs import LogPoint, ReadLog, read
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.report import Assessment, assess
+from losswatch_server.same_step import in_order
+from losswatch_server.wire import NotJsonError, read_context
+from losswatch_server.wire.bodies import Body, parse_json, read_value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is said of the points, the context that was used, and how a log was read (None for a JSON body)."""
+
+    assessment: Assessment
+    context: Context
+    log: ReadLog | None
+
+
+class _Begin(NamedTuple):
+    """A resume from a checkpoint, in the order of the points."""
+
+    number: int
+    step: int
+
+
+def diagnose_bytes(raw: bytes, context: Context = EMPTY_CONTEXT, *, name: str | None = None) -> Diagnosis:
+    """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
+
+    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one. Raises
+    BodyRefusedError, PointsRefusedError or ``losswatch.logs.UnreadableLogError``.
+    """
+    body = _points_request(raw)
+    if body is not None:
+        merged = (body.context or EMPTY_CONTEXT).merged(context)
+        return Diagnosis(assessment=fold(in_order(body.points), merged), context=merged, log=None)
+    log = read(raw, name=name)
+    merged = read_context(log.context).merged(context)
+    return Diagnosis(assessment=fold(_lineage(log.points), merged), context=merged, log=log)
+
+
+def fold(entries: Iterable[Point | _Begin], context: Context) -> Assessment:
+    """Fold points by ascending step (within an attempt) and assess."""
+    monitor = Monitor("diagnose")
+    monitor.see_context(context)
+    for entry in entries:
+        if isinstance(entry, _Begin):
+            monitor.begin_attempt(entry.number, entry.step)
+        else:
+            monitor.see(entry)
+    return assess(monitor)
+
+
+def _points_request(raw: bytes) -> Body | None:
+    if raw.lstrip()[:1] not in (b"{", b"\xef"):
+        return None
+    try:
+        value: Any = parse_json(raw)
+    except NotJsonError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    if "points" in value or ("step" in value and not isinstance(value["step"], list)):
+        return read_value(value)
+    return None
+
+
+def _lineage(points: Sequence[LogPoint]) -> list[Point | _Begin]:
+    """The points that a run of this log is judged by: a later attempt supersedes what came at or past its start."""
+    kept: list[Point | _Begin] = []
+    attempt = 1
+    for point in points:
+        if point.attempt != attempt:
+            attempt = point.attempt
+            while kept and kept[-1].step >= point.step:
+                kept.pop()
+            kept.append(_Begin(attempt, point.step))
+        kept.append(_point(point))
+    return kept
+
+
+def _point(point: LogPoint) -> Point:
+    return Point(
+        step=point.step,
+        loss=point.loss,
+        grad_norm=point.grad_norm,
+        learning_rate=point.learning_rate,
+        validation_loss=point.validation_loss,
+        epoch=point.epoch,
+        metrics=point.metrics or None,
+        loss_is_null=point.loss_is_null,
+    )
