@@ -11,7 +11,7 @@ from typing import Literal
 
 from markdown_it import MarkdownIt
 
-from losswatch_server.catalogue import figures
+from losswatch_server.catalogue import actions, figures, rules
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 Kind = Literal["condition", "cause"]
@@ -56,7 +56,10 @@ def page(kind: Kind, name: str) -> Page:
     folder = _FOLDERS[kind]
     text = (resources.files("losswatch_server.catalogue") / folder / f"{name}.md").read_text(encoding="utf-8")
     header, body = split_front_matter(text)
-    body = link_to_the_api(figures.resolve(body, figures.load()), folder)
+    if kind == "condition":
+        body = rules.resolve(body, Condition(name))
+    body = actions.resolve(figures.resolve(body, figures.load()))
+    body = link_to_the_api(body, folder)
     return Page(
         name=str(name),
         kind=kind,

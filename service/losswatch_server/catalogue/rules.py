@@ -1,0 +1,64 @@
+"""What a condition's page quotes of the rule's code, so that page and code cannot part.
+
+``{{parameter:least_points}}`` is the value of a detector's parameter; ``{{life}}`` says when the finding opens,
+resolves and reopens, and which other conditions keep it from opening.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any, cast
+
+from losswatch_server.monitor import lifecycle
+from losswatch_server.monitor.detectors import DETECTORS
+from losswatch_server.monitor.detectors.base import Detector
+from losswatch_server.monitor.vocabulary import Condition
+
+_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life))\}\}")
+
+
+def detectors_of(condition: Condition) -> tuple[Detector, ...]:
+    """The detectors of one condition; none for what is decided from the clock."""
+    return tuple(detector for detector in DETECTORS if detector.condition is condition)
+
+
+def parameters(condition: Condition) -> dict[str, float]:
+    """Name and value of every parameter of the condition's detectors."""
+    return {
+        field.name: getattr(detector, field.name)
+        for detector in detectors_of(condition)
+        for field in fields(cast(Any, detector))  # a Protocol cannot say that it is a dataclass
+    }
+
+
+def resolve(text: str, condition: Condition) -> str:
+    """``text`` with every placeholder replaced; a parameter that the detectors do not have keeps its bare name."""
+    values = parameters(condition)
+
+    def replacement(match: re.Match[str]) -> str:
+        if match[2]:
+            return life(condition)
+        return f"{values[match[1]]:g}" if match[1] in values else f"`{match[1]}`"
+
+    return _PLACEHOLDER.sub(replacement, text)
+
+
+def life(condition: Condition) -> str:
+    """When a finding of this condition opens, resolves and reopens, in sentences."""
+    every_point = any(detector.every_point for detector in detectors_of(condition))
+    if every_point:
+        judged = f"It is judged at every point, and resolves after {lifecycle.QUIET_POINTS} quiet ones in a row."
+    else:
+        judged = (
+            "It is judged at counts of points that grow by a twenty-fourth (at every point in short runs, 17 times in "
+            f"each doubling), and resolves after {lifecycle.QUIET_REVIEWS} quiet judgements in a row."
+        )
+    reopens = (
+        f"If it returns within {lifecycle.REOPEN_POINTS} points, or {100 * lifecycle.REOPEN_SHARE:g} % of the run, the "
+        "same finding reopens; later a new one begins."
+    )
+    masters = sorted(lifecycle.ABSORBED_BY.get(condition, frozenset()) - {condition})
+    if not masters:
+        return f"{judged} {reopens}"
+    return f"{judged} {reopens} It does not open while one of these is open: {', '.join(f'`{m}`' for m in masters)}."
