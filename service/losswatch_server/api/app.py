@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -62,8 +63,11 @@ def create_api(
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
-    for router in (*ROUTERS, *more_routers):
+    routers = (*ROUTERS, *more_routers)
+    for router in routers:
         app.include_router(router)
+    # Included routers hide their routes; kept for the Allow header of 405.
+    app.state.routes = [route for one in (app, *routers) for route in one.routes if isinstance(route, Route)]
     app.add_middleware(Outer, metrics=app.state.metrics, allowed_hosts=allowed_hosts)
     for error in (ProblemError, *DOMAIN_PROBLEMS):
         app.add_exception_handler(error, _on_domain_error)
@@ -74,13 +78,18 @@ def create_api(
     return app
 
 
+def instance(request: Request) -> str:
+    """The path that was asked for, as a URI reference."""
+    return quote(request.scope["path"], safe="/:@!$&'()*+,;=~")
+
+
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return problem_response(error, request.scope["path"])
+        return problem_response(error, instance(request))
     told: Callable[[Exception], ProblemError] = next(
         DOMAIN_PROBLEMS[kind] for kind in type(error).__mro__ if kind in DOMAIN_PROBLEMS
     )
-    return problem_response(told(error), request.scope["path"])
+    return problem_response(told(error), instance(request))
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -93,22 +102,18 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
             ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}), request.scope["path"]
         )
     detail = "No endpoint has this path. GET /docs lists all of them."
-    return problem_response(ProblemError(NOT_FOUND, detail), request.scope["path"])
+    return problem_response(ProblemError(NOT_FOUND, detail), instance(request))
 
 
 def _methods(request: Request) -> list[str]:
     """The methods that the path has, over all of its routes."""
     found: set[str] = set()
-    for route in _routes(request.app.router.routes):
+    for route in request.app.state.routes:
         if route.methods and route.matches(request.scope)[0] is not Match.NONE:
             found |= route.methods
     if "GET" in found:
         found.add("HEAD")
     return sorted(found)
-
-
-def _routes(routes: Sequence[Any]) -> list[Route]:
-    return [route for route in routes if isinstance(route, Route)]
 
 
 async def _on_bad_parameter(request: Request, error: Exception) -> Response:
@@ -117,7 +122,7 @@ async def _on_bad_parameter(request: Request, error: Exception) -> Response:
     faults = [Problem(str(fault["loc"][-1]), _told(fault)) for fault in error.errors()]
     first = faults[0]
     detail = f"The parameter {first.pointer} is not as described: {first.detail}."
-    return problem_response(ProblemError(INVALID_REQUEST, detail, errors=faults), request.scope["path"])
+    return problem_response(ProblemError(INVALID_REQUEST, detail, errors=faults), instance(request))
 
 
 def _told(fault: Any) -> str:
@@ -132,4 +137,4 @@ async def _on_fault(request: Request, error: Exception) -> Response:
     if not hasattr(request.app.state, "runs"):
         return problem_response(ProblemError(STOPPING, "The service is starting or stopping; try again in a moment."))
     detail = "This is a fault of the service, not of your request. It has been logged."
-    return problem_response(ProblemError(INTERNAL, detail), request.scope["path"])
+    return problem_response(ProblemError(INTERNAL, detail), instance(request))

@@ -109,7 +109,7 @@ async def list_runs(
     status: Annotated[Status | None, Query(description="Only runs of this status.")] = None,
     state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
     tag: Annotated[
-        str | None, Query(description="Only runs with this tag: its name, or name:value.", max_length=1300)
+        str | None, Query(description="Only runs with this tag: its name, or name=value.", max_length=1300)
     ] = None,
     group: Annotated[str | None, Query(description="Only runs of this group (a sweep).", max_length=1024)] = None,
     q: Annotated[str | None, Query(description="Only runs whose name contains this.", max_length=256)] = None,

@@ -40,6 +40,7 @@ _MISSPELT = {
     "n_classes": "num_classes",
     "bs": "batch_size",
     "max_steps": "total_steps",
+    "opt": "optimizer",
 }
 
 
