@@ -1,0 +1,40 @@
+"""What the use cases answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.report import Assessment
+from losswatch_server.store.rows import RunRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The health of a run. ``stale``: a newer version judged it, and this one does not judge what came since."""
+
+    run: RunRow
+    assessment: Assessment
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What became of a request: each of its points is in exactly one of the four counts."""
+
+    run: RunRow
+    attempt: int
+    accepted: int
+    duplicates: int
+    late: int
+    conflicts: int
+    report: Report | None
+
+
+class StoredPoint(NamedTuple):
+    """A point as a chart draws it: late fields and merges are in it; superseded ones are kept but not judged."""
+
+    point: Point
+    attempt: int
+    superseded: bool

@@ -1,0 +1,88 @@
+"""What a change of a run's findings means: which are stored, and which events people hear of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.vocabulary import ClosedBy
+
+CLOCK = "clock"
+"""The series of findings that come from the clock: no point opens, closes or supersedes them."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Findings to store by id, ids to remove, and (event kind, finding) in the order in which it happened.
+
+    ``known`` is what was known of the run's findings before, by id; it is brought up to date.
+    """
+
+    known: dict[str, Finding]
+    changed: dict[str, Finding] = field(default_factory=dict)
+    withdrawn: list[str] = field(default_factory=list)
+    events: list[tuple[str, Finding]] = field(default_factory=list)
+    told: list[Finding] = field(default_factory=list)
+    """Findings as the report before gave them, for those that it will not have any more."""
+
+    def forward(self, changes: Iterable[Finding], *, quiet: bool = False) -> None:
+        """Findings opened, updated and closed, one after another. ``quiet``: stored, but nobody is told."""
+        known = self.known
+        for finding in changes:
+            old = known.get(finding.id)
+            known[finding.id] = finding
+            if finding.is_open:
+                if old is None or not old.is_open:
+                    kind = "finding.opened"
+                elif finding.severity.rank > old.severity.rank:
+                    kind = "finding.worsened"
+                else:
+                    # Only the evidence moved. The report shows that from the monitor; the row need not be written.
+                    if finding.id in self.changed:
+                        self.changed[finding.id] = finding
+                    continue
+            elif old is None or old.is_open:
+                kind = "finding.resolved"
+            else:
+                continue
+            self.changed[finding.id] = finding
+            if not quiet:
+                self.events.append((kind, finding))
+
+    def reconcile(self, lineage: Iterable[Finding], why: ClosedBy | None, *, quiet: bool = False) -> None:
+        """The run was folded again from an earlier place: ``lineage`` is what the monitor has now.
+
+        An open finding that is not in it closes as ``why`` says; None means that it was a mistake of an incomplete
+        point and it is taken back.
+        """
+        now = {finding.id: finding for finding in lineage}
+        self.forward(now.values(), quiet=quiet)
+        for finding in [old for old in self.known.values() if old.is_open and old.series != CLOCK]:
+            if finding.id in now:
+                continue
+            closed = replace(finding, closed_by=why or ClosedBy.SUPERSEDED)
+            if why is None:
+                del self.known[finding.id]
+                self.changed.pop(finding.id, None)
+                self.withdrawn.append(finding.id)
+            else:
+                self.known[finding.id] = self.changed[finding.id] = closed
+            self.events.append(("finding.superseded", closed))
+
+    def explained(self, report: Iterable[Finding]) -> Outcome:
+        """The same with summary, causes and advice as the report gives them, or else the report before."""
+        told = {finding.id: finding for finding in (*self.told, *report)}
+
+        def whole(finding: Finding) -> Finding:
+            full = told.get(finding.id)
+            if full is None:
+                return finding
+            return replace(finding, summary=full.summary, causes=full.causes, advice=full.advice)
+
+        return Outcome(
+            self.known,
+            {finding.id: whole(finding) for finding in self.changed.values()},
+            self.withdrawn,
+            [(kind, whole(finding)) for kind, finding in self.events],
+        )

@@ -1,0 +1,271 @@
+"""The main job: points come in, are admitted, folded, and kept in one transaction with all that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from losswatch_server.admission import Admission, Need, Stored, admit, in_order, needs_record
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
+from losswatch_server.runs import archive
+from losswatch_server.runs.answers import Recorded
+from losswatch_server.runs.clock import returned
+from losswatch_server.runs.errors import RunGoneError
+from losswatch_server.runs.events import event
+from losswatch_server.runs.fold import refold
+from losswatch_server.runs.live import Live, changed_writers
+from losswatch_server.runs.outcome import Outcome
+from losswatch_server.runs.record import KIND_OF, Item, judged, looked_up, read, superseded, write
+from losswatch_server.runs.shelf import ENDED, Shelf
+from losswatch_server.same_step import merge
+from losswatch_server.store.rows import Attempt, Change, EntryKind, RecordRow, RunRow, Snapshot, StoredRun, Writer
+
+NOTHING_STORED = Stored({}, {})
+SEEN_EVERY_S = 10.0
+"""A request that changes nothing is written down as a sign of life only this often."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is about to be committed for one run."""
+
+    at: float
+    outcome: Outcome
+    kinds: list[str] = field(default_factory=list)
+    rows: Sequence[RecordRow] = ()
+    context_changed: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    writers: Sequence[Writer] = ()
+    taken: Sequence[Snapshot] = ()
+    dropped: list[int] = field(default_factory=list)
+
+
+class Recorder:
+    """Records requests of points on the runs of a shelf."""
+
+    def __init__(self, shelf: Shelf, clock: Callable[[], float], new_uid: Callable[[], str]) -> None:
+        self._shelf = shelf
+        self._store = shelf.store
+        self._clock = clock
+        self._new_uid = new_uid
+
+    async def record(
+        self, project: str, name: str, points: Sequence[Point], context: Context | None, writer: str | None
+    ) -> tuple[Recorded, Live, bool]:
+        """What became of the request, the run, and whether it is new. See Runs.record."""
+        ordered = in_order(points)
+        async with self._shelf.hold(project, name) as slot:
+            live = await self._shelf.load(slot, project, name)
+            now = self._clock()
+            if live is None:
+                live = slot.live = await self._new(project, name, writer, now)
+            created = not live.stored
+            stored = await self._gather(live, ordered, writer)
+            admission = admit(live.ledger, stored, ordered, writer, len(points))
+            merged = live.row.context if context is None else live.row.context.merged(context)
+            draft = await self._fold(live, admission, merged, ordered, writer, now)
+            if draft is not None:
+                await self.commit(live, draft)
+            report = await self._shelf.report(live)
+            recorded = Recorded(
+                run=live.row,
+                attempt=live.ledger.attempt,
+                accepted=admission.accepted,
+                duplicates=admission.duplicates,
+                late=admission.late,
+                conflicts=admission.conflicts,
+                report=report,
+            )
+            return recorded, live, created
+
+    async def _new(self, project: str, name: str, writer: str | None, now: float) -> Live:
+        if writer is not None and await self._store.is_gone(project, name, writer):
+            raise RunGoneError(f"Run {name!r} was deleted, and this writer belongs to it. Choose another name.")
+        row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=now, last_seen_at=now)
+        return Live.new(row)
+
+    async def _gather(self, live: Live, points: Sequence[Point], writer: str | None) -> Stored:
+        """What the record says at the steps of a request; the last steps of other ranks go into the ledger."""
+        need = needs_record(live.ledger, points, writer)
+        if need is None or not live.stored:
+            return NOTHING_STORED
+        row = live.row
+        known: dict[tuple[int, int], Point] = {}
+        if need.wanted:
+            rows = await self._store.record_back_to(row.project, row.uid, need.wanted)
+            known = looked_up(judged(read(rows), live.attempts))
+            tails = {rank: -1 for rank in need.wanted if rank != 0 and rank not in live.ledger.ranks}
+            for step, rank in known:
+                if rank in tails:
+                    tails[rank] = max(tails[rank], step)
+            if tails:
+                live.ledger = replace(live.ledger, ranks={**live.ledger.ranks, **tails})
+        return Stored(known, await self._aside(live, need, writer))
+
+    async def _aside(self, live: Live, need: Need, writer: str | None) -> dict[tuple[int, int], Point]:
+        """What an earlier writer's own attempt says past the place where a later one took over."""
+        if need.aside is None or writer is None:
+            return {}
+        own = live.ledger.starters[writer].attempt
+        rows = await self._store.record_range(live.row.project, live.row.uid, *need.aside)
+        return looked_up(
+            item
+            for item in read(rows)
+            if item.attempt == own and (item.kind == EntryKind.ASIDE or superseded(item, live.attempts))
+        )
+
+    async def _fold(
+        self,
+        live: Live,
+        admission: Admission,
+        context: Context,
+        points: Sequence[Point],
+        writer: str | None,
+        now: float,
+    ) -> Draft | None:
+        """Bring ``live`` to the state after the request; what must be committed, None where that is nothing."""
+        row = live.row
+        items, counted = _items(live, admission, context)
+        writers = changed_writers(live.ledger, admission.ledger)
+        back = row.state is RunState.SILENT and len(points) > 0
+        if live.stored and not items and not writers and not back and now - row.last_seen_at < SEEN_EVERY_S:
+            return None
+        draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context != row.context)
+        if not live.stored:
+            draft.kinds.append("run.created")
+        moved = any(item.kind == EntryKind.POINTS or item.kind == EntryKind.OTHER_RANKS for item in items)
+        if items:
+            draft.rows = write(items, writer, int(now * 1000))
+            await self._judge(live, admission, items, draft, moved)
+        live.ledger = admission.ledger
+        live.next_seq += len(items)
+        live.unsealed += sum(row.n for row in draft.rows)
+        if points:
+            live.rhythm = live.rhythm.heard(now, points)
+        if back:
+            last = admission.ledger.last
+            draft.outcome.forward(returned(live.known.values(), last and last.step, now))
+            draft.kinds.append("run.returned")
+        state, finished_at = row.state, row.finished_at
+        if back:
+            state = RunState.RUNNING
+        elif moved and state in ENDED:
+            state, finished_at = RunState.RUNNING, None
+            draft.kinds.append("run.reopened")
+        live.row = replace(
+            live.row,
+            version=row.version + counted,
+            context=context,
+            state=state,
+            finished_at=finished_at,
+            paused_until=None if moved else row.paused_until,
+            last_seen_at=max(now, row.last_seen_at),
+        )
+        if items or back or not live.stored:
+            live.report = None
+        return draft
+
+    async def _judge(self, live: Live, admission: Admission, items: Sequence[Item], draft: Draft, moved: bool) -> None:
+        """Fold the items; what that does to findings and snapshots goes into the draft."""
+        outcome = draft.outcome
+        if live.monitor is None:
+            if not (moved and live.row.detection_version < DETECTION_VERSION):
+                return  # a newer version judges this run, or it ended under an older one and stays as judged
+            changes, lineage = await self._shelf.judge(live)
+            outcome.forward(changes, quiet=True)
+            outcome.reconcile(lineage, ClosedBy.RULE_CHANGED, quiet=True)
+            live.row = replace(live.row, detection_version=DETECTION_VERSION)
+            live.drop_marks(draft.dropped, lambda step, version: version != DETECTION_VERSION)
+        begin = admission.begin
+        behind = next((n for n in range(len(items), 0, -1) if items[n - 1].kind in _BEHIND), 0)
+        if begin is not None:
+            before = await self._shelf.report(live)  # what a superseded finding last said is kept with it
+            outcome.told.extend(before.assessment.findings)
+            draft.attempts = (Attempt(begin.number, begin.step, items[behind - 1].seq),)
+            live.attempts += draft.attempts
+            live.drop_marks(draft.dropped, lambda step, version: step >= begin.step)
+            outcome.reconcile(await self._refold(live, items[:behind]), ClosedBy.SUPERSEDED)
+        elif behind:
+            await self._merge_into_last(live, items[:behind], outcome)
+        taken = await live.forward(items[behind:])
+        outcome.forward(live.drained())
+        if taken:
+            draft.taken = live.keep(taken, draft.dropped)
+
+    async def _merge_into_last(self, live: Live, items: Sequence[Item], outcome: Outcome) -> None:
+        """Items of which the last adds fields to the last point, which is then folded as if it had come whole."""
+        if live.before_last is not None and live.ledger.last is not None:
+            await live.forward(items[:-1])
+            outcome.forward(live.drained())
+            lineage = live.fold_into_last(merge(live.ledger.last, items[-1].point))
+        else:
+            live.splits = True
+            lineage = await self._refold(live, items)
+        outcome.reconcile(lineage, None)
+
+    async def _refold(self, live: Live, items: Sequence[Item]) -> Sequence[Finding]:
+        row = live.row
+        folded = await refold(self._store, row.project, row.uid, live.attempts, live.marks, items)
+        live.monitor, live.top, live.since = folded.monitor, folded.top, folded.since
+        live.before_last = None
+        return folded.monitor.findings()
+
+    async def commit(self, live: Live, draft: Draft) -> None:
+        """Keep the draft and the run as it stands now, in one transaction."""
+        if live.report is None:
+            await self._shelf.settle(live)
+        assert live.report is not None
+        at, row = draft.at, live.row
+        outcome = draft.outcome.explained(live.report.assessment.findings)
+        events = [event(kind, at, row, finding) for kind, finding in outcome.events]
+        events += [event(kind, at, row) for kind in draft.kinds]
+        archived = None
+        if row.state in ENDED and live.monitor is not None and live.judgement is not None:
+            archived = live.archived = archive.to_bytes(live.judgement)
+        await self._store.apply(
+            Change(
+                run=StoredRun(
+                    row=row,
+                    next_seq=live.next_seq,
+                    unsealed=live.unsealed,
+                    rhythm=live.rhythm.pack(),
+                    report=archived,
+                ),
+                expected_seq=live.stored_seq if live.stored else None,
+                rows=draft.rows,
+                context_changed=draft.context_changed,
+                attempts=draft.attempts,
+                writers=draft.writers,
+                snapshots=draft.taken,
+                dropped_snapshots=draft.dropped,
+                findings=list(outcome.changed.values()),
+                withdrawn=outcome.withdrawn,
+                events=events,
+                at=at,
+            )
+        )
+        live.stored = True
+        live.stored_seq = live.next_seq
+
+
+_BEHIND = (EntryKind.MERGE, EntryKind.ATTEMPT)
+
+
+def _items(live: Live, admission: Admission, context: Context) -> tuple[list[Item], int]:
+    """The new items of the record, and by how much they raise the run's version."""
+    seq = live.next_seq
+    items: list[Item] = []
+    counted = 0
+    if context != live.row.context:
+        items.append(Item(seq, EntryKind.CONTEXT, live.ledger.attempt, context=context))
+        counted += 1
+    begin = admission.begin
+    for place, entry in enumerate(admission.entries):
+        if begin is not None and place == begin.after:
+            items.append(Item(seq + len(items), EntryKind.ATTEMPT, begin.number, Point(begin.step)))
+            counted += 1
+        items.append(Item(seq + len(items), KIND_OF[entry.fate], entry.attempt, entry.point))
+        counted += entry.counts
+    return items, counted

@@ -1,0 +1,72 @@
+"""The report of a run: what the monitor says, what the clock says, and what is noted of its writers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.forecast import Forecast
+from losswatch_server.monitor.report import Assessment, action_of, status_of, worst_first
+from losswatch_server.monitor.vocabulary import Severity, Status
+from losswatch_server.runs.outcome import CLOCK
+from losswatch_server.store.rows import RunRow
+
+
+def with_clock(assessment: Assessment, known: Iterable[Finding], notes: Iterable[str]) -> Assessment:
+    """The assessment with the open findings of the clock and further notes in it."""
+    clock = [finding for finding in known if finding.series == CLOCK and finding.is_open]
+    more = tuple(notes)
+    if not clock and not more:
+        return assessment
+    findings = (*assessment.findings, *clock)
+    status, action, headline = assessment.status, assessment.action, assessment.headline
+    if clock:
+        status = _worse(status, status_of(clock, assessment.points))
+        action = action_of(findings)
+        troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
+        if troubles and troubles[0].series == CLOCK:
+            headline = troubles[0].summary
+    return replace(
+        assessment,
+        status=status,
+        action=action,
+        headline=headline,
+        findings=findings,
+        notes=assessment.notes + more,
+    )
+
+
+def last_known(row: RunRow, findings: Iterable[Finding]) -> Assessment:
+    """What is known of a run that this version does not judge: its row and its stored findings."""
+    return Assessment(
+        status=row.status,
+        action=row.action,
+        headline=row.headline,
+        findings=tuple(finding for finding in findings if finding.series != CLOCK),
+        forecast=Forecast(floor=None, interval=None, steps_to_floor=None),
+        notes=(),
+        attempt=row.attempt,
+        step=row.step,
+        points=row.points,
+    )
+
+
+def judged_row(row: RunRow, assessment: Assessment) -> RunRow:
+    """The row with what the assessment says of the run."""
+    return replace(
+        row,
+        attempt=assessment.attempt,
+        step=assessment.step,
+        points=assessment.points,
+        status=assessment.status,
+        action=assessment.action,
+        headline=assessment.headline,
+    )
+
+
+_ORDER = (Status.WAITING, Status.HEALTHY, Status.WARNING, Status.CRITICAL)
+
+
+def _worse(first: Status, second: Status) -> Status:
+    return max(first, second, key=_ORDER.index)

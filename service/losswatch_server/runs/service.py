@@ -1,0 +1,308 @@
+"""The use cases: the only place where the monitor meets the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.vocabulary import RunState
+from losswatch_server.runs import series
+from losswatch_server.runs.answers import Recorded, Report, StoredPoint
+from losswatch_server.runs.clock import returned, silence
+from losswatch_server.runs.cursors import read_cursor, write_cursor
+from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
+from losswatch_server.runs.events import event
+from losswatch_server.runs.live import Live
+from losswatch_server.runs.outcome import Outcome
+from losswatch_server.runs.recording import Draft, Recorder
+from losswatch_server.runs.shelf import ENDED, KEPT, Shelf
+from losswatch_server.store import Store, StoreError
+from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding
+from losswatch_server.store.sealing import SEAL_POINTS
+
+MUTED_FOR_GOOD = 253402300799.0
+"""A mute without an end: the last second of the year 9999."""
+
+
+def new_uid() -> str:
+    """A new run's uid: the milliseconds since 1970, so that keys of one time lie together, and 48 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
+class Runs:
+    """All use cases of runs over one store.
+
+    One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
+    ``on_commit`` is called after each commit. Every method may raise StoreBusyError, StoreFailedError and
+    StoreClosedError; those that take the name of a run raise RunNotFoundError where there is none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], float] = time.time,
+        on_commit: Callable[[], None] | None = None,
+        *,
+        kept: int = KEPT,
+        uid: Callable[[], str] = new_uid,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_commit = on_commit
+        self._shelf = Shelf(store, kept)
+        self._recorder = Recorder(self._shelf, clock, uid)
+        self._sealing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait for work in the background. The store is closed by whoever opened it."""
+        while self._sealing:
+            await asyncio.wait(self._sealing)
+
+    async def record(
+        self,
+        project: str,
+        name: str,
+        points: Sequence[Point],
+        context: Context | None = None,
+        writer: str | None = None,
+        *,
+        report: bool = True,
+    ) -> Recorded:
+        """Keep the points and say how the run is doing; creates the run. Returns when they survive a power loss.
+
+        ``context`` holds from before these points on. Raises PointsRefusedError for points that contradict each
+        other, RunGoneError for the writer of a deleted run; nothing is kept then.
+        """
+        recorded, live, _ = await self._recorder.record(project, name, points, context, writer)
+        self._committed(live)
+        return recorded if report else replace(recorded, report=None)
+
+    async def declare(self, project: str, name: str, context: Context) -> tuple[RunRow, bool]:
+        """Create the run, or lay the context over what is known of it; True when it was created."""
+        recorded, live, created = await self._recorder.record(project, name, (), context, None)
+        self._committed(live)
+        return recorded.run, created
+
+    async def amend(self, project: str, name: str, context: Context) -> RunRow:
+        """Lay the context over what is known of a run that exists."""
+        await self.get(project, name)
+        return (await self.declare(project, name, context))[0]
+
+    async def get(self, project: str, name: str) -> RunRow:
+        """The run."""
+        live = self._shelf.peek(project, name)
+        if live is not None:
+            return live.row
+        run = await self._store.find_run(project, name)
+        if run is None:
+            raise RunNotFoundError(f"There is no run named {name!r} in project {project!r}.")
+        return run.row
+
+    async def delete(self, project: str, name: str) -> None:
+        """Remove a run with all it has. Its writers are refused from now on; the name can be used again."""
+        async with self._shelf.hold(project, name) as slot:
+            row = (await self._shelf.load_known(slot, project, name)).row
+            slot.live = None
+            now = self._clock()
+            await self._store.delete_run(row, now, event("run.deleted", now, row))
+        self._told()
+
+    async def report(self, project: str, name: str) -> Report:
+        """How the run is doing."""
+        live = self._shelf.peek(project, name)
+        if live is not None and live.report is not None:
+            return live.report
+        async with self._shelf.hold(project, name) as slot:
+            return await self._shelf.report(await self._shelf.load_known(slot, project, name))
+
+    async def points(
+        self,
+        project: str,
+        name: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        attempt: int | None = None,
+        resolution: int | None = None,
+    ) -> list[StoredPoint]:
+        """The points by attempt, step and rank, superseded ones too; thinned as series.thin says."""
+        run = await self._store.find_run(project, name)
+        if run is None:
+            raise RunNotFoundError(f"There is no run named {name!r} in project {project!r}.")
+        low = 0 if from_step is None else from_step
+        high = (1 << 62) if to_step is None else to_step
+        rows = await self._store.record_range(project, run.row.uid, low, high)
+
+        def draw() -> list[StoredPoint]:
+            chosen = series.within(series.chart(rows, run.attempts), from_step, to_step, attempt)
+            return chosen if resolution is None else series.thin(chosen, resolution)
+
+        return draw() if sum(row.n for row in rows) < 256 else await asyncio.to_thread(draw)
+
+    async def findings(self, project: str, name: str) -> list[StoredFinding]:
+        """Every finding the run ever had, in the order in which they opened, as the report has it now."""
+        report = await self.report(project, name)
+        stored = await self._store.findings(project, report.run.uid)
+        now = {finding.id: finding for finding in report.assessment.findings}
+        return [replace(item, finding=now.get(item.finding.id, item.finding)) for item in stored]
+
+    async def finding(self, project: str, name: str, finding_id: str) -> StoredFinding:
+        """One finding. Raises FindingNotFoundError."""
+        for stored in await self.findings(project, name):
+            if stored.finding.id == finding_id:
+                return stored
+        raise FindingNotFoundError(f"Run {name!r} has no finding {finding_id!r}.")
+
+    async def acknowledge(self, project: str, name: str, finding_id: str) -> StoredFinding:
+        """Somebody knows of the finding."""
+        return await self._mark(project, name, finding_id, "acknowledged", self._clock())
+
+    async def mute(self, project: str, name: str, finding_id: str, seconds: float | None) -> StoredFinding:
+        """Nobody wants to hear of the finding for so long; None: never again."""
+        until = MUTED_FOR_GOOD if seconds is None else self._clock() + seconds
+        return await self._mark(project, name, finding_id, "muted", until)
+
+    async def _mark(self, project: str, name: str, finding_id: str, what: str, value: float) -> StoredFinding:
+        stored = await self.finding(project, name, finding_id)
+        row = await self.get(project, name)
+        column = {"acknowledged": "acknowledged_at", "muted": "muted_until"}[what]
+        told = event(f"finding.{what}", self._clock(), row, stored.finding)
+        await self._store.mark_finding((project, row.uid, finding_id), column, value, told, name)
+        self._told()
+        return await self.finding(project, name, finding_id)
+
+    async def finish(self, project: str, name: str, state: RunState) -> Report:
+        """The run ended as ``state`` says (finished, failed or cancelled). Saying so twice changes nothing."""
+        if state not in ENDED:
+            raise ValueError(f"a run ends finished, failed or cancelled, not {state}")
+        async with self._shelf.hold(project, name) as slot:
+            live = await self._shelf.load_known(slot, project, name)
+            if live.row.state is not state:
+                now = self._clock()
+                draft = Draft(now, Outcome(live.known), kinds=[f"run.{state}"])
+                draft.outcome.forward(returned(live.known.values(), live.row.step, now))
+                live.row = replace(live.row, state=state, finished_at=now, paused_until=None)
+                live.report = None
+                await self._recorder.commit(live, draft)
+                self._seal(live)
+            report = await self._shelf.report(live)
+        self._told()
+        return report
+
+    async def pause(self, project: str, name: str, seconds: float) -> RunRow:
+        """The run will be quiet for so long, or until its next point: it is not silent meanwhile."""
+        async with self._shelf.hold(project, name) as slot:
+            live = await self._shelf.load_known(slot, project, name)
+            now = self._clock()
+            await self._heard(live, now, paused_until=now + seconds)
+            return live.row
+
+    async def mark_silent(self, project: str, uid: str, at: float, last_seen: float) -> bool:
+        """The run stopped reporting; False where that is not (or no longer) so, and nothing was changed.
+
+        ``last_seen`` is the ``last_seen_at`` on which the caller decided: a run heard of since is not silent.
+        """
+        row = await self._store.run_of(project, uid)
+        if row is None:
+            return False
+        async with self._shelf.hold(project, row.name) as slot:
+            live = await self._shelf.load(slot, project, row.name)
+            if live is None or live.row.uid != uid or live.row.state is not RunState.RUNNING:
+                return False
+            if live.row.last_seen_at > last_seen or (live.row.paused_until or 0) > at:
+                return False
+            draft = Draft(at, Outcome(live.known), kinds=["run.silent"])
+            draft.outcome.forward([silence(live.row, live.known.values(), at, last_seen)])
+            live.row = replace(live.row, state=RunState.SILENT)
+            live.report = None
+            await self._recorder.commit(live, draft)
+        self._told()
+        return True
+
+    async def mark_returned(self, project: str, uid: str, at: float) -> bool:
+        """A sign of life other than points; False where the run is not silent."""
+        row = await self._store.run_of(project, uid)
+        if row is None:
+            return False
+        async with self._shelf.hold(project, row.name) as slot:
+            live = await self._shelf.load(slot, project, row.name)
+            if live is None or live.row.uid != uid or live.row.state is not RunState.SILENT:
+                return False
+            await self._heard(live, at, paused_until=live.row.paused_until)
+        return True
+
+    async def _heard(self, live: Live, at: float, paused_until: float | None) -> None:
+        draft = Draft(at, Outcome(live.known))
+        if live.row.state is RunState.SILENT:
+            draft.kinds.append("run.returned")
+            draft.outcome.forward(returned(live.known.values(), live.row.step, at))
+            live.row = replace(live.row, state=RunState.RUNNING)
+        live.row = replace(live.row, paused_until=paused_until, last_seen_at=max(at, live.row.last_seen_at))
+        live.report = None
+        await self._recorder.commit(live, draft)
+        self._told()
+
+    async def events(
+        self, project: str | None, *, after: int, name: str | None = None, limit: int = 500
+    ) -> list[StoredEvent]:
+        """Events with an id above ``after``, oldest first; of one run (as it is named now), a project, or all."""
+        uid = None
+        if name is not None and project is not None:
+            uid = (await self.get(project, name)).uid
+        return await self._store.events(project, after, uid, limit)
+
+    async def list(
+        self,
+        project: str,
+        *,
+        status: str | None = None,
+        state: str | None = None,
+        tag: str | None = None,
+        group: str | None = None,
+        q: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> tuple[list[RunRow], str | None]:
+        """Runs, newest first, and the cursor of the next page (None: there is none).
+
+        ``tag`` is a key, or ``key=value``; ``q`` is a part of the name in any case. Raises ValueError for a cursor
+        that this method did not give.
+        """
+        key, given, value = (tag or "").partition("=")
+        rows = await self._store.list_runs(
+            project,
+            status=status,
+            state=state,
+            tag=None if tag is None else (key, value if given else None),
+            group=group,
+            text=q,
+            before=None if cursor is None else read_cursor(cursor),
+            limit=limit + 1,
+        )
+        page = rows[:limit]
+        return page, write_cursor(page[-1]) if len(rows) > limit else None
+
+    def _committed(self, live: Live) -> None:
+        if live.unsealed >= SEAL_POINTS:
+            self._seal(live)
+        self._told()
+
+    def _told(self) -> None:
+        if self._on_commit is not None:
+            self._on_commit()
+
+    def _seal(self, live: Live) -> None:
+        """Compress the run's small rows in the background; the next commit writes down that this was done."""
+        live.unsealed = 0
+        task = asyncio.create_task(self._sealed(live.row.project, live.row.uid))
+        self._sealing.add(task)
+        task.add_done_callback(self._sealing.discard)
+
+    async def _sealed(self, project: str, uid: str) -> None:
+        with contextlib.suppress(StoreError):  # nothing is lost: the rows stay as they are until the next time
+            await self._store.seal(project, uid)

@@ -1,0 +1,157 @@
+"""What the store keeps and gives back: plain values, the same for every database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, RunState, Status
+
+
+class EntryKind(IntEnum):
+    """What a row of a run's record holds. The numbers are stored: they never change."""
+
+    POINTS = 1  # points of rank 0 as they were measured, by ascending step
+    MERGE = 2  # fields added to the point at the last step
+    LATE = 3  # fields (or points) of an older step
+    ASIDE = 4  # points of an earlier writer after a later one took over: kept, never judged
+    CONTEXT = 5  # the complete context from here on
+    ATTEMPT = 6  # a new attempt begins at first_step
+    SEALED = 7  # many rows of the kinds above with points, compressed
+    OTHER_RANKS = 8  # points of other ranks, each rank by ascending step
+
+
+class RecordRow(NamedTuple):
+    """One row of the append-only record: ``n`` entries from ``seq`` on, received at one moment."""
+
+    seq: int
+    n: int
+    kind: EntryKind
+    attempt: int
+    writer: str | None
+    received_ms: int
+    first_step: int
+    last_step: int
+    body: bytes
+
+
+class Attempt(NamedTuple):
+    """An attempt that began by stepping back to ``step``; ``seq`` is its place in the record."""
+
+    number: int
+    step: int
+    seq: int
+
+
+class Writer(NamedTuple):
+    """A client process. ``attempt`` and ``ordinal`` are None until it posts a training point (loss, gradient norm)."""
+
+    name: str
+    attempt: int | None
+    ordinal: int | None
+    rival: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run as lists and answers show it. Times are seconds since 1970 in UTC."""
+
+    project: str
+    name: str
+    uid: str
+    attempt: int = 1
+    step: int | None = None
+    points: int = 0
+    version: int = 0
+    detection_version: int = DETECTION_VERSION
+    state: RunState = RunState.RUNNING
+    status: Status = Status.WAITING
+    action: LoopAction = LoopAction.CONTINUE
+    headline: str = ""
+    context: Context = EMPTY_CONTEXT
+    created_at: float
+    last_seen_at: float
+    finished_at: float | None = None
+    paused_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A run with what its next request needs to know."""
+
+    row: RunRow
+    next_seq: int = 0
+    unsealed: int = 0
+    rhythm: bytes = b""
+    report: bytes | None = None
+    attempts: tuple[Attempt, ...] = ()
+    writers: tuple[Writer, ...] = ()
+
+
+class Snapshot(NamedTuple):
+    """A frozen monitor that has seen every entry before ``seq``; no step it has seen is past ``step``."""
+
+    seq: int
+    step: int
+    detection_version: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFinding:
+    """A finding with what the clock and people added to it. Times are seconds since 1970 in UTC."""
+
+    finding: Finding
+    opened_at: float
+    closed_at: float | None = None
+    acknowledged_at: float | None = None
+    muted_until: float | None = None
+
+
+class NewEvent(NamedTuple):
+    """Something that happened to a run, for the outbox."""
+
+    kind: str
+    at: float
+    finding_id: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """An event of the outbox; ``id`` grows with every event of the database."""
+
+    id: int
+    project: str
+    uid: str
+    run: str
+    kind: str
+    at: float
+    finding_id: str | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Everything that one request changes about one run: kept whole, or not at all.
+
+    ``expected_seq`` is the run's next sequence number as the writer knew it: another value in the database means
+    that somebody else wrote (RunMovedError). None creates the run.
+    """
+
+    run: StoredRun
+    expected_seq: int | None
+    rows: Sequence[RecordRow] = ()
+    context_changed: bool = False
+    attempts: Sequence[Attempt] = ()
+    writers: Sequence[Writer] = ()
+    snapshots: Sequence[Snapshot] = ()
+    dropped_snapshots: Sequence[int] = ()
+    findings: Sequence[Finding] = ()
+    withdrawn: Sequence[str] = ()
+    events: Sequence[NewEvent] = ()
+    at: float

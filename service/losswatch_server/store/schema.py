@@ -1,0 +1,88 @@
+"""The SQLite file: how it is opened, and how its schema is brought up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from losswatch_server.store.errors import SchemaTooNewError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_MS = 10_000
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection for writing. A commit returns when the data is on the disk (WAL, synchronous=FULL)."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    for pragma in (
+        "page_size = 4096",
+        f"busy_timeout = {BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "temp_store = MEMORY",
+        "cache_size = -32768",  # 32 MiB
+        "wal_autocheckpoint = 4000",  # 16 MiB of log before pages are copied back
+        "journal_size_limit = 67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, and does not wait for the one that does."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def head() -> str:
+    """The newest schema that this version knows."""
+    return max(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def migrate(path: Path) -> tuple[str | None, str]:
+    """Bring the file up to date; the schema that was found (None: a new file) and the one that is there now.
+
+    Raises SchemaTooNewError for a file that a newer version wrote; it is left as it is.
+    """
+    found = current(path)
+    newest = head()
+    if found is not None and found > newest:
+        raise SchemaTooNewError(found, newest)
+    if found != newest:
+        _upgrade(path)
+    return found, newest
+
+
+def current(path: Path) -> str | None:
+    """The schema of the file, None where there is none yet."""
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(path)
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        return None if row is None else str(row[0])
+    finally:
+        connection.close()
+
+
+def _upgrade(path: Path) -> None:
+    # Alembic takes 0.4 s to import: only a file that is behind pays for it.
+    import sqlalchemy
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    engine = sqlalchemy.create_engine(sqlalchemy.URL.create("sqlite", database=str(path)))
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        engine.dispose()

@@ -1,0 +1,180 @@
+"""Sealed blocks: many small record rows as one compressed row, with every sequence number and receive time kept.
+
+Numbers of 8 bytes are split into byte planes: the planes of signs, exponents and steady counters repeat and deflate
+well, the planes of mantissa noise do not and are kept as they are (deflating all of them together costs 0.6 bytes a
+point more: 14.5 instead of 13.9 for a noisy loss and gradient norm of 16 bytes).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import numpy as np
+
+from losswatch_server.monitor.points import Point
+from losswatch_server.store.blocks import Section, read_sections, sections, unpack
+from losswatch_server.store.rows import EntryKind, RecordRow
+
+FORMAT = 1
+TARGET_BYTES = 4 * 4092 + 640
+"""A full block: four overflow pages of 4 KiB (4092 bytes each), and 489 to 1002 bytes that SQLite keeps of the row in
+its leaf page: a row that misses this range by a byte pays for a page it does not use."""
+_SLACK = 230
+SEAL_POINTS = 1200
+"""Unsealed points at which sealing is worth while: about one full block of loss and gradient norm."""
+
+_HEAD = struct.Struct("<BIIH")
+_PLANE_HEAD = struct.Struct("<BI")
+_RAW, _DEFLATED = 0, 1
+
+
+def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
+    """Sealed rows for ``rows`` (adjacent, points in them, sealed or not): full ones sized to whole pages, and the rest.
+
+    A row may be cut in two: its points keep their sequence numbers and receive time.
+    """
+    parts = [part for row in rows for part in unseal(row)]
+    points = [point for row in rows for point in row_points(row)]
+    sealed = []
+    while parts:
+        body = _body(parts, points)
+        if len(body) > TARGET_BYTES + _SLACK:
+            first, parts = _cut(parts, points, len(points) * TARGET_BYTES // len(body))
+            here, points = points[: sum(part.n for part in first)], points[sum(part.n for part in first) :]
+            body = _body(first, here)
+        else:
+            first, here, parts = parts, points, []
+        sealed.append(
+            RecordRow(
+                seq=first[0].seq,
+                n=len(here),
+                kind=EntryKind.SEALED,
+                attempt=first[-1].attempt,
+                writer=None,
+                received_ms=first[-1].received_ms,
+                first_step=min(part.first_step for part in first),
+                last_step=max(part.last_step for part in first),
+                body=body,
+            )
+        )
+    return sealed
+
+
+def is_full(row: RecordRow) -> bool:
+    """Whether a sealed row has the size at which it stays as it is."""
+    return row.kind == EntryKind.SEALED and len(row.body) >= TARGET_BYTES - _SLACK
+
+
+def unseal(row: RecordRow) -> list[RecordRow]:
+    """The rows that ``row`` was sealed from, without their bodies; ``[row]`` where it is not sealed."""
+    if row.kind != EntryKind.SEALED:
+        return [row]
+    parts, points = _read(row)
+    result = []
+    start = 0
+    seq = row.seq
+    for n, kind, attempt, writer, received_ms in parts:
+        steps = [point.step for point in points[start : start + n]]
+        result.append(RecordRow(seq, n, EntryKind(kind), attempt, writer, received_ms, min(steps), max(steps), b""))
+        start += n
+        seq += n
+    return result
+
+
+def row_points(row: RecordRow) -> list[Point]:
+    """The points of a row, sealed or not, in the order of the record."""
+    return _read(row)[1] if row.kind == EntryKind.SEALED else unpack(row.body)
+
+
+def _cut(parts: Sequence[RecordRow], points: Sequence[Point], wanted: int) -> tuple[list[RecordRow], list[RecordRow]]:
+    """``parts`` with the first ``wanted`` points (at least one), and the others."""
+    first: list[RecordRow] = []
+    start = 0
+    for index, part in enumerate(parts):
+        left = max(1, wanted) - start
+        if left <= 0:
+            return first, list(parts[index:])
+        if left < part.n:
+            cut = start + left
+            first.append(_resized(part, part.seq, points[start:cut]))
+            rest = _resized(part, part.seq + left, points[cut : start + part.n])
+            return first, [rest, *parts[index + 1 :]]
+        first.append(part)
+        start += part.n
+    return first, []
+
+
+def _resized(part: RecordRow, seq: int, points: Sequence[Point]) -> RecordRow:
+    steps = [point.step for point in points]
+    return part._replace(seq=seq, n=len(points), first_step=min(steps), last_step=max(steps))
+
+
+def _body(parts: Sequence[RecordRow], points: Sequence[Point]) -> bytes:
+    writers = sorted({part.writer for part in parts if part.writer is not None})
+    number = {writer: index + 1 for index, writer in enumerate(writers)}
+    times = [part.received_ms for part in parts]
+    gaps = [times[0], *(after - before for before, after in pairwise(times))]
+    columns = (
+        [part.n for part in parts],
+        [part.kind for part in parts],
+        [part.attempt for part in parts],
+        [0 if part.writer is None else number[part.writer] for part in parts],
+        gaps,
+    )
+    point_head, point_sections = sections(points)
+    names = json.dumps(writers).encode()
+    numbers = [(8, struct.pack(f"<{len(parts)}q", *column)) for column in columns]
+    head = _HEAD.pack(FORMAT, len(parts), len(names), len(point_head))
+    return b"".join([head, names, point_head, *map(_deflate, numbers + point_sections)])
+
+
+def _deflate(section: Section) -> bytes:
+    size, data = section
+    planes = [data] if size == 1 else [plane.tobytes() for plane in np.frombuffer(data, np.uint8).reshape(-1, size).T]
+    parts = []
+    for plane in planes:
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        small = packer.compress(plane) + packer.flush()
+        if len(small) < len(plane):
+            parts.append(_PLANE_HEAD.pack(_DEFLATED, len(small)) + small)
+        else:
+            parts.append(_PLANE_HEAD.pack(_RAW, len(plane)) + plane)
+    return b"".join(parts)
+
+
+Part = tuple[int, int, int, str | None, int]
+"""Points, kind, attempt, writer, receive time in milliseconds: one row before sealing."""
+
+
+def _read(row: RecordRow) -> tuple[list[Part], list[Point]]:
+    body = row.body
+    version, count, names_bytes, head_bytes = _HEAD.unpack_from(body)
+    if version != FORMAT:
+        raise ValueError(f"a sealed block of format {version}; this version reads format {FORMAT}")
+    offset = _HEAD.size
+    names: list[str] = json.loads(body[offset : offset + names_bytes])
+    offset += names_bytes
+    point_head = body[offset : offset + head_bytes]
+    offset += head_bytes
+
+    def plane() -> bytes:
+        nonlocal offset
+        kind, length = _PLANE_HEAD.unpack_from(body, offset)
+        offset += _PLANE_HEAD.size + length
+        data = body[offset - length : offset]
+        return zlib.decompress(data, -15) if kind == _DEFLATED else data
+
+    def take(size: int, items: int) -> bytes:
+        if size == 1:
+            return plane()
+        planes = b"".join([plane() for _ in range(size)])
+        return np.frombuffer(planes, np.uint8).reshape(size, items).T.tobytes()
+
+    n, kinds, attempts, writers, gaps = (struct.unpack(f"<{count}q", take(8, count)) for _ in range(5))
+    writer_names: list[str | None] = [None, *names]
+    parts = list(zip(n, kinds, attempts, [writer_names[index] for index in writers], accumulate(gaps), strict=True))
+    return parts, read_sections(point_head, take)
