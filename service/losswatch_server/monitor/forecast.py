@@ -160,7 +160,8 @@ def _told(mixture: Mixture) -> Forecast:
     near = np.flatnonzero(expected - floor <= NEAR * max(now - floor, 0.0) + mixture.error)
     steps = float(ahead[near[0]] - 1.0) * mixture.points * mixture.step_per_point if len(near) else None
     halfway = float(mixture.quantile(mixture.curves(np.array([0.5 * mixture.points])), 0.5)[0])
-    if halfway - now <= max(2 * mixture.error, NEGLIGIBLE * (mixture.highest - now)):
+    little = max(2 * mixture.error, NEGLIGIBLE * (mixture.highest - now))
+    if halfway - now <= little and now - floor <= 3 * little:
         steps = 0.0
     return Forecast(
         floor=floor, interval=_interval(floors, mixture, gain=now - floor), steps_to_floor=steps, mixture=mixture

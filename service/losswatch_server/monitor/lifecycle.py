@@ -18,16 +18,18 @@ KEPT = 32
 
 C = Condition
 _FLAT = frozenset({C.NOT_LEARNING, C.PLATEAU, C.SLOW_CONVERGENCE, C.OSCILLATION, C.VANISHING_GRADIENT})
+_BROKEN = frozenset({C.NON_FINITE, C.DIVERGING, C.LOSS_SPIKE, C.EXPLODING_GRADIENT})
 ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
     C.DIVERGING: frozenset({C.NON_FINITE}),
     C.LOSS_SPIKE: frozenset({C.NON_FINITE, C.DIVERGING, C.OSCILLATION}),
     C.EXPLODING_GRADIENT: frozenset({C.NON_FINITE, C.DIVERGING, C.LOSS_SPIKE}),
-    C.VANISHING_GRADIENT: frozenset({C.NON_FINITE, C.DIVERGING}),
-    C.NOT_LEARNING: _FLAT | {C.NON_FINITE, C.DIVERGING},
-    C.PLATEAU: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
-    C.SLOW_CONVERGENCE: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
-    C.OSCILLATION: _FLAT | {C.NON_FINITE, C.DIVERGING},
-    C.CONVERGED: _FLAT | {C.NON_FINITE, C.DIVERGING, C.OVERFITTING},
+    C.VANISHING_GRADIENT: _BROKEN,
+    C.NOT_LEARNING: _BROKEN | _FLAT,
+    C.PLATEAU: _BROKEN | _FLAT | {C.OVERFITTING},
+    C.SLOW_CONVERGENCE: _BROKEN | _FLAT | {C.OVERFITTING},
+    C.OSCILLATION: _BROKEN | _FLAT,
+    C.OVERFITTING: _BROKEN | _FLAT,
+    C.CONVERGED: _BROKEN | _FLAT | {C.OVERFITTING},
 }
 """Which open conditions (warning or above) keep another from opening. Diverging is not also spiking; a loss that is
 flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""

@@ -17,6 +17,17 @@ REVIEWS_PER_DOUBLING = 24
 """Slow conditions are judged at counts that grow by 1/24: about 17 reviews a doubling, a delay of at most 4 %."""
 
 
+GAMES = ("gan", "generator", "discriminator", "adversarial", "ppo", "policy", "actor", "critic", "dqn", "reward")
+
+
+def judged_by_level(context: Context) -> bool:
+    """Whether a lower loss is a better model. Not so for GAN- and RL-like losses, told by ``objective`` or by name."""
+    if context.objective is not None:
+        return context.objective != "none"
+    name = (context.loss_name or "").lower()
+    return not any(word in name for word in GAMES)
+
+
 class Monitor:
     """What is known of one run. ``see`` and its siblings are the fold; the state is bounded (see ``snapshot``)."""
 
@@ -118,7 +129,7 @@ class Monitor:
         view.point, view.context, view.points, view.review = point, self.context, self.points, review
         view.troubled = life.troubled
         view.forget_shape()
-        finite_only = finite_only or self.context.objective == "none"
+        finite_only = finite_only or not judged_by_level(self.context)
         for detector, state in zip(DETECTORS, self.states, strict=True):
             if not (review or detector.every_point) or (finite_only and detector.condition is not Condition.NON_FINITE):
                 continue
@@ -136,13 +147,13 @@ class Monitor:
 
     def freeze(self) -> bytes:
         """The whole state as bytes: see ``snapshot`` for the format."""
-        from losswatch_server.monitor.snapshot import freeze  # noqa: PLC0415
+        from losswatch_server.monitor.snapshot import freeze
 
         return freeze(self)
 
     @classmethod
     def thaw(cls, data: bytes) -> Monitor:
         """The state back from ``freeze``. ValueError for another detection version or a damaged snapshot."""
-        from losswatch_server.monitor.snapshot import thaw  # noqa: PLC0415
+        from losswatch_server.monitor.snapshot import thaw
 
         return thaw(data)

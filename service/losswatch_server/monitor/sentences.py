@@ -47,7 +47,8 @@ def _diverging(f: Finding, e: Facts) -> str:
             f"{number(e['growth_per_step'])} per step."
         )
     grown = f", {number(e['rise_factor'])} times its lowest" if e.get("rise_factor") else ""
-    return f"The loss has been rising since step {f.onset_step}: from {number(e['lowest'])} to {number(e['current'])}{grown}."
+    levels = f"from {number(e['lowest'])} to {number(e['current'])}"
+    return f"The loss has been rising since step {f.onset_step}: {levels}{grown}."
 
 
 def _loss_spike(f: Finding, e: Facts) -> str:
@@ -73,7 +74,9 @@ def _exploding_gradient(f: Finding, e: Facts) -> str:
 def _vanishing_gradient(f: Finding, e: Facts) -> str:
     if e.get("layers_dead"):
         since = "from the start" if e.get("dead_from_start") == e["layers_dead"] else "by now"
-        return f"{e['layers_dead']} of {e['layers']} layers get no gradient at all, {since}, and the loss is still high."
+        return (
+            f"{e['layers_dead']} of {e['layers']} layers get no gradient at all, {since}, and the loss is still high."
+        )
     if "first_layer" in e:
         return (
             f"The first layer's gradient ({number(e['first_layer'])}) is {number(e['ratio'])} of the largest layer's: "

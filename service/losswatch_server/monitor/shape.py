@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from losswatch_server.monitor.history import COUNT, LOG_MEAN, M2, MEAN, Track
 from losswatch_server.monitor.memory import Memory
 from losswatch_server.monitor.points import Context
-from losswatch_server.monitor.trend import difference_scale, quantum, slope_test
+from losswatch_server.monitor.trend import difference_scale, kendall_test, median, quantum, slope_test
 
 Array = NDArray[np.float64]
 
@@ -30,6 +30,13 @@ def chance_level(context: Context) -> float | None:
     return None
 
 
+def _reduced_alike(chance: float | None, first: float, batch_size: int | None) -> float | None:
+    """Chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about B ln K."""
+    if chance and batch_size and batch_size > 4 and 0.7 < first / (chance * batch_size) < 1.5:
+        return chance * batch_size
+    return chance
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """A summary of ``n`` finite losses. Levels are means in the loss's own unit; ``noise`` is the robust standard
@@ -42,11 +49,11 @@ class Shape:
     """Points per block."""
     positive: bool
     first: float
-    """Level of the first points (at most 8, at most an eighth of the run)."""
+    """Median of the first points (at most 8, at most an eighth of the run)."""
     best: float
     """Lowest level of a late-sized window anywhere."""
     now: float
-    """Level of the last eighth of the run (at least 4 points)."""
+    """Median of the last eighth of the run (at least 4 points)."""
     noise: float
     quantum: float
     progress: float
@@ -69,6 +76,8 @@ class Shape:
     chance: float | None
     constant: bool
     """Every value so far is the same."""
+    ordered_fall: bool
+    """Fewer than 32 points, and Kendall's exact test sees them fall at p < 0.05."""
 
 
 def block_means(track: Track) -> tuple[Array, Array, float]:
@@ -98,6 +107,11 @@ def _noise(track: Track) -> float:
     return float(np.median(np.sqrt(table[:, M2] / (table[:, COUNT] - 1))))
 
 
+def _falls_in_order(values: list[float]) -> bool:
+    s, p = kendall_test(values)
+    return s < 0 and p < 0.05
+
+
 def shape_of(memory: Memory, context: Context) -> Shape:
     """Summarise the loss. Needs at least one finite loss; short histories give blunt but finite numbers."""
     track = memory.loss
@@ -105,11 +119,11 @@ def shape_of(memory: Memory, context: Context) -> Shape:
     means, logs, per_block = block_means(track)
     late = track.recent[-max(4, min(n // 8, len(track.recent))) :]
     early = track.head[: max(1, min(8, n // 8))]
-    first = sum(early) / len(early)
-    now = sum(late) / len(late)
+    first = median(early)
+    now = median(late)
     if n // 8 > len(track.recent):
         tail = means[-max(1, len(means) // 8) :]
-        now = float(tail.mean())
+        now = float(np.median(tail))
     window = max(1, round(len(means) / 8))
     rolling = np.convolve(means, np.full(window, 1 / window), mode="valid") if len(means) > window else means
     q = quantum(track.recent[-128:])
@@ -122,6 +136,7 @@ def shape_of(memory: Memory, context: Context) -> Shape:
     _, t_log = slope_test(log_half) if positive and len(log_half) >= 5 else (0.0, 0.0)
     base = abs(first) if track.lowest >= 0 else max(track.highest - track.lowest, 1e-300)
     total = context.total_steps
+    chance = _reduced_alike(chance_level(context), first, context.batch_size)
     return Shape(
         n=n,
         means=means,
@@ -141,6 +156,7 @@ def shape_of(memory: Memory, context: Context) -> Shape:
         t_log_half=t_log,
         gain_half=-slope * (len(half) - 1),
         fraction=(track.last_step + 1) / total if total and total > 0 else None,
-        chance=chance_level(context),
+        chance=chance,
         constant=track.lowest == track.highest,
+        ordered_fall=n < 32 and _falls_in_order(track.recent),
     )

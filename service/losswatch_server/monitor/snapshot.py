@@ -147,7 +147,7 @@ def freeze(monitor: Monitor) -> bytes:
 
 def thaw(data: bytes) -> Monitor:
     """A monitor from its bytes. ValueError for another detection version, or bytes that are no snapshot."""
-    from losswatch_server.monitor.monitor import Monitor  # noqa: PLC0415
+    from losswatch_server.monitor.monitor import Monitor
 
     try:
         if data[:4] != MAGIC:

@@ -7,12 +7,13 @@ slope on AR(1) noise: 0.8-2.8 % at a nominal 1 % up to a lag-1 correlation of 0.
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, stdtr
+from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def difference_scale(values: list[float]) -> float:
     """Noise from successive differences, 1.4826 MAD(diff) / sqrt 2: blind to any slow trend."""
     if len(values) < 3:
         return 0.0
-    return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in zip(values, values[1:], strict=False)])
+    return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in itertools.pairwise(values)])
 
 
 def slope_test(y: Array) -> tuple[float, float]:
@@ -55,11 +56,6 @@ def slope_test(y: Array) -> tuple[float, float]:
     r = min(max((m * r + 1) / (m - 4), 0.0), 0.95)
     error = math.sqrt(rss / (m - 2) / sxx * (1 + r) / (1 - r))
     return slope, slope / error
-
-
-def t_tail(t: float, df: float) -> float:
-    """P(T > |t|), one-sided, for Student's t."""
-    return float(stdtr(df, -abs(t))) if math.isfinite(t) else 0.0
 
 
 @cache
@@ -104,7 +100,7 @@ def quantum(values: list[float]) -> float:
     distinct = sorted(set(values))
     if len(distinct) < 2 or len(distinct) >= 0.7 * len(values):
         return 0.0
-    gaps = [b - a for a, b in zip(distinct, distinct[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(distinct)]
     q = min(gaps)
     if q <= 0 or not math.isfinite(q):
         return 0.0

@@ -42,6 +42,7 @@ class Alarm:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
+NO_POINT = Point(-1)
 Verdict = Waiting | Quiet | Unsure | Alarm
 QUIET = Quiet()
 UNSURE = Unsure()
@@ -51,7 +52,7 @@ UNSURE = Unsure()
 class View:
     """What a detector sees at one point: the point, and the memory as it stands with it."""
 
-    point: Point = Point(-1)
+    point: Point = NO_POINT
     memory: Memory = field(default_factory=Memory)
     context: Context = EMPTY_CONTEXT
     points: int = 0

@@ -2,11 +2,11 @@
 
 Four rules, from fast to slow; each was calibrated on streams that do not diverge:
 
-- *Growth* (from the 5th point): four rises in a row, each larger than the one before, to a new record, by more than
-  half of where they began. False alarms in 1000 points of white noise of 1, 5 and 30 %: 0, 0 and 1.3 % of the runs;
+- *Growth* (from the 5th point): four rises in a row, each larger than the one before, to half above any earlier
+  record. False alarms in 1000 points of white noise of 1, 5 and 30 %: 0, 0 and 1.3 % of the runs;
   geometric growth by 1.3 a point is seen at its 5th point.
-- *Monotone* (8 to 64 points, logs by the epoch): Kendall's exact test upwards over the second half at p < 0.001,
-  ending above everything before.
+- *Monotone* (6 to 64 points, logs by the epoch): Kendall's exact test upwards over the second half (at least 6 points)
+  at p < 0.0015, by more than half of the lowest value, ending above everything before.
 - *Ladder* (any length): the mean of the last 3 blocks of 8 * 2**k points above the lowest earlier 3-block mean by
   more than 12 robust standard deviations of such blocks, still rising, and most of the progress lost. At 12 sd and
   blocks of 32 or more, no false alarm in nine families of noise over 12,000 points.
@@ -15,6 +15,7 @@ Four rules, from fast to slow; each was calibrated on streams that do not diverg
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -51,6 +52,8 @@ class Diverging:
     ladder_sds: float = 12.0
     fine_ladder_sds: float = 20.0
     lost_progress: float = 0.5
+    relative_rise: float = 0.1
+    """A rise of less than a tenth of the level is drift, not divergence."""
     steady_spread: float = 1.15
     blow_up: float = 100.0
 
@@ -69,7 +72,7 @@ class Diverging:
         recent = track.recent
         if recent[-1] > recent[-2] > recent[-3] and self._grows(track):
             return self._open(state, view, "growth", len(recent) - 5)
-        if track.n <= 64 and view.review and track.n >= 8 and self._monotone(track):
+        if 6 <= track.n <= 64 and view.review and self._monotone(track):
             return self._open(state, view, "monotone", _lowest_late(recent))
         if track.n % BLOCK == 0 and track.n >= 6 * BLOCK:
             onset = self._climbs(view)
@@ -84,16 +87,19 @@ class Diverging:
             return False
         if e < track.highest:
             return False
-        start = abs(a) if track.lowest > 0 else max(abs(a), track.highest - track.lowest - (e - a))
-        return e - a > self.total_rise * start
+        before = track.recent[:-4] + track.head[: max(0, track.n - 4)]
+        record = max(before)
+        span = record - min(before)
+        start = abs(record) if track.lowest > 0 else max(abs(a), span)
+        return e - max(a, record) > self.total_rise * start
 
     def _monotone(self, track: Track) -> bool:
         values = track.recent[-max(6, track.n // 2) :]
         if values[-1] < track.highest or values[-1] <= max(track.head[:3]):
             return False
         s, p = kendall_test(values)
-        rise = values[-1] - min(values)
-        return s > 0 and p < 0.001 and rise > 10 * difference_scale(track.recent[: track.n // 2 + 1])
+        lowest = min(values)
+        return s > 0 and p < 0.0015 and values[-1] - lowest > self.total_rise * abs(lowest)
 
     def _climbs(self, view: View) -> int | None:
         """The ladder rule; the index into ``recent`` (or 0) at which the climb began, None while there is none."""
@@ -129,7 +135,7 @@ class Diverging:
         track = view.memory.loss
         if rates.current is not None and rates.current > 1.2 * (rates.at(track.lowest_step) or rates.current):
             return now > 1.5 * median(track.head[:4])
-        return now - lowest > 3 * view.shape.noise
+        return now - lowest > 3 * view.shape.noise and now - lowest > self.relative_rise * abs(lowest)
 
     def _open(self, state: DivergingState, view: View, rule: str, index: int) -> Verdict:
         track = view.memory.loss
@@ -164,10 +170,12 @@ class Diverging:
         over_initial = (recent[-1] - track.lowest) > 1.5 * abs(initial - track.lowest) + 0.5 * abs(initial)
         blown = track.lowest > 0 and recent[-1] > self.blow_up * initial
         growing = track.n - state.opened_n < 64
-        critical = growing and (steady or over_initial) or blown or over_initial
+        critical = (growing and (steady or over_initial)) or blown or over_initial
         run = track.n - _index_of(track, state.onset)
         sure = steady and run >= 5 and growing
-        confidence = 0.999 if sure and run >= 8 or (blown and run >= 8) else 0.99 if sure else 0.95 if critical else 0.85
+        confidence = (
+            0.999 if (sure and run >= 8) or (blown and run >= 8) else 0.99 if sure else 0.95 if critical else 0.85
+        )
         if not track.recent[-1] >= track.highest and confidence >= 0.99:
             confidence = 0.98
         evidence |= {"initial": initial, "current": recent[-1], "lowest": track.lowest}
@@ -203,8 +211,8 @@ def growth_evidence(track: Track, steady_spread: float) -> dict[str, Any]:
     rise = values[i:]
     if len(rise) < 3:
         return {"rises": len(rise) - 1, "steady": False}
-    differences = [b - a for a, b in zip(rise, rise[1:], strict=False)]
-    ratios = [b / a for a, b in zip(differences, differences[1:], strict=False) if a > 0]
+    differences = [b - a for a, b in itertools.pairwise(rise)]
+    ratios = [b / a for a, b in itertools.pairwise(differences) if a > 0]
     ratios = [r for r in ratios if math.isfinite(r)]
     late = ratios[-8:]
     spread = max(late) / min(late) if late and min(late) > 0 else math.inf

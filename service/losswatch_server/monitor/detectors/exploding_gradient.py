@@ -15,6 +15,11 @@ from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdic
 from losswatch_server.monitor.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
+START_POINTS = 8
+"""A poor start must last for half of these points: a network that recovers at once needs no advice."""
+LARGEST_CHANCE = math.log(128256)
+"""Cross-entropy of guessing over the largest vocabulary in common use; stands in where the classes are not known."""
+
 
 @dataclass(slots=True)
 class GradientState:
@@ -36,7 +41,7 @@ class ExplodingGradient:
     warning_ratio: float = 30.0
     critical_ratio: float = 1000.0
     warmup: int = 32
-    above_chance: float = 4.0
+    above_chance: float = 6.0
     """A first loss this many times the chance level means weights that are far too large."""
 
     def start(self) -> GradientState:
@@ -46,7 +51,7 @@ class ExplodingGradient:
         track = view.memory.grad_norm
         if view.point.grad_norm is None or not math.isfinite(view.point.grad_norm) or view.point.rank:
             return UNSURE
-        if track.n == 1:
+        if track.n == START_POINTS:
             return self._start(state, view)
         if state.initial:
             return self._settled(state, view)
@@ -75,11 +80,18 @@ class ExplodingGradient:
         )
 
     def _start(self, state: GradientState, view: View) -> Verdict:
-        loss, chance = view.point.loss, view.shape.chance if view.memory.loss.n else None
-        if loss is None or chance is None or not math.isfinite(loss) or loss < self.above_chance * chance:
-            return Waiting(self.warmup - 1)
+        losses = view.memory.loss
+        if losses.n != START_POINTS or losses.head_steps[0] > 1:
+            return Waiting(self.warmup - START_POINTS)
+        loss = median(losses.head)
+        chance = view.shape.chance
+        name = (view.context.loss_name or "").lower()
+        if chance is None and "cross" in name:
+            chance = LARGEST_CHANCE / self.above_chance * 2
+        if chance is None or loss < self.above_chance * chance:
+            return Waiting(self.warmup - START_POINTS)
         state.initial = True
-        state.onset = view.point.step
+        state.onset = losses.head_steps[0]
         return self._initial_alarm(view, loss / chance)
 
     def _settled(self, state: GradientState, view: View) -> Verdict:
@@ -91,8 +103,8 @@ class ExplodingGradient:
 
     def _initial_alarm(self, view: View, ratio: float) -> Alarm:
         return Alarm(
-            onset_step=view.point.step,
+            onset_step=view.memory.loss.head_steps[0],
             confidence=0.8,
             severity=Severity.WARNING,
-            evidence={"loss_over_chance": ratio, "first_norm": view.point.grad_norm, "start": True},
+            evidence={"loss_over_chance": ratio, "first_norm": view.memory.grad_norm.head[0], "start": True},
         )

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.history import Track
-from losswatch_server.monitor.trend import mad_scale, median, quantum
+from losswatch_server.monitor.trend import difference_scale, mad_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 WINDOW = 128
@@ -33,22 +33,49 @@ class Threshold:
     due: int = 0
 
 
-def refresh(threshold: Threshold, values: list[float], *, sds: float, excess: float) -> None:
-    """Recompute the limits from a window of past values, in the values' own unit."""
+def _detrended(values: list[float]) -> tuple[list[float], float]:
+    """Residuals about the line through the medians of quarter windows, and the last quarter's median.
+
+    Without this a falling loss widens the scale by its own fall: 2.5 nats over 128 points of a normal start.
+    """
+    size = len(values) // 4
+    first = len(values) - 4 * size
+    medians = [median(values[i : i + size]) for i in range(first, len(values), size)]
+    residuals = []
+    for i, value in enumerate(values):
+        place = (i - first) / size - 0.5
+        j = min(max(int(place), 0), 2)
+        share = min(max(place - j, 0.0), 1.0)
+        residuals.append(value - medians[j] - (medians[j + 1] - medians[j]) * share)
+    return residuals, medians[-1]
+
+
+def _limit(values: list[float], *, sds: float, excess: float, floor: float) -> tuple[float, float, float, float]:
+    """Alarm limit, recovery limit, centre and scale of a window."""
+    residuals, centre = _detrended(values)
+    scale = max(mad_scale(residuals, 0.0), floor)
+    return centre + max(sds * scale, excess * max(max(residuals), 0.0)), centre + 3 * scale, centre, scale
+
+
+def refresh(threshold: Threshold, values: list[float], *, sds: float, excess: float, raw_sds: float) -> None:
+    """Recompute the limits from a window of past values, in the values' own unit.
+
+    On the logarithmic scale, ``raw_sds`` standard deviations and twice the excess on the raw scale suffice too: a
+    loss near 0 has a heavy lower tail, which widens the logarithmic scale and says nothing about jumps up.
+    """
     low, high = min(values), max(values)
-    logarithmic = low > 0 and high > 3 * low
-    scaled = [math.log(v) for v in values] if logarithmic else values
-    centre = median(scaled)
-    floor = max(0.5 * quantum(values), 1e-6 * abs(centre)) if not logarithmic else 1e-6
-    scale = max(mad_scale(scaled, centre), floor)
-    ordered = sorted(scaled)
-    largest = max(ordered[-1] - centre, 0.0)
-    limit = centre + max(sds * scale, excess * largest)
-    recovery = centre + 3 * scale
-    threshold.logarithmic = logarithmic
-    threshold.scale, threshold.centre = scale, (math.exp(centre) if logarithmic else centre)
-    threshold.limit = math.exp(min(limit, 700.0)) if logarithmic else limit
-    threshold.recovery = math.exp(min(recovery, 700.0)) if logarithmic else recovery
+    raw_floor = max(0.5 * quantum(values), 1e-6 * abs(high))
+    threshold.logarithmic = low > 0 and high > 3 * low
+    if not threshold.logarithmic:
+        limits = _limit(values, sds=sds, excess=excess, floor=raw_floor)
+        threshold.limit, threshold.recovery, threshold.centre, threshold.scale = limits
+        return
+    limit, recovery, centre, scale = _limit([math.log(v) for v in values], sds=sds, excess=excess, floor=1e-6)
+    raw_limit, raw_recovery, _, _ = _limit(values, sds=raw_sds, excess=2 * excess, floor=raw_floor)
+    threshold.limit = min(math.exp(min(limit, 700.0)), raw_limit)
+    threshold.recovery = max(math.exp(min(recovery, 700.0)), raw_recovery)
+    threshold.recovery = min(threshold.recovery, threshold.limit)
+    threshold.centre, threshold.scale = math.exp(centre), scale
 
 
 @dataclass(slots=True)
@@ -66,15 +93,20 @@ class SpikeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSpike:
-    """A jump is an *outlier* (information) when it is one point and small against the progress made, else a spike."""
+    """A jump is an *outlier* (information) until it undoes all progress, exceeds 30 sd, or lasts for 3 points."""
 
     condition: ClassVar[Condition] = Condition.LOSS_SPIKE
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
     sds: float = 10.0
     excess: float = 1.5
+    raw_sds: float = 20.0
     warmup: int = 40
-    progress_share: float = 0.1
+    early_points: int = 4
+    early_stride: int = 10
+    """Single steps are too noisy for a verdict on so few points: only epochs, or points 10 steps apart or more."""
+    certain_sds: float = 30.0
+    lasting: int = 3
     recovered_after: int = 3
     gives_up_after: int = 200
     """Points after which a jump without recovery is the new level: it stays reported, the limits follow."""
@@ -87,29 +119,63 @@ class LossSpike:
         track = view.memory.loss
         if loss is None or not math.isfinite(loss) or view.point.rank:
             return UNSURE
-        if track.n <= self.warmup:
-            return Waiting(self.warmup + 1 - track.n)
         threshold = state.threshold
         if state.onset >= 0:
             return self._during(state, view, loss)
+        if track.n <= self.warmup:
+            return self._early(state, view, loss)
         if track.n >= threshold.due:
-            refresh(threshold, track.recent[-1 - WINDOW : -1], sds=self.sds, excess=self.excess)
+            self._refresh(threshold, track)
             threshold.due = track.n + (16 if track.n > WINDOW else 4)
         if loss <= threshold.limit:
             return QUIET
         # the limits may be a few points old: hold the candidate against fresh ones before saying anything
-        refresh(threshold, track.recent[-1 - WINDOW : -1], sds=self.sds, excess=self.excess)
+        self._refresh(threshold, track)
         if loss <= threshold.limit:
             return QUIET
         state.onset, state.length, state.below, state.peak = view.point.step, 1, 0, loss
         state.count += 1
-        state.alarming = self._material(track, loss, threshold)
+        state.alarming = self._material(state, track)
         return self._alarm(state, view)
 
-    def _material(self, track: Track, loss: float, threshold: Threshold) -> bool:
-        first = track.head[0]
-        progress = first - track.lowest
-        return loss - threshold.centre >= self.progress_share * progress
+    def _early(self, state: SpikeState, view: View, loss: float) -> Verdict:
+        """Up to 40 points (logs by the epoch): above twice all that came before, and 10 times its noise."""
+        track = view.memory.loss
+        before = track.recent[:-1]
+        if len(before) < self.early_points:
+            return Waiting(self.early_points + 1 - len(before))
+        stride = (track.last_step - track.head_steps[0]) / len(before)
+        if view.context.step_unit != "epoch" and stride < self.early_stride:
+            return Waiting(self.warmup - len(before))
+        highest = max(before)
+        if loss <= max(2 * highest, 0.0):
+            return QUIET
+        centre = median(before[-8:])
+        scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre))
+        if loss - centre <= self.sds * scale:
+            return QUIET
+        state.threshold = Threshold(limit=2 * highest, recovery=highest, centre=centre, scale=scale)
+        state.onset, state.length, state.below, state.peak = view.point.step, 1, 0, loss
+        state.count += 1
+        state.alarming = True
+        return self._alarm(state, view)
+
+    def _refresh(self, threshold: Threshold, track: Track) -> None:
+        window = track.recent[-1 - WINDOW : -1]
+        refresh(threshold, window, sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
+
+    def _material(self, state: SpikeState, track: Track) -> bool:
+        """Whether a jump is more than one outlier of a heavy tail: all progress lost, or far out, or lasting."""
+        progress = track.head[0] - track.lowest
+        height = self._height(state)
+        lasting = state.length >= self.lasting and state.below == 0 and height >= self.sds
+        return state.peak - state.threshold.centre >= progress or height >= self.certain_sds or lasting
+
+    def _height(self, state: SpikeState) -> float:
+        threshold = state.threshold
+        if threshold.logarithmic:
+            return math.log(state.peak / threshold.centre) / threshold.scale
+        return (state.peak - threshold.centre) / threshold.scale
 
     def _during(self, state: SpikeState, view: View, loss: float) -> Verdict:
         state.length += 1
@@ -121,8 +187,7 @@ class LossSpike:
                 state.threshold.due = 0
                 return QUIET
             return UNSURE
-        if loss > state.threshold.limit and state.length > 1 and state.below == 0:
-            state.alarming = True
+        state.alarming = state.alarming or self._material(state, view.memory.loss)
         if state.length > self.gives_up_after:
             state.onset = -1
             state.threshold.due = 0
@@ -131,8 +196,7 @@ class LossSpike:
 
     def _alarm(self, state: SpikeState, view: View) -> Verdict:
         threshold = state.threshold
-        jump = math.log(state.peak / threshold.centre) if threshold.logarithmic else state.peak - threshold.centre
-        height = jump / threshold.scale
+        height = self._height(state)
         return Alarm(
             onset_step=state.onset,
             confidence=min(0.99, 0.6 + 0.02 * height),

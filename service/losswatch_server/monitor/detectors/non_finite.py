@@ -93,7 +93,7 @@ class NonFiniteGradient:
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = True
     warning_consecutive: int = 3
-    """A dynamic loss scale starts at 2**16 and halves at each overflow: a few in a row happen at the very start only."""
+    """A dynamic loss scale starts at 2**16 and halves at each overflow: several in a row happen at the start only."""
     warning_share: float = 0.05
     critical_consecutive: int = 10
     scaler_start: int = 16
@@ -118,7 +118,7 @@ class NonFiniteGradient:
         run, share = state.consecutive, state.share
         settling = state.seen <= self.scaler_start and not math.isnan(norm)
         severity = Severity.INFO
-        if run >= self.warning_consecutive and not settling or (state.seen > 100 and share > self.warning_share):
+        if (run >= self.warning_consecutive and not settling) or (state.seen > 100 and share > self.warning_share):
             severity = Severity.WARNING
         if run >= self.critical_consecutive and not settling:
             severity = Severity.CRITICAL

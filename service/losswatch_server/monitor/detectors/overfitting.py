@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.history import Track
-from losswatch_server.monitor.trend import difference_scale, kendall_test, quantum
+from losswatch_server.monitor.trend import difference_scale, kendall_test, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -35,10 +35,11 @@ class Overfitting:
     condition: ClassVar[Condition] = Condition.OVERFITTING
     series: ClassVar[str] = "validation_loss"
     every_point: ClassVar[bool] = True
-    least_points: int = 6
+    least_points: int = 5
     z_warning: float = 3.0
-    z_critical: float = 1e9
     material: float = 0.05
+    few_points: int = 10
+    few_rise: float = 0.15
 
     def start(self) -> None:
         return None
@@ -50,10 +51,10 @@ class Overfitting:
         if track.n < self.least_points:
             return Waiting(self.least_points - track.n)
         values, steps = track.recent, track.recent_steps
-        smooth = [sorted(values[max(0, i - 1) : i + 2])[len(values[max(0, i - 1) : i + 2]) // 2] for i in range(len(values))]
+        smooth = [median(values[max(0, i - 1) : i + 2]) for i in range(len(values))]
         a = min(range(len(smooth)), key=smooth.__getitem__)
         after = values[a + 1 :]
-        if len(after) < 4:
+        if len(after) < 3:
             return QUIET
         scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(values[a]))
         k = max(3, len(after) // 2)
@@ -69,8 +70,14 @@ class Overfitting:
         if train_then is None or train_now is None:
             return QUIET
         train_falls = train_now < train_then - 0.1 * rise or (train_then - train_now) > 0.05 * abs(train_then)
-        material = rise > self.material * max(abs(minimum), fall_before)
-        if z <= self.z_warning or s <= 0 or p > 0.1 or not material or not train_falls:
+        material = rise > self.material * abs(minimum) and rise > 2 * self.material * fall_before
+        fell = a >= 1 and (fall_before > 2 * scale or len(values) < self.few_points)
+        if len(values) < self.few_points:
+            # too few to know the noise: an unbroken rise by a sixth, three epochs long
+            turned = after == sorted(after) and after[0] > values[a] and rise > self.few_rise * abs(minimum)
+        else:
+            turned = len(after) >= 4 and z > self.z_warning and s > 0 and p <= 0.1
+        if not (turned and material and train_falls and fell):
             return QUIET
         return Alarm(
             onset_step=steps[a],

@@ -10,9 +10,10 @@ from __future__ import annotations
 from losswatch_server.monitor.detectors.base import View
 from losswatch_server.monitor.trend import median
 
-UNKNOWN_LENGTH_POINTS = 200
-"""Points to wait for where the planned length is not known (epochs: EPOCHS)."""
+UNKNOWN_LENGTH_STEPS = 200
+"""Steps to wait for where the planned length is not known (epochs: EPOCHS), and at least LEAST_POINTS points."""
 EPOCHS = 10
+LEAST_POINTS = 8
 
 
 def gradient_rises(view: View) -> bool:
@@ -28,7 +29,7 @@ def gradient_rises(view: View) -> bool:
 def patience_over(view: View, share: float, *, rising_share: float | None = None) -> bool:
     """Whether ``share`` of the planned length is done (``rising_share`` while the gradient norm rises).
 
-    Without a planned length: ``UNKNOWN_LENGTH_POINTS`` points, or 10 epochs, scaled by ``share`` / 0.4.
+    Without a planned length: ``UNKNOWN_LENGTH_STEPS`` steps, or 10 epochs, scaled by ``share`` / 0.4.
     """
     n = view.shape.n
     if view.context.warmup_steps and view.point.step < 2 * view.context.warmup_steps:
@@ -37,6 +38,8 @@ def patience_over(view: View, share: float, *, rising_share: float | None = None
         share = rising_share
     fraction = view.shape.fraction
     if fraction is not None and fraction <= 1.05:
-        return fraction >= share and n >= 8
-    epochs = view.context.step_unit == "epoch"
-    return n >= (EPOCHS if epochs else UNKNOWN_LENGTH_POINTS) * max(1.0, share / 0.4)
+        return fraction >= share and n >= LEAST_POINTS
+    least = EPOCHS if view.context.step_unit == "epoch" else UNKNOWN_LENGTH_STEPS
+    track = view.memory.loss
+    steps = (track.last_step - track.head_steps[0]) * n / max(1, n - 1)
+    return steps >= least * max(1.0, share / 0.4) and n >= LEAST_POINTS

@@ -7,6 +7,7 @@ model that is too simple: the rule speaks only where less than 60 % was gained, 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 def stopped(shape: Shape) -> bool:
     """No significant fall over the second half, and the fitted one is under 3 % of all progress."""
     small = shape.gain_half < 0.03 * max(shape.progress, 0.0) or shape.gain_half < shape.quantum
-    return small and (not falling(shape, 4.0) or shape.gain_half < 0.01 * shape.progress)
+    return small and (not falling(shape, 4.0) or shape.gain_half < 0.02 * shape.progress)
 
 
 def onset_of_floor(view: View) -> int:
@@ -61,8 +62,23 @@ def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_g
     shape = view.shape
     if shape.chance is not None:
         return shape.now > share_of_chance * shape.chance
-    smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
+    if residuals_look_gaussian(view):
+        return False
+    smooth = shape.noise < 1e-2 * max(shape.progress, 0.0)
     return shape.share < (full_batch_gained if smooth else gained)
+
+
+def residuals_look_gaussian(view: View) -> bool:
+    """Whether a mean squared error fluctuates from batch to batch as that of Gaussian label noise does.
+
+    The mean of B squared residuals of kurtosis k has a relative standard deviation of sqrt((k - 1) / B): 1.41 / sqrt B
+    for Gaussian residuals, less for the bounded, structured residuals that a missing non-linearity leaves (0.71 /
+    sqrt B for a sine). A floor of label noise is where training should end.
+    """
+    batch, name = view.context.batch_size, (view.context.loss_name or "").lower()
+    if not batch or not ("mse" in name or "squared" in name) or view.shape.now <= 0:
+        return False
+    return view.shape.noise / view.shape.now * math.sqrt(batch) > 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

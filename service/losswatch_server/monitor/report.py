@@ -1,0 +1,124 @@
+"""The report: findings turned into status, action, headline, causes, advice and a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from losswatch_server.monitor import advice, causes
+from losswatch_server.monitor.facts import gather
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.forecast import Forecast, forecast
+from losswatch_server.monitor.monitor import Monitor, judged_by_level
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.sentences import headline, number, summary
+from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
+
+LEAST_POINTS = 5
+"""Below this many points nothing but a non-finite value can be judged."""
+STOP_CONFIDENCE = 0.99
+_ORDER = tuple(Condition)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """Everything that a report says of a run; who the run is stands beside it."""
+
+    status: Status
+    action: LoopAction
+    headline: str
+    findings: tuple[Finding, ...]
+    forecast: Forecast
+    notes: tuple[str, ...]
+    attempt: int
+    step: int | None
+    points: int
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Open findings before closed ones, critical before warning, then in the order of the vocabulary."""
+    return sorted(findings, key=lambda f: (not f.is_open, -f.severity.rank, _ORDER.index(f.condition), -f.onset_step))
+
+
+def status_of(findings: Iterable[Finding], points: int) -> Status:
+    """The run's status from its open findings."""
+    worst = max((f.severity.rank for f in findings if f.is_open), default=0)
+    if worst:
+        return Status.CRITICAL if worst == Severity.CRITICAL.rank else Status.WARNING
+    return Status.WAITING if points < LEAST_POINTS else Status.HEALTHY
+
+
+def action_of(findings: Iterable[Finding]) -> LoopAction:
+    """``stop`` only for a loss that stays non-finite or a divergence that is all but certain."""
+    action = LoopAction.CONTINUE
+    for f in findings:
+        if not f.is_open or f.severity is Severity.INFO:
+            continue
+        final = f.condition is Condition.DIVERGING or (f.condition is Condition.NON_FINITE and f.series == "loss")
+        if final and f.severity is Severity.CRITICAL and f.confidence >= STOP_CONFIDENCE and not f.evidence.get("rank"):
+            return LoopAction.STOP
+        action = LoopAction.LOOK
+    return action
+
+
+def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, ...]) -> str:
+    track = monitor.memory.loss
+    if status is Status.WAITING:
+        more = LEAST_POINTS - monitor.points
+        return f"Waiting: {monitor.points} points so far, {more} more are needed before anything can be said."
+    if track.n == 0:
+        return f"No loss in {monitor.points} points: post `loss` to have the run judged."
+    settled = next((f for f in findings if f.is_open and f.condition is Condition.CONVERGED), None)
+    if settled is not None:
+        return f"Converged: {settled.summary[0].lower()}{settled.summary[1:]}"
+    first, last = track.head[0], track.recent[-1]
+    return f"Healthy: the loss went from {number(first)} to {number(last)} in {track.n} points."
+
+
+def _explained(monitor: Monitor, finding: Finding) -> Finding:
+    facts = gather(monitor.memory, monitor.context, since_step=finding.onset_step)
+    told = replace(finding, summary=summary(finding))
+    ranked = causes.rank(told, facts, monitor.context)
+    return replace(told, causes=ranked, advice=advice.advise(told, ranked, facts, monitor.context))
+
+
+def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    notes = []
+    if not judged_by_level(monitor.context):
+        notes.append(
+            "The loss of a GAN or of reinforcement learning does not say how good the model is: only non-finite "
+            'values are judged. Send objective "minimize" in the context to have everything judged.'
+        )
+    if any(f.condition is Condition.NON_FINITE and f.evidence.get("kind") == "unknown" for f in findings):
+        notes.append(
+            "A loss that was null counts as non-finite, because many JSON encoders write NaN as null; "
+            'send "NaN" as a string to be exact, and leave the field out when nothing was measured.'
+        )
+    return tuple(notes)
+
+
+def assess(monitor: Monitor) -> Assessment:
+    """Everything the report says, from the state and the present context. Pure; costs a few milliseconds."""
+    findings = tuple(_explained(monitor, f) for f in monitor.findings())
+    status = status_of(findings, monitor.points)
+    troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
+    return Assessment(
+        status=status,
+        action=action_of(findings),
+        headline=headline(troubles[0]) if troubles else _quiet_headline(monitor, status, findings),
+        findings=findings,
+        forecast=forecast(monitor.memory, monitor.context),
+        notes=_notes(monitor, findings),
+        attempt=monitor.attempt,
+        step=monitor.step if monitor.step >= 0 else None,
+        points=monitor.points,
+    )
+
+
+def diagnose(points: Iterable[Point], context: Context, uid: str = "diagnose") -> Assessment:
+    """Fold points in ascending order of steps, one rank-0 point a step, and assess."""
+    monitor = Monitor(uid)
+    monitor.see_context(context)
+    for point in points:
+        monitor.see(point)
+    return assess(monitor)
