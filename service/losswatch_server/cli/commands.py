@@ -143,7 +143,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, to look around.")] = False,
 ) -> None:
     """Train real models with real faults, and watch each be caught and explained. Takes under a minute."""
-    from losswatch_server.demo.show import DemoError, run_demo
+    from losswatch_server.cli.demo import DemoError, run_demo
 
     try:
         run_demo(fast=fast, keep=keep)

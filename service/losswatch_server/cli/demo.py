@@ -1,0 +1,231 @@
+"""``losswatch-server demo``: real trainings with real faults, posted step by step, caught and explained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+import losswatch
+from losswatch_server.cli.render import STATUS_STYLES, finding_lines, headline
+from losswatch_server.demo.cases import CASES, Case, linear_model
+
+SECONDS_PER_CASE = 2.6
+FRAME_S = 0.1
+START_TIMEOUT_S = 30.0
+
+
+class DemoError(Exception):
+    """The demonstration cannot go on; the message says why."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table."""
+
+    case: Case
+    step: int = 0
+    loss: float = float("nan")
+    status: str = "waiting"
+    caught: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether a faulty training was caught, or a sound one left alone."""
+        return bool(self.caught) == self.case.is_faulty
+
+
+def run_demo(*, fast: bool = False, keep: bool = False, console: Console | None = None) -> list[Row]:
+    """Starts a service on a free port with a temporary store, trains every case against it, and tells the story.
+
+    ``fast`` leaves out the pauses that make it watchable, ``keep`` waits for Ctrl-C at the end. Raises DemoError.
+    """
+    console = console or Console(highlight=False)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="losswatch-demo-") as folder, service(Path(folder)) as url:
+        console.print(f"[bold]Losswatch[/] answers on {url} [dim](temporary data)[/]")
+        show = _Show(console, url, 0.0 if fast else SECONDS_PER_CASE)
+        for case in CASES:
+            show.play(case)
+        advised = _advised_rate(show.reports.get(CASES[0].name))
+        if advised is not None:
+            show.play(
+                linear_model(
+                    advised,
+                    "keras-linear-mended",
+                    f"The first one again, learning rate {advised:.3g}",
+                    "Does it train with the learning rate that was advised?",
+                )
+            )
+        show.end(time.monotonic() - began)
+        if keep:
+            console.print(f"\nThe service goes on at {url}: try {url}/docs. Ctrl-C ends it.")
+            _wait_for_interrupt()
+    return show.rows
+
+
+class _Show:
+    """The table, live on a terminal and left out elsewhere, and what is printed above it."""
+
+    def __init__(self, console: Console, url: str, seconds: float) -> None:
+        self.rows: list[Row] = []
+        self.reports: dict[str, Mapping[str, Any]] = {}
+        self._console = console
+        self._url = url
+        self._seconds = seconds
+        self._live: Live | None = None
+        self._points = 0
+
+    def play(self, case: Case) -> None:
+        """Trains one case with the client, as a user's script would, and tells what was found when it was found."""
+        row = Row(case)
+        self.rows.append(row)
+        self._console.print()
+        self._console.print(Rule(Text(case.title, style="bold"), align="left", style="dim"))
+        self._console.print(Text(f"“{case.question}”" if case.is_faulty else case.question, style="italic"))
+        with (
+            Live(self._drawn(), console=self._console, refresh_per_second=10, transient=True) as live,
+            losswatch.Run(
+                case.name,
+                url=self._url,
+                quiet=True,
+                flush_interval=0.05,
+                spool_dir=tempfile.gettempdir(),
+                **case.context,
+            ) as run,
+        ):
+            stopped = self._train(case, run, row, live)
+            if not run.flush(20.0):
+                raise DemoError(f"the service at {self._url} does not answer any more")
+            self._look(row, run)
+            live.update(self._drawn())
+        self._points += row.step
+        self.reports[case.name] = run.report or {}
+        ending = f"stopped by run.should_stop at step {row.step} of {case.steps}" if stopped else f"{row.step} steps"
+        self._console.print(Text(f"  {ending}, loss {row.loss:.4g}", style="dim"))
+        if not row.caught:
+            self._console.print(Padding(headline(run.report or {}), (0, 0, 0, 2)))
+
+    def _train(self, case: Case, run: losswatch.Run, row: Row, live: Live) -> bool:
+        began = frame = time.monotonic()
+        for done, measured in enumerate(case.train(), 1):
+            run.log(
+                measured.step,
+                loss=measured.loss,
+                grad_norm=measured.grad_norm,
+                validation_loss=measured.validation_loss,
+            )
+            row.step, row.loss = measured.step, measured.loss
+            if run.should_stop:
+                return True
+            ahead = began + self._seconds * done / case.steps - time.monotonic()
+            if ahead > 0.002:
+                time.sleep(ahead)
+            if time.monotonic() - frame > FRAME_S:
+                frame = time.monotonic()
+                self._look(row, run)
+                live.update(self._drawn())
+        return False
+
+    def _look(self, row: Row, run: losswatch.Run) -> None:
+        report = run.report
+        if report is None:
+            return
+        row.status = run.status
+        troubles = [f for f in report["findings"] if f["severity"] != "info" and f["closed_by"] in (None, "resolved")]
+        if troubles and not row.caught:
+            row.caught = troubles[0]["condition"]
+            self._console.print(Padding(headline(report), (0, 0, 0, 2)))
+            self._console.print(Padding(finding_lines(troubles[0]), (0, 0, 0, 4)))
+
+    def _drawn(self) -> Table | Text:
+        if not self._console.is_terminal:
+            return Text("", end="")
+        return _table(self.rows)
+
+    def end(self, seconds: float) -> None:
+        """The table once more, and the sum."""
+        self._console.print()
+        self._console.print(Rule(style="dim"))
+        self._console.print(_table(self.rows))
+        faulty = [row for row in self.rows if row.case.is_faulty]
+        sound = [row for row in self.rows if not row.case.is_faulty]
+        caught = sum(row.is_right for row in faulty)
+        quiet = sum(row.is_right for row in sound)
+        self._console.print(
+            f"\n[bold]{caught} of {len(faulty)} faults caught, {quiet} of {len(sound)} sound trainings left alone[/]"
+            f" [dim]({self._points:,} points over HTTP, {seconds:.0f} s)[/]"
+        )
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("training", "step", "loss", "status", "found"):
+        table.add_column(name, justify="right" if name in ("step", "loss") else "left")
+    for row in rows:
+        table.add_row(*_cells(row))
+    return table
+
+
+def _cells(row: Row) -> tuple[Text, ...]:
+    return (
+        Text(row.case.title),
+        Text(str(row.step)),
+        Text(f"{row.loss:.4g}"),
+        Text(row.status, style=STATUS_STYLES.get(row.status, "")),
+        Text(row.caught.replace("_", " ")),
+    )
+
+
+def _advised_rate(report: Mapping[str, Any] | None) -> float | None:
+    for finding in (report or {}).get("findings", ()):
+        for advice in finding["advice"]:
+            if advice["action"] == "set_learning_rate" and isinstance(advice["value"], (int, float)):
+                return float(advice["value"])
+    return None
+
+
+@contextmanager
+def service(data: Path) -> Iterator[str]:
+    """A service of its own, as its users start it: another process, a free port. Raises DemoError."""
+    command = [sys.executable, "-m", "losswatch_server", "serve", "--port", "0", "--data", str(data)]
+    with (data / "service.log").open("w+") as errors:
+        process = subprocess.Popen(
+            [*command, "--log-level", "warning"], stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+        try:
+            line = process.stdout.readline() if process.stdout is not None else ""
+            if "http://" not in line:
+                errors.seek(0)
+                raise DemoError(f"the service did not start: {errors.read().strip() or 'it said nothing'}")
+            yield line[line.index("http://") :].split()[0]
+        finally:
+            process.terminate()
+            try:
+                process.wait(START_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return
