@@ -145,9 +145,8 @@ def _contradicts(last: List[Any], values: List[Optional[float]], is_null: bool, 
             return True
     if driving and (is_null or last[7]):
         return (is_null or values[0] is not None) and (last[1] is not None or bool(last[7]))
-    if driving and values[3] is not None and last[4] is not None and last[1] is None and values[0] is None:
-        return True
-    return False
+    both_validation = values[3] is not None and last[4] is not None
+    return driving and both_validation and last[1] is None and values[0] is None
 
 
 def _repeats(last: List[Any], values: List[Optional[float]]) -> bool:

@@ -30,11 +30,11 @@ def choose(table: Table, roles: Roles, driving: Sequence[bool]) -> Axis:
     epochs = _counter(table.rows, roles.epoch) if roles.epoch else None
     if epochs is not None and not _usable(epochs, driving):
         epochs = None
-    for name in (roles.step, roles.index):
+    for name in (roles.step, roles.batch):
         steps = _counter(table.rows, name) if name else None
         if steps is None or not _usable(steps, driving):
             continue
-        if epochs is not None and (name == roles.index or _restarts(steps, epochs, driving)):
+        if epochs is not None and (name == roles.batch or _restarts(steps, epochs, driving)):
             if table.steps_per_epoch:
                 return _within_epoch(steps, epochs, driving, table.steps_per_epoch, name or "")
             return Axis(None, f"{name!r} begins anew in each epoch, so the number of the row is the step")

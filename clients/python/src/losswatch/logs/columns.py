@@ -13,7 +13,7 @@ STEP = (
     "current_iteration", "s", "it", "itr",
 )  # fmt: skip
 EPOCH = ("epoch", "epochs", "ep", "train_epoch", "epoch_number", "current_epoch", "epoch_num", "round")
-INDEX = ("batch", "batch_idx", "batch_index", "minibatch", "batches", "inner_iter", "i")
+BATCH = ("batch", "batch_idx", "batch_index", "minibatch", "batches", "inner_iter", "i")
 """Counters that begin anew in each epoch."""
 LEARNING_RATE = ("learning_rate", "lr", "train_lr", "learningrate", "base_lr", "train_learning_rate", "opt_lr")
 GRAD_NORM = (
@@ -45,7 +45,7 @@ HELD_OUT = ("val", "valid", "validation", "eval", "evaluation", "test", "dev")
 _TRAINING_PARTS = re.compile(r"train_(?:\w+_)?loss")
 _VALIDATION_PARTS = re.compile(r"val_(?:\w+_)?loss")
 
-KNOWN = frozenset(STEP + EPOCH + INDEX + LEARNING_RATE + GRAD_NORM + LOSS + VALIDATION_LOSS)
+KNOWN = frozenset(STEP + EPOCH + BATCH + LEARNING_RATE + GRAD_NORM + LOSS + VALIDATION_LOSS)
 _WORDS_OF_LOSS = frozenset(LOSS) - {"train", "objective", "s", "i"}
 
 
@@ -80,7 +80,7 @@ class Roles(NamedTuple):
 
     step: Optional[str]
     epoch: Optional[str]
-    index: Optional[str]
+    batch: Optional[str]
     learning_rate: Optional[str]
     grad_norm: Optional[str]
     loss: Tuple[str, ...]
@@ -116,12 +116,12 @@ def roles(counts: Mapping[str, int]) -> Roles:
         validation = tuple(parts) if len(parts) > 1 and _are_parts(parts) else tuple(others[:1])
     if not loss and not validation and {"wall_time", "value"} <= by_plain.keys():
         loss = (by_plain["value"],)  # TensorBoard's download of one scalar
-    step, epoch, index = first(STEP), first(EPOCH), first(INDEX)
-    taken = {step, epoch, index, learning_rate, grad_norm, *loss[: 1 if len(loss) == 1 else 0]}
+    step, epoch, batch = first(STEP), first(EPOCH), first(BATCH)
+    taken = {step, epoch, batch, learning_rate, grad_norm, *loss[: 1 if len(loss) == 1 else 0]}
     taken |= set(validation) if len(validation) == 1 else set()
     rest = [name for name, count in counts.items() if count and name not in taken]
     return Roles(
-        step, epoch, index, learning_rate, grad_norm, loss, validation,
+        step, epoch, batch, learning_rate, grad_norm, loss, validation,
         tuple(rest[:MAX_METRICS]), max(0, len(rest) - MAX_METRICS),
     )  # fmt: skip
 

@@ -46,12 +46,12 @@ def read_lines(lines: Sequence[Line]) -> Optional[Table]:
 
 
 def row_of(document: Mapping[str, Any]) -> Dict[str, Optional[float]]:
-    """The numbers of an object by their path; of a row marked as validation (``"mode": "val"``) with ``val_`` before."""
+    """The numbers of an object by their path; of a row of ``"mode": "val"`` with ``val_`` before."""
     row: Dict[str, Optional[float]] = {}
     _flatten(document, "", row, 0)
     modes = (document.get(name) for name in _MODES)
     if any(isinstance(mode, str) and mode.lower() in columns.HELD_OUT for mode in modes):
-        counters = columns.STEP + columns.EPOCH + columns.INDEX
+        counters = columns.STEP + columns.EPOCH + columns.BATCH
         row = {
             name if columns.plain(name) in counters or columns.held_out(name) else f"val_{name}": value
             for name, value in row.items()

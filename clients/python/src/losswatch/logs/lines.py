@@ -14,7 +14,7 @@ _BINARY = (b"PK\x03\x04", b"\x1f\x8b", b"\x89PNG", b"\x89HDF", b"%PDF", b"SQLite
 
 
 class Line(NamedTuple):
-    """A line as it was on the screen at some moment; a line redrawn with carriage returns gives several of one number."""
+    """A line as it was on the screen at some moment; a redrawn line gives several of one number."""
 
     number: int
     text: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Dict, Optional
 
-NUMBER = r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 """A plain number or NaN or infinity within a line of text; to be compiled with re.IGNORECASE and re.ASCII."""
 
 _NUMBER = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
@@ -47,7 +47,7 @@ def number(text: str) -> Optional[float]:
 
 
 def spelled_out(line: str) -> str:
-    """``line`` with the spellings of Windows' C runtime made plain, for patterns that know ``nan`` and ``inf`` alone."""
+    """``line`` with the spellings of Windows' C runtime made plain: ``nan`` and ``inf``."""
     if "#" in line:
         line = re.sub(r"1\.#INF0*", "inf", line, flags=re.IGNORECASE)
         line = re.sub(r"1\.#(?:QNAN|SNAN|IND)0*", "nan", line, flags=re.IGNORECASE)

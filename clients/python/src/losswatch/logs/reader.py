@@ -6,13 +6,16 @@ from typing import Optional, Sequence, Union
 
 from losswatch.logs import json_logs, lines, tabular
 from losswatch.logs.assemble import assemble
+from losswatch.logs.console import read_console
+from losswatch.logs.dict_lines import read_dicts
+from losswatch.logs.keras_console import read_keras
 from losswatch.logs.lines import Line
 from losswatch.logs.result import ReadLog, UnreadableLogError
 from losswatch.logs.table import Table
 
 READABLE = (
-    "Readable are console output (Keras, PyTorch, Hugging Face, Lightning, nanoGPT, mmengine, detectron2), CSV or TSV with "
-    "a header line, JSON lines, JSON columns, a trainer_state.json, 'key: value' lines, and a bare list of numbers."
+    "Readable are console output (Keras, PyTorch, Hugging Face, Lightning, nanoGPT, mmengine, detectron2), "
+    "CSV or TSV with a header line, JSON lines, JSON columns, a trainer_state.json, 'key: value' lines, and a bare list of numbers."
 )
 
 
@@ -44,9 +47,11 @@ def read(text: Union[str, bytes], *, name: Optional[str] = None) -> ReadLog:
 
 
 def _read_lines(found: Sequence[Line]) -> Optional[Table]:
-    readers = [tabular.read_bare, tabular.read_table]
     if found[0].text.lstrip().startswith("{"):
-        readers.insert(0, json_logs.read_lines)
+        table = json_logs.read_lines(found)
+        if table is not None and len(table.rows) * 2 >= len(found):
+            return table
+    readers = (tabular.read_bare, tabular.read_table, read_keras, read_dicts, read_console)
     for reader in readers:
         table = reader(found)
         if table is not None:
