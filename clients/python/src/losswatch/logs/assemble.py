@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, Optional, Tuple
 
 from losswatch.logs import axis as axes
@@ -27,7 +28,7 @@ def assemble(table: Table, total_lines: int) -> ReadLog:
     for place, row in enumerate(table.rows):
         step = None if steps is None else steps[place]
         if driving[place] and steps is not None and step is None:
-            builder.stepless += 1
+            builder.see_stepless(row, at_end=place == len(table.rows) - 1)
         else:
             builder.see(row, step, driving[place], numbered=steps is None)
     context = dict(table.context)
@@ -72,6 +73,7 @@ class _Builder:
         self.attempt = 1
         self.repeated = self.stepless = 0
         self.drives = False
+        self.ended_non_finite = False
 
     def see(self, row: Row, step: Optional[int], driving: bool, *, numbered: bool) -> None:
         values = [None if name is None else row.get(name) for name in self.names]
@@ -104,6 +106,15 @@ class _Builder:
         self.drives = self.drives or driving
         _merge(last, values, metrics, is_null)
 
+    def see_stepless(self, row: Row, *, at_end: bool) -> None:
+        """A row without a step among rows with one. "Loss is nan, stopping training" ends many a log: the next step."""
+        loss = row.get(self.names[0]) if self.names[0] else None
+        if at_end and self.open is not None and loss is not None and not math.isfinite(loss):
+            self._begin(self.open[0] + 1, [loss, None, None, None, None], {}, False, True)
+            self.ended_non_finite = True
+        else:
+            self.stepless += 1
+
     def _begin(
         self, step: int, values: List[Optional[float]], metrics: Dict[str, float], is_null: bool, driving: bool
     ) -> None:
@@ -129,6 +140,8 @@ class _Builder:
             )
         if self.repeated:
             notes.append(f"{self.repeated} rows that repeat the step before them were left out")
+        if self.ended_non_finite:
+            notes.append("the last line says without a step that the loss is not finite: read as the next step")
         if self.stepless:
             notes.append(f"{self.stepless} rows without a step were left out")
         return notes

@@ -29,7 +29,8 @@ LOSS = (
     "running_loss", "epoch_train_loss", "tr_loss", "trn_loss", "trl", "losses", "train_losses", "nll_loss",
     "train_metrics_loss", "train_cost", "cost", "objective", "train_nll", "nll", "train_logloss", "training_logloss",
     "train_mlogloss", "training_multi_logloss", "training_binary_logloss", "train_rmse", "training_rmse",
-    "train_mse", "training_mse", "training_l2", "train_mae", "train_error", "mse", "train",
+    "train_mse", "training_mse", "training_l2", "train_mae", "train_error", "training_s_l2",
+    "training_s_binary_logloss", "training_s_multi_logloss", "training_s_rmse", "mse", "train",
 )  # fmt: skip
 VALIDATION_LOSS = (
     "validation_loss", "val_loss", "valid_loss", "eval_loss", "loss_val", "loss_validation", "loss_valid", "dev_loss",
@@ -38,7 +39,7 @@ VALIDATION_LOSS = (
     "val_losses", "vl_loss", "tel", "test_loss", "loss_test", "val_nll", "eval_nll", "eval_logloss", "valid_logloss",
     "validation_logloss", "eval_mlogloss", "eval_rmse", "valid_rmse", "validation_rmse", "val_rmse", "test_rmse",
     "val_mse", "valid_0_l2", "valid_0_binary_logloss", "valid_0_multi_logloss", "test_average_loss", "test_avg_loss",
-    "val_cost", "val",
+    "valid_0_s_l2", "valid_0_s_binary_logloss", "valid_0_s_multi_logloss", "valid_0_s_rmse", "val_cost", "val",
 )  # fmt: skip
 HELD_OUT = ("val", "valid", "validation", "eval", "evaluation", "test", "dev")
 """First words of what is measured on data that is not trained on."""

@@ -68,19 +68,23 @@ def _tell_totals(table: Table, totals: Dict[str, float]) -> None:
     """``step 10/500`` says the total of steps; ``[3][40/735]`` the steps of an epoch."""
     named = {columns.plain(name): total for name, total in totals.items()}
     counts = table.counts()
-    batches = named.get(BATCH)
+    batches = _whole(named.get(BATCH))
     if batches and "epoch" in counts and not any(name in counts for name in columns.STEP):
-        table.steps_per_epoch = int(batches)
+        table.steps_per_epoch = batches
         return
     for name in columns.STEP:
-        total = named.get(name)
-        if not total or total != int(total):
+        total = _whole(named.get(name))
+        if total is None:
             continue
         if _restarts(table.rows, name):
-            table.steps_per_epoch = int(total)
+            table.steps_per_epoch = total
         else:
-            table.context["total_steps"] = int(total)
+            table.context["total_steps"] = total
         return
+
+
+def _whole(total: Optional[float]) -> Optional[int]:
+    return int(total) if total is not None and 0 < total < 2**53 and total == int(total) else None
 
 
 def _restarts(rows: List[Row], name: str) -> bool:

@@ -1,7 +1,7 @@
 """Console lines that hold a dictionary as Python or JSON prints it, among whatever else is on the screen.
 
-Hugging Face's Trainer prints ``{'loss': 0.53, 'grad_norm': nan, 'learning_rate': 5e-05, 'epoch': 0.32}`` (since version 5
-with the numbers as strings) without a step, between the redrawn states of a progress bar.
+Hugging Face's Trainer prints ``{'loss': 0.53, 'grad_norm': nan, 'learning_rate': 5e-05, 'epoch': 0.32}`` (since
+version 5 with the numbers as strings) without a step, between the redrawn states of a progress bar.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from losswatch.logs import columns
 from losswatch.logs.lines import Line
 from losswatch.logs.numbers import number
-from losswatch.logs.table import Table
+from losswatch.logs.table import MAX_ROWS, Table
 
 _DEPTH = 4
 """So deep are nested objects searched and flattened: {"train": {"loss": 0.5}} is train/loss."""
@@ -91,7 +91,7 @@ def _trainer_state(state: Mapping[str, Any]) -> Table:
     for place, entry in enumerate(state["log_history"], start=1):
         row = row_of(entry) if isinstance(entry, dict) else {}
         if "train_runtime" in row:
-            table.skip(place, json.dumps(entry), "the summary at the end of the training, not a step")
+            table.skip(place, _quote(entry), "the summary at the end of the training, not a step")
         elif row:
             table.add(row)
     table.context["framework"] = "transformers"
@@ -106,6 +106,13 @@ def _trainer_state(state: Mapping[str, Any]) -> Table:
         if given:
             table.context[name] = given
     return table
+
+
+def _quote(item: Any) -> str:
+    try:
+        return json.dumps(item)
+    except RecursionError:
+        return "a deeply nested value"
 
 
 def _whole(item: Any) -> Optional[int]:
@@ -153,7 +160,7 @@ def _list(items: List[Any]) -> Optional[Table]:
             if row:
                 table.add(row)
             else:
-                table.skip(place, json.dumps(item)[:400], "no numbers in it")
+                table.skip(place, _quote(item), "no numbers in it")
         return table if any(_measured(name) for name in table.counts()) else None
     if isinstance(first, list):
         return _tuples(items)
@@ -200,13 +207,14 @@ def _columns(document: Mapping[str, Any]) -> Optional[Table]:
     if not any(_measured(name) for name in lists):
         return None
     table = Table("json-columns", by_epoch=any(columns.held_out(name) for name in lists))
-    for place in range(max(map(len, lists.values()))):
-        row: Dict[str, Optional[float]] = {}
-        for name, items in lists.items():
-            if place < len(items):
-                given = _value(items[place])
-                if given is not None or (items[place] is None and columns.is_loss(name)):
-                    row[name] = given
+    rows: List[Dict[str, Optional[float]]] = [{} for _ in range(min(max(map(len, lists.values())), MAX_ROWS + 1))]
+    for name, items in lists.items():
+        kept_null = columns.is_loss(name)
+        for row, item in zip(rows, items):
+            given = _value(item)
+            if given is not None or (item is None and kept_null):
+                row[name] = given
+    for row in rows:
         if row:
             table.add(row)
     return table if table.rows else None

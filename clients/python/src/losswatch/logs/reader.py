@@ -15,7 +15,8 @@ from losswatch.logs.table import Table
 
 READABLE = (
     "Readable are console output (Keras, PyTorch, Hugging Face, Lightning, nanoGPT, mmengine, detectron2), "
-    "CSV or TSV with a header line, JSON lines, JSON columns, a trainer_state.json, 'key: value' lines, and a bare list of numbers."
+    "CSV or TSV with a header line, JSON lines, JSON columns, a trainer_state.json, 'key: value' lines, "
+    "and a bare list of numbers."
 )
 
 

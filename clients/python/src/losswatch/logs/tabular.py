@@ -14,6 +14,9 @@ from losswatch.logs.table import Table
 _HEADER_WITHIN = 200
 """A header line comes within so many lines: banners and warnings may precede it."""
 _SAMPLE = 20
+_CANDIDATES = 10
+"""So many lines are tried as headers, which bounds the work on a hostile text."""
+_ENDS_IN_NUMBER = re.compile(r"[\s:=][-+.]?\d\S*$")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?", re.ASCII)
 _NAMES = {",": "csv", "\t": "tsv", ";": "csv (semicolons)", "|": "csv (bars)", "": "table"}
 
@@ -105,6 +108,7 @@ def _bare_pairs(lines: Sequence[Line], split: Split) -> Table:
 
 
 def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
+    tried = 0
     for place, line in enumerate(lines[:_HEADER_WITHIN]):
         text = line.text.lstrip("# ") if line.text.lstrip().startswith("#") else line.text
         for separator in (",", "\t", ";", "|", ""):
@@ -112,14 +116,18 @@ def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
                 continue
             split = _splitter(separator)
             names = [name.strip() for name in split(text)]
-            if _is_header(names) and _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split, separator):
-                return _Header(place, _distinct(names), separator, split)
+            if _is_header(names):
+                if _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split, separator):
+                    return _Header(place, _distinct(names), separator, split)
+                tried += 1
+        if tried >= _CANDIDATES:
+            break
     return None
 
 
 def _is_header(names: Sequence[str]) -> bool:
     """Some name is a loss or a gradient norm, and none is a number."""
-    if any(number(name) is not None or (":" in name.rstrip(":") and " " in name) for name in names):
+    if any(number(name.rstrip(",:;%)")) is not None or _ENDS_IN_NUMBER.search(name[-60:]) for name in names):
         return False
     return any(_is_measured(name) for name in names)
 

@@ -12,11 +12,12 @@ from typing import Dict, NamedTuple, Optional
 from losswatch.logs import columns
 from losswatch.logs.numbers import NUMBER
 
-_VALUE = re.compile(rf"(?<![\w.@#])({NUMBER})(?![\w@]|\.\w|:\d)", re.IGNORECASE | re.ASCII)
+_VALUE = re.compile(rf"(?<![\w.@#])({NUMBER})(?![\w@]|\.\w|:\d|,\d\d\d\b)", re.IGNORECASE | re.ASCII)
 _SEPARATORS = re.compile(r"[|,;{}()\[\]<>]|\s-+\s|:\s|=\s|\s=|\s:")
 _MODE = re.compile(r"\b(Epoch|Iter)\((train|val|test)\)", re.IGNORECASE)
 _HELD_OUT = re.compile(r"\b(?:" + "|".join(columns.HELD_OUT) + r")\b", re.IGNORECASE)
 _TRAIN = re.compile(r"\btrain", re.IGNORECASE)
+_SAMPLES = re.compile(r"/\d+ \(\d")  # [640/60000 (1%)] counts samples, not batches
 BATCH = "batch"
 
 
@@ -81,7 +82,7 @@ def _name(gap: str, *, at_start: bool) -> Optional[str]:
         name = " ".join(words[-length:])
         if is_known(name):
             return name
-    name = words[-1]
+    name = " ".join(words[-3:])
     if explicit and name[0].isalpha() and len(name) <= 60 and not name.lower().startswith("eta"):
         return name
     return None
@@ -96,10 +97,10 @@ def is_known(name: str) -> bool:
 
 
 def _unnamed(gap: str, line: str, match: re.Match[str], values: Dict[str, float]) -> str:
-    """``[3][40/735]`` and a progress bar's ``40/735`` count batches; a whole number that leads the line counts steps."""
+    """``[3][40/735]`` and a progress bar's ``40/735`` count batches; a whole number at the start counts steps."""
     after = line[match.end() : match.end() + 1]
     if match[1].isdigit() and BATCH not in values:
-        if after == "/" and gap.endswith(("[", "| ", "|")):
+        if after == "/" and gap.rstrip().endswith(("[", "|")) and not _SAMPLES.match(line, match.end()):
             return BATCH
         if gap == "" and after == " ":
             return "step"
