@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +55,8 @@ def main(given: Sequence[str] | None = None) -> None:
     points = sum(r.points for r in rows)
     print(
         f"prepared in {prepared - started:.1f} s, diagnosed in {time.monotonic() - prepared:.1f} s: "
-        f"{1e6 * sum(d.seconds for d in done) / max(1, points):.1f} us a point"
+        f"{1e6 * sum(d.fold_seconds for d in done) / max(1, points):.1f} us a point, "
+        f"{1e3 * sum(d.assess_seconds for d in done) / max(1, len(done)):.1f} ms a report"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({"summary": summary, "rows": [row_json(r) for r in rows]}, indent=1))
@@ -65,5 +65,4 @@ def main(given: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

@@ -73,7 +73,8 @@ class Judged:
     steps: tuple[int, int]
     points: int
     said: tuple[Said, ...]
-    false_alarm: bool = False
+    alarms: tuple[str, ...] = ()
+    """The conditions said of a healthy run that should not be."""
     detected: bool = False
     premature: bool = False
     may_be_missed: bool = False
@@ -87,6 +88,11 @@ class Judged:
     def healthy(self) -> bool:
         """Labelled healthy."""
         return self.condition == HEALTHY
+
+    @property
+    def false_alarm(self) -> bool:
+        """A healthy run of which anything wrong is said."""
+        return bool(self.alarms)
 
     @property
     def found(self) -> bool:
@@ -121,8 +127,8 @@ def judge(run: LabelledRun, findings: Sequence[Said], prefix_alarms: tuple[str, 
         "said": tuple(findings),
     }
     if label.healthy:
-        wrong = any(f.condition not in label.also_ok for f in alarms)
-        return Judged(**common, false_alarm=wrong, prefix_alarms=prefix_alarms)
+        wrong = tuple(sorted({f.condition for f in alarms} - set(label.also_ok)))
+        return Judged(**common, alarms=wrong, prefix_alarms=prefix_alarms)
     matching = sorted((f for f in alarms if f.condition in label.right), key=lambda f: f.opened_step)
     spacing = run.points[min(1, len(run.points) - 1)].step - steps[0]
     tolerance = max(0.05 * (steps[1] - steps[0]), 3 * spacing)
@@ -211,7 +217,7 @@ def summarize(rows: Sequence[Judged]) -> dict[str, Any]:
         by_condition[row.condition].append(row)
         if row.cause:
             by_cause[row.cause].append(row)
-    alarms = [f.condition for r in healthy for f in {f.condition: f for f in r.said if f.alarming}.values()]
+    alarms = [condition for r in healthy for condition in r.alarms]
     points = sum(r.points for r in healthy)
     return {
         "runs": len(rows),

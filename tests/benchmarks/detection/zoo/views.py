@@ -140,7 +140,7 @@ def label_seen(label: Label, points: tuple[Point, ...], view: View) -> Label:
 
 
 def spike_seen(label: Label, points: tuple[Point, ...]) -> bool:
-    """The logged loss jumps near the onset: by 8 robust deviations of the 30 points before, and a fifth of its level."""
+    """The logged loss jumps near the onset: by 8 deviations of the 30 points before, and a fifth of its level."""
     onset = label.onset_step or 0
     losses = [(p.step, p.loss) for p in points if p.loss is not None]
     before = np.array([loss for step, loss in losses if step < onset][-30:])
