@@ -149,7 +149,7 @@ class Run:
         return sender.dropped if sender is not None else 0
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Waits until what was logged so far is delivered; False when that did not happen within ``timeout`` seconds."""
+        """Waits until what was logged so far is delivered; False when that took more than ``timeout`` seconds."""
         sender = self._sender
         return sender.flush(timeout) if sender is not None and not self._finished else True
 

@@ -1,4 +1,4 @@
-"""The background thread of a run: collects what was logged, delivers it in order, keeps it while the service is away."""
+"""The background thread of a run: collects what was logged, delivers it in order, keeps what cannot be delivered."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -101,10 +102,8 @@ class Transport:
         """Closes the connection; the next request opens another."""
         client, self._client = self._client, None
         if client is not None:
-            try:
+            with contextlib.suppress(Exception):  # it may be broken: that is why it is closed
                 client.close()
-            except Exception:  # noqa: BLE001, S110 - it is broken: that is why it is closed
-                pass
 
 
 def run_path(run: str, call: str) -> str:
