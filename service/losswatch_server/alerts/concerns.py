@@ -96,7 +96,10 @@ Known = Mapping[str, Concern]
 
 
 def apply(event: Event, known: Known) -> list[Concern]:
-    """The concerns of this run that the event makes or changes. Unknown kinds change nothing."""
+    """The concerns of this run that the event makes or changes. Unknown kinds change nothing.
+
+    ``run.silent`` and ``run.returned`` change nothing either: the finding ``silent`` opens and closes with them.
+    """
     match event.kind:
         case "finding.opened" | "finding.worsened":
             return [_raised(event, known)]
@@ -107,11 +110,6 @@ def apply(event: Event, known: Known) -> list[Concern]:
         case "finding.muted":
             until = _muted_until(event)
             return [replace(c, muted_until=until, changed_at=event.at) for c in _named(event, known)]
-        case "run.silent":
-            return [_silent(event, known)]
-        case "run.returned":
-            silent = [c for c in known.values() if c.condition == Condition.SILENT and c.is_open]
-            return [replace(c, closed_at=event.at, closed_by="returned", changed_at=event.at) for c in silent]
         case _ if event.kind in NOTICES or event.kind in ENDINGS:
             return _ended(event, known) + _notice(event)
     return []
@@ -138,41 +136,32 @@ def _raised(event: Event, known: Known) -> Concern:
     return replace(fresh, acknowledged=before.acknowledged, muted_until=before.muted_until)
 
 
-def _silent(event: Event, known: Known) -> Concern:
-    finding = event.body.get("finding") or {}
-    name = event.finding_id or finding.get("id") or f"silent:{event.uid}"
-    before = known.get(name)
-    fresh = _concern(
-        event,
-        id=name,
-        condition=Condition.SILENT.value,
-        severity=Severity(finding.get("severity", Severity.WARNING)),
-        opened_at=event.at,
-        summary=str(finding.get("summary") or event.body.get("headline", "")),
-        step=finding.get("last_step", _run(event).get("step")),
-        evidence=_readable(finding.get("evidence") or {}),
-        advice=_first_advice(finding),
-    )
-    return fresh if before is None else replace(fresh, muted_until=before.muted_until)
-
-
 def _closed(event: Event, known: Known, how: str) -> list[Concern]:
     summary = str((event.body.get("finding") or {}).get("summary", ""))
     return [
-        replace(c, closed_at=event.at, closed_by=how, changed_at=event.at, summary=summary or c.summary)
+        replace(
+            c,
+            closed_at=event.at,
+            closed_by="returned" if c.condition == Condition.SILENT else how,
+            changed_at=event.at,
+            summary=summary or c.summary,
+        )
         for c in _named(event, known)
         if c.is_open
     ]
 
 
 def _ended(event: Event, known: Known) -> list[Concern]:
-    """With its run ends whatever was open in it: nobody is reminded of a run that is over."""
+    """With its run ends whatever was open in it: nobody is reminded of a run that is over.
+
+    A silence that ended by the same request did not end by the run's return.
+    """
     if event.kind not in ENDINGS:
         return []
     return [
         replace(c, closed_at=event.at, closed_by=event.kind, changed_at=event.at)
         for c in known.values()
-        if c.is_open and not c.notice
+        if not c.notice and (c.is_open or (c.condition == Condition.SILENT and c.closed_at == event.at))
     ]
 
 

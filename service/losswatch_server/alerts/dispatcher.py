@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from losswatch_server.alerts import codec, message
 from losswatch_server.alerts.channels import BY_KIND
@@ -21,11 +21,12 @@ from losswatch_server.alerts.policy import Rules, Surroundings, wants
 from losswatch_server.alerts.silences import Silence
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.monitor.vocabulary import Condition
-from losswatch_server.store.alerting import configuration, deliveries, outbox
+from losswatch_server.store.alerting import configuration, deliveries, outbox, watching
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import Cursor, GroupRow
 from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.store.queries import events as read_events
+from losswatch_server.store.rows import StoredEvent
 
 EVENTS_AT_ONCE = 200
 GROUPS_AT_ONCE = 100
@@ -99,7 +100,7 @@ class Planner:
         stored = read_events(self._connection, None, seen.event_id, None, EVENTS_AT_ONCE)
         plan = Plan(seen=seen, event_id=stored[-1].id if stored else seen.event_id)
         touched: dict[tuple[str, str], tuple[Target, GroupKey]] = {}
-        for event in map(codec.event_from, stored):
+        for event in map(self._event, stored):
             for target, key in self._absorb(event, plan):
                 touched[target.id, key.text()] = (target, key)
         due = outbox.due_groups(self._connection, self._now, GROUPS_AT_ONCE)
@@ -111,6 +112,15 @@ class Planner:
         plan.concerns = list(self._changed.values())
         plan.complete = len(stored) < EVENTS_AT_ONCE and len(due) < GROUPS_AT_ONCE
         return plan
+
+    def _event(self, stored: StoredEvent) -> Event:
+        """An event of the outbox; a mute's end stands beside the finding and not in the event."""
+        event = codec.event_from(stored)
+        if event.kind != "finding.muted" or event.finding_id is None:
+            return event
+        until = watching.muted_until(self._connection, event.project, event.uid, event.finding_id)
+        finding = {"muted_until": until} if until is not None else {}
+        return replace(event, body={**event.body, "finding": {**(event.body.get("finding") or {}), **finding}})
 
     def _absorb(self, event: Event, plan: Plan) -> Iterable[tuple[Target, GroupKey]]:
         """Fold an event into the concerns of its run; the groups of each target that it touches."""

@@ -1,8 +1,8 @@
 """Groups: what belongs together is told together, and no faster than the target's intervals allow. Pure.
 
 The first message of a group goes at once. What follows within ``group_wait_s`` is one message; after that there is at
-most one message every ``group_interval_s``. A group that has been quiet for ``group_interval_s`` starts over. So a
-sweep of any size makes at most three messages in its first ``group_wait_s + group_interval_s`` seconds.
+most one message every ``group_interval_s``. A group that has been quiet for two intervals starts over. So a sweep of
+any size makes at most three messages in its first ``group_wait_s + group_interval_s`` seconds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Group:
         return replace(self, sent_at=now, streak=streak)
 
     def _is_quiet(self, rules: Rules, now: float) -> bool:
-        return self.sent_at is not None and now >= self.sent_at + max(rules.group_wait_s, rules.group_interval_s)
+        return self.sent_at is not None and now >= self.sent_at + 2 * max(rules.group_wait_s, rules.group_interval_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,8 +88,9 @@ class Message:
     @property
     def title(self) -> str:
         """One line: a run and what it does, or how many runs of a sweep do what."""
-        if len({(e.uid, e.condition) for e in self.changes}) == 1 and self.total <= 1:
-            return f"{self.lead.run}: {phrase(self.lead)}"
+        if len(self.changes) == 1:
+            others = f" ({self.total - 1} more open)" if self.total > 1 else ""
+            return f"{self.lead.run}: {phrase(self.lead)}{others}"
         counted = Counter(phrase(e) for e in self.changes)
         listed = ", ".join(f"{count} {words}" for words, count in counted.most_common(4))
         runs = len({e.uid for e in self.entries})

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import secrets
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from losswatch_server.alerts.channels.channel import Links, MailServer, Means
 from losswatch_server.alerts.configured import install, read_targets
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
-from losswatch_server.alerts.door import Door, Resolver
+from losswatch_server.alerts.door import Door
 from losswatch_server.alerts.redaction import ScrubbingFilter
 from losswatch_server.alerts.registry import Registry
+from losswatch_server.alerts.watch import SilenceMarker, Watch
 from losswatch_server.store.alerting import deliveries, outbox
 from losswatch_server.store.alerting.transactions import Transactions
 
@@ -56,31 +56,29 @@ class Alerts:
     def __init__(
         self,
         store: Transactions,
+        runs: SilenceMarker,
         settings: AlertSettings | None = None,
         clock: Callable[[], float] = time.time,
         *,
+        door: Door | None = None,
         seed: int | None = None,
-        resolve: Resolver | None = None,
-        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._settings = settings or AlertSettings()
         self._store = store
         self._clock = clock
-        self._door = Door(
-            allow_private=self._settings.allow_private_targets,
-            timeout_s=self._settings.send_timeout_s,
-            resolve=resolve,
-            trust=trust,
+        self._door = door or Door(
+            allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
         self._means = Means(
             door=self._door, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
         )
         self._awake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._tidied_at = clock()
         worker = secrets.token_hex(8)
         self.dispatcher = Dispatcher(store, clock, new_message_id)
         self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake)
+        self.watch = Watch(store, runs, clock)
         self.registry = Registry(
             store,
             self._means,
@@ -93,7 +91,10 @@ class Alerts:
     async def start(self) -> None:
         """Install the targets file and begin. Raises TargetsFileError."""
         await self.prepare()
-        self._task = asyncio.create_task(self._run(), name="alerts")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="alerts"),
+            asyncio.create_task(self.watch.run(), name="watch"),
+        ]
 
     async def prepare(self) -> None:
         """What ``start`` does before the first pass."""
@@ -107,10 +108,10 @@ class Alerts:
 
     async def stop(self) -> None:
         """Stop looking, let what is being sent end for a few seconds."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         await self.deliverer.drain(DRAIN_S)
         await self._door.close()
 

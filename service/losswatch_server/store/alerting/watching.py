@@ -1,0 +1,34 @@
+"""The running runs, as the watch for silent and slow ones needs them."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+
+class RunningRow(NamedTuple):
+    """A run that is neither over nor silent. Times are seconds since 1970; ``rhythm`` is packed by ``runs``."""
+
+    project: str
+    uid: str
+    step: int | None
+    last_seen_at: float
+    paused_until: float | None
+    expected_gap_s: float | None
+    rhythm: bytes
+
+
+def running(connection: sqlite3.Connection) -> list[RunningRow]:
+    """All of them."""
+    found = connection.execute(
+        "SELECT project, uid, step, last_seen_at, paused_until, json_extract(context, '$.expected_gap_s'), rhythm "
+        "FROM run WHERE state = 'running'"
+    )
+    return [RunningRow._make(row) for row in found]
+
+
+def muted_until(connection: sqlite3.Connection, project: str, uid: str, finding: str) -> float | None:
+    """Until when a finding is muted."""
+    query = "SELECT muted_until FROM finding WHERE project = ? AND uid = ? AND id = ?"
+    found = connection.execute(query, (project, uid, finding)).fetchone()
+    return None if found is None else found[0]
