@@ -67,9 +67,11 @@ def create_api(
     for router in routers:
         app.include_router(router)
     # Included routers hide their routes; kept for the Allow header of 405.
-    app.state.routes = [route for one in (app, *routers) for route in one.routes if isinstance(route, Route)]
+    of_all = (app.routes, *(router.routes for router in routers))
+    app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
     app.add_middleware(Outer, metrics=app.state.metrics, allowed_hosts=allowed_hosts)
-    for error in (ProblemError, *DOMAIN_PROBLEMS):
+    errors: tuple[type[Exception], ...] = (ProblemError, *DOMAIN_PROBLEMS)
+    for error in errors:
         app.add_exception_handler(error, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_bad_parameter)

@@ -41,6 +41,9 @@ FindingId = Annotated[
     str, Path(alias="id", description="The finding's id.", max_length=64, examples=["f_8c1d3f2a9b7e4d5061a2"])
 ]
 
+NULL = "\x00null"
+"""Stands for null in examples until ``openapi.build`` puts it back: FastAPI drops every None from a description."""
+
 RUN_PARAMETER: dict[str, Any] = {
     "name": "run",
     "in": "path",
@@ -60,6 +63,18 @@ PROJECT_PARAMETER: dict[str, Any] = {
 _ALWAYS = (WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
 
 
+def without_nulls(value: Any) -> Any:
+    """``value`` with ``NULL`` for None."""
+    match value:
+        case None:
+            return NULL
+        case dict():
+            return {name: without_nulls(item) for name, item in value.items()}
+        case list():
+            return [without_nulls(item) for item in value]
+    return value
+
+
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """A reference to the model among the components; ``openapi`` puts it there."""
     return {"$ref": f"#/components/schemas/{model.__name__}"}
@@ -68,7 +83,10 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 def body(schema: dict[str, Any], *shown: tuple[str, Any], required: bool = True, **others: Any) -> dict[str, Any]:
     """A JSON request body with named examples; ``others`` are further media types as ``text_plain={...}``."""
     content: dict[str, Any] = {
-        "application/json": {"schema": schema, "examples": {name: {"value": value} for name, value in shown}}
+        "application/json": {
+            "schema": schema,
+            "examples": {name: {"value": without_nulls(value)} for name, value in shown},
+        }
     }
     for media_type, description in others.items():
         content[media_type.replace("_", "/", 1)] = description
@@ -82,7 +100,10 @@ def answer(
     models = model if isinstance(model, tuple) else (model,)
     schema = schema_of(models[0]) if len(models) == 1 else {"anyOf": [schema_of(one) for one in models]}
     return {
-        status: {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
+        status: {
+            "description": description,
+            "content": {"application/json": {"schema": schema, "example": without_nulls(example)}},
+        }
     }
 
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from losswatch_server.api.describe import NULL
 from losswatch_server.api.requests import COMPONENTS
 from losswatch_server.api.schemas import ANSWERS
 
@@ -59,11 +60,15 @@ def build(app: FastAPI) -> dict[str, Any]:
     components.update(models["$defs"])
     components.update(COMPONENTS)
     document["components"]["schemas"] = dict(sorted(components.items()))
-    return document
+    complete: dict[str, Any] = with_nulls(document)
+    return complete
 
 
-def openapi_document() -> dict[str, Any]:
-    """The description that ``openapi.json`` at the root of the project holds."""
-    from losswatch_server.api.app import create_api
-
-    return create_api().openapi()
+def with_nulls(value: Any) -> Any:
+    """``value`` with the nulls of the examples, which FastAPI would have dropped, back in their places."""
+    match value:
+        case dict():
+            return {name: with_nulls(item) for name, item in value.items()}
+        case list():
+            return [with_nulls(item) for item in value]
+    return None if value == NULL else value

@@ -51,20 +51,18 @@ def _named_numbers(most: int) -> dict[str, Any]:
     return {"type": ["object", "null"], "additionalProperties": _number, "propertyNames": _name, "maxProperties": most}
 
 
+_fields: dict[str, dict[str, Any]] = {
+    "step": {"type": "integer", "minimum": 0, "maximum": MAX_STEP},
+    **dict.fromkeys(SERIES, _number),
+    "time": {"type": ["string", "null"], "format": "date-time"},
+    "layers": _named_numbers(MAX_LAYERS),
+    "metrics": _named_numbers(MAX_METRICS),
+    "rank": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RANK, "default": 0},
+}
 point_in: dict[str, Any] = {
     "type": "object",
     "description": "What was measured at one step. Everything but the step is optional.",
-    "properties": {
-        name: _described(name, schema)
-        for name, schema in {
-            "step": {"type": "integer", "minimum": 0, "maximum": MAX_STEP},
-            **dict.fromkeys(SERIES, _number),
-            "time": {"type": ["string", "null"], "format": "date-time"},
-            "layers": _named_numbers(MAX_LAYERS),
-            "metrics": _named_numbers(MAX_METRICS),
-            "rank": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RANK, "default": 0},
-        }.items()
-    },
+    "properties": {name: _described(name, schema) for name, schema in _fields.items()},
     "required": ["step"],
     "additionalProperties": False,
 }

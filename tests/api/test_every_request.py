@@ -1,0 +1,43 @@
+"""Requests that nobody thought of: schemathesis makes them from the description, a real server answers them."""
+
+from __future__ import annotations
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from losswatch_server.app import create_app
+from losswatch_server.settings import Settings
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+
+
+description = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+
+
+@description.parametrize()
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_every_request_is_answered_as_described(case: schemathesis.Case, address: tuple[str, int]) -> None:
+    host, port = address
+    case.call_and_validate(base_url=f"http://{host}:{port}", checks=CHECKS)
