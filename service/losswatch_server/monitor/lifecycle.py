@@ -64,6 +64,8 @@ class LifeCycle:
     closed: list[Finding] = field(default_factory=list)
     changes: list[Finding] = field(default_factory=list)
     troubled: frozenset[Condition] = frozenset()
+    open: int = 0
+    """How many findings are open."""
 
     def take(self, detector: Detector, verdict: Verdict, step: int, points: int) -> None:
         """Apply a verdict given at ``step``, the ``points``-th point."""
@@ -142,6 +144,8 @@ class LifeCycle:
             self.refresh()
 
     def refresh(self) -> None:
+        """Recount what is open."""
+        self.open = sum(1 for t in self.tracks.values() if t.finding is not None)
         self.troubled = frozenset(
             t.finding.condition
             for t in self.tracks.values()

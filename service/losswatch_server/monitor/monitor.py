@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import View
+from losswatch_server.monitor.detectors.base import QUIET, UNSURE, View
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.lifecycle import LifeCycle
 from losswatch_server.monitor.memory import Memory
@@ -28,16 +28,21 @@ def judged_by_level(context: Context) -> bool:
     return not any(word in name for word in GAMES)
 
 
+_EVERYTHING = tuple(enumerate(DETECTORS))
+_EVERY_POINT = tuple((i, d) for i, d in _EVERYTHING if d.every_point)
+_FINITE_ONLY = tuple((i, d) for i, d in _EVERYTHING if d.condition is Condition.NON_FINITE)
+
+
 class Monitor:
     """What is known of one run. ``see`` and its siblings are the fold; the state is bounded (see ``snapshot``)."""
 
     __slots__ = (
         "attempt",
         "context",
+        "judged_by_level",
         "life",
         "memory",
         "next_review",
-        "notes",
         "points",
         "states",
         "step",
@@ -51,11 +56,11 @@ class Monitor:
         self.points = 0
         self.step = -1
         self.context: Context = EMPTY_CONTEXT
+        self.judged_by_level = True
         self.memory = Memory()
         self.states: list[Any] = [detector.start() for detector in DETECTORS]
         self.life = LifeCycle(uid)
         self.next_review = 1
-        self.notes: dict[str, int] = {}
         self.view = View(memory=self.memory)
 
     def see(self, point: Point) -> None:
@@ -90,6 +95,7 @@ class Monitor:
     def see_context(self, context: Context) -> None:
         """The complete context that holds from here on."""
         self.context = context
+        self.judged_by_level = judged_by_level(context)
 
     def begin_attempt(self, number: int, step: int) -> None:
         """A resume from a checkpoint: this state, rewound to before ``step``, goes on as attempt ``number``."""
@@ -129,12 +135,17 @@ class Monitor:
         view.point, view.context, view.points, view.review = point, self.context, self.points, review
         view.troubled = life.troubled
         view.forget_shape()
-        finite_only = finite_only or not judged_by_level(self.context)
-        for detector, state in zip(DETECTORS, self.states, strict=True):
-            if not (review or detector.every_point) or (finite_only and detector.condition is not Condition.NON_FINITE):
+        due = _EVERYTHING if review else _EVERY_POINT
+        if finite_only or not self.judged_by_level:
+            due = _FINITE_ONLY
+        states = self.states
+        step = point.step if point.rank else max(point.step, self.step)
+        for place, detector in due:
+            verdict = detector.step(states[place], view)
+            # a quiet verdict matters only to a finding that is open
+            if verdict is UNSURE or (verdict is QUIET and not life.open):
                 continue
-            verdict = detector.step(state, view)
-            life.take(detector, verdict, max(point.step, self.step) if not point.rank else point.step, self.points)
+            life.take(detector, verdict, step, self.points)
 
     def findings(self) -> tuple[Finding, ...]:
         """Open findings and the latest closed ones; causes and advice are filled in by ``report.assess``."""

@@ -168,7 +168,7 @@ def thaw(data: bytes) -> Monitor:
         context = reader.get(state["context"])
         if context["layer_order"] is not None:
             context["layer_order"] = tuple(context["layer_order"])
-        monitor.context = Context(**context)
+        monitor.see_context(Context(**context))
         reader.fill(monitor.memory, state["memory"])
         for target, fields in zip(monitor.states, state["detectors"], strict=True):
             if target is not None:
