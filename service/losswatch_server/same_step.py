@@ -81,7 +81,7 @@ def merge(first: Point, second: Point) -> Point:
             added[name] = getattr(second, name)
     for name in _MAPS:
         new = getattr(second, name)
-        if new is not None:
+        if new:
             old = getattr(first, name) or {}
             added[name] = {**old, **{key: value for key, value in new.items() if key not in old}}
     return first._replace(**added) if added else first

@@ -23,7 +23,9 @@ FORMAT = 1
 TARGET_BYTES = 4 * 4092 + 640
 """A full block: four overflow pages of 4 KiB (4092 bytes each), and 489 to 1002 bytes that SQLite keeps of the row in
 its leaf page: a row that misses this range by a byte pays for a page it does not use."""
-_SLACK = 230
+_SLACK = 200
+_TRIES = 4
+_AT_ONCE = 4096
 SEAL_POINTS = 1200
 """Unsealed points at which sealing is worth while: about one full block of loss and gradient norm."""
 
@@ -41,13 +43,16 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
     points = [point for row in rows for point in row_points(row)]
     sealed = []
     while parts:
-        body = _body(parts, points)
-        if len(body) > TARGET_BYTES + _SLACK:
-            first, parts = _cut(parts, points, len(points) * TARGET_BYTES // len(body))
-            here, points = points[: sum(part.n for part in first)], points[sum(part.n for part in first) :]
+        first, rest = _cut(parts, points, _AT_ONCE)
+        here = points[: sum(part.n for part in first)]
+        body = _body(first, here)
+        for _ in range(_TRIES):
+            if len(body) <= TARGET_BYTES + _SLACK and (not rest or len(body) >= TARGET_BYTES - _SLACK):
+                break
+            first, rest = _cut(parts, points, len(here) * TARGET_BYTES // len(body))
+            here = points[: sum(part.n for part in first)]
             body = _body(first, here)
-        else:
-            first, here, parts = parts, points, []
+        parts, points = rest, points[len(here) :]
         sealed.append(
             RecordRow(
                 seq=first[0].seq,
