@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo serve test lint fix bench openapi clean
+.PHONY: help demo serve test lint fix bench openapi docs clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -38,6 +38,9 @@ fix: $(STAMP) ## format, and mend what ruff can mend
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json
+
+docs: $(STAMP) ## write the documentation's pictures, figures and tables anew
+	@cd tests && ../$(BIN)/python -m docs
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

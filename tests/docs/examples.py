@@ -1,0 +1,65 @@
+"""The code blocks of a markdown file, and running them as a reader would."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docs.parts import ROOT
+
+CLIENT_SAYS = "losswatch: "
+"""How the client's own notices begin: a headline for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, its text and the line on which it begins."""
+
+    language: str
+    text: str
+    line: int
+
+    @property
+    def id(self) -> str:
+        """For the names of tests."""
+        return f"{self.language or 'plain'}-line-{self.line}"
+
+
+def blocks(path: Path) -> list[Block]:
+    """Every fenced block of a markdown file."""
+    text = path.read_text(encoding="utf-8")
+    return [
+        Block(found[1], found[2], text.count("\n", 0, found.start()) + 1)
+        for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+
+
+def run(block: Block, address: str, folder: Path) -> str:
+    """What a shell or Python block prints, run against the service at ``address``; AssertionError when it fails."""
+    text = block.text.replace("http://127.0.0.1:8000", address)
+    environment = {**os.environ, "LOSSWATCH_URL": address, "LOSSWATCH_SPOOL_DIR": str(folder)}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    command = [sys.executable, "-W", "error", "-c", text] if block.language == "python" else ["bash", "-euc", text]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    noise = [line for line in done.stderr.splitlines() if not line.startswith(CLIENT_SAYS)]
+    assert not noise, done.stderr
+    return done.stdout
+
+
+def without_chance(answer: Any) -> Any:
+    """An answer without what is different each time: ids and times."""
+    if isinstance(answer, dict):
+        return {key: without_chance(value) for key, value in answer.items() if key not in ("uid", "id")}
+    return [without_chance(item) for item in answer] if isinstance(answer, list) else answer
+
+
+def answer_of(output: str) -> Any:
+    """The JSON that a block printed."""
+    return json.loads(output)

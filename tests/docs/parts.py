@@ -1,0 +1,137 @@
+"""The parts of the documentation that are written by machine: figures, tables, and an answer of the service.
+
+A part stands between ``<!-- written: name -->`` and ``<!-- /written -->``. ``make docs`` writes every part anew,
+and the tests of this folder fail while one is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from losswatch_server.catalogue.figures import NOT_MEASURED, figure
+from losswatch_server.catalogue.pages import split_front_matter
+from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
+DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
+FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
+
+_OVERALL = (
+    ("faults found, mean over the conditions", "recall_macro"),
+    ("healthy runs with a false alarm", "false_alarm_rate"),
+    ("faulty runs reported before anything was wrong", "premature"),
+    ("median delay, as a share of the run after the onset", "delay"),
+    ("of the faults found, the true cause stands first", "cause_at_1"),
+    ("of the faults found, the true cause is among the first three", "cause_at_3"),
+)
+
+
+def part(text: str, name: str) -> str:
+    """What stands between the marks of a part; ValueError when there is not exactly one such part."""
+    found = re.findall(rf"<!-- written: {name} -->\n(.*?)<!-- /written -->", text, re.DOTALL)
+    if len(found) != 1:
+        raise ValueError(f"there are {len(found)} parts marked {name!r}, not one")
+    content: str = found[0]
+    return content
+
+
+def with_part(text: str, name: str, content: str) -> str:
+    """``text`` with one part written anew."""
+    old = part(text, name)
+    return text.replace(
+        f"<!-- written: {name} -->\n{old}<!-- /written -->", f"<!-- written: {name} -->\n{content}<!-- /written -->"
+    )
+
+
+def summary_of(results: Path = DETECTION_RESULTS) -> Mapping[str, Any]:
+    """The summary of the last detection benchmark; empty when there was none."""
+    if not results.exists():
+        return {}
+    summary: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))["summary"]
+    return summary
+
+
+def figures_json(summary: Mapping[str, Any]) -> str:
+    """The catalogue's ``figures.json``."""
+    return json.dumps(summary, indent=1, sort_keys=True) + "\n"
+
+
+def detection(summary: Mapping[str, Any]) -> str:
+    """How sure it is, over all runs of the benchmark; or that nothing has been measured."""
+    if not summary:
+        return f"These figures are {NOT_MEASURED}; `make bench-detection` measures them.\n"
+    lines = [
+        f"Measured on {figure('runs', summary)} trainings of a bug zoo: {figure('healthy', summary)} healthy ones,",
+        f"many of them odd, and {figure('faulty', summary)} with an injected fault. In brackets the 95 % interval.",
+        "",
+        "| measured | figure |",
+        "| --- | --- |",
+        *(f"| {words} | {figure(name, summary)} |" for words, name in _OVERALL),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def conditions() -> str:
+    """The table of conditions, from the front matter of their pages."""
+    rows = []
+    for condition in Condition:
+        path = f"{CONDITION_PAGES}/{condition}.md"
+        header, _ = split_front_matter((ROOT / path).read_text(encoding="utf-8"))
+        rows.append(f"| [`{condition}`]({path}) | {header['severity']} | {header['summary']} |")
+    return "\n".join(["| condition | at most | what is wrong |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def settings() -> str:
+    """The table of settings."""
+    rows = []
+    for row in Settings.table():
+        default = f"`{row.default.replace(str(Path.home()), '~')}`" if row.default else "none"
+        rows.append(f"| `{row.variable}` | {default} | {row.help} |")
+    return "\n".join(["| variable | default | what it does |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def endpoints(openapi: Mapping[str, Any]) -> str:
+    """The table of calls, from the API's description."""
+    rows = [
+        f"| `{method.upper()} {path}` | {operation['summary']} |"
+        for path, item in openapi["paths"].items()
+        for method, operation in item.items()
+        if method in ("get", "put", "post", "patch", "delete")
+    ]
+    return "\n".join(["| call | what it does |", "| --- | --- |", *rows]) + "\n"
+
+
+def folded_json(value: Any, width: int = 118, indent: int = 0, before: int = 0) -> str:
+    """JSON for people: what fits into ``width`` columns stands on one line, and short items share lines.
+
+    ``before``: columns that are already taken on the first line.
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    if indent + before + len(line) < width or not isinstance(value, dict | list) or not value:
+        return line
+    if isinstance(value, dict):
+        items = [(json.dumps(key, ensure_ascii=False) + ": ", item) for key, item in value.items()]
+    else:
+        items = [("", item) for item in value]
+    lines: list[str] = []
+    pad = " " * (indent + 2)
+    for key, item in items:
+        text = key + folded_json(item, width, indent + 2, len(key))
+        if (
+            lines
+            and isinstance(value, dict)
+            and len(lines[-1]) + len(text) + 2 < width
+            and "\n" not in lines[-1] + text
+        ):
+            lines[-1] += f", {text}"
+        else:
+            lines.append(pad + text)
+    left, right = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return f"{left}\n" + ",\n".join(lines) + f"\n{' ' * indent}{right}"

@@ -1,0 +1,80 @@
+"""The shape of the code, and that nothing in it is undocumented."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.parts import ROOT
+from losswatch_server.cli.commands import app
+from losswatch_server.settings import Settings
+
+LONGEST = 400
+FORBIDDEN = {
+    "a path outside the repository": r"\.\./" + r"shared|(^|[\s\"'`(=])/" + r"work/|/" + r"farm/",
+    "a promise in place of the thing": r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b",
+}
+
+
+def tracked() -> list[Path]:
+    """Every text file under version control that exists."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4096]]
+
+
+def test_imports_run_one_way():
+    program = Path(sys.executable).parent / "lint-imports"
+    run = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stdout[-3000:]
+
+
+def test_no_module_is_longer_than_a_person_reads_at_once():
+    lengths = {path.relative_to(ROOT): path.read_text().count("\n") for path in tracked() if path.suffix == ".py"}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_holds(what):
+    pattern = re.compile(FORBIDDEN[what], re.MULTILINE)
+    found = {path.relative_to(ROOT): match[0] for path in tracked() if (match := pattern.search(path.read_text()))}
+    assert found == {}
+
+
+def test_every_setting_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    assert [row.variable for row in Settings.table() if f"`{row.variable}`" not in text] == []
+
+
+def test_every_command_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    names = [command.name or command.callback.__name__ for command in app.registered_commands if not command.hidden]
+    assert names
+    assert [name for name in names if f"`losswatch-server {name}" not in text] == []
+
+
+def test_every_endpoint_is_in_the_readme():
+    text = (ROOT / "README.md").read_text()
+    paths = json.loads((ROOT / "openapi.json").read_text())["paths"]
+    calls = [f"`{method.upper()} {path}`" for path, item in paths.items() for method in item if method != "parameters"]
+    assert calls
+    assert [call for call in calls if call not in text] == []
+
+
+def test_every_make_target_says_what_it_does():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^([a-z-]+):(.*)$", makefile, re.MULTILINE)
+    assert [name for name, rest in targets if "## " not in rest] == []
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())
+    assert phony == {name for name, _ in targets}
+
+
+def test_every_package_says_what_it_is():
+    for path in (ROOT / "service").rglob("*/__init__.py"):
+        if path.parent.name not in ("versions",) and path.stat().st_size:
+            assert path.read_text().startswith('"""'), path

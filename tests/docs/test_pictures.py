@@ -1,0 +1,32 @@
+"""The pictures are what their scripts draw from real runs today."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from benchmarks.pictures.__main__ import FOLDER, PICTURES
+from benchmarks.pictures.diverging import LEARNING_RATE, first_report, train
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_its_script_draws(name):
+    def words(svg):
+        return [element.text for element in ElementTree.fromstring(svg).iter() if element.text and element.text.strip()]
+
+    def numbers(svg):
+        return [float(number) for number in re.findall(r"-?\d+\.\d", svg)]
+
+    drawn, kept = PICTURES[name](), (FOLDER / name).read_text()
+    assert words(drawn) == words(kept), "stale: make docs draws it anew"
+    assert numbers(drawn) == pytest.approx(numbers(kept), abs=0.25), "stale: make docs draws it anew"
+
+
+def test_the_run_in_the_picture_is_the_documented_one():
+    losses = train(LEARNING_RATE)
+    assert losses[:5] == pytest.approx([450.98, 1603.09, 5698.47, 20256.3, 72005.2], rel=2e-3)
+    report = first_report(losses)
+    assert report.findings[0].opened_step == 5
+    assert report.findings[0].evidence["learning_rate_limit"] == pytest.approx(0.0069315, rel=0.01)
