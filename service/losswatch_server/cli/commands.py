@@ -80,6 +80,11 @@ def serve(
             envvar="LOSSWATCH_ALLOW_PRIVATE_TARGETS",
         ),
     ] = None,
+    targets_file: Annotated[
+        Path | None, typer.Option(help=setting_help("targets_file"), envvar="LOSSWATCH_TARGETS_FILE")
+    ] = None,
+    smtp_url: Annotated[str | None, typer.Option(help=setting_help("smtp_url"), envvar="LOSSWATCH_SMTP_URL")] = None,
+    mail_from: Annotated[str | None, typer.Option(help=setting_help("mail_from"), envvar="LOSSWATCH_MAIL_FROM")] = None,
     log_level: Annotated[
         str | None, typer.Option(help=setting_help("log_level"), envvar="LOSSWATCH_LOG_LEVEL", show_default="info")
     ] = None,
@@ -99,6 +104,9 @@ def serve(
         data_dir=data,
         base_url=base_url,
         allow_private_targets=allow_private_targets,
+        targets_file=targets_file,
+        smtp_url=smtp_url,
+        mail_from=mail_from,
         log_level=log_level,
         graceful_timeout_s=graceful_timeout,
     )

@@ -13,6 +13,26 @@ STATUS_STYLES = {"waiting": "dim", "healthy": "bold green", "warning": "bold yel
 _SEVERITY_STYLES = {"info": "cyan", "warning": "yellow", "critical": "red"}
 _SIGNS = {"waiting": "…", "healthy": "✓", "warning": "▲", "critical": "✖"}
 MOST_CAUSES = 3
+BRIEF_NUMBERS = 6
+_TELLING = (
+    "growth_per_step",
+    "doubling_steps",
+    "overflow_step",
+    "learning_rate_times_sharpness",
+    "learning_rate_limit",
+    "level",
+    "chance_level",
+    "progress_share",
+    "noise",
+    "factor",
+    "level_before",
+    "peak",
+    "best_step",
+    "best_validation",
+    "validation_now",
+)
+"""Numbers that mean something without the rule that computed them, most telling first."""
+UNLIKELY = 0.05
 
 
 def headline(report: Mapping[str, Any]) -> Text:
@@ -41,30 +61,38 @@ def report_lines(report: Mapping[str, Any]) -> Group:
     return Group(*parts)
 
 
-def finding_lines(finding: Mapping[str, Any]) -> Group:
-    """One finding: what, since when, how sure; the numbers; why; what to do."""
+def finding_lines(finding: Mapping[str, Any], *, told: str = "", brief: bool = False) -> Group:
+    """One finding: what, since when, how sure; the numbers; why; what to do.
+
+    A summary that was ``told`` already is left out; ``brief`` shows the first numbers and the first advice alone.
+    """
     style = _SEVERITY_STYLES.get(str(finding["severity"]), "white")
     title = Text.assemble(
         (f"{finding['condition']}", f"bold {style}"),
         (f" in {finding['series']}: since step {finding['onset_step']}, clear at step {finding['opened_step']}", ""),
         (f"  ({finding['severity']}, confidence {finding['confidence']:.3g})", "dim"),
     )
-    parts: list[RenderableType] = [title, Text(str(finding["summary"]))]
-    if finding["evidence"]:
-        numbers = "  ".join(
-            f"{name} {_number(value)}" for name, value in finding["evidence"].items() if value is not None
-        )
-        parts.append(Text(numbers, style="dim"))
+    parts: list[RenderableType] = [title]
+    if finding["summary"] != told:
+        parts.append(Text(str(finding["summary"])))
+    numbers = [(name, value) for name, value in finding["evidence"].items() if value is not None]
+    if numbers:
+        if brief:
+            numbers.sort(key=lambda item: _TELLING.index(item[0]) if item[0] in _TELLING else len(_TELLING))
+        shown = numbers[:BRIEF_NUMBERS] if brief else numbers
+        parts.append(Text("  ".join(f"{name}\u00a0{_number(value)}" for name, value in shown), style="dim"))
     parts.extend(_causes(finding))
     parts.extend(
         Text.assemble(("→ ", f"bold {style}"), (str(advice["summary"]), "bold" if place == 0 else ""))
-        for place, advice in enumerate(finding["advice"])
+        for place, advice in enumerate(finding["advice"][: 1 if brief else None])
     )
     return Group(*parts)
 
 
 def _causes(finding: Mapping[str, Any]) -> Iterator[Text]:
-    for cause in finding["causes"][:MOST_CAUSES]:
+    for place, cause in enumerate(finding["causes"][:MOST_CAUSES]):
+        if place and cause["probability"] < UNLIKELY:
+            return
         share = round(10 * cause["probability"])
         why = f"  {'; '.join(cause['because'][:2])}" if cause["because"] else ""
         yield Text.assemble(
