@@ -6,13 +6,16 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
 
+from losswatch_server.alerts.channels.channel import MailServer
+from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.outer import LOOPBACK_NAMES
 from losswatch_server.runs import Runs
-from losswatch_server.settings import Settings
+from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store.sqlite import SqliteStore
 
 
@@ -26,14 +29,49 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
-            runs = Runs(store)
-            app.state.runs = runs
-            yield
-            await runs.close()
+            runs = Runs(store, on_commit=lambda: alerts.wake())
+            alerts = Alerts(store, runs, alert_settings(settings))
+            app.state.runs, app.state.alerts = runs, alerts
+            await alerts.start()
+            try:
+                yield
+            finally:
+                await alerts.stop()
+                await runs.close()
         finally:
             await asyncio.to_thread(store.close)
 
     return create_api(lifespan, allowed_hosts=allowed_hosts(settings.host))
+
+
+def alert_settings(settings: Settings) -> AlertSettings:
+    """What notifications need of the settings. Raises SettingsError for a mail server that cannot be read."""
+    own_address = f"http://{settings.host}:{settings.port}" if settings.port else None
+    return AlertSettings(
+        allow_private_targets=settings.allow_private_targets,
+        public_url=settings.base_url or own_address,
+        mail=None if settings.smtp_url is None else mail_server(settings.smtp_url, settings.mail_from),
+        targets_file=settings.targets_file,
+    )
+
+
+def mail_server(url: str, sender: str) -> MailServer:
+    """The mail server of ``smtp://user:password@host:port``. No error repeats the URL: it holds a password."""
+    try:
+        parts = urlsplit(url)
+        security, port = {"smtp": ("starttls", 587), "smtps": ("tls", 465), "smtp+plain": ("none", 25)}[parts.scheme]
+        if not parts.hostname:
+            raise ValueError
+        return MailServer(
+            host=parts.hostname,
+            port=parts.port or port,
+            security=security,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            sender=sender,
+        )
+    except (KeyError, ValueError):
+        raise SettingsError("smtp_url is written smtp://user:password@host:587, smtps://… or smtp+plain://…") from None
 
 
 def allowed_hosts(host: str) -> Collection[str] | None:

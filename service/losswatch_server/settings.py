@@ -56,6 +56,14 @@ class Settings:
     allow_private_targets: bool = _setting(
         False, "Let notification targets be on loopback or private addresses, as on a laptop or an internal network."
     )
+    targets_file: Path | None = field(
+        default=None,
+        metadata={"help": "TOML file of notification targets that the operator describes; read at the start."},
+    )
+    smtp_url: str | None = _setting(
+        None, "Mail server for e-mail targets: smtp://user:password@host:587 (STARTTLS), smtps:// or smtp+plain://."
+    )
+    mail_from: str = _setting("losswatch@localhost", "Sender of notification mails.")
     log_level: str = _setting("info", f"How much is logged: {', '.join(LOG_LEVELS)}.")
     graceful_timeout_s: float = _setting(10.0, "Seconds that requests under way get when the service stops.")
 
@@ -119,6 +127,6 @@ def _read(variable: str, kind: str, text: str) -> Any:
         if text.strip().lower() not in _TRUE | _FALSE:
             raise SettingsError(f"{variable} must be true or false, not {text!r}")
         return text.strip().lower() in _TRUE
-    if kind == "Path":
-        return Path(text).expanduser()
+    if "Path" in kind:
+        return Path(text).expanduser() if text or kind == "Path" else None
     return text or None if "None" in kind else text

@@ -15,7 +15,20 @@ from starlette.routing import Match, Route
 from starlette.types import Lifespan
 
 from losswatch_server import __version__
-from losswatch_server.api import catalogue, diagnose, docs, findings, points, probes, reports, runs, series
+from losswatch_server.api import (
+    catalogue,
+    deliveries,
+    diagnose,
+    docs,
+    findings,
+    points,
+    probes,
+    reports,
+    runs,
+    series,
+    silences,
+    targets,
+)
 from losswatch_server.api.metrics import Metrics
 from losswatch_server.api.openapi import describe
 from losswatch_server.api.outer import Outer
@@ -33,12 +46,17 @@ from losswatch_server.wire import Problem
 
 _LOG = logging.getLogger(__name__)
 
+_PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
+
 ROUTERS = (
     points.router,
     reports.router,
     runs.router,
     series.router,
     findings.router,
+    targets.router,
+    deliveries.router,
+    silences.router,
     diagnose.router,
     catalogue.router,
     probes.router,
@@ -52,7 +70,10 @@ def create_api(
     allowed_hosts: Collection[str] | None = None,
     more_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The application. ``lifespan`` puts the use cases at ``app.state.runs``; ``allowed_hosts`` None takes any host."""
+    """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``.
+
+    ``allowed_hosts`` None takes any host.
+    """
     app = FastAPI(
         title="Losswatch",
         version=__version__,
@@ -70,7 +91,7 @@ def create_api(
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
     app.add_middleware(Outer, metrics=app.state.metrics, allowed_hosts=allowed_hosts)
-    errors: tuple[type[Exception], ...] = (ProblemError, *DOMAIN_PROBLEMS)
+    errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -89,7 +110,7 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
         return problem_response(error, instance(request))
     told: Callable[[Exception], ProblemError] = next(
-        DOMAIN_PROBLEMS[kind] for kind in type(error).__mro__ if kind in DOMAIN_PROBLEMS
+        _PROBLEMS[kind] for kind in type(error).__mro__ if kind in _PROBLEMS
     )
     return problem_response(told(error), instance(request))
 

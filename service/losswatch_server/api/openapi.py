@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from losswatch_server.api.alert_schemas import MODELS
 from losswatch_server.api.describe import NULL
 from losswatch_server.api.requests import COMPONENTS
 from losswatch_server.api.schemas import ANSWERS
@@ -16,6 +17,8 @@ TAGS = (
     ("points", "What was measured: post it, read it back."),
     ("runs", "Training jobs, and how they are doing."),
     ("findings", "What was found, and taking it off the alarm."),
+    ("targets", "Where notifications go, and what became of each."),
+    ("silences", "For a while, send nothing about what matches."),
     ("diagnose", "A verdict without storing anything."),
     ("catalogue", "Each condition and each cause explained."),
     ("operations", "Probes and metrics."),
@@ -52,7 +55,7 @@ def build(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _, models = models_json_schema(
-        [(model, "serialization") for model in ANSWERS], ref_template="#/components/schemas/{model}"
+        [(model, "serialization") for model in (*ANSWERS, *MODELS)], ref_template="#/components/schemas/{model}"
     )
     components = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems

@@ -64,6 +64,22 @@ FINDING_NOT_FOUND = ProblemKind(
 PAGE_NOT_FOUND = ProblemKind(
     "page-not-found", 404, "There is no such page", "The catalogue has no condition or cause of this name."
 )
+TARGET_NOT_FOUND = ProblemKind(
+    "target-not-found", 404, "There is no such target", "The project has no notification target of this id."
+)
+DELIVERY_NOT_FOUND = ProblemKind(
+    "delivery-not-found", 404, "There is no such delivery", "The target has no delivery of this id."
+)
+SILENCE_NOT_FOUND = ProblemKind(
+    "silence-not-found", 404, "There is no such silence", "The project has no silence of this id."
+)
+TARGET_FROM_FILE = ProblemKind(
+    "target-from-file", 409, "The target comes from a file", "The operator's targets file describes this target."
+)
+TOO_MANY = ProblemKind("too-many", 409, "There are too many already", "The project has as many as it may have.")
+TOO_MANY_TESTS = ProblemKind(
+    "too-many-tests", 429, "Too many tests", "A project sends at most ten test messages a minute.", retry_after_s=60
+)
 METHOD_NOT_ALLOWED = ProblemKind(
     "method-not-allowed", 405, "The path has no such method", "The path exists, the method does not; see `Allow`."
 )
@@ -101,7 +117,13 @@ KINDS = (
     RUN_NOT_FOUND,
     FINDING_NOT_FOUND,
     PAGE_NOT_FOUND,
+    TARGET_NOT_FOUND,
+    DELIVERY_NOT_FOUND,
+    SILENCE_NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    TARGET_FROM_FILE,
+    TOO_MANY,
+    TOO_MANY_TESTS,
     RUN_GONE,
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
