@@ -6,7 +6,7 @@ Every number is None where it cannot be had; nothing here decides anything.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from losswatch_server.monitor.series_facts import (
     validation_facts,
     window,
 )
+from losswatch_server.monitor.trend import median
 
 ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "lion", "lamb", "adafactor", "nadam", "radam", "sophia", "muon")
 _CROSS_ENTROPY = ("cross_entropy", "crossentropy", "nll", "bce", "logloss", "log_loss", "softmax")
@@ -64,12 +65,19 @@ class Facts:
     """The same in standard errors of the loss."""
     actual_to_predicted: float | None = None
     """D: the actual fall over the predicted one."""
+    ascent: float | None = None
+    """0 when rises of the loss come from overshooting, 1 when the steps go up the gradient (plain SGD only)."""
     clipped_share: float | None = None
     """Share of the history in which the mean norm lay above the clip value."""
     clip: float | None = None
     clip_inferred: bool = False
     grad_nonfinite: int = 0
     grad_zero: int = 0
+
+
+def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
+    """The facts of a run for another finding: only what came shortly before its begin is taken anew."""
+    return replace(facts, rate_jump=_rate_jump(memory, since_step))
 
 
 def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
@@ -103,6 +111,7 @@ def gather(memory: Memory, context: Context, *, since_step: int | None = None) -
         predicted_fall=predicted,
         predicted_in_errors=errors,
         actual_to_predicted=ratio,
+        ascent=_ascent(memory, context, adaptive),
         clipped_share=gradient.equal_maxima if inferred and gradient else _clipped_share(memory.grad_norm, clip),
         clip=clip,
         clip_inferred=inferred,
@@ -234,6 +243,26 @@ def steps_per_unit(context: Context) -> float:
     if context.step_unit == "epoch" and context.steps_per_epoch:
         return float(context.steps_per_epoch)
     return 1.0
+
+
+def _ascent(memory: Memory, context: Context, adaptive: bool | None) -> float | None:
+    """Whether early rises of the loss go up the gradient.
+
+    By the trapezoid rule a step of plain SGD changes the loss by -rate g (g + g') / 2, with g' the next gradient.
+    Overshooting turns the gradient round (g' = -rho g), a wrong sign keeps it (g' = rho g, and the step is +rate g);
+    so (L' - L) / (rate g**2) - (rho - 1) / 2 is 0 for the one and 1 for the other. Exact on quadratics.
+    """
+    if adaptive is not False or context.momentum or (context.steps_per_point or 1) > 1 or steps_per_unit(context) > 1:
+        return None
+    losses, norms = memory.loss, memory.grad_norm
+    found = []
+    for i in range(min(len(losses.head), len(norms.head), 16) - 1):
+        rate = _rate_at(memory.rates, losses.head_steps[i], context.learning_rate)
+        rise, norm, after = losses.head[i + 1] - losses.head[i], norms.head[i], norms.head[i + 1]
+        if losses.head_steps[i] != norms.head_steps[i] or rise <= 0 or norm <= 0 or rate <= 0 or after <= norm:
+            continue
+        found.append(rise / (rate * norm * norm) - (after / norm - 1) / 2)
+    return median(found) if len(found) >= 3 and all(math.isfinite(v) for v in found) else None
 
 
 def _against_noise(track: Track, loss: LossFacts | None, predicted: float | None) -> tuple[float | None, float | None]:

@@ -58,6 +58,10 @@ class LossFacts:
     """First quarter minus last quarter, in standard errors."""
     late_change: float | None
     """Third quarter minus last quarter, in standard errors."""
+    first_rises: float
+    """Share of rises among the first 16 differences."""
+    tail_rise: float | None
+    """The highest of the last 3 losses over the median of the 32 before; None unless all are positive."""
 
     @property
     def fall(self) -> float:
@@ -120,6 +124,8 @@ class ValidationFacts:
     now: float
     best: float
     best_step: int
+    equal_at_end: int
+    """How many of the last validation losses are the same number."""
     gap: float
     """Validation minus training loss now, over the larger of training loss and 1 % of its first value."""
 
@@ -166,6 +172,8 @@ def loss_facts(track: Track) -> LossFacts | None:
         early_change=_early_change(track),
         change=_change(track, 0.0, 0.25, 0.75, 1.0),
         late_change=_change(track, 0.5, 0.75, 0.75, 1.0),
+        first_rises=sum(b > a for a, b in pairwise(track.head[:17])) / max(1, len(track.head[:17]) - 1),
+        tail_rise=_tail_rise(track),
     )
 
 
@@ -230,6 +238,13 @@ def _exact_period(values: list[float]) -> int | None:
         if values[-1 - lag] == last and values[lag:] == values[:-lag]:
             return lag
     return None
+
+
+def _tail_rise(track: Track) -> float | None:
+    before = track.recent[-35:-3]
+    if len(before) < 3 or min(before) <= 0:
+        return None
+    return max(track.recent[-3:]) / median(before)
 
 
 def _standard_error(noise: float, a: int, b: int) -> float:
@@ -350,5 +365,15 @@ def validation_facts(track: Track, loss: LossFacts | None) -> ValidationFacts | 
         now=now,
         best=track.lowest,
         best_step=track.lowest_step,
+        equal_at_end=_equal_at_end(track.recent),
         gap=(now - loss.now) / base if loss and base > 0 else 0.0,
     )
+
+
+def _equal_at_end(values: list[float]) -> int:
+    count = 0
+    for value in reversed(values):
+        if value != values[-1]:
+            break
+        count += 1
+    return count

@@ -16,7 +16,7 @@ def signs(facts: Facts) -> Iterator[Sign]:
     if facts.gradient and facts.gradient.points >= 5:
         yield from _norm(facts, facts.gradient)
     if facts.layers:
-        yield from _layers(facts.layers)
+        yield from _layers(facts.layers, blown_up=_blown_up(facts))
     yield from _actual_to_predicted(facts)
 
 
@@ -51,17 +51,32 @@ def _norm(facts: Facts, gradient: GradientFacts) -> Iterator[Sign]:
         "gradient_gone", soft(decades, -2.3, -0.25) * high, f"{change}: a stationary point, with the loss still high"
     )
     yield Sign("gradient_shrunk", between(decades, -2.3, -0.25, 0.05) * high, f"{change} while the loss stayed high")
+    yield Sign(
+        "gradient_is_noise",
+        soft(gradient.log_noise, 0.42, 0.03)
+        * soft(gradient.log_noise_first / max(gradient.log_noise, 1e-9), 1.3, -0.1),
+        f"the gradient norm scatters by a factor of {math.exp(gradient.log_noise):.2f} from step to step: "
+        "what is left is the noise of a few parameters",
+    )
     yield Sign("gradient_alike", between(decades, -0.15, 0.15, 0.03), f"{change}: unchanged")
     yield Sign(
         "gradient_risen", between(decades, 0.18, 1.0, 0.04) * high, f"{change}: the model is pulled harder, not less"
     )
 
 
-def _layers(layers: LayerFacts) -> Iterator[Sign]:
+def _blown_up(facts: Facts) -> bool:
+    return facts.loss is not None and facts.loss.first > 0 and facts.loss.peak > 4 * facts.loss.first
+
+
+def _layers(layers: LayerFacts, *, blown_up: bool) -> Iterator[Sign]:
     n = layers.count
     dead = layers.dead_from_start + layers.became_dead
     if layers.became_dead:
-        yield Sign("layers_died", 1.0, f"{layers.became_dead} of {n} layers got a gradient at first and get none now")
+        yield Sign(
+            "layers_died_after_blow_up" if blown_up else "layers_died",
+            1.0,
+            f"{layers.became_dead} of {n} layers got a gradient at first and get none now",
+        )
     if layers.dead_from_start:
         yield Sign("layers_dead_from_start", 1.0, f"{layers.dead_from_start} of {n} layers never got a gradient")
     if not dead:

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 
 from losswatch_server.monitor.causes.signs import Sign, between, soft, times
 from losswatch_server.monitor.facts import Facts
-from losswatch_server.monitor.findings import Evidence
+from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
+from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
 _FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 1000)
 
 
-def signs(facts: Facts, evidence: Evidence) -> Iterator[Sign]:
-    """Every sign that the losses give; ``evidence`` is the finding's."""
+def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
+    """Every sign that the losses and the finding itself give."""
     loss = facts.loss
     if loss is not None and loss.points >= 3:
         yield from _start(facts, loss)
@@ -25,7 +26,7 @@ def signs(facts: Facts, evidence: Evidence) -> Iterator[Sign]:
         yield from _repetition(facts, loss)
     if facts.validation is not None:
         yield from _validation(facts, facts.validation)
-    yield from _spikes(evidence)
+    yield from _events(facts, finding)
 
 
 def _start(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
@@ -76,6 +77,12 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     if chance is not None and share is not None:
         text = f"the loss is {number(loss.now)}; guessing gives {number(chance)}"
         near = math.exp(-(((share - 1) / 0.012) ** 2))
+        fell_before = soft(loss.best / chance, 0.6, -0.04)
+        yield Sign(
+            "back_at_chance",
+            fell_before * soft(share, 0.9, 0.02) * soft(loss.peak / max(chance, loss.first), 4.0, -0.4),
+            f"{text}, after it had come down to {number(loss.best)}",
+        )
         yield Sign("rests_at_chance", near, text)
         if facts.above_chance is not None:
             above = soft(facts.above_chance, 5.0, 0.7) * soft(share, 1.1, -0.015)
@@ -163,29 +170,30 @@ def _validation(facts: Facts, validation: ValidationFacts) -> Iterator[Sign]:
     yield Sign("validation_never_improved", never, f"{text}: it never got clearly better than at the start")
 
 
-def _spikes(evidence: Evidence) -> Iterator[Sign]:
-    if "recovered" in evidence:
-        back = bool(evidence["recovered"])
-        text = "the loss came back after the spike" if back else "the loss did not come back after the jump"
-        yield Sign("spike_recovered" if back else "spike_stayed", 1.0, text)
-    count = evidence.get("spikes")
-    if isinstance(count, int) and count >= 2:
-        yield Sign("spikes_repeat", min(1.0, count / 4), f"it happened {count} times")
-    if evidence.get("steady") is True and isinstance(evidence.get("growth_per_step"), float):
-        yield Sign(
-            "grows_geometrically",
-            1.0,
-            f"the loss grows at a constant rate, {times(evidence['growth_per_step'])} per step",
-        )
-    product = evidence.get("learning_rate_times_sharpness")
+def _events(facts: Facts, finding: Finding) -> Iterator[Sign]:
+    evidence, loss = finding.evidence, facts.loss
+    if finding.condition is Condition.LOSS_SPIKE:
+        if finding.closed_by is ClosedBy.RESOLVED:
+            yield Sign("spike_recovered", 1.0, "the loss came back after the spike")
+        elif finding.last_step > finding.onset_step + 20:
+            yield Sign("spike_stayed", 1.0, "the loss has not come back since the jump")
+    growth, product = evidence.get("growth_per_step"), evidence.get("learning_rate_times_sharpness")
+    if evidence.get("steady") is True and isinstance(growth, float):
+        yield Sign("grows_geometrically", 1.0, f"the loss grows at a constant rate, {times(growth)} per step")
     if isinstance(product, float) and product > 2:
         text = f"the growth implies learning rate x sharpness = {number(product)}; gradient descent is stable up to 2"
         yield Sign("beyond_stability", 1.0, text)
-    kind = evidence.get("loss_before_ratio")
-    if isinstance(kind, float):
-        yield Sign(
-            "grew_before_overflow",
-            soft(kind, 3.0, 0.4),
-            f"just before, the loss was {times(max(kind, 1e-9))} its level",
+    if finding.condition is Condition.NON_FINITE and loss is not None and loss.tail_rise is not None:
+        rise = max(loss.tail_rise, 1e-9)
+        text = f"just before, the loss was {times(rise)} its level"
+        yield Sign("grew_before_overflow", soft(math.log(rise), math.log(4), 0.25), text)
+        yield Sign("sudden_overflow", soft(math.log(rise), math.log(2.5), -0.15), f"{text}: nothing announced it")
+    if facts.ascent is not None and finding.condition in (Condition.DIVERGING, Condition.NON_FINITE):
+        text = "the loss rises by what the gradient promises as a fall: the steps go uphill"
+        yield Sign("goes_uphill", between(facts.ascent, 0.6, 1.6, 0.06), text)
+        yield Sign("overshoots", soft(abs(facts.ascent), 0.35, -0.06), "the loss rises as overshooting makes it rise")
+    if loss is not None and finding.condition is Condition.DIVERGING and loss.points >= 8:
+        rising = soft(loss.first_rises, 0.8, 0.05) * soft(
+            loss.best, loss.first * (1 - 1e-3), abs(loss.first) * 2e-4 + 1e-12
         )
-        yield Sign("sudden_overflow", soft(kind, 2.0, -0.2), "the loss was unremarkable just before")
+        yield Sign("rises_from_the_first_step", rising, "the loss rises from the very first step and never fell")

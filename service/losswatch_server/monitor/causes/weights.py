@@ -115,6 +115,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
             NOT_UPDATED: 1.5, RATE_LOW: 1, CLIP: 0.5, LABELS: -1.5, LINEAR: -1.5, SMALL: -1.5, SATURATED: -1,
             DEAD: -1,
         },
+        "back_at_chance": {LABELS: 1.5, RATE_HIGH: 0.7, BAD_BATCH: 0.3, LINEAR: -2, SMALL: -2, SATURATED: -1, NOT_UPDATED: -2},
         "a_little_under_chance": {LABELS: 1.2, SMALL: 0.5, NOT_UPDATED: -0.5, DEAD: -1, DECAY: -0.5},
         "well_under_chance": {SMALL: 0.7, LABELS: -1.5, NOT_UPDATED: -3, DEAD: -2, SATURATED: -1.5, DECAY: -0.5},
         "frozen_with_gradient": {NOT_UPDATED: 3, RATE_LOW: 0.5, LINEAR: -2, SMALL: -2},
@@ -142,6 +143,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
             CLIP: -1,
         },
         "gradient_alike": {NOT_UPDATED: 1, RATE_LOW: 0.7, CLIP: 0.5, LABELS: 0.2},
+        "gradient_is_noise": {DEAD: 1, SATURATED: 0.7, LINEAR: 0.5, LABELS: 0.3, NOT_UPDATED: -1, RATE_LOW: -1},
         "gradient_risen": {LABELS: 0.7, NOT_UPDATED: -1.5, DEAD: -1, DECAY: -1, SATURATED: -0.5},
     },
     "promise": {
@@ -153,6 +155,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "layers": {
         "layers_died": {DEAD: 3, DECAY: 0.5},
+        "layers_died_after_blow_up": {RATE_HIGH: 1.5, UNSCALED: 1.5, DEAD: 1, MOMENTUM: 1, INIT: 0.5},
         "layers_dead_from_start": {DEAD: 2, INIT: 1, SATURATED: -0.5},
         "layers_alive": {DEAD: -1.5},
         "layers_vanish": {SATURATED: 2.5, INIT: 0.5, DECAY: 0.5, NOT_UPDATED: -1},
@@ -161,6 +164,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "validation": {
         "validation_frozen": {NOT_UPDATED: 3, RATE_LOW: -1.5, CLIP: -2},
+        "validation_froze": {NOT_UPDATED: 2, DEAD: 0.5},
         "validation_moves": {NOT_UPDATED: -2.5},
         "validation_turned": {SMALL_DATA: 2},
         "validation_never_improved": {LABELS: 2, SMALL_DATA: -0.5},
@@ -168,6 +172,8 @@ GROUPS: dict[str, dict[str, Weights]] = {
     "events": {
         "spike_recovered": {BAD_BATCH: 1.5, RATE_HIGH: -0.5},
         "spike_stayed": {RATE_HIGH: 0.7, BAD_BATCH: 0.0},
-        "spikes_repeat": {BAD_BATCH: 0.5, RATE_HIGH: 0.3},
+        "goes_uphill": {WRONG_LOSS: 3, RATE_HIGH: -2, UNSCALED: -1.5, ACCUMULATING: -1.5},
+        "overshoots": {RATE_HIGH: 0.7, WRONG_LOSS: -2},
+        "rises_from_the_first_step": {WRONG_LOSS: 1.5, ACCUMULATING: -1, MOMENTUM: -0.5, BAD_BATCH: -1, LABELS: -1},
     },
 }  # fmt: skip
