@@ -31,7 +31,7 @@ description = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 
 @description.parametrize()
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
     database=None,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from losswatch_server import wire
 from losswatch_server.api.body import SMALL_LIMIT, read_as
-from losswatch_server.api.problems import refused_body
+from losswatch_server.api.problems import STOPPING, ProblemError, refused_body
 from losswatch_server.runs import Runs
 from losswatch_server.wire import BodyRefusedError, Problem
 from losswatch_server.wire.bodies import parse_json
@@ -22,11 +22,18 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def runs_of(request: Request) -> Runs:
-    """The use cases of this service."""
-    return cast("Runs", request.app.state.runs)
+    """The use cases of this service. Raises ProblemError 503 before they are there."""
+    runs = getattr(request.app.state, "runs", None)
+    if runs is None:
+        raise ProblemError(STOPPING, "The service is starting; send it again in a moment.")
+    return cast("Runs", runs)
 
 
-UseCases = Annotated[Runs, Depends(runs_of)]
+async def _runs(request: Request) -> Runs:
+    return runs_of(request)  # a plain function would cost a turn through the thread pool
+
+
+UseCases = Annotated[Runs, Depends(_runs)]
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

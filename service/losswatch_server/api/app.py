@@ -38,7 +38,6 @@ from losswatch_server.api.problems import (
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    STOPPING,
     ProblemError,
     problem_response,
 )
@@ -157,7 +156,5 @@ def _told(fault: Any) -> str:
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault of ours. Starlette raises the error on after this answer, so the server logs it with its traceback."""
-    if not hasattr(request.app.state, "runs"):
-        return problem_response(ProblemError(STOPPING, "The service is starting or stopping; try again in a moment."))
     detail = "This is a fault of the service, not of your request. It has been logged."
     return problem_response(ProblemError(INTERNAL, detail), instance(request))

@@ -116,6 +116,4 @@ def _context(request: Request) -> Context:
         return context_from_text(given)
     except BodyRefusedError as refusal:
         first = refusal.problems[0]
-        raise ProblemError(
-            INVALID_REQUEST, f"{first.detail[:1].upper()}{first.detail[1:]}.", errors=refusal.problems
-        ) from refusal
+        raise ProblemError(INVALID_REQUEST, f"In the query: {first.detail}.", errors=refusal.problems) from refusal

@@ -106,7 +106,7 @@ INTERNAL = ProblemKind("internal", 500, "Something went wrong inside", "A fault 
 BUSY = ProblemKind(
     "busy", 503, "The service is busy", "More is waiting to be stored than the service takes on.", retry_after_s=1
 )
-STOPPING = ProblemKind("stopping", 503, "The service is stopping", "The service is being stopped.", retry_after_s=5)
+STOPPING = ProblemKind("stopping", 503, "The service is starting or stopping", "It takes no work now.", retry_after_s=5)
 STORE_FAILED = ProblemKind(
     "store-failed", 503, "Nothing could be stored", "The database refused to keep the data.", retry_after_s=10
 )

@@ -1,0 +1,99 @@
+"""A verdict on points and logs that are not kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+GROWING = [1.3 * 3.55**i for i in range(20)]
+
+
+def diagnose(api: TestClient, body: Any, **params: str) -> Any:
+    content = body if isinstance(body, bytes | str) else json.dumps(body)
+    return api.post("/v1/diagnose", content=content, params=params)
+
+
+POINTS = json.dumps({"points": [{"step": i, "loss": loss} for i, loss in enumerate(GROWING, 1)]})
+CSV = "epoch,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(GROWING, 1))
+LINES = "".join(json.dumps({"epoch": i, "loss": loss}) + "\n" for i, loss in enumerate(GROWING, 1))
+COLUMNS = json.dumps({"loss": GROWING})
+CONSOLE = "".join(f"Epoch {i}/20\n1/1 - 0s - loss: {loss:.4f}\n" for i, loss in enumerate(GROWING, 1))
+
+
+@pytest.mark.parametrize(
+    "body", [POINTS, CSV, LINES, COLUMNS, CONSOLE], ids=["json", "csv", "lines", "columns", "keras"]
+)
+def test_the_same_run_is_diagnosed_in_every_form(api: TestClient, body: str) -> None:
+    answer = diagnose(api, body, learning_rate="0.01", optimizer="sgd")
+    assert answer.status_code == 200
+    verdict = answer.json()
+    assert (verdict["status"], verdict["points"]) == ("critical", 20)
+    (finding,) = [f for f in verdict["findings"] if f["condition"] == "diverging"]
+    assert finding["causes"][0]["cause"] == "learning_rate_too_high"
+    assert finding["evidence"]["learning_rate_limit"] == pytest.approx(0.01 * 2 / 2.884, rel=0.05)
+    assert (verdict["read"] is None) == (body is POINTS)
+
+
+def test_the_answer_says_which_lines_were_read_as_what(api: TestClient) -> None:
+    read = diagnose(api, "hello\n" + CONSOLE).json()["read"]
+    assert read["points"] == 20
+    assert read["read_as"]
+    assert read["total_lines"] == 41
+
+
+def test_nothing_is_stored(api: TestClient) -> None:
+    before = api.get("/v1/runs", params={"limit": 500}).json()
+    diagnose(api, POINTS)
+    assert api.get("/v1/runs", params={"limit": 500}).json() == before
+
+
+def test_the_context_of_the_query_lies_over_that_of_the_body(api: TestClient) -> None:
+    body = {**json.loads(POINTS), "context": {"learning_rate": 0.5, "optimizer": "sgd"}}
+    advised = diagnose(api, body, learning_rate="0.01").json()["findings"][0]["advice"][0]
+    assert advised["current"] == 0.01
+
+
+def test_a_log_that_steps_back_is_judged_by_its_last_attempt(api: TestClient) -> None:
+    log = "step,loss\n" + "".join(f"{i},{loss!r}\n" for i, loss in enumerate(GROWING, 1))
+    log += "".join(f"{i},{1.0 / i!r}\n" for i in range(1, 30))
+    verdict = diagnose(api, log).json()
+    assert (verdict["attempt"], verdict["status"], verdict["points"]) == (2, "healthy", 29)
+
+
+def test_the_ranks_of_one_step_are_points_of_their_own(api: TestClient) -> None:
+    ranks = [{"step": i // 2, "loss": 1.0, "rank": i % 2} for i in range(20)]
+    assert diagnose(api, {"points": ranks}).json()["points"] == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ("", 400, "malformed-body"),
+        ("no numbers here", 422, "unreadable-log"),
+        ("\x00\x01\x02", 422, "unreadable-log"),
+        ("[]", 422, "unreadable-log"),
+        ("[" * 100_000, 422, "unreadable-log"),
+        ('{"step": true}', 422, "invalid-body"),
+        ('{"points": [{"step": 1, "loss": 1}, {"step": 1, "loss": 2}]}', 422, "invalid-body"),
+    ],
+)
+def test_what_cannot_be_read_is_told(api: TestClient, body: str, status: int, kind: str) -> None:
+    answer = diagnose(api, body)
+    assert (answer.status_code, answer.json()["type"]) == (status, f"/docs/problems#{kind}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("learning_rat", "0.1", "did you mean learning_rate?"),
+        ("batch_size", "many", "batch_size"),
+        ("nesterov", "?", "true or false"),
+    ],
+)
+def test_a_misspelt_parameter_is_told(api: TestClient, name: str, value: str, hint: str) -> None:
+    answer = diagnose(api, POINTS, **{name: value})
+    assert answer.status_code == 422
+    assert hint in answer.json()["detail"]
