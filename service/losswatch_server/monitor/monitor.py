@@ -16,6 +16,9 @@ from losswatch_server.monitor.vocabulary import Condition
 REVIEWS_PER_DOUBLING = 24
 """Slow conditions are judged at counts that grow by 1/24: about 17 reviews a doubling, a delay of at most 4 %."""
 
+EPOCHS_REVIEWED = 256
+"""Logs by the epoch are short, and each point took long to come: every one of the first 256 is a review."""
+
 
 GAMES = ("gan", "generator", "discriminator", "adversarial", "ppo", "policy", "actor", "critic", "dqn", "reward")
 
@@ -75,7 +78,8 @@ class Monitor:
         loss = memory.loss
         review = loss.n >= self.next_review
         if review:
-            self.next_review = loss.n + max(1, loss.n // REVIEWS_PER_DOUBLING)
+            few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
+            self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEWS_PER_DOUBLING))
         self._ask(point, review=review and point.loss is not None)
 
     def see_late(self, point: Point) -> None:

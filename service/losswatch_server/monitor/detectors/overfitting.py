@@ -40,6 +40,8 @@ class Overfitting:
     material: float = 0.05
     few_points: int = 10
     few_rise: float = 0.15
+    few_total_rise: float = 0.5
+    """Where the first epoch was the best, nothing shows that the model ever generalised: only a large rise counts."""
 
     def start(self) -> None:
         return None
@@ -71,8 +73,9 @@ class Overfitting:
             return QUIET
         train_falls = train_now < train_then - 0.1 * rise or (train_then - train_now) > 0.05 * abs(train_then)
         material = rise > self.material * abs(minimum) and rise > 2 * self.material * fall_before
-        fell = a >= 1 and (fall_before > 2 * scale or len(values) < self.few_points)
-        if len(values) < self.few_points:
+        few = len(values) < self.few_points
+        fell = (a >= 1 and (few or fall_before > 2 * scale)) or (few and rise > self.few_total_rise * abs(minimum))
+        if few:
             # too few to know the noise: an unbroken rise by a sixth, three epochs long
             turned = after == sorted(after) and after[0] > values[a] and rise > self.few_rise * abs(minimum)
         else:

@@ -13,6 +13,8 @@ from losswatch_server.monitor.trend import median
 UNKNOWN_LENGTH_STEPS = 200
 """Steps to wait for where the planned length is not known (epochs: EPOCHS), and at least LEAST_POINTS points."""
 EPOCHS = 10
+MANY_EPOCHS = 60
+"""Epochs after which the plan does not matter: ten thousand planned ones are no reason to wait for four thousand."""
 LEAST_POINTS = 8
 
 
@@ -36,10 +38,13 @@ def patience_over(view: View, share: float, *, rising_share: float | None = None
         return False
     if rising_share is not None and gradient_rises(view):
         share = rising_share
+    epochs = view.context.step_unit == "epoch"
+    if epochs and n >= MANY_EPOCHS:
+        return True
     fraction = view.shape.fraction
     if fraction is not None and fraction <= 1.05:
         return fraction >= share and n >= LEAST_POINTS
-    least = EPOCHS if view.context.step_unit == "epoch" else UNKNOWN_LENGTH_STEPS
+    least = EPOCHS if epochs else UNKNOWN_LENGTH_STEPS
     track = view.memory.loss
     steps = (track.last_step - track.head_steps[0]) * n / max(1, n - 1)
     return steps >= least * max(1.0, share / 0.4) and n >= LEAST_POINTS

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.detectors.not_learning import falling
 from losswatch_server.monitor.detectors.patience import patience_over
+from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.shape import Shape
 from losswatch_server.monitor.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -98,6 +99,8 @@ class Plateau:
     full_batch_gained: float = 0.9
     """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
     least_share: float = 0.05
+    settling_points: int = 40
+    nearly: float = 0.15
     patience: float = 0.45
     rising_patience: float = 0.7
 
@@ -108,7 +111,7 @@ class Plateau:
         shape = view.shape
         if shape.n < self.least_points:
             return Waiting(self.least_points - shape.n)
-        if shape.share < self.least_share or not stopped(shape):
+        if shape.share < self.least_share:
             return QUIET
         if not bad_floor(
             view,
@@ -119,12 +122,37 @@ class Plateau:
             return QUIET
         if not patience_over(view, self.patience, rising_share=self.rising_patience):
             return QUIET
+        floor = None if stopped(shape) else self._settles(view)
+        if floor is None and not stopped(shape):
+            return QUIET
         return Alarm(
             onset_step=onset_of_floor(view),
             confidence=0.8,
             severity=Severity.WARNING,
-            evidence=_evidence(shape),
+            evidence=_evidence(shape) | {"expected_floor": floor},
         )
+
+    def _settles(self, view: View) -> float | None:
+        """The floor of a smooth curve that has nearly arrived there, None while it has far to go.
+
+        Nearly: within 15 % of the progress of the floor's lower bound, and closer than the run is long. A power law
+        does not arrive (its steps to the floor are many times the run), so it does not count.
+        """
+        shape = view.shape
+        if (
+            shape.n < self.settling_points
+            or shape.noise > 0.05 * shape.progress
+            or shape.gain_half > 0.35 * shape.progress
+        ):
+            return None
+        expected = forecast(view.memory, view.context)
+        if expected.floor is None or expected.interval is None or not expected.steps_to_floor:
+            return None
+        track = view.memory.loss
+        length = track.last_step - track.head_steps[0]
+        bad = shape.first - expected.interval[0] < self.gained * abs(shape.first) or shape.chance is not None
+        near = bad and track.recent[-1] - expected.interval[0] <= self.nearly * shape.progress
+        return expected.floor if near and expected.steps_to_floor <= 1.2 * length else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

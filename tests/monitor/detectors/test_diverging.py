@@ -1,0 +1,65 @@
+"""diverging: when it speaks, from when, and what it says of the learning rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.curves import alarms, conditions, falling, growing, points, watch
+
+# the first losses that mean squared error gives on xs = 1..20, ys = xs / 2, one linear unit, SGD at 0.01
+REGRESSION = [450.9794, 1603.0852, 5698.4731, 20256.3398, 72005.1719]
+
+
+@pytest.mark.parametrize("factor", [1.3, 2.0, 3.5547, 10.0])
+def test_geometric_growth_is_called_at_its_fifth_point(factor: float) -> None:
+    found = alarms(watch(points(growing(5, factor=factor))))
+    assert [(f.condition, f.opened_step, f.onset_step) for f in found] == [(Condition.DIVERGING, 4, 0)]
+
+
+def test_the_growth_of_a_regression_gives_the_stable_limit_of_its_learning_rate() -> None:
+    context = Context(learning_rate=0.01, optimizer="sgd")
+    evidence = alarms(watch(points(REGRESSION, first=1), context))[0].evidence
+    assert evidence["learning_rate_limit"] == pytest.approx(0.0069315, rel=0.05)
+    assert 62 <= evidence["overflow_step"][0] <= evidence["overflow_step"][1] <= 67
+
+
+def test_growth_after_a_healthy_start_is_dated_to_where_it_began() -> None:
+    losses = [*falling(200), *(0.4 * 1.15 ** np.arange(40)).tolist()]
+    found = [f for f in alarms(watch(points(losses))) if f.condition is Condition.DIVERGING]
+    assert len(found) == 1
+    assert 190 <= found[0].onset_step <= 225
+    assert found[0].opened_step < 235
+
+
+def test_a_slow_drift_upwards_is_seen_in_the_block_means() -> None:
+    rng = np.random.default_rng(3)
+    drift = np.concatenate([np.full(600, 1.0), np.linspace(1.0, 2.5, 600)])
+    losses = np.concatenate([np.array(falling(400, start=3.0, floor=1.0, noise=0.02)), drift])
+    monitor = watch(points((losses + 0.02 * rng.normal(size=len(losses))).tolist()))
+    assert "diverging" in conditions(monitor)
+
+
+def test_a_log_by_the_epoch_that_only_rises_diverges() -> None:
+    losses = [27.8, 45.1, 66.0, 78.2, 88.3, 95.1, 104.0]
+    assert conditions(watch(points(losses), Context(step_unit="epoch"))) == ["diverging"]
+
+
+def test_a_divergence_that_turns_is_resolved() -> None:
+    losses = [*growing(8, factor=2.0), *falling(100, start=64.0, floor=0.5)]
+    found = [f for f in alarms(watch(points(losses))) if f.condition is Condition.DIVERGING]
+    assert [f.closed_by for f in found] == ["resolved"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("noise", [0.01, 0.1, 0.3])
+def test_noise_on_a_falling_loss_is_no_divergence(seed: int, noise: float) -> None:
+    assert "diverging" not in conditions(watch(points(falling(500, noise=noise, seed=seed))))
+
+
+def test_a_raised_learning_rate_explains_a_higher_loss() -> None:
+    rate = [0.01] * 300 + [0.03] * 300
+    losses = [*falling(300, floor=0.3), *falling(300, start=0.5, floor=0.45, seed=1)]
+    assert "diverging" not in conditions(watch(points(losses, learning_rate=rate)))

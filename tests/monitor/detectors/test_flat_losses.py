@@ -1,0 +1,89 @@
+"""not_learning, plateau, slow_convergence and converged: four ways not to fall, and the healthy ones beside them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.curves import alarms, conditions, falling, flat, points, watch
+
+CLASSES = Context(loss_name="cross_entropy", num_classes=10, total_steps=400)
+
+
+def test_a_loss_at_chance_level_is_not_learning_by_the_middle_of_the_plan() -> None:
+    found = alarms(watch(points(flat(250)), CLASSES))
+    assert [f.condition for f in found] == [Condition.NOT_LEARNING]
+    assert found[0].opened_step <= 175
+    assert found[0].onset_step == 0
+
+
+def test_a_loss_that_is_the_same_number_every_time_is_called_after_eight_points() -> None:
+    found = alarms(watch(points([7.9712] * 12)))
+    assert [(f.condition, f.opened_step) for f in found] == [(Condition.NOT_LEARNING, 7)]
+
+
+def test_a_saddle_is_given_time_while_its_gradient_norm_rises() -> None:
+    norms = np.geomspace(0.05, 1.0, 250).tolist()
+    assert conditions(watch(points(flat(250), grad_norm=norms), CLASSES)) == []
+
+
+def test_a_warm_up_is_given_time() -> None:
+    context = Context(loss_name="cross_entropy", num_classes=10, total_steps=400, warmup_steps=150)
+    assert conditions(watch(points(flat(250)), context)) == []
+
+
+def test_fine_tuning_starts_flat_at_a_good_level() -> None:
+    assert conditions(watch(points(flat(400, level=0.1, noise=0.01)), CLASSES)) == []
+
+
+def test_plain_descent_that_ignores_what_its_gradient_promises_is_called_early() -> None:
+    context = Context(loss_name="mse", optimizer="sgd", learning_rate=0.1, total_steps=2000)
+    found = alarms(watch(points(flat(120, level=1.0), grad_norm=[3.0] * 120), context))
+    assert [f.condition for f in found] == [Condition.NOT_LEARNING]
+    assert found[0].opened_step < 60
+    assert found[0].evidence["unmoved_by_gradient"]
+
+
+def test_a_floor_after_a_third_of_the_way_is_a_plateau() -> None:
+    losses = falling(100, start=0.0084, floor=0.0056, noise=0.0)
+    rounded = [round(loss, 4) for loss in losses]
+    found = alarms(watch(points(rounded), Context(loss_name="mse", step_unit="epoch")))
+    assert [f.condition for f in found] == [Condition.PLATEAU]
+
+
+def test_a_power_law_that_still_falls_is_no_plateau() -> None:
+    rng = np.random.default_rng(0)
+    losses = 2 + 3 * np.arange(1, 12001) ** -0.4 + 0.05 * rng.normal(size=12000)
+    assert conditions(watch(points(losses.tolist()))) == []
+
+
+def test_a_mean_squared_error_that_scatters_like_label_noise_has_arrived() -> None:
+    rng = np.random.default_rng(1)
+    noise = np.array([(rng.normal(size=64) ** 2).mean() for _ in range(600)])
+    losses = (noise + 0.8 * np.exp(-np.arange(600) / 20)).tolist()
+    context = Context(loss_name="mse", batch_size=64, total_steps=600)
+    assert conditions(watch(points(losses), context)) == []
+
+
+def test_a_steady_fall_that_would_take_ten_times_the_plan_is_too_slow() -> None:
+    rng = np.random.default_rng(0)
+    losses = (2.3 - 0.0002 * np.arange(400) + 0.01 * rng.normal(size=400)).tolist()
+    assert set(conditions(watch(points(losses), CLASSES))) <= {"slow_convergence", "not_learning"}
+    assert conditions(watch(points(losses), CLASSES))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_loss_that_arrives_is_converged_and_nothing_else(seed: int) -> None:
+    monitor = watch(
+        points([*falling(300, floor=0.1, seed=seed), *flat(500, level=0.105, noise=0.003, seed=seed)]), CLASSES
+    )
+    assert conditions(monitor) == []
+    assert "converged" in [str(f.condition) for f in monitor.findings() if f.is_open]
+
+
+def test_a_game_is_judged_for_finiteness_alone() -> None:
+    context = Context(objective="none", total_steps=200)
+    assert conditions(watch(points(flat(200)), context)) == []
+    assert conditions(watch([*points(flat(20)), Point(20, float("nan"))], context)) == ["non_finite"]

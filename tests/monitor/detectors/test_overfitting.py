@@ -1,0 +1,44 @@
+"""overfitting: the validation loss turns while the training loss falls on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.curves import alarms, conditions, points, watch
+
+
+def epochs(n: int, turn: int | None, *, noise: float = 0.01, seed: int = 0) -> tuple[list[float], list[float]]:
+    rng = np.random.default_rng(seed)
+    train = np.exp(-np.arange(n) / (n / 4))
+    validation = 0.3 + 0.7 * np.exp(-np.arange(n) / (n / 6))
+    if turn is not None:
+        validation = validation + 0.03 * np.maximum(0, np.arange(n) - turn)
+    return train.tolist(), (validation + noise * rng.normal(size=n)).tolist()
+
+
+def test_the_best_step_is_named() -> None:
+    train, validation = epochs(40, turn=15)
+    found = alarms(watch(points(train, validation_loss=validation)))
+    assert [f.condition for f in found] == [Condition.OVERFITTING]
+    assert 10 <= found[0].evidence["best_step"] <= 20
+    assert found[0].onset_step == found[0].evidence["best_step"]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("noise", [0.005, 0.05])
+def test_a_noisy_validation_loss_that_levels_off_is_not_overfitting(seed: int, noise: float) -> None:
+    train, validation = epochs(30, turn=None, noise=noise, seed=seed)
+    assert conditions(watch(points(train, validation_loss=validation))) == []
+
+
+def test_three_unbroken_epochs_up_by_a_sixth_are_enough_in_a_short_log() -> None:
+    train, validation = [0.7, 0.5, 0.35, 0.22, 0.12, 0.05], [0.60, 0.48, 0.50, 0.56, 0.63, 0.74]
+    assert conditions(watch(points(train, validation_loss=validation))) == ["overfitting"]
+
+
+def test_a_validation_loss_that_rises_with_the_training_loss_is_something_else() -> None:
+    _, validation = epochs(40, turn=15)
+    train = [1 + 0.01 * i for i in range(40)]
+    assert "overfitting" not in conditions(watch(points(train, validation_loss=validation)))
