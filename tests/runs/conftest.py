@@ -1,72 +1,11 @@
-"""Runs over a real SQLite store in a temporary directory, driven from plain test functions."""
+"""A service without HTTP for each test."""
 
-from __future__ import annotations
-
-import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
-from losswatch_server.runs import Runs
-from losswatch_server.store import SqliteStore
-from losswatch_server.wire import dumps, report_json
-
-T = TypeVar("T")
-
-
-class House:
-    """One service without HTTP: a store, its runs, and a clock that stands still unless it is moved."""
-
-    def __init__(self, path: Path, kept: int = 512) -> None:
-        self.path = path
-        self.kept = kept
-        self.now = 1_800_000_000.0
-        self.uids = 0
-        self._runner = asyncio.Runner()
-        self._open()
-
-    def _open(self) -> None:
-        self.store = SqliteStore.open(self.path)
-        self.runs = Runs(self.store, lambda: self.now, kept=self.kept, uid=self._uid)
-
-    def _uid(self) -> str:
-        self.uids += 1
-        return f"uid{self.uids:04d}"
-
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    def record(self, points: Any, context: Any = None, writer: str | None = None, name: str = "run") -> Any:
-        return self.do(self.runs.record("default", name, points, context, writer))
-
-    def report(self, name: str = "run") -> Any:
-        return self.do(self.runs.report("default", name))
-
-    def report_bytes(self, name: str = "run") -> bytes:
-        return dumps(report_json(self.report(name)))
-
-    def stored(self, name: str = "run", **choice: Any) -> Any:
-        return self.do(self.runs.points("default", name, **choice))
-
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.do(self.runs.events(None, after=0))]
-
-    def sql(self, statement: str, *values: Any) -> list[Any]:
-        return self.do(self.store.write(lambda connection: connection.execute(statement, values).fetchall()))
-
-    def restart(self) -> None:
-        self._close()
-        self._open()
-
-    def _close(self) -> None:
-        self._runner.run(self.runs.close())
-        self.store.close()
-
-    def close(self) -> None:
-        self._close()
-        self._runner.close()
+from house import House
 
 
 @pytest.fixture

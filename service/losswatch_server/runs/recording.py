@@ -18,6 +18,7 @@ from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live import Live, changed_writers
 from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.record import KIND_OF, Item, judged, looked_up, read, superseded, write
+from losswatch_server.runs.reports import glanced_row
 from losswatch_server.runs.shelf import ENDED, Shelf
 from losswatch_server.same_step import merge
 from losswatch_server.store.rows import Attempt, Change, EntryKind, RecordRow, RunRow, Snapshot, StoredRun, Writer
@@ -52,7 +53,13 @@ class Recorder:
         self._new_uid = new_uid
 
     async def record(
-        self, project: str, name: str, points: Sequence[Point], context: Context | None, writer: str | None
+        self,
+        project: str,
+        name: str,
+        points: Sequence[Point],
+        context: Context | None,
+        writer: str | None,
+        report: bool = True,
     ) -> tuple[Recorded, Live, bool]:
         """What became of the request, the run, and whether it is new. See Runs.record."""
         ordered = in_order(points)
@@ -67,8 +74,8 @@ class Recorder:
             merged = live.row.context if context is None else live.row.context.merged(context)
             draft = await self._fold(live, admission, merged, ordered, writer, now)
             if draft is not None:
-                await self.commit(live, draft)
-            report = await self._shelf.report(live)
+                await self.commit(live, draft, report)
+            answer = await self._shelf.report(live) if report else None
             recorded = Recorded(
                 run=live.row,
                 attempt=live.ledger.attempt,
@@ -76,7 +83,7 @@ class Recorder:
                 duplicates=admission.duplicates,
                 late=admission.late,
                 conflicts=admission.conflicts,
-                report=report,
+                report=answer,
             )
             return recorded, live, created
 
@@ -212,13 +219,20 @@ class Recorder:
         live.before_last = None
         return folded.monitor.findings()
 
-    async def commit(self, live: Live, draft: Draft) -> None:
-        """Keep the draft and the run as it stands now, in one transaction."""
-        if live.report is None:
+    async def commit(self, live: Live, draft: Draft, full: bool = True) -> None:
+        """Keep the draft and the run as it stands now, in one transaction.
+
+        Without ``full`` the report, which costs more than all the rest, is made only where a finding changed; the
+        row's headline is then that of the last report.
+        """
+        outcome = draft.outcome
+        if live.report is None and (full or outcome.changed or draft.kinds):
             await self._shelf.settle(live)
-        assert live.report is not None
+        elif live.report is None:
+            live.row = glanced_row(live.row, live.monitor, live.known.values())
+        if live.report is not None:
+            outcome = outcome.explained(live.report.assessment.findings)
         at, row = draft.at, live.row
-        outcome = draft.outcome.explained(live.report.assessment.findings)
         events = [event(kind, at, row, finding) for kind, finding in outcome.events]
         events += [event(kind, at, row) for kind in draft.kinds]
         archived = None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
+from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import Assessment, action_of, status_of, worst_first
 from losswatch_server.monitor.vocabulary import Severity, Status
 from losswatch_server.runs.outcome import CLOCK
@@ -49,6 +50,22 @@ def last_known(row: RunRow, findings: Iterable[Finding]) -> Assessment:
         attempt=row.attempt,
         step=row.step,
         points=row.points,
+    )
+
+
+def glanced_row(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) -> RunRow:
+    """The row where no finding changed since its headline was written."""
+    if monitor is None:
+        return row
+    clock = [finding for finding in known if finding.series == CLOCK and finding.is_open]
+    findings = (*monitor.findings(), *clock)
+    return replace(
+        row,
+        attempt=monitor.attempt,
+        step=monitor.step if monitor.step >= 0 else None,
+        points=monitor.points,
+        status=status_of(findings, monitor.points),
+        action=action_of(findings),
     )
 
 

@@ -78,9 +78,9 @@ class Runs:
         ``context`` holds from before these points on. Raises PointsRefusedError for points that contradict each
         other, RunGoneError for the writer of a deleted run; nothing is kept then.
         """
-        recorded, live, _ = await self._recorder.record(project, name, points, context, writer)
+        recorded, live, _ = await self._recorder.record(project, name, points, context, writer, report)
         self._committed(live)
-        return recorded if report else replace(recorded, report=None)
+        return recorded
 
     async def declare(self, project: str, name: str, context: Context) -> tuple[RunRow, bool]:
         """Create the run, or lay the context over what is known of it; True when it was created."""
