@@ -111,7 +111,10 @@ class Oscillation:
         if len(half) < 12:
             return None
         # quartiles: an isolated hump is a spike's business
-        spread = 1.9 * float(np.quantile(half, 0.75) - np.quantile(half, 0.25))
+        low, high = np.quantile(half, (0.25, 0.75))
+        if half.max() - high > 2 * (high - low):
+            return None
+        spread = 1.9 * float(high - low)
         expected = 2.56 * shape.noise / math.sqrt(shape.per_block)
         if spread < self.wider_than_noise * expected or spread < self.amplitude * abs(float(np.median(half))):
             return None

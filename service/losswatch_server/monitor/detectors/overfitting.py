@@ -73,7 +73,7 @@ class Overfitting:
             return QUIET
         train_falls = train_now < train_then - 0.1 * rise or (train_then - train_now) > 0.05 * abs(train_then)
         material = rise > self.material * abs(minimum) and rise > 2 * self.material * fall_before
-        few = len(values) < self.few_points
+        few = len(values) < self.few_points and view.memory.loss.n <= 2 * len(values)
         fell = (a >= 1 and (few or fall_before > 2 * scale)) or (few and rise > self.few_total_rise * abs(minimum))
         if few:
             # too few to know the noise: an unbroken rise by a sixth, three epochs long

@@ -139,11 +139,8 @@ class Plateau:
         does not arrive (its steps to the floor are many times the run), so it does not count.
         """
         shape = view.shape
-        if (
-            shape.n < self.settling_points
-            or shape.noise > 0.05 * shape.progress
-            or shape.gain_half > 0.35 * shape.progress
-        ):
+        smooth = shape.noise <= max(0.02 * shape.progress, 0.5 * shape.quantum)
+        if shape.n < self.settling_points or not smooth or shape.gain_half > 0.35 * shape.progress:
             return None
         expected = forecast(view.memory, view.context)
         if expected.floor is None or expected.interval is None or not expected.steps_to_floor:
