@@ -65,10 +65,10 @@ DataDir = Annotated[
 @app.command()
 def serve(
     host: Annotated[
-        str | None, typer.Option(help=setting_help("host"), envvar="LOSSWATCH_HOST", show_default=Settings.host)
+        str | None, typer.Option(help=setting_help("host"), envvar="LOSSWATCH_HOST", show_default="127.0.0.1")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help=setting_help("port"), envvar="LOSSWATCH_PORT", show_default=str(8000))
+        int | None, typer.Option(help=setting_help("port"), envvar="LOSSWATCH_PORT", show_default="8000")
     ] = None,
     data: DataDir = None,
     base_url: Annotated[str | None, typer.Option(help=setting_help("base_url"), envvar="LOSSWATCH_BASE_URL")] = None,
@@ -94,10 +94,6 @@ def serve(
     ] = None,
 ) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
-    from losswatch_server.app import create_app
-    from losswatch_server.cli.serve import CannotServeError
-    from losswatch_server.cli.serve import serve as run
-
     settings = _settings(
         host=host,
         port=port,
@@ -110,6 +106,10 @@ def serve(
         log_level=log_level,
         graceful_timeout_s=graceful_timeout,
     )
+    from losswatch_server.app import create_app
+    from losswatch_server.cli.serve import CannotServeError
+    from losswatch_server.cli.serve import serve as run
+
     try:
         run(create_app(settings), settings, lambda address: typer.echo(f"Losswatch answers on {address}"))
     except CannotServeError as error:

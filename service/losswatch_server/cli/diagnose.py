@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
-from losswatch.logs import UnreadableLogError
-from losswatch_server import wire
-from losswatch_server.cli.exits import EXIT_OF_STATUS, UNREADABLE, fail
-from losswatch_server.cli.plot import Mark, draw
-from losswatch_server.cli.render import report_lines
-from losswatch_server.diagnosing import Diagnosis, diagnose_bytes
-from losswatch_server.same_step import PointsRefusedError
-
-MOST_MARKS = 3
-MOST_SKIPPED = 5
 _JOB = "What is known of the job"
 
 
@@ -60,72 +47,7 @@ def diagnose(
     Exit status: 0 healthy or too short to judge, 1 warning, 2 critical, 64 wrong usage, 66 unreadable.
     """
     given = {name: value for name, value in locals().items() if name not in ("file", "as_json", "plot")}
-    try:
-        context = wire.read_context({name: value for name, value in given.items() if value is not None})
-    except wire.BodyRefusedError as refusal:
-        option = refusal.problems[0].pointer.strip("/").replace("_", "-")
-        raise typer.BadParameter(refusal.problems[0].detail, param_hint=f"--{option}") from refusal
-    name = "standard input" if _is_stdin(file) else str(file)
-    try:
-        raw = _content(file)
-        diagnosis = diagnose_bytes(raw, context, name=name)
-    except OSError as error:
-        fail(f"cannot read {name}: {error.strerror or error}", UNREADABLE)
-    except UnreadableLogError as error:
-        fail(error.detail, UNREADABLE)
-    except (wire.BodyRefusedError, PointsRefusedError) as error:
-        fail(f"{name}: {error}", UNREADABLE)
-    report = wire.assessment_json(diagnosis.assessment)
-    if as_json:
-        sys.stdout.buffer.write(wire.dumps(report) + b"\n")
-    else:
-        show(Console(highlight=False), diagnosis, _curve(raw, diagnosis) if plot else [], report)
-    raise typer.Exit(EXIT_OF_STATUS[diagnosis.assessment.status])
+    from losswatch_server.cli.judgement import judge_file  # scipy takes a second: --help does without
 
-
-def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
-    """The picture (where there is a ``curve``), the report, and how the document was read."""
-    console.print()
-    if len(curve) > 1:
-        width = max(20, min(console.width - 14, 76))
-        console.print(draw([step for step, _ in curve], [loss for _, loss in curve], width=width, marks=_marks(report)))
-        console.print()
-    console.print(report_lines(report))
-    console.print()
-    log = diagnosis.log
-    if log is None:
-        return
-    console.print(Text(f"read as {log.format}, {len(log.points)} points: {'; '.join(log.read_as)}", style="dim"))
-    if log.skipped_lines:
-        console.print(Text(f"{log.skipped_lines} of {log.total_lines} lines were not read:", style="dim"))
-        for line in log.skipped[:MOST_SKIPPED]:
-            console.print(Text(f"  line {line.line}: {line.text!r}: {line.reason}", style="dim"))
-
-
-def _curve(raw: bytes, diagnosis: Diagnosis) -> list[tuple[int, float]]:
-    """Steps and losses by ascending step; where attempts overlap, the later one."""
-    if diagnosis.log is not None:
-        losses = {point.step: point.loss for point in diagnosis.log.points}
-    else:
-        losses = {point.step: point.loss for point in wire.read_body(raw).points if not point.rank}
-    return sorted((step, loss) for step, loss in losses.items() if loss is not None)
-
-
-def _marks(report: dict[str, Any]) -> list[Mark]:
-    standing = [finding for finding in report["findings"] if finding["closed_by"] is None]
-    return [
-        Mark(
-            finding["onset_step"],
-            f"{finding['condition'].replace('_', ' ')} since {finding['onset_step']}",
-            "bold red" if finding["severity"] == "critical" else "bold yellow",
-        )
-        for finding in standing[:MOST_MARKS]
-    ]
-
-
-def _is_stdin(file: Path) -> bool:
-    return str(file) == "-"
-
-
-def _content(file: Path) -> bytes:
-    return sys.stdin.buffer.read() if _is_stdin(file) else file.expanduser().read_bytes()
+    known = {name: value for name, value in given.items() if value is not None}
+    raise typer.Exit(judge_file(file, known, as_json=as_json, plot=plot))

@@ -96,11 +96,12 @@ class _Scale:
         if not math.isfinite(value):
             return None
         scaled = math.log10(value) if self.logarithmic else value
-        return (scaled - self.low) / (self.high - self.low)
+        return (scaled / 2 - self.low / 2) / (self.high / 2 - self.low / 2)  # halves: the difference may overflow
 
     def labels(self, height: int) -> dict[int, str]:
         rows = sorted({0, height // 2, height - 1})
-        values = {row: self.high - (self.high - self.low) * row / max(height - 1, 1) for row in rows}
+        down = {row: row / max(height - 1, 1) for row in rows}
+        values = {row: self.high * (1 - share) + self.low * share for row, share in down.items()}
         return {row: short(10**value if self.logarithmic else value) for row, value in values.items()}
 
 

@@ -35,7 +35,10 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None]) -> None
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    if settings.log_level != "debug":
+        for chatty in ("uvicorn", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "startup failed" not in record.getMessage())
     listening = bind(settings.host, settings.port)
     remembered = _RememberFailure(app)
     config = uvicorn.Config(
@@ -46,12 +49,15 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None]) -> None
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout_s)),
     )
-    with contextlib.closing(listening):
-        server = _Server(config, lambda: announce(address(listening)))
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+    server = _Server(config, lambda: announce(address(listening)))
+    try:
+        with contextlib.closing(listening), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets=[listening]))
+    except SystemExit:  # so uvicorn ends when the application does not start
+        if remembered.failure is None:
+            raise
     if remembered.failure is not None:
-        raise CannotServeError(str(remembered.failure)) from remembered.failure
+        raise CannotServeError(f"{settings.data_dir}: {remembered.failure}") from remembered.failure
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,89 @@
+"""``diagnose``: exit statuses for scripts, sentences for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from losswatch_server.demo import trainings
+from losswatch_server.monitor.points import CONTEXT_FIELDS
+
+
+def keras_console(learning_rate: float) -> str:
+    """What Keras prints in the first documented case: four decimals, small values in scientific notation."""
+    lines = []
+    for measured in trainings.linear_model(learning_rate):
+        lines.append(f"Epoch {measured.step}/500")
+        shown = f"{measured.loss:.4f}" if not measured.loss < 1e-3 else f"{measured.loss:.4e}"
+        lines.append(f"1/1 [==============================] - 0s 4ms/step - loss: {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def test_a_diverging_log_is_critical_and_says_what_to_do(command, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text(keras_console(0.01))
+    done = command("diagnose", str(log), "--learning-rate", "0.01", "--optimizer", "sgd")
+    assert done.returncode == 2, done.stderr
+    assert "✖ critical" in done.stdout
+    assert "learning rate too high" in done.stdout
+    assert "0.00347" in done.stdout
+    assert "▲ diverging since 1" in done.stdout
+    assert "✕" in done.stdout
+
+
+def test_a_healthy_log_on_standard_input_ends_with_zero(command) -> None:
+    done = command("diagnose", "-", "--no-plot", stdin=keras_console(0.0001))
+    assert done.returncode == 0, done.stdout
+    assert "✓ healthy" in done.stdout
+
+
+def test_a_warning_ends_with_one(command) -> None:
+    points = [{"step": m.step, "loss": m.loss, "grad_norm": m.grad_norm} for m in trainings.random_labels()]
+    done = command("diagnose", "-", stdin=json.dumps({"points": points}))
+    assert done.returncode == 1, done.stdout
+
+
+def test_too_short_a_log_is_waiting_and_ends_with_zero(command) -> None:
+    done = command("diagnose", "-", stdin='{"step": 1, "loss": 0.5}')
+    assert done.returncode == 0, done.stderr
+    assert "waiting" in done.stdout
+
+
+def test_json_output_is_the_report_and_nothing_else(command) -> None:
+    done = command("diagnose", "-", "--json", stdin=keras_console(0.01))
+    report = json.loads(done.stdout, parse_constant=lambda token: pytest.fail(f"bare {token}"))
+    assert done.returncode == 2
+    assert report["status"] == "critical"
+    assert {"headline", "findings", "forecast", "notes", "action", "points", "step"} <= report.keys()
+
+
+def test_every_field_of_the_context_is_an_option(command) -> None:
+    shown = command("diagnose", "--help", COLUMNS="200").stdout
+    for name in set(CONTEXT_FIELDS) - {"layer_order", "tags", "extra"}:
+        assert f"--{name.replace('_', '-')}" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "status", "said"),
+    [
+        (["diagnose"], None, 64, "Missing argument"),
+        (["diagnose", "-", "--learning-rte", "1"], "", 64, "--learning-rate"),
+        (["diagnose", "-", "--learning-rate", "fast"], "", 64, "--learning-rate"),
+        (["diagnose", "-", "--step-unit", "week"], "", 64, "step"),
+        (["diagnoze"], None, 64, "Did you mean 'diagnose'?"),
+        (["diagnose", "/nowhere/train.log"], None, 66, "/nowhere/train.log"),
+        (["diagnose", "/"], None, 66, "irectory"),
+        (["diagnose", "-"], "", 66, "empty"),
+        (["diagnose", "-"], "lorem ipsum\n" * 50, 66, "No training log"),
+        (["diagnose", "-"], '{"points": [{"step": -1, "loss": 1}]}', 66, "step"),
+    ],
+)
+def test_what_cannot_be_done_is_said_on_standard_error(
+    command, arguments: list[str], stdin: str | None, status: int, said: str
+) -> None:
+    done = command(*arguments, stdin=stdin)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

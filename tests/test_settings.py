@@ -1,0 +1,59 @@
+"""Settings: read from the environment, told in a table, refused with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from losswatch_server.settings import Settings, SettingsError
+
+
+def test_what_is_given_wins_over_the_environment_and_that_over_defaults() -> None:
+    settings = Settings.from_env(
+        {"LOSSWATCH_PORT": "9000", "LOSSWATCH_HOST": "::1", "PATH": "x"}, host="0.0.0.0", port=None
+    )
+    assert (settings.host, settings.port, settings.log_level) == ("0.0.0.0", 9000, "info")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "value"),
+    [
+        ("LOSSWATCH_ALLOW_PRIVATE_TARGETS", "yes", True),
+        ("LOSSWATCH_ALLOW_PRIVATE_TARGETS", "0", False),
+        ("LOSSWATCH_DATA_DIR", "/srv/x", Path("/srv/x")),
+        ("LOSSWATCH_GRACEFUL_TIMEOUT_S", "2.5", 2.5),
+        ("LOSSWATCH_BASE_URL", "https://loss.example", "https://loss.example"),
+        ("LOSSWATCH_BASE_URL", "", None),
+    ],
+)
+def test_every_kind_of_variable_is_read(variable: str, text: str, value: object) -> None:
+    settings = Settings.from_env({variable: text})
+    assert getattr(settings, variable.removeprefix("LOSSWATCH_").lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"LOSSWATCH_PORT": "many"}, "LOSSWATCH_PORT must be a number"),
+        ({"LOSSWATCH_PORT": "-1"}, "port must be from 0"),
+        ({"LOSSWATCH_PRT": "1"}, "did you mean LOSSWATCH_PORT"),
+        ({"LOSSWATCH_ALLOW_PRIVATE_TARGETS": "perhaps"}, "true or false"),
+        ({"LOSSWATCH_LOG_LEVEL": "loud"}, "one of critical"),
+        ({"LOSSWATCH_GRACEFUL_TIMEOUT_S": "nan"}, "graceful_timeout_s"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_with_its_name(environ: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Settings.from_env(environ)
+
+
+def test_variables_of_the_client_are_none_of_the_services_business() -> None:
+    assert Settings.from_env({"LOSSWATCH_URL": "http://x", "LOSSWATCH_API_KEY": "k"}) == Settings()
+
+
+def test_the_table_tells_every_setting_in_one_sentence() -> None:
+    table = Settings.table()
+    assert [row.variable for row in table] == [f"LOSSWATCH_{field.name.upper()}" for field in fields(Settings)]
+    assert all(row.help.endswith(".") and "\n" not in row.help for row in table)
