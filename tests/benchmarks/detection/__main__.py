@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.detection.diagnosing import Diagnosed, diagnose_all
-from benchmarks.detection.labels import LabelledRun, read_corpus
+from benchmarks.detection.labels import LabelledRun, read_corpus, write_corpus
 from benchmarks.detection.score import row_json, summarize
 from benchmarks.detection.table import errors, markdown
 
@@ -24,6 +24,8 @@ def chosen(arguments: argparse.Namespace) -> list[LabelledRun]:
         from benchmarks.detection.zoo import zoo
 
         runs = list(zoo(jobs=arguments.jobs, scale=arguments.seeds))
+        if arguments.save:
+            write_corpus(arguments.save, runs)
     words = arguments.only
     return [run for run in runs if not words or any(word in run.id or word in run.label.condition for word in words)]
 
@@ -32,6 +34,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Read the command line, run, print, write."""
     parser = argparse.ArgumentParser(prog="benchmarks.detection", description=__doc__)
     parser.add_argument("--corpus", type=Path, action="append", default=[], help="a labelled .jsonl[.gz]; repeatable")
+    parser.add_argument("--save", type=Path, help="write the zoo to this .jsonl[.gz], for --corpus")
     parser.add_argument("--list", action="store_true", help="a line for every run that is detected wrongly")
     parser.add_argument("--list-causes", action="store_true", help="also where only the cause is wrong")
     parser.add_argument("--all", action="store_true", help="a line for every run")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,47 @@ def prefixes(run: LabelledRun, shares: Sequence[float]) -> Iterator[LabelledRun]
     """The run as it stood after each share of its points (at least one point)."""
     for share in shares:
         yield replace(run, points=run.points[: max(1, round(share * len(run.points)))])
+
+
+def write_corpus(path: Path, runs: Iterable[LabelledRun]) -> None:
+    """The runs as a corpus file that ``read_corpus`` reads back (the context's plain fields, the points' series)."""
+    with gzip.open(path, "wt") if path.suffix == ".gz" else path.open("w") as lines:
+        for run in runs:
+            lines.write(json.dumps(run_json(run)) + "\n")
+
+
+def run_json(run: LabelledRun) -> dict[str, Any]:
+    """One run as a line of a corpus file."""
+    names = sorted({name for point in run.points for name in point.layers or ()})
+    series: dict[str, Any] = {"step": [p.step for p in run.points]}
+    for column in COLUMNS:
+        values = [plain(getattr(point, column)) for point in run.points]
+        if any(value is not None for value in values):
+            series[column] = values
+    if names:
+        series["layers"] = {name: [plain((p.layers or {}).get(name)) for p in run.points] for name in names}
+    held = [(p.step, plain(p.validation_loss)) for p in run.points if p.validation_loss is not None]
+    label = run.label
+    context = {n: getattr(run.context, n) for n in CONTEXT_FIELDS if n not in ("tags", "extra")}
+    return {
+        "id": run.id,
+        "source": run.family,
+        "context": {name: value for name, value in context.items() if value is not None},
+        "series": series,
+        "validation": {"step": [step for step, _ in held], "loss": [loss for _, loss in held]} if held else None,
+        "label": {
+            "condition": label.condition,
+            "also_ok": list(label.also_ok),
+            "onset_step": label.onset_step,
+            "cause": label.cause,
+            "cause_also_ok": list(label.cause_also_ok),
+            "why": label.why,
+        },
+    }
+
+
+def plain(value: float | None) -> float | str | None:
+    """A number as strict JSON has it: NaN and infinities as strings."""
+    if value is None or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

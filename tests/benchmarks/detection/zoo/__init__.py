@@ -14,7 +14,7 @@ from benchmarks.detection.zoo.healthy import Healthy, healthy
 from benchmarks.detection.zoo.labelling import label_of
 from benchmarks.detection.zoo.recipe import Recipe
 from benchmarks.detection.zoo.training import Trace, train
-from benchmarks.detection.zoo.views import context_seen, label_seen, points_seen, view_of
+from benchmarks.detection.zoo.views import context_seen, label_seen, points_seen, swing_seen, view_of
 from losswatch_server.monitor.points import Context, Point
 
 VALIDATIONS = 30
@@ -35,9 +35,9 @@ def validating(recipe: Recipe) -> Recipe:
 def faulty_run(fault: Fault) -> LabelledRun:
     """Train a fault and its twin, label the difference, log it."""
     trace, twin = trained(validating(fault.recipe)), trained(validating(fault.twin))
-    label = label_of(fault, trace, twin)
     view = view_of(fault.id, fault.recipe.steps, validation=fault.cause == "overfit_small_data")
     points = points_seen(trace, view)
+    label = label_of(fault, trace, twin, swing_seen=swing_seen(points, points_seen(twin, view)))
     return LabelledRun(
         id=fault.id,
         points=points,

@@ -100,7 +100,7 @@ def cyclic(schedule: str) -> Callable[[Recipe], Changes]:
 FP16 = ("rings-sgd", "glyphs-sgd", "glyphs-momentum", "tokens-adam", "friedman-adam")
 ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="plain", bases=ALL, change=put(), seeds=2),
-    Oddity(name="noisy", bases=ALL, change=noisy),
+    Oddity(name="noisy", bases=ALL, change=noisy, also_ok=("slow_convergence",)),
     Oddity(name="warm-up", bases=ALL[::2], change=lambda recipe: {"warmup_steps": recipe.steps // 4}),
     Oddity(name="cosine", bases=ALL[1::2], change=put(schedule="cosine")),
     Oddity(name="linear", bases=ALL[::3], change=put(schedule="linear")),
@@ -128,7 +128,9 @@ ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="epochs", bases=ALL, change=longer(1.4), view=EPOCHS),
     Oddity(name="every-10", bases=ALL[::2], change=longer(1.8), view=STEPS | {"every": 10}),
     Oddity(name="every-25", bases=ALL[1::2], change=longer(1.8), view=STEPS | {"every": 25}),
-    Oddity(name="fine-tuning", bases=ALL[::2], change=fine_tuned, also_ok=("slow_convergence", "plateau")),
+    Oddity(
+        name="fine-tuning", bases=ALL[::2], change=fine_tuned, also_ok=("slow_convergence", "plateau", "not_learning")
+    ),
     Oddity(
         name="dropout",
         bases=("glyphs-sgd", "glyphs-momentum", "tokens-adam", "rings-adam", "friedman-adam"),
@@ -145,7 +147,7 @@ ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="long", bases=("rings-sgd", "friedman-sgd", "tokens-adam", "teacher-sgd"), change=longer(2.2)),
     Oddity(
         name="full-batch",
-        bases=("friedman-sgd", "teacher-momentum", "chirp-adam"),
+        bases=("friedman-sgd", "teacher-momentum", "friedman-adam"),
         change=put(batch_size=512, train_size=512),
     ),
     Oddity(name="grown-batch", bases=ALL[1::3], change=grown_batch),

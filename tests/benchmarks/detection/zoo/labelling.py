@@ -20,6 +20,7 @@ GOOD = 0.85
 NOTHING = 0.1
 """A run below this share has not learned."""
 
+REGRESSION_TASKS = ("friedman", "chirp", "teacher")
 LEVEL = ("not_learning", "plateau", "slow_convergence")
 CONFUSED: dict[str, tuple[str, ...]] = {
     "learning_rate_too_high": ("momentum_too_high", "no_warmup", "gradients_accumulating", "poor_initialization"),
@@ -54,6 +55,8 @@ class Outcome:
     condition: str
     also_ok: tuple[str, ...] = ()
     onset: int = 0
+    without_swing: Outcome | None = None
+    """What it is where the log does not show the swing."""
 
 
 def smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
@@ -68,6 +71,12 @@ def smooth(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
 def spread(values: NDArray[np.float64]) -> float:
     """Robust standard deviation of the steps from one value to the next."""
     return float(1.4826 * np.median(np.abs(np.diff(values))) / np.sqrt(2) + 1e-12)
+
+
+def swing(values: NDArray[np.float64]) -> float:
+    """Standard deviation about the running median of 31."""
+    with np.errstate(invalid="ignore"):
+        return float(np.std(values - smooth(values, 31)))
 
 
 class Observed:
@@ -86,13 +95,26 @@ class Observed:
         middle = float(np.median(trace.evaluated[len(trace.evaluated) // 2 - 2 : len(trace.evaluated) // 2 + 2]))
         self.late_gain = (middle - self.final) / self.gain
         self.early_peak = float(np.max(trace.loss[: max(5, self.steps // 5)]))
-        self.end_spread = float(np.std(trace.loss[self.steps // 2 :]))
-        self.twin_spread = float(np.std(twin.loss[self.steps // 2 :]))
+        half = self.steps // 2
+        self.end_spread = swing(trace.loss[half:])
+        self.twin_spread = swing(twin.loss[half:])
 
     def fall_done(self, part: float = 0.9) -> int:
         """The first step at which that part of the eventual fall was done."""
-        top, bottom = float(self.level[0]), float(np.min(self.level))
-        return int(np.argmax(self.level <= top - part * (top - bottom)))
+        clean = self.trace.evaluated
+        top, bottom = float(clean[0]), float(np.min(clean))
+        return int(self.trace.evaluated_at[int(np.argmax(clean <= top - part * (top - bottom)))])
+
+    def swings(self) -> bool:
+        """Far wider about its level than the twin about its own (batch noise grows with the level), and wide at all."""
+        level, twin_level = (abs(float(np.median(t.loss[self.steps // 2 :]))) for t in (self.trace, self.twin))
+        relative = self.end_spread / max(level, 1e-12)
+        return relative > 0.2 and relative > 2.5 * self.twin_spread / max(twin_level, 1e-12)
+
+    def unknowable(self) -> bool:
+        """A regression that fell by more than half: nobody without its twin can say that it ends too high."""
+        regression = self.trace.chance < 1.2 and self.trace.recipe.task in REGRESSION_TASKS
+        return regression and self.final < 0.5 * self.start
 
     def gradient_vanished(self) -> bool:
         """The total norm, or the first layer's against the last's, is next to nothing while the loss is bad."""
@@ -125,9 +147,10 @@ def outcome(seen: Observed, fault: Fault) -> Outcome:
         return stuck(seen, fault)
     if seen.early_peak > 8 * max(seen.chance, float(np.max(seen.twin.loss[:5]))) and fault.at == 0:
         return Outcome(condition="exploding_gradient", also_ok=("healthy", "loss_spike", "diverging"))
-    if seen.end_spread > 5 * seen.twin_spread and seen.end_spread > 0.2 * seen.gain:
+    if seen.swings() and seen.end_spread > 0.2 * seen.gain:
         return Outcome(condition="oscillation", also_ok=("healthy", "loss_spike", "plateau"), onset=fault.at)
-    return Outcome(condition=HEALTHY)
+    faint = fault.cause in ("data_not_shuffled", "batch_too_small", "learning_rate_too_high", "momentum_too_high")
+    return Outcome(condition=HEALTHY, also_ok=("oscillation",) if faint else ())
 
 
 def non_finite(seen: Observed, fault: Fault) -> Outcome:
@@ -196,31 +219,38 @@ def stuck(seen: Observed, fault: Fault) -> Outcome:
     early = ("diverging", "loss_spike", "exploding_gradient") if blown else ()
     if fault.at:
         return Outcome(condition="plateau", also_ok=("slow_convergence", "not_learning", "oscillation"), onset=fault.at)
-    swings = seen.end_spread > 4 * seen.twin_spread and seen.end_spread > 0.3 * abs(float(np.median(seen.level[-50:])))
-    if swings:
-        return Outcome(condition="oscillation", also_ok=(*LEVEL, "diverging", "exploding_gradient", "loss_spike"))
+    flat = level_of(seen, fault, vanished, early)
+    if seen.swings():
+        also = (*LEVEL, "diverging", "exploding_gradient", "loss_spike")
+        return Outcome(condition="oscillation", also_ok=also, without_swing=flat)
+    return flat
+
+
+def level_of(seen: Observed, fault: Fault, vanished: tuple[str, ...], early: tuple[str, ...]) -> Outcome:
+    """Which of not learning, slow, plateau."""
+    low = ("not_learning",) if seen.share < 0.35 else ()
     if seen.late_gain > 0.06:
-        also: tuple[str, ...] = ("plateau", *(("not_learning",) if seen.share < 0.35 else ()))
-        if seen.start > 3 * seen.chance:
-            also = (*also, "exploding_gradient", "healthy")
-        if seen.share > 0.7:
-            also = (*also, "healthy")
-        return Outcome(condition="slow_convergence", also_ok=(*also, *vanished, *early))
-    moved = (max(seen.start, float(seen.level[0])) - seen.final) / seen.gain
-    if seen.share < NOTHING and moved < 0.25:
+        beyond = ("exploding_gradient", "healthy") if seen.start > 3 * seen.chance else ()
+        near = ("healthy",) if seen.share > 0.7 or seen.unknowable() else ()
+        also = tuple(dict.fromkeys(("plateau", *low, *beyond, *near, *vanished, *early)))
+        return Outcome(condition="slow_convergence", also_ok=also)
+    moved = (seen.start - seen.final) / seen.gain
+    if seen.share < NOTHING and moved < 0.4:
         structural = fault.cause in ("saturated_activations", "dead_activations", "poor_initialization")
         if vanished and structural:
             return Outcome(condition="vanishing_gradient", also_ok=LEVEL[:2])
         return Outcome(condition="not_learning", also_ok=("plateau", "slow_convergence", *vanished, *early))
-    also = ("slow_convergence", *(("not_learning",) if seen.share < 0.35 else ()), *vanished, *early)
-    if seen.share > 0.75:
-        also = (*also, "healthy")
-    return Outcome(condition="plateau", also_ok=also, onset=seen.fall_done())
+    near = ("healthy",) if seen.share > 0.75 or seen.unknowable() else ()
+    also = ("slow_convergence", *low, *vanished, *early, *near)
+    # where it is fair to say that it never learned, it is fair to say so from the start
+    return Outcome(condition="plateau", also_ok=also, onset=0 if low else seen.fall_done())
 
 
-def label_of(fault: Fault, trace: Trace, twin: Trace) -> Label:
+def label_of(fault: Fault, trace: Trace, twin: Trace, *, swing_seen: bool) -> Label:
     """The label of a faulty run, in optimiser steps."""
     found = own_scale(trace, fault) if fault.recipe.loss != "default" else outcome(Observed(trace, twin), fault)
+    if found.condition == "oscillation" and not swing_seen:
+        found = found.without_swing or Outcome(condition=HEALTHY, also_ok=("oscillation", *found.also_ok))
     if found.condition == HEALTHY:
         return Label(condition=HEALTHY, also_ok=found.also_ok, why=f"{fault.cause} without a visible effect")
     return Label(
@@ -243,4 +273,7 @@ def own_scale(trace: Trace, fault: Fault) -> Outcome:
     fall = seen.start - float(np.min(trace.evaluated))
     if fall < 0.03 * abs(seen.start):
         return Outcome(condition="not_learning", also_ok=("plateau", "vanishing_gradient"))
-    return Outcome(condition="plateau", also_ok=("not_learning", "slow_convergence"), onset=seen.fall_done())
+    late = float(trace.evaluated[len(trace.evaluated) // 2]) - seen.final
+    if late > 0.15 * fall:
+        return Outcome(condition="slow_convergence", also_ok=("not_learning", "plateau"))
+    return Outcome(condition="plateau", also_ok=("not_learning", "slow_convergence"))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detection.labels import HEALTHY, Label
+from benchmarks.detection.zoo.labelling import swing
 from benchmarks.detection.zoo.recipe import Recipe
 from benchmarks.detection.zoo.tasks import task
 from benchmarks.detection.zoo.training import Trace, loss_name
@@ -151,3 +152,15 @@ def spike_seen(label: Label, points: tuple[Point, ...]) -> bool:
     level = float(np.median(before[-10:]))
     noise = float(1.4826 * np.median(np.abs(before - np.median(before))))
     return bool(not np.isfinite(after).all() or np.max(after) > level + max(8 * noise, 0.2 * abs(level)))
+
+
+def swing_seen(points: tuple[Point, ...], twin: tuple[Point, ...]) -> bool:
+    """The logged loss swings more than twice as widely as the twin's in the second half of the run."""
+    wide, narrow = (late_swing(of) for of in (points, twin))
+    return wide > 2 * narrow or not np.isfinite(wide)
+
+
+def late_swing(points: tuple[Point, ...]) -> float:
+    """The swing of the logged loss in the second half of the run."""
+    late = [p.loss for p in points[len(points) // 2 :] if p.loss is not None]
+    return swing(np.array(late, dtype=float))

@@ -1,0 +1,175 @@
+"""The load: connections that each post to a run of their own, one request after the other, for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import cast
+
+_runs = count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One cell of the table, measured once."""
+
+    server: str
+    connections: int
+    points: int
+    requests: int
+    seconds: float
+    cpu_s: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def per_second(self) -> float:
+        """Requests per second of the clock."""
+        return self.requests / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Requests per second of the server's processor time: steadier than the clock where others work too."""
+        return self.requests / max(self.cpu_s, 1e-9)
+
+
+@contextmanager
+def served(kind: str) -> Iterator[int]:
+    """The port of a server of this kind, in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.ingest.servers", kind], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        _wait(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+async def load(server: str, port: int, *, connections: int, points: int, seconds: float) -> Sample:
+    """Post for ``seconds``; raises RuntimeError for any answer but 200."""
+    loop = asyncio.get_running_loop()
+    clients = []
+    for _ in range(connections):
+        _, client = await loop.create_connection(lambda: _Client(points), "127.0.0.1", port)
+        clients.append(client)
+    cpu = await asyncio.to_thread(_cpu, port)
+    began = time.perf_counter()
+    for client in clients:
+        client.post()
+    await asyncio.sleep(seconds)
+    for client in clients:
+        client.stopping = True
+    await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 60)
+    took = time.perf_counter() - began
+    used = await asyncio.to_thread(_cpu, port) - cpu
+    for client in clients:
+        client.transport.close()
+    latencies = [latency for client in clients for latency in client.latencies]
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
+    return Sample(
+        server=server,
+        connections=connections,
+        points=points,
+        requests=len(latencies),
+        seconds=took,
+        cpu_s=used,
+        p50_ms=1000 * cuts[49],
+        p99_ms=1000 * cuts[98],
+    )
+
+
+class _Client(asyncio.Protocol):
+    """The least HTTP that keeps one connection busy, so that the client is not what is measured."""
+
+    def __init__(self, points: int) -> None:
+        self.points = points
+        self.run = f"bench-{next(_runs)}"
+        self.step = 0
+        self.random = random.Random(points)
+        self.latencies: list[float] = []
+        self.stopping = False
+        self.done = asyncio.get_running_loop().create_future()
+        self._received = bytearray()
+        self._sent_at = 0.0
+        self._next = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._next = self._request()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(f"the connection was lost: {error}"))
+
+    def post(self) -> None:
+        request = self._next
+        self._sent_at = time.perf_counter()
+        self.transport.write(request)
+        self._next = self._request()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end = self._received.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        place = self._received.find(b"content-length: ")
+        length = int(self._received[place + 16 : self._received.find(b"\r\n", place)])
+        if len(self._received) < end + 4 + length:
+            return
+        self.latencies.append(time.perf_counter() - self._sent_at)
+        if not self._received.startswith(b"HTTP/1.1 200"):
+            self.done.set_exception(RuntimeError(self._received.decode(errors="replace")[:500]))
+            return
+        self._received.clear()
+        if self.stopping:
+            self.done.set_result(None)
+        else:
+            self.post()
+
+    def _request(self) -> bytes:
+        """Healthy training: a noisy loss that falls like a power law."""
+        listed = []
+        for step in range(self.step, self.step + self.points):
+            noise = math.exp(0.05 * self.random.gauss(0, 1))
+            listed.append({"step": step, "loss": 2.3 * (1 + step) ** -0.2 * noise, "grad_norm": 1.5 * noise})
+        self.step += self.points
+        body = json.dumps({"points": listed}, separators=(",", ":")).encode()
+        return (
+            f"POST /v1/runs/{self.run}/points HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
+
+
+def _cpu(port: int) -> float:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/cpu", timeout=30) as answer:
+        return float(answer.read())
+
+
+def _wait(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            _cpu(port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -1,0 +1,98 @@
+"""The servers that are compared; each runs in a process of its own: ``python -m benchmarks.ingest.servers KIND``."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+from losswatch_server.app import create_app
+from losswatch_server.settings import Settings
+
+
+class EchoPoint(BaseModel):
+    step: Annotated[int, Field(ge=0)]
+    loss: float | None = None
+    grad_norm: float | None = None
+
+
+class EchoBody(BaseModel):
+    points: list[EchoPoint]
+
+
+class Echoed(BaseModel):
+    run: str
+    accepted: int
+    last: EchoPoint | None
+
+
+def echo(directory: Path) -> FastAPI:
+    """FastAPI with pydantic on both sides, doing nothing: "E" of the targets."""
+    app = FastAPI()
+
+    @app.post("/v1/runs/{run}/points")
+    async def post(run: str, body: EchoBody) -> Echoed:
+        return Echoed(run=run, accepted=len(body.points), last=body.points[-1] if body.points else None)
+
+    return app
+
+
+def transaction_per_request(directory: Path) -> FastAPI:
+    """The same, with a row for each point in SQLite and a durable commit for each request."""
+    app = FastAPI()
+    database = sqlite3.connect(directory / "points.sqlite", check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("CREATE TABLE point (run TEXT, step INTEGER, loss REAL, grad_norm REAL, PRIMARY KEY (run, step))")
+
+    @app.post("/v1/runs/{run}/points")
+    async def post(run: str, body: EchoBody) -> Echoed:
+        database.execute("BEGIN")
+        database.executemany(
+            "INSERT OR IGNORE INTO point VALUES (?, ?, ?, ?)",
+            [(run, point.step, point.loss, point.grad_norm) for point in body.points],
+        )
+        database.execute("COMMIT")
+        return Echoed(run=run, accepted=len(body.points), last=body.points[-1] if body.points else None)
+
+    return app
+
+
+def losswatch(directory: Path) -> FastAPI:
+    """The service as it is: durable, judged by every detector, answering with the whole report."""
+    return create_app(Settings(data_dir=directory))
+
+
+KINDS: dict[str, Callable[[Path], FastAPI]] = {
+    "echo": echo,
+    "transaction": transaction_per_request,
+    "losswatch": losswatch,
+}
+
+
+def main() -> None:
+    """Serve on a free port, print it, and stop with the standard input."""
+    with TemporaryDirectory(prefix="losswatch-bench-") as directory:
+        app = KINDS[sys.argv[1]](Path(directory))
+
+        @app.get("/cpu")
+        async def cpu() -> float:
+            return time.process_time()
+
+        with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
+            print(listening.getsockname()[1], flush=True)
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+            server.run([listening])
+
+
+if __name__ == "__main__":
+    main()

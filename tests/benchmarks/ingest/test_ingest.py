@@ -1,0 +1,42 @@
+"""The benchmark runs, and its ratios are not absurd. Speed itself is judged by ``make bench``, on a quiet machine."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from benchmarks.ingest.__main__ import measure
+from benchmarks.ingest.load import Sample
+from benchmarks.ingest.table import Ratio, medians, text
+
+
+def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
+    samples, kept = measure(seconds=0.2, rounds=1, connections=[1, 8], hogs=False)
+    assert kept is None
+    assert {(s.server, s.points, s.connections) for s in samples} == {
+        (server, points, connections)
+        for server in ("echo", "transaction", "losswatch")
+        for points in (1, 100)
+        for connections in (1, 8)
+    }
+    assert all(sample.requests > 0 and sample.cpu_s > 0 for sample in samples)
+    shown = text(samples, kept)
+    assert "losswatch" in shown
+    assert "p50, one connection" in shown
+    ours = medians(samples)["losswatch", 1, 8].per_cpu_second
+    assert ours > 0.05 * medians(samples)["echo", 1, 8].per_cpu_second, "a point costs 20 times an echo"
+
+
+@pytest.mark.parametrize(
+    ("value", "more", "verdict"),
+    [(1.0, True, "aim"), (0.6, True, "must"), (0.4, True, "MISSED"), (0.4, False, "aim"), (2.0, False, "MISSED")],
+)
+def test_a_ratio_is_judged_by_its_targets(value: float, more: bool, verdict: str) -> None:
+    assert Ratio("x", value, 0.5, 0.9 if more else 0.5, more).verdict == verdict
+
+
+def test_requests_are_counted_by_the_clock_and_by_the_processor() -> None:
+    sample = Sample(server="x", connections=1, points=1, requests=100, seconds=2, cpu_s=0.5, p50_ms=1, p99_ms=2)
+    assert (sample.per_second, sample.per_cpu_second) == (50, 200)
