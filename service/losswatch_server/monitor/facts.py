@@ -58,6 +58,8 @@ class Facts:
     first_over_chance: float | None = None
     above_chance: float | None = None
     """Mean of the last half minus chance, in standard errors."""
+    starts_untrained: bool = True
+    """False for logs whose first value is a mean over an epoch, or that begin in the middle."""
     cross_entropy: bool | None = None
     predicted_fall: float | None = None
     """Sum of learning rate x norm**2 over the optimiser steps: what the gradients promise to first order (SGD)."""
@@ -107,6 +109,7 @@ def gather(memory: Memory, context: Context, *, since_step: int | None = None) -
         now_over_chance=loss.now / chance if loss and chance else None,
         first_over_chance=loss.first / chance if loss and chance else None,
         above_chance=_above(memory.loss, loss, chance),
+        starts_untrained=loss is None or (context.step_unit != "epoch" and loss.first_step <= 1 + _stride(memory.loss)),
         cross_entropy=is_cross_entropy(context.loss_name),
         predicted_fall=predicted,
         predicted_in_errors=errors,
@@ -118,6 +121,10 @@ def gather(memory: Memory, context: Context, *, since_step: int | None = None) -
         grad_nonfinite=memory.grad_nonfinite,
         grad_zero=memory.grad_zero,
     )
+
+
+def _stride(track: Track) -> int:
+    return track.head_steps[1] - track.head_steps[0] if len(track.head_steps) > 1 else 0
 
 
 def is_cross_entropy(name: str | None) -> bool | None:

@@ -29,11 +29,15 @@ class LossFacts:
     """The loss: where it began, where it is, how noisy it is."""
 
     points: int
+    very_first: float
+    first_step: int
     first: float
     """The first loss (median of the first five where they do not move apart)."""
     now: float
     """Median of the last tenth, of 3 to 64 points."""
     best: float
+    best_level: float
+    """The lowest mean of a sixteenth of the run."""
     peak: float
     peak_step: int
     peak_place: float
@@ -155,9 +159,12 @@ def loss_facts(track: Track) -> LossFacts | None:
     span = max(1, track.last_step - track.head_steps[0])
     return LossFacts(
         points=n,
+        very_first=track.head[0],
+        first_step=track.head_steps[0],
         first=first,
         now=median(tail),
         best=track.lowest,
+        best_level=_best_level(track),
         peak=track.highest,
         peak_step=peak_step,
         peak_place=(peak_step - track.head_steps[0]) / span,
@@ -175,6 +182,19 @@ def loss_facts(track: Track) -> LossFacts | None:
         first_rises=sum(b > a for a, b in pairwise(track.head[:17])) / max(1, len(track.head[:17]) - 1),
         tail_rise=_tail_rise(track),
     )
+
+
+def _best_level(track: Track) -> float:
+    if track.n < 32:
+        return track.lowest
+    if track.complete():
+        y, size = np.asarray(track.recent), track.n // 16
+        return float(y[: 16 * size].reshape(16, size).mean(axis=1).min())
+    table = track.bucket_table()
+    per = max(1, len(table) // 16)
+    edges = np.arange(0, len(table), per)
+    counts = np.add.reduceat(table[:, COUNT], edges)
+    return float((np.add.reduceat(table[:, COUNT] * table[:, MEAN], edges) / counts).min())
 
 
 def _peak_step(track: Track) -> int:

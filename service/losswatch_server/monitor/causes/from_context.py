@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from losswatch_server.monitor.causes.signs import Sign, between, soft, times
@@ -16,7 +17,7 @@ def signs(facts: Facts, context: Context) -> Iterator[Sign]:
     yield from _momentum(facts, context)
     yield from _batch(facts, context)
     yield from _weight_decay(context)
-    yield from _clipping(facts)
+    yield from _clipping(facts, context)
     yield from _precision(facts, context)
     if context.num_classes and facts.cross_entropy is False and "squared" in _plain(context.loss_name):
         yield Sign(
@@ -46,7 +47,8 @@ def _rate(facts: Facts, context: Context) -> Iterator[Sign]:
         yield Sign("rate_low", soft(decades, -1.15, -0.15), text % f"about 1/{10**-decades:.0f} of")
         yield Sign("rate_very_low", soft(decades, -2.2, -0.2), text % f"about 1/{10**-decades:.0f} of")
         usual_text = f"the learning rate {number(rate)} is in the usual range for {name}"
-        yield Sign("rate_usual", between(decades, -0.9, 0.9, 0.12), usual_text)
+        known = 0.6 if facts.adaptive is None and context.momentum is None else 1.0
+        yield Sign("rate_usual", known * between(decades, -0.9, 0.9, 0.12), usual_text)
     if facts.rate_jump is not None:
         jump = facts.rate_jump
         yield Sign("rate_jumped", soft(jump, 3.0, 0.4), f"the learning rate rose {times(jump)} just before")
@@ -89,12 +91,18 @@ def _weight_decay(context: Context) -> Iterator[Sign]:
         yield Sign("decay_notable", between(decay, 0.03, 0.15, 0.01), f"weight decay is {number(decay)} ({usual})")
         yield Sign("decay_usual", soft(decay, 0.03, -0.005), f"weight decay {number(decay)} is usual ({usual})")
     else:
-        yield Sign("decay_unknown", 1.0, "no weight decay was reported")
+        told = 1.0 if context.optimizer and context.learning_rate else 0.5
+        yield Sign("decay_unknown", told, "no weight decay was reported")
 
 
-def _clipping(facts: Facts) -> Iterator[Sign]:
-    if facts.clip is None or facts.clipped_share is None or facts.gradient is None:
-        yield Sign("clip_unknown", 1.0, "no gradient clipping was reported")
+def _clipping(facts: Facts, context: Context) -> Iterator[Sign]:
+    if facts.clip is None:
+        told = 1.0 if context.optimizer and context.learning_rate else 0.6
+        yield Sign("clip_unknown", told, "no gradient clipping was reported")
+        return
+    if facts.clipped_share is None or facts.gradient is None:
+        text = f"the gradient is clipped at {number(facts.clip)} (usual are 0.1 to 10)"
+        yield Sign("clip_small", soft(math.log10(facts.clip), -1.5, -0.15), text)
         return
     share = facts.clipped_share
     norm = facts.gradient.p90

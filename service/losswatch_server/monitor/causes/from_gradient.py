@@ -27,6 +27,8 @@ def _norm(facts: Facts, gradient: GradientFacts) -> Iterator[Sign]:
     yield Sign("gradient_huge_at_start", soft(math.log10(max(first, 1e-30)), 1.1, 0.1), text)
     yield Sign("gradient_enormous_at_start", soft(math.log10(max(first, 1e-30)), 2.2, 0.15), text)
     yield Sign("gradient_ordinary_at_start", soft(math.log10(max(first, 1e-30)), 0.6, -0.1), text)
+    if gradient.peak == 0:
+        yield Sign("gradient_always_zero", 1.0, "the gradient norm is exactly 0 at every step")
     if ratio is None or loss is None:
         return
     decades = math.log10(max(ratio, 1e-30))
@@ -103,4 +105,11 @@ def _actual_to_predicted(facts: Facts) -> Iterator[Sign]:
         f"{fall}, which the noise of the loss hides: no optimiser could show progress at this rate",
     )
     yield Sign("promise_not_kept", plain * soft(abs(share), 0.03, -0.006), f"{fall}, and {share:.1%} of it came")
+    if facts.loss.change is not None:
+        steady = soft(facts.loss.change, 5.0, 0.6) * soft(facts.loss.late_change or 0.0, 1.5, 0.3)
+        yield Sign(
+            "promise_kept_in_small_part",
+            plain * steady * between(share, 5e-4, 0.06, 0.004),
+            f"{fall}; the loss falls steadily, but by only {share:.1%} of that",
+        )
     yield Sign("promise_kept", plain * between(share, 0.15, 1.5, 0.04), f"{fall}, and {share:.0%} of it came")

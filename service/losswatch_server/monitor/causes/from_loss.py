@@ -12,7 +12,11 @@ from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
-_FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 1000)
+EXACT = 3e-4
+"""Outputs that are all equal give ln K to the last printed digits, whatever the labels."""
+_FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 50, 100, 1000)
+_VARIANCE_CLASSES = (2, 10, 100, 1000)
+"""Few and far apart: any level is near the label variance of some number of classes."""
 
 
 def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
@@ -31,11 +35,14 @@ def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
 
 def _start(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     share = facts.first_over_chance
-    if share is not None and facts.chance is not None and not facts.chance_inferred:
+    if share is not None and facts.chance is not None and not facts.chance_inferred and facts.starts_untrained:
+        share = min(share, loss.very_first / facts.chance, key=lambda s: abs(s - 1))
         text = f"the first loss was {number(loss.first)}; guessing gives {number(facts.chance)}"
         yield Sign("loss_huge_at_start", soft(math.log(max(share, 1e-9)), math.log(2.5), 0.15), text)
         yield Sign("loss_ordinary_at_start", between(share, 0.75, 1.5, 0.05), text)
         yield Sign("loss_below_chance_at_start", soft(share, 0.6, -0.05), text)
+        exact = abs(loss.very_first / facts.chance - 1) < EXACT
+        yield Sign("starts_exactly_at_chance", float(exact), f"{text}: every output is the same before training")
     else:
         decades = math.log10(max(abs(loss.first), 1e-30))
         text = f"the first loss was {number(loss.first)}"
@@ -66,7 +73,8 @@ def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
             soft(loss.change or 0.0, 4.0, 0.5) * soft(loss.fall, 0.25, -0.04) * soft(loss.late_change or 0, 1.5, 0.3)
         )
         yield Sign("creeping", creeping, f"the loss keeps falling, but only {loss.fall:.1%} in all")
-    floor = soft(loss.fall, 0.12, 0.02) * soft(abs(loss.late_change or 0.0), 3.0, -0.5)
+    plain = soft(max(loss.change or 0.0, loss.early_change or 0.0), 4.0, 0.5) if loss.change is not None else 0.7
+    floor = plain * soft(loss.fall, 0.12, 0.02) * soft(abs(loss.late_change or 0.0), 3.0, -0.5)
     yield Sign(
         "floor_after_progress", floor, f"the loss fell by {loss.fall:.0%} and then stopped at {number(loss.now)}"
     )
@@ -77,12 +85,6 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     if chance is not None and share is not None:
         text = f"the loss is {number(loss.now)}; guessing gives {number(chance)}"
         near = math.exp(-(((share - 1) / 0.012) ** 2))
-        fell_before = soft(loss.best / chance, 0.6, -0.04)
-        yield Sign(
-            "back_at_chance",
-            fell_before * soft(share, 0.9, 0.02) * soft(loss.peak / max(chance, loss.first), 4.0, -0.4),
-            f"{text}, after it had come down to {number(loss.best)}",
-        )
         yield Sign("rests_at_chance", near, text)
         if facts.above_chance is not None:
             above = soft(facts.above_chance, 5.0, 0.7) * soft(share, 1.1, -0.015)
@@ -93,6 +95,14 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
             )
         yield Sign("a_little_under_chance", between(share, 0.78, 0.985, 0.004), text + ", a little less")
         yield Sign("well_under_chance", soft(share, 0.75, -0.03), text + ": something was learned")
+    if loss.best_level > 0:
+        lost = soft(loss.now / loss.best_level, 2.2, 0.15) * soft(loss.now / loss.very_first, 0.3, 0.04)
+        high = max(loss.very_first, loss.now)
+        yield Sign(
+            "lost_what_it_had",
+            lost * soft(loss.peak / high, 4.0, -0.4),
+            f"the loss is {number(loss.now)} after it had come down to {number(loss.best_level)}",
+        )
     cross = facts.cross_entropy
     for classes in _FLOOR_CLASSES:
         doubled = math.log(math.e + classes - 1) - 1
@@ -105,9 +115,9 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
                     "when softmax is applied twice"
                 )
                 yield Sign("rests_at_double_softmax", near, text)
-        if cross is False:
+        if cross is False and classes in _VARIANCE_CLASSES:
             variance = (1 / classes) * (1 - 1 / classes)
-            near = math.exp(-(((loss.now / variance - 1) / 0.05) ** 2))
+            near = math.exp(-(((loss.now / variance - 1) / 0.04) ** 2))
             if near > 0.3 and loss.now > 0:
                 text = f"the loss rests near {number(variance)}, the variance of one-hot labels of {classes} classes"
                 yield Sign("rests_at_label_variance", near, text)
@@ -192,8 +202,6 @@ def _events(facts: Facts, finding: Finding) -> Iterator[Sign]:
         text = "the loss rises by what the gradient promises as a fall: the steps go uphill"
         yield Sign("goes_uphill", between(facts.ascent, 0.6, 1.6, 0.06), text)
         yield Sign("overshoots", soft(abs(facts.ascent), 0.35, -0.06), "the loss rises as overshooting makes it rise")
-    if loss is not None and finding.condition is Condition.DIVERGING and loss.points >= 8:
-        rising = soft(loss.first_rises, 0.8, 0.05) * soft(
-            loss.best, loss.first * (1 - 1e-3), abs(loss.first) * 2e-4 + 1e-12
-        )
+    if loss is not None and finding.condition is Condition.DIVERGING and loss.points >= 8 and loss.very_first > 0:
+        rising = soft(loss.first_rises, 0.6, 0.05) * soft(loss.best / loss.very_first, 0.96, 0.006)
         yield Sign("rises_from_the_first_step", rising, "the loss rises from the very first step and never fell")

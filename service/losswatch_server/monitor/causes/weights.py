@@ -62,8 +62,9 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "decay_strong": {DECAY: 3},
         "decay_notable": {DECAY: 1.5},
         "decay_usual": {DECAY: -3},
-        "decay_unknown": {DECAY: -1},
+        "decay_unknown": {DECAY: -2},
         "clip_tight": {CLIP: 3},
+        "clip_small": {CLIP: 2.5},
         "clip_loose": {CLIP: -3},
         "clip_unknown": {CLIP: -1.5},
     },
@@ -75,7 +76,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     "loss function": {
         "squared_error_for_classes": {WRONG_LOSS: 2.5},
         "rests_at_double_softmax": {WRONG_LOSS: 3},
-        "rests_at_label_variance": {WRONG_LOSS: 2},
+        "rests_at_label_variance": {WRONG_LOSS: 1.5},
         "loss_below_chance_at_start": {WRONG_LOSS: 2.5},
     },
     "start": {
@@ -84,6 +85,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "loss_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
         "gradient_huge_at_start": {UNSCALED: 1, INIT: 1},
         "gradient_enormous_at_start": {UNSCALED: 1},
+        "starts_exactly_at_chance": {INIT: 2, DEAD: 1, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, NOT_UPDATED: -0.5},
         "gradient_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
     },
     "shape": {
@@ -98,9 +100,9 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "fell_at_once_then_flat": {
             NOT_UPDATED: -2.5, RATE_LOW: -2, CLIP: -1.5, LINEAR: 0.7, SATURATED: 0.7, DECAY: 0.5,
         },
-        "creeping": {RATE_LOW: 1.5, CLIP: 1, NOT_UPDATED: -3, LABELS: 0.5, DEAD: -1, LINEAR: -1.5, SATURATED: -0.5},
+        "creeping": {RATE_LOW: 1.5, CLIP: 1, NOT_UPDATED: -3, LABELS: 0.5, DEAD: -1, LINEAR: -0.7, SATURATED: -0.5},
         "floor_after_progress": {
-            LINEAR: 1, SMALL: 0.7, WRONG_LOSS: 0.5, NOT_UPDATED: -3, RATE_LOW: -1.5, DEAD: -1, CLIP: -1.5,
+            LINEAR: 1, SMALL: 0.7, WRONG_LOSS: 0.7, NOT_UPDATED: -1.5, RATE_LOW: -1.5, DEAD: -1, CLIP: -1.5,
         },
         "grows_geometrically": {RATE_HIGH: 2, UNSCALED: 0.7, BAD_BATCH: -2},
         "beyond_stability": {RATE_HIGH: 1.5, UNSCALED: 0.5},
@@ -109,14 +111,17 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "level": {
         "rests_at_chance": {
-            SATURATED: 1, DEAD: 1, LABELS: 0.5, DECAY: 1, INIT: 0.3, LINEAR: 0.5, RATE_HIGH: 0.5, WRONG_LOSS: -1,
+            SATURATED: 1, DEAD: 1, LABELS: 0.5, DECAY: 0.7, INIT: 0.3, LINEAR: 0.7, RATE_HIGH: 0.5, WRONG_LOSS: -1,
         },
         "above_chance": {
-            NOT_UPDATED: 1.5, RATE_LOW: 1, CLIP: 0.5, LABELS: -1.5, LINEAR: -1.5, SMALL: -1.5, SATURATED: -1,
-            DEAD: -1,
+            NOT_UPDATED: 1.2, RATE_LOW: 1, CLIP: 0.5, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, SATURATED: -1, DEAD: -1,
         },
-        "back_at_chance": {LABELS: 1.5, RATE_HIGH: 0.7, BAD_BATCH: 0.3, LINEAR: -2, SMALL: -2, SATURATED: -1, NOT_UPDATED: -2},
-        "a_little_under_chance": {LABELS: 1.2, SMALL: 0.5, NOT_UPDATED: -0.5, DEAD: -1, DECAY: -0.5},
+        "lost_what_it_had": {
+            LABELS: 1, RATE_HIGH: 0.7, BAD_BATCH: 0.3, DEAD: 0.5, LINEAR: -2, SMALL: -2, WRONG_LOSS: -1.5,
+            SATURATED: -1,
+            NOT_UPDATED: -2, RATE_LOW: -2, CLIP: -2,
+        },
+        "a_little_under_chance": {LABELS: 0.8, SMALL: 0.5, NOT_UPDATED: -0.5, DEAD: -1, DECAY: -0.5},
         "well_under_chance": {SMALL: 0.7, LABELS: -1.5, NOT_UPDATED: -3, DEAD: -2, SATURATED: -1.5, DECAY: -0.5},
         "frozen_with_gradient": {NOT_UPDATED: 3, RATE_LOW: 0.5, LINEAR: -2, SMALL: -2},
         "frozen_without_gradient": {DEAD: 2, SATURATED: 1.5, NOT_UPDATED: 0.5},
@@ -125,12 +130,13 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "noise": {
         "noise_grown": {RATE_HIGH: 1, MOMENTUM: 0.5, ACCUMULATING: 0.7, NOT_UPDATED: -2, DECAY: -1.5, RATE_LOW: -1.5},
-        "noise_shrunk": {DECAY: 0.7, SATURATED: 0.5, DEAD: 0.5, NOT_UPDATED: -1.5, RATE_LOW: -1},
+        "noise_shrunk": {DECAY: 0.5, LINEAR: 0.3, SATURATED: 0.5, DEAD: 0.5, NOT_UPDATED: -1.5, RATE_LOW: -1},
         "alternating": {RATE_HIGH: 1, UNSHUFFLED: 0.5},
-        "repeats": {UNSHUFFLED: 3},
+        "repeats": {UNSHUFFLED: 3, RATE_HIGH: -1, LABELS: -1, MOMENTUM: -0.5, WRONG_LOSS: -1},
         "no_repetition": {UNSHUFFLED: -2.5},
     },
     "gradient norm": {
+        "gradient_always_zero": {WRONG_LOSS: 1.5, NOT_UPDATED: 1, DEAD: 1, SATURATED: 1, RATE_HIGH: -2, RATE_LOW: -2},
         "gradient_grown_and_smooth": {ACCUMULATING: 3, RATE_HIGH: -0.5},
         "gradient_grows_with_steps": {ACCUMULATING: 1.5},
         "gradient_not_grown": {ACCUMULATING: -2.5},
@@ -151,6 +157,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
             RATE_LOW: 2.5, NOT_UPDATED: -0.5, CLIP: 0.5, LABELS: -1.5, SMALL: -1.5, LINEAR: -1.5, SATURATED: -1,
         },
         "promise_not_kept": {RATE_LOW: -2, CLIP: -1.5, NOT_UPDATED: 0.7, LINEAR: 0.5, LABELS: 0.5, SATURATED: 0.5},
+        "promise_kept_in_small_part": {CLIP: 1, LABELS: 0.3, NOT_UPDATED: -2},
         "promise_kept": {RATE_LOW: 1.2, CLIP: 0.5, NOT_UPDATED: -3, LINEAR: -1, LABELS: -0.7, RATE_HIGH: -1},
     },
     "layers": {
@@ -164,7 +171,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "validation": {
         "validation_frozen": {NOT_UPDATED: 3, RATE_LOW: -1.5, CLIP: -2},
-        "validation_froze": {NOT_UPDATED: 2, DEAD: 0.5},
+        "validation_froze": {NOT_UPDATED: 3, DEAD: 0.5},
         "validation_moves": {NOT_UPDATED: -2.5},
         "validation_turned": {SMALL_DATA: 2},
         "validation_never_improved": {LABELS: 2, SMALL_DATA: -0.5},
@@ -174,6 +181,6 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "spike_stayed": {RATE_HIGH: 0.7, BAD_BATCH: 0.0},
         "goes_uphill": {WRONG_LOSS: 3, RATE_HIGH: -2, UNSCALED: -1.5, ACCUMULATING: -1.5},
         "overshoots": {RATE_HIGH: 0.7, WRONG_LOSS: -2},
-        "rises_from_the_first_step": {WRONG_LOSS: 1.5, ACCUMULATING: -1, MOMENTUM: -0.5, BAD_BATCH: -1, LABELS: -1},
+        "rises_from_the_first_step": {WRONG_LOSS: 1.5, ACCUMULATING: -1.5, MOMENTUM: -0.5, BAD_BATCH: -1, LABELS: -1},
     },
 }  # fmt: skip
