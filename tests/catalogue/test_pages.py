@@ -117,6 +117,8 @@ def test_every_cause_gives_a_number_to_try():
 def test_the_rule_names_every_parameter_of_its_detectors(condition):
     page = catalogue.page("condition", condition)
     quoted = set(re.findall(r"\{\{parameter:(\w+)\}\}", source(page)))
+    if "{{patience}}" in source(page):
+        quoted |= {"patience", "rising_patience"} & set(rules.parameters(condition))
     assert quoted == set(rules.parameters(condition)), "a parameter without words, or words without a parameter"
     assert "{{life}}" in source(page)
 

@@ -1,21 +1,23 @@
 """What a condition's page quotes of the rule's code, so that page and code cannot part.
 
-``{{parameter:least_points}}`` is the value of a detector's parameter; ``{{life}}`` says when the finding opens,
-resolves and reopens, and which other conditions keep it from opening.
+``{{parameter:least_points}}`` is the value of a detector's parameter; ``{{patience}}`` says how much of a run must have
+passed before a flat loss is more than impatience; ``{{life}}`` when the finding opens, resolves and reopens, and which
+other conditions keep it from opening.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, cast
 
-from losswatch_server.monitor import lifecycle
-from losswatch_server.monitor.detectors import DETECTORS
+from losswatch_server.monitor import lifecycle, monitor
+from losswatch_server.monitor.detectors import DETECTORS, patience
 from losswatch_server.monitor.detectors.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
 
-_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life))\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life|patience))\}\}")
 
 
 def detectors_of(condition: Condition) -> tuple[Detector, ...]:
@@ -38,10 +40,23 @@ def resolve(text: str, condition: Condition) -> str:
 
     def replacement(match: re.Match[str]) -> str:
         if match[2]:
-            return life(condition)
+            return life(condition) if match[2] == "life" else waiting(values)
         return f"{values[match[1]]:g}" if match[1] in values else f"`{match[1]}`"
 
     return _PLACEHOLDER.sub(replacement, text)
+
+
+def waiting(values: Mapping[str, float]) -> str:
+    """How long a rule waits, in sentences, from its ``patience`` and ``rising_patience``."""
+    share, rising = values["patience"], values.get("rising_patience")
+    late = f" ({rising:g} while the gradient norm rises, which is how a network leaves a saddle)" if rising else ""
+    scale = max(1.0, share / 0.4)
+    steps, epochs = patience.UNKNOWN_LENGTH_STEPS * scale, patience.EPOCHS * scale
+    return (
+        f"It waits for a share of {share:g} of `total_steps`{late}, and never speaks within twice `warmup_steps`. "
+        f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. A log by the epoch "
+        f"(`step_unit`) is judged after {patience.MANY_EPOCHS} epochs, whatever was planned."
+    )
 
 
 def life(condition: Condition) -> str:
@@ -51,8 +66,9 @@ def life(condition: Condition) -> str:
         judged = f"It is judged at every point, and resolves after {lifecycle.QUIET_POINTS} quiet ones in a row."
     else:
         judged = (
-            "It is judged at counts of points that grow by a twenty-fourth (at every point in short runs, 17 times in "
-            f"each doubling), and resolves after {lifecycle.QUIET_REVIEWS} quiet judgements in a row."
+            f"It is judged at counts of points that grow by 1/{monitor.REVIEWS_PER_DOUBLING} (in logs by the epoch, at "
+            f"each of the first {monitor.EPOCHS_REVIEWED} points), and resolves after {lifecycle.QUIET_REVIEWS} quiet "
+            "judgements in a row."
         )
     reopens = (
         f"If it returns within {lifecycle.REOPEN_POINTS} points, or {100 * lifecycle.REOPEN_SHARE:g} % of the run, the "
