@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo serve test lint fix bench openapi docs clean
+.PHONY: help demo serve test test-frameworks lint fix bench openapi docs clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -25,6 +25,16 @@ serve: $(STAMP) ## start the service on 127.0.0.1:8000
 
 test: $(STAMP) ## run the whole suite
 	@$(BIN)/python -m pytest
+
+FRAMEWORKS := .venv-frameworks
+$(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml
+	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
+	@echo "installing keras, transformers, lightning and torch into $(FRAMEWORKS) ..."
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python torch keras transformers accelerate lightning pytest pytest-timeout
+	@touch $@
+
+test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
+	@$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from losswatch.logs import axis as axes
 from losswatch.logs import columns
@@ -22,8 +22,10 @@ def assemble(table: Table, total_lines: int) -> ReadLog:
         raise UnreadableLogError(_no_loss(counts))
     driven_by = _driven_by(roles)
     driving = [any(name in row for name in driven_by) for row in table.rows]
+    repeated = _silence_repeated(table.rows, driving, roles)
     axis = axes.choose(table, roles, driving)
     builder = _Builder(roles)
+    builder.repeated = repeated
     steps = axis.steps
     for place, row in enumerate(table.rows):
         step = None if steps is None else steps[place]
@@ -45,6 +47,23 @@ def assemble(table: Table, total_lines: int) -> ReadLog:
         skipped_lines=table.skipped_lines,
         total_lines=total_lines,
     )
+
+
+def _silence_repeated(rows: Sequence[Row], driving: List[bool], roles: columns.Roles) -> int:
+    """Take the drive from a row that repeats the row before it, counter and all (a line that two handlers print)."""
+    repeated = 0
+    counters = [name for name in (roles.step, roles.epoch, roles.batch) if name]
+    for place in range(1, len(rows)):
+        row, before = rows[place], rows[place - 1]
+        if driving[place] and row.keys() == before.keys() and any(name in row for name in counters):
+            same = all(_same_value(row[name], before[name]) for name in row)
+            driving[place] = not same
+            repeated += same
+    return repeated
+
+
+def _same_value(old: Optional[float], new: Optional[float]) -> bool:
+    return old == new or (old is not None and new is not None and _same(old, new))
 
 
 def _driven_by(roles: columns.Roles) -> Tuple[str, ...]:

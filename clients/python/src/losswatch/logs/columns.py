@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
+_REMEMBERED = 4096
+"""The same few names come on every line of a log."""
 _OTHER = re.compile(r"[^a-z0-9]+")
 
 STEP = (
@@ -50,16 +53,19 @@ KNOWN = frozenset(STEP + EPOCH + BATCH + LEARNING_RATE + GRAD_NORM + LOSS + VALI
 _WORDS_OF_LOSS = frozenset(LOSS) - {"train", "objective", "s", "i"}
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def plain(name: str) -> str:
     """A column's name in lower case with everything else than letters and digits as one underscore."""
     return _OTHER.sub("_", name.lower()).strip("_")
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def held_out(name: str) -> bool:
     """Whether the name begins with a word for data that is not trained on."""
     return plain(name).split("_", 1)[0] in HELD_OUT
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_loss(name: str) -> bool:
     """Whether a column of this name may be a training loss."""
     name = plain(name)
@@ -68,6 +74,7 @@ def is_loss(name: str) -> bool:
     )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def is_validation_loss(name: str) -> bool:
     """Whether a column of this name may be a validation loss."""
     name = plain(name)

@@ -42,7 +42,18 @@ def read_console(lines: Sequence[Line]) -> Optional[Table]:
     if not table.rows:
         return None
     _tell_totals(table, totals)
+    _join_counters(table)
     return table
+
+
+def _join_counters(table: Table) -> None:
+    """nanoGPT counts training lines as "iter" and evaluations as "step": one counter where no line has two."""
+    counters = [name for name in table.counts() if name in columns.STEP]
+    if len(counters) < 2 or any(sum(name in row for name in counters) > 1 for row in table.rows):
+        return
+    table.rows = [
+        {"step" if name in counters else name: value for name, value in row.items()} for row in table.rows
+    ]  # fmt: skip
 
 
 def _measured(name: str) -> bool:

@@ -12,6 +12,8 @@ from losswatch.logs.table import MAX_ROWS, Table
 
 _DEPTH = 4
 """So deep are nested objects searched and flattened: {"train": {"loss": 0.5}} is train/loss."""
+_CONTAINERS = ("history", "logs", "log", "metrics", "results", "data")
+"""Names that say nothing of the columns within."""
 _MODES = ("mode", "split", "phase", "stage")
 _CONTEXT = ("framework", "optimizer", "learning_rate", "momentum", "batch_size", "total_steps", "steps_per_epoch")
 
@@ -49,8 +51,7 @@ def row_of(document: Mapping[str, Any]) -> Dict[str, Optional[float]]:
     """The numbers of an object by their path; of a row of ``"mode": "val"`` with ``val_`` before."""
     row: Dict[str, Optional[float]] = {}
     _flatten(document, "", row, 0)
-    modes = (document.get(name) for name in _MODES)
-    if any(isinstance(mode, str) and mode.lower() in columns.HELD_OUT for mode in modes):
+    if any(name in document and str(document[name])[:20].lower() in columns.HELD_OUT for name in _MODES):
         counters = columns.STEP + columns.EPOCH + columns.BATCH
         row = {
             name if columns.plain(name) in counters or columns.held_out(name) else f"val_{name}": value
@@ -65,7 +66,7 @@ def _flatten(value: Mapping[str, Any], path: str, row: Dict[str, Optional[float]
         if item is None:
             if columns.is_loss(name):
                 row[name] = None
-        elif isinstance(item, Mapping):
+        elif isinstance(item, dict):
             if depth < _DEPTH:
                 _flatten(item, f"{name}/", row, depth + 1)
         else:
@@ -124,7 +125,7 @@ def _search(document: Any, depth: int) -> Optional[Table]:
     if depth > _DEPTH:
         return None
     if isinstance(document, list):
-        return _list(document)
+        return _list(document, depth)
     if not isinstance(document, dict) or not document:
         return None
     for read in (_points, _by_step, _columns, _single):
@@ -149,7 +150,7 @@ def _points(document: Mapping[str, Any]) -> Optional[Table]:
     return table
 
 
-def _list(items: List[Any]) -> Optional[Table]:
+def _list(items: List[Any], depth: int = 0) -> Optional[Table]:
     if not items:
         return None
     first = items[0]
@@ -164,6 +165,8 @@ def _list(items: List[Any]) -> Optional[Table]:
         return table if any(_measured(name) for name in table.counts()) else None
     if isinstance(first, list):
         return _tuples(items)
+    if depth:
+        return None  # a list of numbers under a name that is no loss
     table = Table("json-numbers")
     for item in items:
         given = _value(item)
@@ -232,7 +235,7 @@ def _gather(value: Mapping[str, Any], path: str, lists: Dict[str, List[Any]], de
             if item and all(index.isdigit() for index in item):
                 lists[name] = list(item.values())
             else:
-                _gather(item, f"{name}/", lists, depth + 1)
+                _gather(item, path if key.lower() in _CONTAINERS else f"{name}/", lists, depth + 1)
 
 
 def _single(document: Mapping[str, Any]) -> Optional[Table]:

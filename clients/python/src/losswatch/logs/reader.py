@@ -27,7 +27,7 @@ def read(text: Union[str, bytes], *, name: Optional[str] = None) -> ReadLog:
     text. Raises UnreadableLogError, whose ``detail`` says what could be read, and nothing else.
     """
     clean = lines.clean(text)
-    if not clean.strip():
+    if not clean.strip("\b \t\r\n\v\f"):
         raise UnreadableLogError(f"{_called(name)} is empty. {READABLE}")
     total = clean.count("\n") + (not clean.endswith("\n"))
     start = clean.lstrip()[:1]
@@ -41,7 +41,8 @@ def read(text: Union[str, bytes], *, name: Optional[str] = None) -> ReadLog:
                     '{"points": [{"step": 1, "loss": 0.7}, …]}, {"loss": [0.7, 0.6, …]}, or one object per line.'
                 )
             return assemble(table, total)
-    table = _read_lines(lines.split(clean))
+    found_lines = lines.split(clean)
+    table = _read_lines(found_lines) if found_lines else None
     if table is None:
         raise UnreadableLogError(f"No training log was found in {_called(name, start=False)}. {READABLE}")
     return assemble(table, total)

@@ -14,6 +14,8 @@ from losswatch.logs.table import Table
 _HEADER_WITHIN = 200
 """A header line comes within so many lines: banners and warnings may precede it."""
 _SAMPLE = 20
+_WIDEST = 20_000
+"""Columns; a wider line is no header."""
 _CANDIDATES = 10
 """So many lines are tried as headers, which bounds the work on a hostile text."""
 _ENDS_IN_NUMBER = re.compile(r"[\s:=][-+.]?\d\S*$")
@@ -127,6 +129,8 @@ def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
 
 def _is_header(names: Sequence[str]) -> bool:
     """Some name is a loss or a gradient norm, and none is a number."""
+    if len(names) > _WIDEST:
+        return False
     if any(number(name.rstrip(",:;%)")) is not None or _ENDS_IN_NUMBER.search(name[-60:]) for name in names):
         return False
     return any(_is_measured(name) for name in names)

@@ -7,6 +7,7 @@ back over the line, so the time is linear.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
 from losswatch.logs import columns
@@ -53,11 +54,9 @@ def read_words(line: str) -> Words:
                 totals.pop(last or "", None)  # a date: 11/24/2024
             continue
         slashes = 0
-        name = _name(gap, at_start=match.start() == 0)
+        name = _name(gap[-200:], held_out) if match.start() else None
         if name is None:
             name = _unnamed(gap, line, match, values)
-        elif held_out or _of_held_out(gap, name):
-            name = _mark_held_out(name)
         last = name
         if name and name not in values:
             values[name] = value
@@ -66,17 +65,23 @@ def read_words(line: str) -> Words:
     return Words(values, {name: total for name, total in totals.items() if name in values})
 
 
-def _name(gap: str, *, at_start: bool) -> Optional[str]:
-    """The words right before a number as its name; None when there are none or they are prose."""
+@lru_cache(maxsize=4096)
+def _name(gap: str, held_out: bool) -> Optional[str]:
+    """The words right before a number as its name, marked where they tell of held-out data; None for none or prose."""
+    name = _words_before(gap)
+    return _mark_held_out(name) if name and (held_out or _of_held_out(gap, name)) else name
+
+
+def _words_before(gap: str) -> Optional[str]:
     text = gap.rstrip(" ([{\"'")
     explicit = text.endswith((":", "="))
     text = text.rstrip(" :=\"'")
-    pieces = _SEPARATORS.split(text[-200:])
+    pieces = _SEPARATORS.split(text)
     words = pieces[-1].strip(" \"'*-").split(" ") if pieces else []
     if words and words[-1] == "is":
         words, explicit = words[:-1], False
     words = [word for word in words if word]
-    if not words or at_start:
+    if not words:
         return None
     for length in range(min(4, len(words)), 0, -1):
         name = " ".join(words[-length:])
