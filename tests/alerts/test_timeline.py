@@ -30,7 +30,7 @@ def test_a_finding_is_told_at_once_and_its_resolution_when_it_holds(story: Story
     story.at(100).resolves("lr-1", "diverging")
     story.plays_until(HOUR)
     story.hears(between(10, 10.1), "lr-1: diverging")
-    story.hears(between(130, 130.1), "lr-1: diverging: resolved")
+    story.hears(between(130, 130.1), "lr-1: diverging (resolved)")
     story.hears_nothing_else()
 
 
@@ -106,7 +106,7 @@ def test_a_silent_run_that_is_then_finished_did_not_return(story: Story) -> None
     story.plays_until(HOUR)
     story.hears(between(0, 0.1), "lr-1: stopped reporting")
     story.hears(between(100, 100.1), "lr-1: failed")
-    story.hears(between(130, 130.1), "lr-1: stopped reporting: over (run failed)")
+    story.hears(between(130, 130.1), "lr-1: stopped reporting (run failed)")
     story.hears_nothing_else()
 
 
@@ -151,7 +151,7 @@ def test_a_non_finite_loss_is_told_and_hides_what_follows_from_it(story: Story) 
     story.hears(between(0, 0.1), "loss is not finite")
     story.hears(between(400, 400.1), "lr-1:")  # what it hid and what is still there
     story.hears(between(400, 400.1), "lr-1:")
-    story.hears(between(430, 430.1), "loss is not finite: resolved")
+    story.hears(between(430, 430.1), "loss is not finite (resolved)")
     story.hears_nothing_else()
 
 
@@ -183,7 +183,7 @@ def test_open_findings_end_with_their_run(story: Story) -> None:
     story.at(600).ends("lr-1", "finished")
     story.plays_until(DAY)
     story.hears(between(0, 0.1), "lr-1: plateau")
-    story.hears(between(630, 630.1), "lr-1: plateau: over (run finished)")
+    story.hears(between(630, 630.1), "lr-1: plateau (run finished)")
     story.hears_nothing_else()
 
 

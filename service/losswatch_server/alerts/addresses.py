@@ -105,7 +105,8 @@ def read_url(url: str, *, allow_private: bool = False, allow_http: bool = False)
 
 def check_host(host: str, *, allow_private: bool = False) -> None:
     """Refuse hosts that name a forbidden place without any look-up: numbers and ``localhost``."""
-    if not allow_private and (host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost")):
+    name = host.rstrip(".").lower()
+    if not allow_private and (name == "localhost" or name.endswith(".localhost")):
         raise TargetRefusedError(refusal(host))
     try:
         allowed = is_allowed(host, allow_private=allow_private)

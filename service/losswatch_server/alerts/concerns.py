@@ -168,7 +168,7 @@ def _ended(event: Event, known: Known) -> list[Concern]:
 def _notice(event: Event) -> list[Concern]:
     if event.kind not in NOTICES:
         return []
-    words = str(event.body.get("notice") or event.body.get("headline", ""))
+    words = str(event.body.get("notice") or event.body.get("headline", ""))  # the last thing known of the run
     return [
         _concern(
             event,
@@ -197,9 +197,14 @@ def _concern(event: Event, **fields: Any) -> Concern:
         changed_at=event.at,
         sweep=context.get("group"),
         tags={str(k): str(v) for k, v in (context.get("tags") or {}).items()},
-        headline=str(event.body.get("headline", "")),
+        headline=_headline(event, fields["severity"]),
         **fields,
     )
+
+
+def _headline(event: Event, severity: Severity) -> str:
+    """The run's headline where it speaks of this concern: it is about the worst there is in the run."""
+    return str(event.body.get("headline", "")) if event.body.get("status") == severity else ""
 
 
 def _run(event: Event) -> Mapping[str, Any]:

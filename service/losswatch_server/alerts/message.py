@@ -30,6 +30,7 @@ class Entry:
     change: Change
     summary: str
     since: float
+    headline: str = ""
     until: float | None = None
     closed_by: str | None = None
     step: int | None = None
@@ -99,8 +100,12 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The leading entry's sentence."""
-        return self.lead.summary or self.title
+        """The run's headline while the leading entry is open and as severe as the run's status; and its sentence."""
+        lead = self.lead
+        sentence = lead.summary or self.title
+        if not lead.is_open or not lead.headline:
+            return sentence
+        return lead.headline if sentence in lead.headline else f"{lead.headline} {sentence}"
 
 
 PHRASES: Mapping[str, str] = {
@@ -126,10 +131,10 @@ PHRASES: Mapping[str, str] = {
 OVER: Mapping[str, str] = {
     "returned": "reporting again",
     "superseded": "left behind by a resume",
-    "run.finished": "over (run finished)",
-    "run.failed": "over (run failed)",
-    "run.cancelled": "over (run cancelled)",
-    "run.deleted": "over (run deleted)",
+    "run.finished": "run finished",
+    "run.failed": "run failed",
+    "run.cancelled": "run cancelled",
+    "run.deleted": "run deleted",
 }
 
 
@@ -140,7 +145,7 @@ def phrase(entry: Entry) -> str:
         return words
     if entry.closed_by == "returned":
         return OVER["returned"]
-    return f"{words}: {OVER.get(entry.closed_by or '', 'resolved')}"
+    return f"{words} ({OVER.get(entry.closed_by or '', 'resolved')})"
 
 
 def compose(review: Review, message_id: str, now: float) -> Message:
@@ -205,8 +210,9 @@ def _entry(concern: Concern, change: Change, told: Mapping[str, Told]) -> Entry:
         condition=concern.condition,
         severity=concern.severity,
         change=change,
-        summary=concern.summary or concern.headline,
+        summary=concern.summary,
         since=concern.opened_at,
+        headline=concern.headline,
         until=concern.closed_at,
         closed_by=concern.closed_by,
         step=concern.step,

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
-from losswatch_server.alerts.channels.wording import clip, number, timestamp
+from losswatch_server.alerts.channels.wording import clip, number, one_line, plain_evidence, timestamp
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.targets import Target
@@ -45,9 +45,12 @@ def _alert(message: Message, entry: Entry, links: Links, ends_at: float) -> dict
         "finding": entry.id,
     }
     if message.sweep:
-        labels["group"] = message.sweep
+        labels["group"] = clip(one_line(message.sweep), 200)
     annotations = {"summary": clip(entry.summary, 1_000), "advice": clip(entry.advice, 1_000)}
-    annotations |= {f"evidence_{name}": number(value) for name, value in list(entry.evidence.items())[:20]}
+    annotations |= {
+        "evidence_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name): number(value)
+        for name, value in list(plain_evidence(entry).items())[:20]
+    }
     alert: dict[str, Any] = {
         "labels": labels,
         "annotations": {name: value for name, value in annotations.items() if value},

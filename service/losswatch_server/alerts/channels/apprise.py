@@ -26,7 +26,7 @@ def payload(message: Message, links: Links) -> dict[str, str]:
     parts = [clip(message.text, 1_500)]
     if message.total > 1:
         parts.append("\n".join(lines(message.entries, 20)))
-    if pieces := evidence(lead, 10):
+    if pieces := evidence(lead, 6):
         parts.append("\n".join(f"{name}: {value}" for name, value in pieces))
     if lead.advice and lead.is_open:
         parts.append(f"What to do: {clip(lead.advice, 1_500)}")

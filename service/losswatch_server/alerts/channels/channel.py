@@ -55,7 +55,7 @@ class Links:
         if not self.base:
             return None
         asked = {"project": project, **query} if project != "default" else query
-        words = "&".join(f"{k}={quote(v, safe='')}" for k, v in asked.items())
+        words = "&".join(f"{k}={quote(v, safe='', errors='replace')}" for k, v in asked.items())
         return self.base.rstrip("/") + path + ("?" + words if words else "")
 
 

@@ -32,7 +32,7 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
         text = clip_lines([text, *(escaped(line, 120) for line in listed)], 1_600)
     fields = [
         {"name": escaped(name, 100), "value": escaped(value, 120) or "–", "inline": True}
-        for name, value in evidence(lead, 12)
+        for name, value in evidence(lead, 6)
     ]
     if lead.advice and lead.is_open:
         fields.append({"name": "What to do", "value": escaped(lead.advice, 1_000), "inline": False})

@@ -71,7 +71,7 @@ def _text(message: Message, links: Links) -> str:
     parts = [clip(message.text, 4_000)]
     if message.total > 1:
         parts.append("\n".join("- " + line for line in lines(message.entries, MAX_LINES)))
-    if pieces := evidence(lead, 20):
+    if pieces := evidence(lead, 10):
         parts.append("\n".join(f"{name}: {value}" for name, value in pieces))
     if lead.advice and lead.is_open:
         parts.append(f"What to do: {clip(lead.advice, 4_000)}")
@@ -82,7 +82,7 @@ def _text(message: Message, links: Links) -> str:
 
 def _html(message: Message, links: Links) -> str:
     lead = message.lead
-    rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in evidence(lead, 20))
+    rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in evidence(lead, 10))
     items = "".join(f"<li>{escape(line)}</li>" for line in lines(message.entries, MAX_LINES))
     url = links.of(message)
     parts = [

@@ -10,7 +10,7 @@ import hashlib
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
-from losswatch_server.alerts.channels.wording import clip, lines, number, one_line, timestamp
+from losswatch_server.alerts.channels.wording import clip, lines, number, one_line, plain_evidence, timestamp
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.targets import Target
@@ -28,7 +28,7 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
     if not message.is_firing:
         return event
     lead = message.lead
-    details = {name: number(value) for name, value in list(lead.evidence.items())[:20]}
+    details = {name: number(value) for name, value in plain_evidence(lead).items()}
     event["payload"] = {
         "summary": clip(one_line(f"{message.title}. {message.text}"), 1_024),
         "source": clip(lead.run, 255),

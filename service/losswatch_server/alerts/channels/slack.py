@@ -53,8 +53,8 @@ def _body(message: Message, links: Links) -> list[dict[str, Any]]:
     blocks = [_section(f"{sign} {escaped(message.text, 1_500)}")]
     if len(message.entries) > 1 or message.total > 1:
         listed = lines(message.entries, MAX_LINES) if message.total <= MAX_LINES else _cut(message)
-        blocks.append(_section("\n".join("• " + escaped(line, 200) for line in listed)))
-    if fields := evidence(lead, 10):
+        blocks.append(_section("\n".join("• " + escaped(line, 130) for line in listed)))
+    if fields := evidence(lead, 6):
         blocks.append({
             "type": "section",
             "fields": [_text(f"*{escaped(name, 100)}*\n{escaped(value, 200)}") for name, value in fields],

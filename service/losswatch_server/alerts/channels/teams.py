@@ -44,7 +44,7 @@ def _card(message: Message, links: Links, listed: int) -> dict[str, Any]:
         left = message.total - len(shown)
         body += [_text("• " + clip(line, 200)) for line in shown]
         body += [_text(f"and {left} more")] if left else []
-    body += [_fact(clip(name, 100), clip(value, 200)) for name, value in evidence(lead, 10)]
+    body += [_fact(clip(name, 100), clip(value, 200)) for name, value in evidence(lead, 6)]
     if lead.advice and lead.is_open:
         body.append(_fact("What to do", clip(lead.advice, 1_500)))
     body.append(_text(clip(footer(message), 300), size="Small", isSubtle=True))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
-from losswatch_server.alerts.channels.wording import clip, timestamp
+from losswatch_server.alerts.channels.wording import clip, plain_evidence, timestamp
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.policy import Reason
 from losswatch_server.alerts.retry import Outcome, judge_answer
@@ -41,8 +41,8 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
             "reason": message.reason.value,
             "status": "open" if message.is_firing else "resolved",
             "severity": message.severity.value,
-            "group": message.sweep,
-            "group_key": message.key,
+            "group": None if message.sweep is None else clip(message.sweep, 256),
+            "group_key": clip(message.key, 300),
             "url": links.of(message),
             "total": message.total,
             "truncated": message.total - len(entries),
@@ -81,7 +81,7 @@ def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
         "opened_at": timestamp(entry.since),
         "resolved_at": None if entry.until is None else timestamp(entry.until),
         "closed_by": entry.closed_by,
-        "evidence": dict(entry.evidence),
+        "evidence": plain_evidence(entry),
         "advice": clip(entry.advice, 1_000) or None,
         "url": links.run(project, entry.run),
     }

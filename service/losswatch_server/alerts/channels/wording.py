@@ -31,7 +31,7 @@ def width(text: str) -> int:
 
 def clip(text: str, limit: int, escape: Callable[[str], str] = lambda character: character) -> str:
     """The text, escaped, within ``limit`` UTF-16 units; a cut ends in an ellipsis and never splits an escape."""
-    text = plain(text)
+    text = plain(text[: 4 * limit])  # a megabyte from a client is not looked at letter by letter
     whole = "".join(escape(c) for c in text)
     if width(whole) <= limit:
         return whole
@@ -69,10 +69,40 @@ def number(value: Any) -> str:
     return str(value)
 
 
+TELLING = (
+    "growth_per_step", "doubling_steps", "overflow_step", "learning_rate_times_sharpness", "learning_rate_limit",
+    "factor", "height", "peak", "ratio", "kind", "first_step", "layers", "current", "initial", "lowest",
+    "best_validation", "best_step", "validation_now", "train_now", "last_seen_at", "silent_s",
+)  # fmt: skip
+"""Evidence that a person acts on comes first; the rest, in the detector's order, where there is room."""
+
+
 def evidence(entry: Entry, limit: int) -> list[tuple[str, str]]:
-    """Name and value of the first pieces of evidence."""
-    pieces = [(name.replace("_", " "), number(value)) for name, value in entry.evidence.items()]
-    return pieces[:limit]
+    """Name and value of the most telling numbers; switches and names of rules are for programs."""
+    numbers = {n: v for n, v in entry.evidence.items() if not isinstance(v, bool | None) and n != "rule"}
+    names = sorted(numbers, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
+    return [
+        (one_line(name[:100]).removesuffix("_at").replace("_", " "), one_line(_piece(name, numbers[name])[:300]))
+        for name in names[:limit]
+    ]
+
+
+def _piece(name: str, value: Any) -> str:
+    return clock_time(value) if name.endswith("_at") and isinstance(value, int | float) else number(value)
+
+
+def plain_evidence(entry: Entry) -> dict[str, Any]:
+    """Evidence for programs: as it is, without control characters, and no more than a receiver cares to store."""
+    return {clip(name, 100): _plain_value(value) for name, value in list(entry.evidence.items())[:40]}
+
+
+def _plain_value(value: Any) -> Any:
+    match value:
+        case str():
+            return clip(value, 300)
+        case list():
+            return [_plain_value(item) for item in value[:20]]
+    return value
 
 
 def lines(entries: Sequence[Entry], limit: int) -> list[str]:
@@ -86,7 +116,7 @@ def footer(message: Message) -> str:
     """Where it comes from: project, sweep, why now, when."""
     parts = [f"project {message.project}"]
     if message.sweep:
-        parts.append(f"group {message.sweep}")
+        parts.append(f"group {clip(one_line(message.sweep), 100)}")
     if message.reason == "repeat_interval":
         parts.append("still open")
     return " · ".join([*parts, clock_time(message.at)])
