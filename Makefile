@@ -36,6 +36,9 @@ $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.to
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
 	@$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
 
+soak: $(STAMP) ## kill the store a hundred times in the middle of posting
+	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
+
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -45,6 +48,10 @@ lint: $(STAMP) ## ruff, mypy --strict, import-linter
 fix: $(STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## speed, side by side with an echo and with one transaction per request (2 minutes)
+	@for part in $(notdir $(wildcard tests/benchmarks/ingest tests/benchmarks/monitor)); do \
+		PYTHONPATH=tests $(BIN)/python -m benchmarks.$$part || exit 1; done
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json
