@@ -165,5 +165,5 @@ def test_twenty_megabytes_are_read_in_seconds() -> None:
     assert len(text) > 20_000_000
     start = time.process_time()
     log = read("step,loss,lr\n" + text)
-    assert time.process_time() - start < 60  # about 6 s on an idle core
+    assert time.process_time() - start < 60  # 11 s measured on a busy two-core machine
     assert len(log.points) == 640_000
