@@ -68,6 +68,10 @@ class Ledger:
     newest: str | None = None
     others: frozenset[str] = frozenset()
 
+    def knows(self, writer: str) -> bool:
+        """Whether this writer posted to the run before."""
+        return writer in self.starters or writer in self.others
+
 
 class Stored(NamedTuple):
     """The points of the record at the steps of the request: ``judged`` ones, and ``aside`` those of the writer's own
@@ -228,7 +232,7 @@ class _Desk:
         if found.added is None:
             self._nothing_new(found._replace(conflict=found.conflict or found.retrained))
         else:
-            self._keep(Entry(Fate.ASIDE, self.starter.attempt, found.added), found)
+            self._keep(Entry(Fate.ASIDE, self.starter.attempt, found.added, counts=False), found)
 
     def _take_other_rank(self, point: Point) -> None:
         ranks = self.ranks or self.ledger.ranks

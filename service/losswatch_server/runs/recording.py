@@ -66,8 +66,11 @@ class Recorder:
         async with self._shelf.hold(project, name) as slot:
             live = await self._shelf.load(slot, project, name)
             now = self._clock()
+            if writer is not None and (live is None or not live.ledger.knows(writer)):
+                await self._refuse_gone(project, name, writer)
             if live is None:
-                live = slot.live = await self._new(project, name, writer, now)
+                row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=now, last_seen_at=now)
+                live = slot.live = Live.new(row)
             created = not live.stored
             stored = await self._gather(live, ordered, writer)
             admission = admit(live.ledger, stored, ordered, writer, len(points))
@@ -87,11 +90,9 @@ class Recorder:
             )
             return recorded, live, created
 
-    async def _new(self, project: str, name: str, writer: str | None, now: float) -> Live:
-        if writer is not None and await self._store.is_gone(project, name, writer):
+    async def _refuse_gone(self, project: str, name: str, writer: str) -> None:
+        if await self._store.is_gone(project, name, writer):
             raise RunGoneError(f"Run {name!r} was deleted, and this writer belongs to it. Choose another name.")
-        row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=now, last_seen_at=now)
-        return Live.new(row)
 
     async def _gather(self, live: Live, points: Sequence[Point], writer: str | None) -> Stored:
         """What the record says at the steps of a request; the last steps of other ranks go into the ledger."""
