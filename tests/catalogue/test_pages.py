@@ -10,11 +10,13 @@ from importlib import resources
 import pytest
 
 from losswatch_server import catalogue
+from losswatch_server.alerts import grace
 from losswatch_server.catalogue import pages, rules
 from losswatch_server.monitor.advice import ACTIONS, REMEDIES
 from losswatch_server.monitor.causes.priors import PRIORS
 from losswatch_server.monitor.detectors import DETECTORS
 from losswatch_server.monitor.vocabulary import CauseName, Condition
+from losswatch_server.runs import rhythm
 
 CONDITION_HEADINGS = [
     "What you see",
@@ -121,6 +123,19 @@ def test_the_rule_names_every_parameter_of_its_detectors(condition):
         quoted |= {"patience", "rising_patience"} & set(rules.parameters(condition))
     assert quoted == set(rules.parameters(condition)), "a parameter without words, or words without a parameter"
     assert "{{life}}" in source(page)
+
+
+def test_the_page_of_silent_runs_has_the_numbers_of_the_clock():
+    """They lie above the catalogue's layer, so the page cannot read them."""
+    text = " ".join(source(catalogue.page("condition", "silent")).split())
+    for words in (
+        f"From {grace.REQUESTS_NEEDED} live requests on a run may say nothing for {grace.MEDIANS:g} times its median gap",
+        f"or {grace.LONGEST:g} times its longest one",
+        f"for {grace.SHORTEST_S:g} seconds at least",
+        f"the gaps between the last {rhythm.KEPT_GAPS} live requests",
+        f"brings {rhythm.IMPORT_POINTS:,} points or more",
+    ):
+        assert words in text
 
 
 def test_parameters_of_two_detectors_of_one_condition_have_different_names():

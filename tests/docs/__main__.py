@@ -21,6 +21,7 @@ def main() -> None:
     text = parts.README.read_text(encoding="utf-8")
     for name, content in {
         "detection": parts.detection(summary),
+        "performance": parts.performance(),
         "conditions": parts.conditions(),
         "settings": parts.settings(),
         "endpoints": parts.endpoints(openapi),

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
 DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
+INGEST_RESULTS = ROOT / "tests" / "benchmarks" / "ingest" / "results.txt"
 FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
 
 _OVERALL = (
@@ -76,6 +77,13 @@ def detection(summary: Mapping[str, Any]) -> str:
         *(f"| {words} | {figure(name, summary)} |" for words, name in _OVERALL),
     ]
     return "\n".join(lines) + "\n"
+
+
+def performance(results: Path = INGEST_RESULTS) -> str:
+    """What ``make bench`` printed when its output was last kept, or that it was not."""
+    if not results.exists():
+        return f"These figures are {NOT_MEASURED}; `make bench` measures them on your machine.\n"
+    return f"What `make bench` printed on a machine with two cores:\n\n```text\n{results.read_text().strip()}\n```\n"
 
 
 def conditions() -> str:

@@ -77,10 +77,11 @@ def test_the_answer_in_the_readme_holds_what_the_text_promises():
     assert finding["evidence"]["learning_rate_limit"] == pytest.approx(0.0069315, rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["detection", "conditions", "settings", "endpoints"])
+@pytest.mark.parametrize("name", ["detection", "performance", "conditions", "settings", "endpoints"])
 def test_the_parts_written_by_machine_are_up_to_date(name):
     written = {
         "detection": lambda: parts.detection(parts.summary_of()),
+        "performance": parts.performance,
         "conditions": parts.conditions,
         "settings": parts.settings,
         "endpoints": lambda: parts.endpoints(json.loads((parts.ROOT / "openapi.json").read_text())),
