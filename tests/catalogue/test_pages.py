@@ -15,6 +15,10 @@ from losswatch_server.catalogue import pages, rules
 from losswatch_server.monitor.advice import ACTIONS, REMEDIES
 from losswatch_server.monitor.causes.priors import PRIORS
 from losswatch_server.monitor.detectors import DETECTORS
+from losswatch_server.monitor.detectors.base import View
+from losswatch_server.monitor.detectors.patience import patience_over
+from losswatch_server.monitor.memory import Memory
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from losswatch_server.runs import rhythm
 
@@ -125,11 +129,26 @@ def test_the_rule_names_every_parameter_of_its_detectors(condition):
     assert "{{life}}" in source(page)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.85])
+def test_the_page_says_for_how_many_steps_a_rule_waits(share):
+    """As ``patience_over`` does: fed step by step, without a plan, until it has seen enough."""
+    view = View(memory=Memory())
+    for step in range(1000):
+        view.memory.loss.add(step, 1.0 + 0.1 * (step % 7))
+        view.point = Point(step, loss=1.0)
+        view.forget_shape()
+        if patience_over(view, share):
+            break
+    steps = int(re.search(r"waits for (\d+) steps", rules.waiting({"patience": share}))[1])
+    assert view.memory.loss.n in (steps, steps + 1)
+
+
 def test_the_page_of_silent_runs_has_the_numbers_of_the_clock():
     """They lie above the catalogue's layer, so the page cannot read them."""
     text = " ".join(source(catalogue.page("condition", "silent")).split())
     for words in (
-        f"From {grace.REQUESTS_NEEDED} live requests on a run may say nothing for {grace.MEDIANS:g} times its median gap",
+        f"From {grace.REQUESTS_NEEDED} live requests on a run may say nothing",
+        f"for {grace.MEDIANS:g} times its median gap",
         f"or {grace.LONGEST:g} times its longest one",
         f"for {grace.SHORTEST_S:g} seconds at least",
         f"the gaps between the last {rhythm.KEPT_GAPS} live requests",

@@ -17,6 +17,8 @@ from losswatch_server.monitor.detectors import DETECTORS, patience
 from losswatch_server.monitor.detectors.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
 
+FULL_PATIENCE = 0.5
+"""The share up to which ``patience_over`` waits for its whole number of steps where the length is not known."""
 _PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life|patience))\}\}")
 
 
@@ -50,12 +52,13 @@ def waiting(values: Mapping[str, float]) -> str:
     """How long a rule waits, in sentences, from its ``patience`` and ``rising_patience``."""
     share, rising = values["patience"], values.get("rising_patience")
     late = f" ({rising:g} while the gradient norm rises, which is how a network leaves a saddle)" if rising else ""
-    scale = max(1.0, share / 0.4)
+    scale = max(1.0, share / FULL_PATIENCE)
     steps, epochs = patience.UNKNOWN_LENGTH_STEPS * scale, patience.EPOCHS * scale
     return (
         f"It waits for a share of {share:g} of `total_steps`{late}, and never speaks within twice `warmup_steps`. "
-        f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. A log by the epoch "
-        f"(`step_unit`) is judged after {patience.MANY_EPOCHS} epochs, whatever was planned."
+        f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. It needs "
+        f"{patience.LEAST_SINGLE_STEPS} points in any case, {patience.LEAST_POINTS} where they are epochs or at least 5 "
+        f"steps apart. A log by the epoch (`step_unit`) is judged after {patience.MANY_EPOCHS} epochs, whatever was planned."
     )
 
 
