@@ -74,7 +74,10 @@ class Recorder:
             created = not live.stored
             stored = await self._gather(live, ordered, writer)
             admission = admit(live.ledger, stored, ordered, writer, len(points))
-            merged = live.row.context if context is None else live.row.context.merged(context)
+            known = live.row.context
+            merged = known if context is None else known.merged(context)
+            if merged == known:
+                merged = known  # one comparison here; from here on "is" tells
             draft = await self._fold(live, admission, merged, ordered, writer, now)
             if draft is not None:
                 await self.commit(live, draft, report)
@@ -140,7 +143,7 @@ class Recorder:
         back = row.state is RunState.SILENT and len(points) > 0
         if live.stored and not items and not writers and not back and now - row.last_seen_at < SEEN_EVERY_S:
             return None
-        draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context != row.context)
+        draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context is not row.context)
         if not live.stored:
             draft.kinds.append("run.created")
         moved = any(item.kind == EntryKind.POINTS or item.kind == EntryKind.OTHER_RANKS for item in items)
@@ -273,7 +276,7 @@ def _items(live: Live, admission: Admission, context: Context) -> tuple[list[Ite
     seq = live.next_seq
     items: list[Item] = []
     counted = 0
-    if context != live.row.context:
+    if context is not live.row.context:
         items.append(Item(seq, EntryKind.CONTEXT, live.ledger.attempt, context=context))
         counted += 1
     begin = admission.begin
