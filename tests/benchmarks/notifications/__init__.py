@@ -1,0 +1,1 @@
+"""What notifications promise, measured: time to the receiver, nothing lost in a crash, nobody delayed by others."""
