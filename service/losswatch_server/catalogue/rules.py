@@ -57,8 +57,9 @@ def waiting(values: Mapping[str, float]) -> str:
     return (
         f"It waits for a share of {share:g} of `total_steps`{late}, and never speaks within twice `warmup_steps`. "
         f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. It needs "
-        f"{patience.LEAST_SINGLE_STEPS} points in any case, {patience.LEAST_POINTS} where they are epochs or at least 5 "
-        f"steps apart. A log by the epoch (`step_unit`) is judged after {patience.MANY_EPOCHS} epochs, whatever was planned."
+        f"{patience.LEAST_SINGLE_STEPS} points in any case, {patience.LEAST_POINTS} where they are epochs or at "
+        "least 5 steps apart. A log by the epoch (`step_unit`) is judged after "
+        f"{patience.MANY_EPOCHS} epochs, whatever was planned."
     )
 
 
