@@ -20,6 +20,8 @@ from losswatch_server.monitor.trend import difference_scale, median, quantum
 
 Array = NDArray[np.float64]
 
+MATERIAL = 0.01
+"""Waves below 1 % of the level are no pattern of the data: full-batch training has such of rounding alone."""
 ZERO_LAYER = math.log(1e-12)
 """A layer whose norm stays below this gets no gradient; the smallest of healthy layers was 1e-7."""
 
@@ -49,7 +51,7 @@ class LossFacts:
     lag1: float | None
     """Lag-1 autocorrelation of the recent losses around their line."""
     identical: bool
-    """All recent losses are the same number."""
+    """All losses are the same number."""
     period: int | None
     """A repeating pattern, in points."""
     period_strength: float
@@ -62,6 +64,8 @@ class LossFacts:
     """First quarter minus last quarter, in standard errors."""
     late_change: float | None
     """Third quarter minus last quarter, in standard errors."""
+    late_share: float | None
+    """The same, as a share of the whole fall."""
     first_rises: float
     """Share of rises among the first 16 differences."""
     tail_rise: float | None
@@ -172,13 +176,14 @@ def loss_facts(track: Track) -> LossFacts | None:
         noise=_noise(recent),
         quantum=quantum(track.recent[-128:]),
         lag1=_lag1(recent),
-        identical=n >= 5 and min(recent) == max(recent),
+        identical=n >= 5 and track.lowest == track.highest,
         period=period,
         period_strength=strength,
         exact_period=_exact_period(track.recent),
         early_change=_early_change(track),
         change=_change(track, 0.0, 0.25, 0.75, 1.0),
         late_change=_change(track, 0.5, 0.75, 0.75, 1.0),
+        late_share=_late_share(track),
         first_rises=sum(b > a for a, b in pairwise(track.head[:17])) / max(1, len(track.head[:17]) - 1),
         tail_rise=_tail_rise(track),
     )
@@ -231,7 +236,7 @@ def _period(values: list[float]) -> tuple[int | None, float]:
     spread = 5 * float(np.median(np.abs(y)))
     y = np.clip(y, -spread, spread)
     energy = float(y @ y)
-    if energy <= 1e-20:
+    if energy <= n * MATERIAL**2:
         return None, 0.0
     spectrum = np.fft.rfft(y, 2 * n)
     correlation = np.fft.irfft(spectrum * np.conj(spectrum))[: n // 3 + 1] / energy
@@ -305,6 +310,14 @@ def _change(track: Track, a0: float, a1: float, b0: float, b1: float) -> float |
     if noise <= 0 or not math.isfinite(noise):
         return None
     return (before - after) / _standard_error(noise, n_before, n_after)
+
+
+def _late_share(track: Track) -> float | None:
+    if track.n < 12 or track.head[0] == track.recent[-1]:
+        return None
+    (third, _, _), (last, _, _) = window(track, 0.5, 0.75), window(track, 0.75, 1.0)
+    fall = track.head[0] - last
+    return (third - last) / fall if fall else None
 
 
 def gradient_facts(track: Track) -> GradientFacts | None:

@@ -23,6 +23,8 @@ from losswatch_server.monitor.vocabulary import CauseName
 
 MOST = 5
 LEAST_PROBABILITY = 0.02
+PLAIN = 0.5
+"""Strength from which on a sign is told of."""
 _NOTABLE = 0.3
 """Log-odds from which on a sign is worth a sentence."""
 
@@ -52,12 +54,17 @@ def rank(finding: Finding, facts: Facts, context: Context) -> tuple[Cause, ...]:
         Cause(
             cause=s.cause,
             probability=probability,
-            because=tuple(text for weight, text in s.contributions if weight >= _NOTABLE)[:3],
-            against=tuple(text for weight, text in reversed(s.contributions) if weight <= -_NOTABLE)[:2],
+            because=_told(s.contributions, 3),
+            against=_told([(-weight, text) for weight, text in reversed(s.contributions)], 2),
             check=separating_check(s.cause, next((n for n in names if n is not s.cause), None)),
         )
         for s, probability in kept
     )
+
+
+def _told(contributions: Iterable[tuple[float, str]], most: int) -> tuple[str, ...]:
+    """The sentences that weigh enough, strongest first, each once."""
+    return tuple(dict.fromkeys(text for weight, text in contributions if weight >= _NOTABLE))[:most]
 
 
 def score(finding: Finding, facts: Facts, context: Context) -> list[Scored]:
@@ -83,7 +90,8 @@ def _score(cause: CauseName, prior: float, found: dict[str, Sign]) -> Scored:
             weight, sign = weights.get(cause), found.get(name)
             if weight and sign:
                 inside += weight * sign.strength
-                contributions.append((weight * sign.strength, sign.sentence))
+                if sign.strength >= PLAIN:
+                    contributions.append((weight * sign.strength, sign.sentence))
         total += min(max(inside, -CAP), CAP)
     contributions.sort(key=lambda c: -c[0])
     return Scored(cause, total, tuple(contributions))

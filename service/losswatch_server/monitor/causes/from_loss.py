@@ -12,6 +12,8 @@ from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
+RUNAWAY = 50.0
+"""Beyond this many times its start a loss runs away, and its differences are growth, not noise."""
 EXACT = 3e-4
 """Outputs that are all equal give ln K to the last printed digits, whatever the labels."""
 _FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 50, 100, 1000)
@@ -45,10 +47,11 @@ def _start(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
         yield Sign("starts_exactly_at_chance", float(exact), f"{text}: every output is the same before training")
     else:
         decades = math.log10(max(abs(loss.first), 1e-30))
-        text = f"the first loss was {number(loss.first)}"
+        text = f"the first loss was {number(loss.first)}; inputs and targets of ordinary size give a few units at most"
+        ordinary = f"the first loss was {number(loss.first)}, which is ordinary"
         yield Sign("loss_huge_at_start", soft(decades, 1.3, 0.15), text)
         yield Sign("loss_enormous_at_start", soft(decades, 2.3, 0.2), text)
-        yield Sign("loss_ordinary_at_start", 0.8 * soft(decades, 0.7, -0.1), text)
+        yield Sign("loss_ordinary_at_start", 0.8 * soft(decades, 0.7, -0.1), ordinary)
 
 
 def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
@@ -74,7 +77,10 @@ def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
         )
         yield Sign("creeping", creeping, f"the loss keeps falling, but only {loss.fall:.1%} in all")
     plain = soft(max(loss.change or 0.0, loss.early_change or 0.0), 4.0, 0.5) if loss.change is not None else 0.7
-    floor = plain * soft(loss.fall, 0.12, 0.02) * soft(abs(loss.late_change or 0.0), 3.0, -0.5)
+    flat = soft(abs(loss.late_change or 0.0), 3.0, -0.5)
+    if loss.late_share is not None:
+        flat = max(flat, soft(abs(loss.late_share), 0.01, -0.002))
+    floor = plain * soft(loss.fall, 0.12, 0.02) * flat
     yield Sign(
         "floor_after_progress", floor, f"the loss fell by {loss.fall:.0%} and then stopped at {number(loss.now)}"
     )
@@ -97,6 +103,7 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
         yield Sign("well_under_chance", soft(share, 0.75, -0.03), text + ": something was learned")
     if loss.best_level > 0:
         lost = soft(loss.now / loss.best_level, 2.2, 0.15) * soft(loss.now / loss.very_first, 0.3, 0.04)
+        lost *= soft(loss.best_level / loss.very_first, 0.6, -0.05)
         high = max(loss.very_first, loss.now)
         yield Sign(
             "lost_what_it_had",
@@ -124,7 +131,7 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
 
 
 def _noise(loss: LossFacts) -> Iterator[Sign]:
-    if loss.noise_first > 0 and loss.points >= 20:
+    if loss.noise_first > 0 and loss.points >= 20 and abs(loss.fall) < RUNAWAY:
         grown = loss.noise / loss.noise_first
         text = f"the noise of the loss went from {number(loss.noise_first)} to {number(loss.noise)}"
         yield Sign("noise_grown", soft(math.log(max(grown, 1e-9)), math.log(4), 0.25), text)

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         },
         "rate_very_low": {RATE_LOW: 0.5},
         "rate_usual": {RATE_HIGH: -1, RATE_LOW: -2},
+        "beyond_stability": {RATE_HIGH: 3, RATE_LOW: -3},
         "rate_zero": {NOT_UPDATED: 3, RATE_LOW: 1},
         "rate_jumped": {RATE_HIGH: 3, BAD_BATCH: -2},
         "rate_kept": {RATE_HIGH: -0.5},
@@ -95,7 +96,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         },
         "never_above_start": {RATE_HIGH: -0.5},
         "never_moved": {
-            NOT_UPDATED: 2, RATE_LOW: 1, LABELS: -0.5, SATURATED: -0.5, SMALL: -1, LINEAR: -1, WRONG_LOSS: -0.5,
+            NOT_UPDATED: 1.7, RATE_LOW: 1, LABELS: -0.2, SATURATED: -0.5, SMALL: -1, LINEAR: -1, WRONG_LOSS: -0.5,
         },
         "fell_at_once_then_flat": {
             NOT_UPDATED: -2.5, RATE_LOW: -2, CLIP: -1.5, LINEAR: 0.7, SATURATED: 0.7, DECAY: 0.5,
@@ -104,8 +105,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "floor_after_progress": {
             LINEAR: 1, SMALL: 0.7, WRONG_LOSS: 0.7, NOT_UPDATED: -1.5, RATE_LOW: -1.5, DEAD: -1, CLIP: -1.5,
         },
-        "grows_geometrically": {RATE_HIGH: 2, UNSCALED: 0.7, BAD_BATCH: -2},
-        "beyond_stability": {RATE_HIGH: 1.5, UNSCALED: 0.5},
+        "grows_geometrically": {RATE_HIGH: 2, UNSCALED: 1, BAD_BATCH: -2},
         "grew_before_overflow": {RATE_HIGH: 1.5, UNSCALED: 0.5, INIT: 0.5, PRECISION: -1.5, BAD_BATCH: -1.5},
         "sudden_overflow": {BAD_BATCH: 1.5, PRECISION: 1, RATE_HIGH: -1.5},
     },
@@ -141,8 +141,8 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "gradient_grows_with_steps": {ACCUMULATING: 1.5},
         "gradient_not_grown": {ACCUMULATING: -2.5},
         "gradient_gone": {
-            LINEAR: 1.5, SMALL: 1.2, SATURATED: 1, WRONG_LOSS: 0.7, DEAD: 0.7, RATE_LOW: -2, NOT_UPDATED: -3,
-            CLIP: -2,
+            LINEAR: 1.7, SMALL: 1.4, SATURATED: 1, WRONG_LOSS: 0.7, DEAD: 0.7, RATE_LOW: -3, NOT_UPDATED: -3,
+            CLIP: -2, UNSHUFFLED: -2,
         },
         "gradient_shrunk": {
             LINEAR: 0.5, SATURATED: 0.7, DEAD: 0.7, DECAY: 0.7, NOT_UPDATED: -2.5, RATE_LOW: -1.5, LABELS: -0.5,
