@@ -31,7 +31,12 @@ def chance_level(context: Context) -> float | None:
 
 
 def _reduced_alike(chance: float | None, first: float, batch_size: int | None) -> float | None:
-    """Chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about B ln K."""
+    """Chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about B ln K.
+
+    None for a loss that begins 300 times above or below chance: it has been scaled, and chance says nothing of it.
+    """
+    if chance and not chance / 300 < first < 300 * chance:
+        return None
     if chance and batch_size and batch_size > 4 and 0.7 < first / (chance * batch_size) < 1.5:
         return chance * batch_size
     return chance

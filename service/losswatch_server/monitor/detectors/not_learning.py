@@ -60,7 +60,7 @@ class NotLearning:
     chance_margin: float = 0.05
     good_share_of_chance: float = 0.7
     """A flat loss this far below chance has learnt before (fine-tuning)."""
-    patience: float = 0.4
+    patience: float = 0.5
     rising_patience: float = 0.8
 
     def start(self) -> None:

@@ -16,6 +16,8 @@ EPOCHS = 10
 MANY_EPOCHS = 60
 """Epochs after which the plan does not matter: ten thousand planned ones are no reason to wait for four thousand."""
 LEAST_POINTS = 8
+LEAST_SINGLE_STEPS = 24
+"""Points needed where every step is a point: 15 noisy steps of a 40-step run show nothing."""
 
 
 def gradient_rises(view: View) -> bool:
@@ -31,7 +33,7 @@ def gradient_rises(view: View) -> bool:
 def patience_over(view: View, share: float, *, rising_share: float | None = None) -> bool:
     """Whether ``share`` of the planned length is done (``rising_share`` while the gradient norm rises).
 
-    Without a planned length: ``UNKNOWN_LENGTH_STEPS`` steps, or 10 epochs, scaled by ``share`` / 0.4.
+    Without a planned length: ``UNKNOWN_LENGTH_STEPS`` steps, or 10 epochs, scaled by ``share`` / 0.5.
     """
     n = view.shape.n
     if view.context.warmup_steps and view.point.step < 2 * view.context.warmup_steps:
@@ -42,9 +44,12 @@ def patience_over(view: View, share: float, *, rising_share: float | None = None
     if epochs and n >= MANY_EPOCHS:
         return True
     fraction = view.shape.fraction
-    if fraction is not None and fraction <= 1.05:
-        return fraction >= share and n >= LEAST_POINTS
-    least = EPOCHS if epochs else UNKNOWN_LENGTH_STEPS
     track = view.memory.loss
+    single = not epochs and track.last_step - track.head_steps[0] < 5 * n
+    if n < (LEAST_SINGLE_STEPS if single else LEAST_POINTS):
+        return False
+    if fraction is not None and fraction <= 1.05:
+        return fraction >= share
+    least = EPOCHS if epochs else UNKNOWN_LENGTH_STEPS
     steps = (track.last_step - track.head_steps[0]) * n / max(1, n - 1)
-    return steps >= least * max(1.0, share / 0.4) and n >= LEAST_POINTS
+    return steps >= least * max(1.0, share / 0.5)

@@ -26,9 +26,8 @@ class SlowConvergence:
     gained_at_end: float = 0.3
     gained_at_end_language: float = 0.1
     """For cross-entropy without known classes: fine-tuning a language model gains 10-30 % and is done."""
-    share_of_chance: float = 0.5
-    share_of_chance_unplanned: float = 0.75
-    patience: float = 0.5
+    share_of_chance: float = 0.75
+    patience: float = 0.6
     rising_patience: float = 0.85
 
     def start(self) -> None:
@@ -45,11 +44,9 @@ class SlowConvergence:
         at_end = shape.now + shape.slope_half * remaining
         base = shape.first - shape.progress / shape.share if shape.share > 0 else 0.0
         share_at_end = (shape.first - at_end) / max(abs(shape.first - base), 1e-300)
-        planned = shape.fraction is not None and shape.fraction <= 1.05
-        level = self.share_of_chance if planned else self.share_of_chance_unplanned
         language = shape.chance is None and "cross" in (view.context.loss_name or "").lower()
         gained = self.gained_at_end_language if language else self.gained_at_end
-        slow = at_end > level * shape.chance if shape.chance else share_at_end < gained
+        slow = at_end > self.share_of_chance * shape.chance if shape.chance else share_at_end < gained
         if not slow or not patience_over(view, self.patience, rising_share=self.rising_patience):
             return QUIET
         return Alarm(
