@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,8 @@ SECONDS_PER_CASE = 1.8
 FIRST_STEPS = 15
 FIRST_SHARE = 0.4
 """The first steps take 40 % of the time: what goes wrong at once would else be over before it is seen."""
+REACTION_S = 5.0
+"""What the first steps say is waited for, so that it is heard however fast the rest is trained."""
 FRAME_S = 0.1
 START_TIMEOUT_S = 30.0
 
@@ -51,19 +53,22 @@ class Row:
         return bool(self.found) == self.case.is_faulty
 
 
-def run_demo(*, fast: bool = False, keep: bool = False, console: Console | None = None) -> list[Row]:
-    """Starts a service on a free port with a temporary store, trains every case against it, and tells the story.
+def run_demo(
+    cases: Sequence[Case] = CASES, *, fast: bool = False, keep: bool = False, console: Console | None = None
+) -> list[Row]:
+    """Starts a service on a free port with a temporary store, trains the cases against it, and tells the story.
 
-    ``fast`` leaves out the pauses that make it watchable, ``keep`` waits for Ctrl-C at the end. Raises DemoError.
+    The first case is trained once more with the learning rate that is advised for it. ``fast`` leaves out the pauses
+    that make it watchable, ``keep`` waits for Ctrl-C at the end. Raises DemoError.
     """
     console = console or Console(highlight=False)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="losswatch-demo-") as folder, service(Path(folder)) as url:
         console.print(f"[bold]Losswatch[/] answers on {url} [dim](temporary data)[/]")
         show = _Show(console, url, 0.0 if fast else SECONDS_PER_CASE)
-        for case in CASES:
+        for case in cases:
             show.play(case)
-        advised = _advised_rate(show.reports.get(CASES[0].name))
+        advised = _advised_rate(show.reports.get(cases[0].name))
         if advised is not None:
             show.play(
                 linear_model(
@@ -132,6 +137,9 @@ class _Show:
                 validation_loss=measured.validation_loss,
             )
             row.step, row.loss = measured.step, measured.loss
+            if done == FIRST_STEPS:
+                run.flush(REACTION_S)
+                self._look(row, run)
             if run.should_stop:
                 return True
             slow_start = FIRST_SHARE * min(done / FIRST_STEPS, 1.0)

@@ -79,8 +79,8 @@ def tanh_network(learning_rate: float = 1.0, epochs: int = 100, separation: floa
     In float64, as plain NumPy code is. Classes that lie further apart saturate the sigmoid, and 0 x log(0) is NaN.
     """
     rng = np.random.default_rng(4)
-    y = (np.arange(300) % 2).reshape(-1, 1).astype(np.float64)
-    x = rng.normal(size=(300, inputs)) + (y - 0.5) * separation
+    y = (np.arange(1000) % 2).reshape(-1, 1).astype(np.float64)
+    x = rng.normal(size=(1000, inputs)) + (y - 0.5) * separation
     network = Network((inputs, 128, 64, 1), ("tanh", "tanh", "sigmoid"), rng, np.float64)
     network.parameters[0::2] = [rng.random((inputs, 128)), rng.normal(size=(128, 64)), rng.normal(size=(64, 1))]
     yield from _full_batch(network, SGD(learning_rate), x, y, "bce", epochs)

@@ -1,0 +1,168 @@
+"""The client, and plain curl, requests and urllib, against the real service."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import losswatch
+
+POINTS = [{"step": step, "loss": 3.55**step} for step in range(1, 21)]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service as its users start it."""
+    data = tmp_path_factory.mktemp("data")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "losswatch_server", "serve", "--port", "0", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    found = re.search(r"http://\S+", process.stdout.readline())
+    assert found
+    yield found.group()
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def get(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url) as answer:
+        body: dict[str, Any] = json.load(answer)
+    return body
+
+
+def train_until_told_to_stop(run: losswatch.Run) -> None:
+    with run:
+        for point in POINTS:
+            run.log(point["step"], loss=point["loss"], grad_norm=1.0)
+            assert run.flush(20)
+            if run.should_stop:
+                raise KeyboardInterrupt
+
+
+def test_a_diverging_run_is_told_to_stop_and_the_run_ends_as_cancelled(url: str) -> None:
+    run = losswatch.Run("diverging", url=url, quiet=True, learning_rate=0.01)
+    with pytest.raises(KeyboardInterrupt):
+        train_until_told_to_stop(run)
+    report = get(f"{url}/v1/runs/diverging/report")
+    assert (report["status"], report["action"], report["state"]) == ("critical", "stop", "cancelled")
+    assert report["points"] < 20
+    assert run.report is not None
+    assert run.report["headline"] == report["headline"]
+
+
+def test_every_kind_of_value_comes_back_as_it_was_sent(url: str) -> None:
+    run = losswatch.Run("values", url=url, quiet=True, tags={"team": "vision"}, dropout=0.1, layers_of=(1, 2))
+    run.log(1, loss=0.1, grad_norm=1e300, layers={"a": 1e-300}, metrics={"accuracy": 0.5}, epoch=1)
+    run.log(2, loss=math.inf, grad_norm=math.nan, accuracy=0.75)
+    run.finish()
+    points = get(f"{url}/v1/runs/values/points")["points"]
+    first, second = ({name: value for name, value in point.items() if value is not None} for point in points)
+    assert (first["loss"], first["grad_norm"], first["layers"]) == (0.1, 1e300, {"a": 1e-300})
+    assert (second["loss"], second["grad_norm"], second["metrics"]) == ("Infinity", "NaN", {"accuracy": 0.75})
+    context = get(f"{url}/v1/runs/values")["context"]
+    assert (context["tags"], context["dropout"]) == ({"team": "vision"}, 0.1)
+
+
+def test_a_resume_in_a_new_process_is_a_new_attempt_even_with_equal_values(url: str) -> None:
+    first = losswatch.Run("resumed", url=url, quiet=True)
+    for step in range(1, 31):
+        first.log(step, loss=1.0 / step)
+    first.finish()
+    second = losswatch.Run("resumed", url=url, quiet=True)
+    for step in range(21, 31):
+        second.log(step, loss=1.0 / step)
+    second.finish()
+    assert second.report is not None
+    assert (second.report["attempt"], second.report["points"]) == (2, 30)
+
+
+def test_what_was_spooled_while_the_service_was_away_fills_the_gap(url: str, tmp_path: Path) -> None:
+    run = losswatch.Run("gap", url=url, quiet=True, flush_interval=0.01, spool_dir=tmp_path)
+    run.log(1, loss=1.0)
+    assert run.flush(20)
+    sender = run._sender
+    assert sender is not None
+    sender._transport.url = "http://127.0.0.1:9"  # nobody listens there
+    sender._transport.close()
+    for step in range(2, 200):
+        run.log(step, loss=1.0 / step)
+    assert not run.flush(0.3)
+    sender._transport.url = url
+    sender._transport.close()
+    assert run.flush(30)
+    run.finish()
+    report = get(f"{url}/v1/runs/gap/report")
+    assert (report["points"], report["attempt"], report["state"]) == (199, 1, "finished")
+
+
+def test_a_point_that_the_service_refuses_is_dropped_alone(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    run = losswatch.Run("refused", url=url, quiet=True, flush_interval=0.2)
+    for step in range(1, 11):
+        run.log(step, loss=1.0 / step, metrics={f"m{place}": 1.0 for place in range(65 if step == 5 else 1)})
+    run.finish()
+    steps = [point["step"] for point in get(f"{url}/v1/runs/refused/points")["points"]]
+    assert steps == [1, 2, 3, 4, 6, 7, 8, 9, 10]
+    assert "1 of 10 points refused and dropped" in caplog.text
+
+
+def test_a_deleted_run_is_not_brought_back_by_its_old_writer(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    run = losswatch.Run("deleted", url=url, quiet=True)
+    run.log(1, loss=1.0)
+    assert run.flush(20)
+    urllib.request.urlopen(urllib.request.Request(f"{url}/v1/runs/deleted", method="DELETE")).close()
+    run.log(2, loss=1.0)
+    assert run.flush(20)
+    run.finish()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        get(f"{url}/v1/runs/deleted")
+    assert "Nothing more of it is sent" in caplog.text
+
+
+SCRIPTS = {
+    "urllib": """
+        import json, urllib.request
+        for point in POINTS:
+            body = json.dumps({"points": [point], "context": {"learning_rate": 0.01}}).encode()
+            answer = urllib.request.urlopen(urllib.request.Request(URL + "/v1/runs/urllib/points", body))
+            report = json.load(answer)
+        print(report["status"])
+    """,
+    "requests": """
+        import requests
+        for point in POINTS:
+            answer = requests.post(URL + "/v1/runs/requests/points", json=point, timeout=10)
+            answer.raise_for_status()
+        print(answer.json()["status"])
+    """,
+}
+
+
+@pytest.mark.parametrize("library", sorted(SCRIPTS))
+def test_a_few_plain_lines_of_python_are_enough(url: str, library: str) -> None:
+    script = f"URL = {url!r}\nPOINTS = {POINTS!r}\n" + textwrap.dedent(SCRIPTS[library])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "critical\n"), done.stderr
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_line_of_curl_is_enough(url: str) -> None:
+    body = json.dumps({"points": POINTS})
+    done = subprocess.run(
+        ["curl", "-sS", "-d", body, f"{url}/v1/runs/curl/points"], capture_output=True, text=True, timeout=30
+    )
+    assert json.loads(done.stdout)["status"] == "critical", done.stderr
