@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo serve test test-frameworks lint fix bench openapi docs soak clean
+.PHONY: help demo serve test test-frameworks lint fix bench bench-notifications openapi docs soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -52,6 +52,9 @@ fix: $(STAMP) ## format, and mend what ruff can mend
 bench: $(STAMP) ## speed, side by side with an echo and with one transaction per request (2 minutes)
 	@for part in $(notdir $(wildcard tests/benchmarks/ingest tests/benchmarks/monitor)); do \
 		PYTHONPATH=tests $(BIN)/python -m benchmarks.$$part || exit 1; done
+
+bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.notifications
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json

@@ -100,6 +100,11 @@ class Deliverer:
         held = [at for at in self._free_at.values() if at > self._means.clock()]
         return due if due is None or not held else max(due, min(held))
 
+    async def is_behind(self) -> bool:
+        """Whether anything could be sent now that is not being sent yet."""
+        due = await self.next_due()
+        return due is not None and due <= self._means.clock()
+
     async def drain(self, limit_s: float) -> None:
         """Let what is under way end; what is not done by then stays claimed and is sent again later."""
         tasks = list(self._in_flight.values())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from losswatch_server.alerts import codec, message
 from losswatch_server.alerts.channels import BY_KIND
-from losswatch_server.alerts.concerns import Concern, Event, apply
+from losswatch_server.alerts.concerns import MATTERS, Concern, Event, apply
 from losswatch_server.alerts.grouping import Group, GroupKey, Review, group_key, review
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.policy import Rules, Surroundings, wants
@@ -100,7 +100,7 @@ class Planner:
         stored = read_events(self._connection, None, seen.event_id, None, EVENTS_AT_ONCE)
         plan = Plan(seen=seen, event_id=stored[-1].id if stored else seen.event_id)
         touched: dict[tuple[str, str], tuple[Target, GroupKey]] = {}
-        for event in map(self._event, stored):
+        for event in (self._event(row) for row in stored if row.kind in MATTERS):
             for target, key in self._absorb(event, plan):
                 touched[target.id, key.text()] = (target, key)
         due = outbox.due_groups(self._connection, self._now, GROUPS_AT_ONCE)

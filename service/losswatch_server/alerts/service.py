@@ -65,7 +65,7 @@ class Alerts:
     ) -> None:
         self._settings = settings or AlertSettings()
         self._store = store
-        self._clock = clock
+        self.clock = clock
         self._door = door or Door(
             allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
@@ -101,7 +101,7 @@ class Alerts:
         path = self._settings.targets_file
         if path is not None:
             allow_private = self._settings.allow_private_targets
-            found = await asyncio.to_thread(read_targets, path, self._clock(), allow_private=allow_private)
+            found = await asyncio.to_thread(read_targets, path, self.clock(), allow_private=allow_private)
             await install(self._store, found)
         if self._settings.alone:
             await self._store.write(deliveries.release_all)
@@ -147,7 +147,7 @@ class Alerts:
 
     async def _pause(self) -> float:
         """How long nothing is due; a second where what is due cannot be sent yet."""
-        now = self._clock()
+        now = self.clock()
         due = [at for at in (await self.dispatcher.next_due(), await self.deliverer.next_due()) if at is not None]
         if not due:
             return LONGEST_PASS_S
@@ -155,7 +155,7 @@ class Alerts:
         return min(LONGEST_PASS_S, ahead if ahead > SHORTEST_PASS_S else 1.0)
 
     async def _tidy(self) -> None:
-        now = self._clock()
+        now = self.clock()
         if now - self._tidied_at >= TIDY_EVERY_S:
             self._tidied_at = now
             await self._store.write(

@@ -33,7 +33,8 @@ def measure(live_runs: int = 1_000, trials: int = 200, requests_per_s: float = 1
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "received.jsonl")
         with receiver(log) as hook:
-            command = [sys.executable, "-m", "losswatch_server.cli", "serve", "--port", "0", "--allow-private-targets"]
+            program = str(Path(sys.executable).with_name("losswatch-server"))
+            command = [program, "serve", "--port", "0", "--allow-private-targets"]
             command += ["--data", str(Path(folder, "data")), "--log-level", "error"]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
                 assert service.stdout is not None

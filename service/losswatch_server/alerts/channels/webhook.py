@@ -26,7 +26,6 @@ LEVELS = {Severity.INFO: "info", Severity.WARNING: "warn", Severity.CRITICAL: "e
 def payload(message: Message, links: Links) -> dict[str, Any]:
     """The body; entries that would take it over 20 kB are left out and counted in ``truncated``."""
     lead = message.lead
-    entries = [_entry(e, message.project, links) for e in message.entries]
     body: dict[str, Any] = {
         "type": event_type(message),
         "timestamp": timestamp(message.at),
@@ -45,13 +44,18 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
             "group_key": clip(message.key, 300),
             "url": links.of(message),
             "total": message.total,
-            "truncated": message.total - len(entries),
-            "findings": entries,
+            "truncated": message.total,
+            "findings": [],
         },
     }
-    while len(dump(body)) >= MAX_BYTES and entries:
-        del entries[-max(1, len(entries) // 10) :]
-        body["data"]["truncated"] = message.total - len(entries)
+    room = MAX_BYTES - len(dump(body)) - 1
+    findings: list[dict[str, Any]] = body["data"]["findings"]
+    for entry in message.entries:
+        finding = _entry(entry, message.project, links)
+        if (room := room - len(dump(finding)) - 1) < 0:
+            break
+        findings.append(finding)
+    body["data"]["truncated"] = message.total - len(findings)
     return body
 
 

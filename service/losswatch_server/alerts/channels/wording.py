@@ -47,6 +47,8 @@ def clip(text: str, limit: int, escape: Callable[[str], str] = lambda character:
 
 def plain(text: str) -> str:
     """Without control, formatting and lone surrogate characters: what a client wrote must not steer a terminal."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 
