@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo serve test test-frameworks lint fix bench bench-notifications openapi docs soak clean
+.PHONY: help demo serve test test-frameworks lint fix bench bench-notifications bench-detection openapi docs soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -55,6 +55,9 @@ bench: $(STAMP) ## speed, side by side with an echo and with one transaction per
 
 bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.notifications
+
+bench-detection: $(STAMP) ## detection on the bug zoo: recall, delay, false alarms, causes (make docs quotes it)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection --prefixes --json benchmarks/detection/results.json
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json

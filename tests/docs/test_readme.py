@@ -43,6 +43,11 @@ def test_every_make_command_is_a_target_that_make_can_run(path, block):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("path", [*DOCUMENTS, parts.ROOT / "CONTRIBUTING.md", parts.ROOT / "deploy" / "README.md"])
+def test_every_make_command_named_in_a_sentence_is_a_target(path):
+    assert set(re.findall(r"`make ([a-z-]+)`", path.read_text())) <= TARGETS
+
+
 @pytest.mark.parametrize(("path", "block"), named(RUN))
 def test_every_example_runs_as_it_stands(path, block, address, tmp_path):
     """As the reader would: in a shell or in Python, at the top of the repository, with the service's address put in."""
