@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -58,6 +59,17 @@ def without_chance(answer: Any) -> Any:
     if isinstance(answer, dict):
         return {key: without_chance(value) for key, value in answer.items() if key not in ("uid", "id")}
     return [without_chance(item) for item in answer] if isinstance(answer, list) else answer
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two answers say the same: numbers may differ in the third digit, from machine to machine."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=5e-3)
+    return bool(one == other)
 
 
 def answer_of(output: str) -> Any:
