@@ -6,11 +6,13 @@ import itertools
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from losswatch_server.app import create_app
@@ -42,15 +44,34 @@ def project() -> str:
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """Host and port of a real server."""
-    with serving(tmp_path_factory.mktemp("served")) as place:
+    with serving(create_app(Settings(data_dir=tmp_path_factory.mktemp("served")))) as place:
+        yield place
+
+
+@pytest.fixture(scope="session")
+def quiet_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """A real server that sends no notifications: what a fuzzer makes up as a target must never be called."""
+    app = create_app(Settings(data_dir=tmp_path_factory.mktemp("quiet")))
+    whole = app.router.lifespan_context
+
+    async def nothing() -> None:
+        return
+
+    @asynccontextmanager
+    async def without_notifications(app: FastAPI) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with whole(app) as state:
+            app.state.alerts.run_once = nothing
+            yield state
+
+    app.router.lifespan_context = without_notifications
+    with serving(app) as place:
         yield place
 
 
 class serving:  # noqa: N801 - used as a function
     """A real uvicorn on a free port in a thread."""
 
-    def __init__(self, data_dir: Path) -> None:
-        app = create_app(Settings(data_dir=data_dir))
+    def __init__(self, app: FastAPI) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))

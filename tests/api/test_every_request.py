@@ -31,13 +31,13 @@ description = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 
 @description.parametrize()
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )
-def test_every_request_is_answered_as_described(case: schemathesis.Case, address: tuple[str, int]) -> None:
-    host, port = address
+def test_every_request_is_answered_as_described(case: schemathesis.Case, quiet_address: tuple[str, int]) -> None:
+    host, port = quiet_address
     case.call_and_validate(base_url=f"http://{host}:{port}", checks=CHECKS)

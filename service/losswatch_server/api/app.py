@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -43,8 +43,6 @@ from losswatch_server.api.problems import (
 )
 from losswatch_server.wire import Problem
 
-_LOG = logging.getLogger(__name__)
-
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
 
 ROUTERS = (
@@ -83,6 +81,7 @@ def create_api(
         redirect_slashes=False,
     )
     app.state.metrics = Metrics()
+    app.state.diagnosing = asyncio.Semaphore(diagnose.AT_ONCE)
     routers = (*ROUTERS, *more_routers)
     for router in routers:
         app.include_router(router)

@@ -33,8 +33,6 @@ router = APIRouter(tags=["diagnose"])
 AT_ONCE = 2
 """Diagnoses that run at the same time: a large log takes seconds of a core, which live runs need too."""
 
-_turns = asyncio.Semaphore(AT_ONCE)
-
 
 def _context_parameters() -> list[dict[str, Any]]:
     kinds = {
@@ -86,7 +84,7 @@ async def diagnose(request: Request) -> Response:
     raw = await read_raw(request, DIAGNOSE_LIMIT)
     if not raw.strip():
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
-    async with _turns:
+    async with request.app.state.diagnosing:
         diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context)
     return json_answer(diagnosis_json(diagnosis))
 
