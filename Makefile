@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo serve test test-frameworks lint fix bench bench-notifications bench-detection openapi docs soak clean
+.PHONY: bench-client help demo serve test test-frameworks lint fix bench bench-notifications bench-detection openapi docs soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -58,6 +58,9 @@ bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed
 
 bench-detection: $(STAMP) ## detection on the bug zoo: recall, delay, false alarms, causes (make docs quotes it)
 	@cd tests && ../$(BIN)/python -m benchmarks.detection --prefixes --json benchmarks/detection/results.json
+
+bench-client: $(STAMP) ## what the client costs a training step, next to the alternatives
+	@$(BIN)/python tests/benchmarks/client/overhead.py
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Deque, Dict, Optional, Tuple, Type, Union
 
 from losswatch.notices import Notices, logger
-from losswatch.sender import Logged, Sender
+from losswatch.sender import Entry, Sender
 from losswatch.spool import Address, default_folder
 from losswatch.transport import Transport
 from losswatch.values import hold
@@ -74,7 +74,8 @@ class Run:
 
     def _reset(self) -> None:
         self.writer = uuid.uuid4().hex[:16]
-        self._queue: Deque[Logged] = collections.deque(maxlen=QUEUE_LENGTH)
+        self._queue: Deque[Entry] = collections.deque(maxlen=QUEUE_LENGTH)
+        self._append = self._queue.append
         self._sequence = itertools.count()
         self._sender: Optional[Sender] = None
         self._finished = False
@@ -110,11 +111,13 @@ class Run:
         that it was not measured. NaN and infinities are what matters most: do not filter them.
         """
         try:
-            for name, value in values.items():
+            for value in values.values():
                 kind = type(value)
                 if kind is not float and kind is not int:
-                    values[name] = hold(value)
-            self._queue.append(Logged(next(self._sequence), hold(step), values))
+                    values = {name: hold(item) for name, item in values.items()}
+                    break
+            # A plain tuple, as building a named one takes longer: this line is run at every step of every training.
+            self._append((next(self._sequence), step if type(step) is int else hold(step), values, None, None))
             if self._sender is None:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the one promise of this method
@@ -122,7 +125,7 @@ class Run:
 
     def update_context(self, **context: Any) -> None:
         """Tells what has become known of the job, from the next point on."""
-        self._queue.append(Logged(next(self._sequence), 0, context=dict(context)))
+        self._append((next(self._sequence), 0, None, dict(context), None))
         if self._sender is None:
             self._start()
 
@@ -164,9 +167,10 @@ class Run:
             self._finished = True
         sequence = next(self._sequence)
         if sequence and self._owner and self.rank == 0:
-            self._queue.append(Logged(sequence, 0, finish=state))
+            self._append((sequence, 0, None, None, state))
         # Whatever is logged from here on falls into a queue of no length: no test on the way of every step.
-        self._queue = collections.deque(maxlen=0)
+        nowhere: Deque[Entry] = collections.deque(maxlen=0)
+        self._append = nowhere.append
         _alive.discard(self)
         if self._sender is not None:
             self._sender.close(timeout)

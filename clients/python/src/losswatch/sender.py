@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 from losswatch.batches import MAX_POINTS, Batch, Record, next_batch
 from losswatch.notices import Notices
@@ -21,14 +21,8 @@ YIELD_EVERY = 32
 """Points encoded before the interpreter is offered to the training thread: about 0.2 ms of work."""
 
 
-class Logged(NamedTuple):
-    """An entry of the queue between the training thread and the sender; exactly one of the last three is given."""
-
-    sequence: int
-    step: Any
-    fields: Optional[Dict[str, Any]] = None
-    context: Optional[Dict[str, Any]] = None
-    finish: Optional[str] = None
+Entry = Tuple[int, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]], Optional[str]]
+"""What goes through the queue: a sequence number, the step, and one of values, context and last state."""
 
 
 class Sender:
@@ -36,7 +30,7 @@ class Sender:
 
     def __init__(
         self,
-        queue: Deque[Logged],
+        queue: Deque[Entry],
         address: Address,
         transport: Transport,
         notices: Notices,
@@ -143,7 +137,7 @@ class Sender:
             except IndexError:  # the training thread pushed the oldest out meanwhile
                 break
             self._taken += 1
-            self._highest = max(self._highest, entry.sequence)
+            self._highest = max(self._highest, entry[0])
             record = self._record(entry)
             if record is not None:
                 records.append(record)
@@ -157,12 +151,13 @@ class Sender:
             self._notices.once("full", "points come faster than they can be read; the oldest are dropped")
         (self._spool or self._waiting).append(records)
 
-    def _record(self, entry: Logged) -> Optional[Record]:
-        if entry.finish is not None:
-            return Record(dumps({"finish": entry.finish}), finish=entry.finish)
-        if entry.context is not None:
-            return self._context_record(entry.context)
-        encoded = encode(entry.step, entry.fields or {}, self._rank)
+    def _record(self, entry: Entry) -> Optional[Record]:
+        _, step, values, context, state = entry
+        if state is not None:
+            return Record(dumps({"finish": state}), finish=state)
+        if context is not None:
+            return self._context_record(context)
+        encoded = encode(step, values or {}, self._rank)
         self._notices.complain(encoded.complaints)
         if encoded.line is None or (self._rank and is_finite(encoded.line)):
             return None
