@@ -32,7 +32,7 @@ def check_secret(secret: str) -> None:
         if not secret.startswith(PREFIX) or not 24 <= len(_key(secret)) <= 64:
             raise ValueError
     except (ValueError, binascii.Error):
-        raise ValueError("a signing secret is whsec_ followed by the base64 of 24 to 64 bytes") from None
+        raise ValueError("`secret` is whsec_ followed by the base64 of 24 to 64 bytes") from None
 
 
 def signed_headers(message_id: str, body: bytes, now: float, signing: Iterable[Secret]) -> dict[str, str]:
