@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(st
             ]
             assert any(address in word for word in check)
             assert subprocess.run(check, timeout=30, env=environment).returncode == 0
+            with urllib.request.urlopen(f"{address}/v1/conditions/diverging", timeout=30) as page:
+                assert page.status == 200, "the wheel lacks the catalogue's pages"
             process.send_signal(getattr(signal, stages[-1].of("STOPSIGNAL")[0]))
             assert process.wait(timeout=30) == 0
         finally:
