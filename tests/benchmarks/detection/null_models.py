@@ -82,7 +82,9 @@ class Shape:
 
 SHAPES: dict[str, Shape] = {
     "learning": Shape(level=lambda t, n: 2 + 3 * (t + 1) ** -0.4, gradient=lambda t, n: 0.5 + (t + 1) ** -0.4),
-    "settled": Shape(level=lambda t, n: 0.3 + 4.7 * np.exp(-20 * t / n), gradient=lambda t, n: 0.3 + np.exp(-20 * t / n)),
+    "settled": Shape(
+        level=lambda t, n: 0.3 + 4.7 * np.exp(-20 * t / n), gradient=lambda t, n: 0.3 + np.exp(-20 * t / n)
+    ),
     "flat": Shape(level=lambda t, n: 2 + 0 * t, gradient=lambda t, n: 0.5 + 0 * t, deserved=NOT_MOVING),
 }
 

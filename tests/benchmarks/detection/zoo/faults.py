@@ -74,6 +74,19 @@ def deep(activation: str, layers: int, gain: float) -> Callable[[Recipe], Change
 
 KINDS: tuple[Kind, ...] = (
     Kind(cause="learning_rate_too_high", name="x8", bases=PLAIN_SGD, change=times(learning_rate=8)),
+    Kind(
+        cause="learning_rate_too_high",
+        name="x20",
+        bases=("rings-sgd", "glyphs-sgd", "glyphs-momentum", "checkerboard-adam", "chirp-adam"),
+        change=times(learning_rate=20),
+    ),
+    Kind(
+        cause="learning_rate_too_high",
+        name="later-x12",
+        bases=("rings-adam", "glyphs-sgd", "checkerboard-adam", "friedman-sgd"),
+        change=later("learning_rate", lambda r: 12 * r.learning_rate, 0.4),
+        at=0.4,
+    ),
     Kind(cause="learning_rate_too_high", name="x40", bases=(*PLAIN_SGD, *MOMENTUM), change=times(learning_rate=40)),
     Kind(
         cause="learning_rate_too_high",
@@ -269,7 +282,7 @@ KINDS: tuple[Kind, ...] = (
         cause="no_warmup",
         name="momentum",
         bases=("glyphs-momentum", "teacher-momentum"),
-        change=times(learning_rate=12),
+        change=times(learning_rate=5),
         cure=put(warmup_steps=150),
     ),
     Kind(
@@ -287,12 +300,9 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         cause="precision_overflow",
-        name="inputs",
+        name="scale-fixed",
         bases=("glyphs-momentum", "friedman-adam", "rings-sgd"),
-        change=lambda r: (
-            {"precision": "fp16", "changes": ((r.steps // 3, "bad_batch_size", 4e4),)} | bad_batches(0.34, 4e4)(r)
-        ),
-        at=0.34,
+        change=put(precision="fp16", loss_scale=2.0**21),
     ),
     Kind(
         cause="overfit_small_data",
@@ -306,6 +316,13 @@ KINDS: tuple[Kind, ...] = (
             "teacher-momentum",
         ),
         change=put(train_size=60, batch_size=16),
+    ),
+    Kind(
+        cause="overfit_small_data",
+        name="150",
+        bases=("rings-sgd", "rings-adam", "glyphs-sgd", "checkerboard-adam", "tokens-adam"),
+        change=lambda r: {"train_size": 150, "batch_size": 16, "steps": round(1.5 * r.steps)},
+        cure=put(train_size=4096),
     ),
     Kind(
         cause="overfit_small_data",

@@ -1,0 +1,1 @@
+"""The closed loop: train a faulty model, do what the report advises, train again."""
