@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from typing import get_type_hints
 
 import pytest
 
 from docs import parts
 from docs.examples import alike, answer_of, blocks, run, without_chance
+from losswatch_server.cli.commands import app
 
 README = parts.README
+CURL_OPTIONS = ("--data-binary",)
 DOCUMENTS = [README, parts.ROOT / "clients" / "shell" / "README.md"]
 TARGETS = set(re.findall(r"^([a-z-]+):", (parts.ROOT / "Makefile").read_text(), re.MULTILINE))
 ALL = [(path, block) for path in DOCUMENTS for block in blocks(path)]
@@ -41,6 +44,19 @@ def test_every_make_command_is_a_target_that_make_can_run(path, block):
             ["make", "-n", *words[1:]], cwd=parts.ROOT, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_every_option_of_the_service_that_is_named_exists():
+    named_options = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README.read_text())) - set(CURL_OPTIONS)
+    known = {option for command in app.registered_commands for option in options_of(command.callback)}
+    assert named_options <= known
+
+
+def options_of(function):
+    """The long options that typer gives a command: those it declares, and the names of the rest."""
+    for name, hint in get_type_hints(function, include_extras=True).items():
+        declared = [d for extra in getattr(hint, "__metadata__", ()) for d in getattr(extra, "param_decls", None) or ()]
+        yield from declared or [f"--{name.replace('_', '-')}"]
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, parts.ROOT / "CONTRIBUTING.md", parts.ROOT / "deploy" / "README.md"])
