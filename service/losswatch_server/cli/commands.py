@@ -12,6 +12,7 @@ import typer
 import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.cli.targets import targets
 from losswatch_server.settings import Settings, SettingsError, default_data_dir, setting_help
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(diagnose)
+app.add_typer(targets)
 
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 """What wrong usage raises; typer shows only this kind of it."""

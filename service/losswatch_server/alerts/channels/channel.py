@@ -33,20 +33,20 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Addresses of the dashboard's pages, as far as people can reach them from a message."""
+    """Addresses of runs in this service, as far as people can reach them from a message."""
 
     base: str | None = None
 
     def run(self, project: str, run: str) -> str | None:
-        """The page of a run; None when the service does not know its public address."""
-        return self._page(f"/runs/{quote(run, safe='')}", project)
+        """The report of a run; None when the service does not know its public address."""
+        return self._page(f"/v1/runs/{quote(run, safe='')}/report", project)
 
     def runs(self, project: str, sweep: str | None) -> str | None:
         """The list of runs, of one sweep if given."""
-        return self._page("/", project, **({"group": sweep} if sweep else {}))
+        return self._page("/v1/runs", project, **({"group": sweep} if sweep else {}))
 
     def of(self, message: Message) -> str | None:
-        """The page that a message is about: its run, or the list when it is about several."""
+        """What a message is about: its run, or the list when it is about several."""
         if len(message.runs) == 1:
             return self.run(message.project, message.runs[0])
         return self.runs(message.project, message.sweep)

@@ -1,0 +1,72 @@
+"""``losswatch-server targets`` against a running service."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from socket import create_server
+
+import pytest
+import uvicorn
+
+from alerts.test_channels import receiving
+from losswatch_server.app import create_app
+from losswatch_server.cli import main
+from losswatch_server.settings import Settings
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[str]:
+    app = create_app(Settings(data_dir=tmp_path / "data", allow_private_targets=True))
+    with create_server(("127.0.0.1", 0)) as socket:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, args=([socket],))
+        thread.start()
+        deadline = time.monotonic() + 30
+        while not server.started:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield "http://{}:{}".format(*socket.getsockname())
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture
+def run(
+    service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    def command(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["losswatch-server", "targets", *arguments, "--service", service])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, errors = capsys.readouterr()
+        return int(ended.value.code or 0), out + errors
+
+    return command
+
+
+def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int, str]]) -> None:
+    with receiving("webhook") as hook:
+        status, said = run("add", "webhook", hook.url, "--min-severity", "critical", "--condition", "diverging")
+        assert (status, "whsec_" in said) == (0, True)
+        name = said.split()[0]
+        status, said = run("list")
+        assert (status, name in said, "critical" in said, "SECRET" in said) == (0, True, True, False)
+        status, said = run("test", name)
+        assert (status, said.startswith("delivered in")) == (0, True)
+        assert len(hook.taken) == 1
+    status, said = run("test", name)
+    assert (status, "not delivered" in said) == (69, True)
+    assert run("remove", name) == (0, "")
+    assert run("list") == (0, "")
+
+
+def test_a_mistake_is_explained(run: Callable[..., tuple[int, str]]) -> None:
+    status, said = run("add", "slack", "ftp://example.org/x")
+    assert status == 1
+    assert "must begin with https://" in said
+    status, said = run("remove", "tgt_none")
+    assert (status, "no target of this id" in said) == (1, True)
