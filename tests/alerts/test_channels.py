@@ -6,12 +6,12 @@ import asyncio
 import json
 import random
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import create_server
 from threading import Thread
 from typing import Any
 
@@ -270,7 +270,7 @@ def smtp() -> Iterator[tuple[Mailbox, MailServer]]:
     from aiosmtpd.controller import Controller
 
     mailbox = Mailbox()
-    with socket.create_server(("127.0.0.1", 0)) as free:
+    with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     controller = Controller(mailbox, "127.0.0.1", port)
     controller.start()
@@ -326,6 +326,14 @@ def test_apprise_says_so_when_it_is_not_installed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "apprise", None)
     outcome = send("apprise", OPENED, "ntfy://topic")
     assert (outcome.result, "pip install" in outcome.detail) == (Result.REJECTED, True)
+
+
+def test_apprise_sends_where_it_is_installed() -> None:
+    pytest.importorskip("apprise")
+    with create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert send("apprise", OPENED, f"json://127.0.0.1:{port}/x").result is Result.RETRY
+    assert send("apprise", OPENED, "nonsense").result is Result.REJECTED
 
 
 def test_random_groups_keep_every_rule() -> None:

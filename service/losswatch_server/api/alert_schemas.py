@@ -74,12 +74,12 @@ class TargetRules(BaseModel):
     """What follows a group's first message within this time is one message; a resolution must hold for as long."""
     group_interval_s: Wait = 300.0
     """After that a group sends at most one message in this time."""
-    repeat_interval_s: Repeat = 14_400.0
-    """What stays open and unacknowledged is told again after this time."""
+    repeat_interval_s: Repeat | None = None
+    """What stays open and unacknowledged is told again after this time: 14400, for an Alertmanager 300."""
     send_resolved: bool = True
     """Whether to tell what is over."""
-    max_per_hour: Annotated[int, Field(ge=1, le=36_000)] = 60
-    """A budget: what is over it waits and is gathered."""
+    max_per_hour: Annotated[int, Field(ge=1, le=36_000)] | None = None
+    """A budget, what is over it waits and is gathered: 60 where people read, 3600 where programs do."""
 
 
 class NewTarget(TargetRules):

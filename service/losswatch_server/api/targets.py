@@ -203,7 +203,8 @@ async def try_target(target: TargetId, targets: Targets, project: Project = "def
 
 def rules_given(asked: BaseModel) -> dict[str, Any]:
     """The fields of ``policy.Rules`` that a request gives, as the domain has them."""
-    given = {n: v for n, v in asked if n in asked.model_fields_set and n in schemas.TargetRules.model_fields}
+    names = asked.model_fields_set & set(schemas.TargetRules.model_fields)
+    given = {name: value for name, value in asked if name in names and value is not None}
     given.pop("name", None)
     if "min_severity" in given:
         given["min_severity"] = Severity(given["min_severity"])

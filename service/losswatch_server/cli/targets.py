@@ -52,7 +52,7 @@ def add(
 
 
 @targets.command("test")
-def test(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
+def try_out(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
     """Send a test message and say what came back."""
     tried = _call("POST", service, f"/{target}/test", project)
     if not tried["delivered"]:

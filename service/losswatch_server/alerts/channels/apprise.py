@@ -47,15 +47,17 @@ async def send(message: Message, target: Target, means: Means) -> Outcome:
     except ImportError:
         return Outcome(result=Result.REJECTED, detail="apprise is not installed: pip install losswatch-server[apprise]")
 
-    def notify() -> bool:
+    def notify() -> bool | None:
         sender = apprise.Apprise()
-        return bool(sender.add(target.url)) and bool(sender.notify(**payload(message, means.links)))
+        return bool(sender.notify(**payload(message, means.links))) if sender.add(target.url) else None
 
     try:
         async with asyncio.timeout(TIMEOUT_S):
             sent = await asyncio.to_thread(notify)
     except TimeoutError:
         return Outcome(result=Result.RETRY, detail=f"apprise did not finish within {TIMEOUT_S:g} s")
+    if sent is None:
+        return Outcome(result=Result.REJECTED, detail="apprise does not know this kind of address")
     if sent:
         return Outcome(result=Result.DELIVERED)
     return Outcome(result=Result.RETRY, detail="apprise could not deliver it")
