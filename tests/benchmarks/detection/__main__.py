@@ -11,8 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.detection import forecasting
 from benchmarks.detection.diagnosing import Diagnosed, diagnose_all
 from benchmarks.detection.labels import LabelledRun, read_corpus, write_corpus
+from benchmarks.detection.results import publish
 from benchmarks.detection.score import row_json, summarize
 from benchmarks.detection.table import errors, markdown
 
@@ -40,10 +42,13 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--all", action="store_true", help="a line for every run")
     parser.add_argument("--only", action="append", default=[], help="only runs with this in their id or condition")
     parser.add_argument("--prefixes", action="store_true", help="also look at healthy runs at nine earlier moments")
+    parser.add_argument(
+        "--forecasts", type=int, default=0, metavar="SEEDS", help="also measure forecasts on that many seeds"
+    )
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1, help="the zoo that many times over, with other seeds")
     parser.add_argument("--json", type=Path, help="write summary and rows here")
-    parser.add_argument("--markdown", type=Path, help="write the table here")
+    parser.add_argument("--publish", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args(given)
     started = time.monotonic()
     runs = chosen(arguments)
@@ -51,6 +56,8 @@ def main(given: Sequence[str] | None = None) -> None:
     done: list[Diagnosed] = list(diagnose_all(runs, jobs=arguments.jobs, at_prefixes=arguments.prefixes))
     rows = [d.row for d in done]
     summary = summarize(rows)
+    if arguments.forecasts:
+        summary |= forecasting.summarize(list(forecasting.forecasts(range(arguments.forecasts))))
     for line in errors(rows, causes=arguments.list_causes, everything=arguments.all):
         if arguments.list or arguments.list_causes or arguments.all:
             print(line)
@@ -63,8 +70,8 @@ def main(given: Sequence[str] | None = None) -> None:
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({"summary": summary, "rows": [row_json(r) for r in rows]}, indent=1))
-    if arguments.markdown:
-        arguments.markdown.write_text(markdown(summary))
+    if arguments.publish:
+        publish("Detection", summary, markdown(summary))
 
 
 if __name__ == "__main__":

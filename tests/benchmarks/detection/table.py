@@ -41,6 +41,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"| median delay, share of the rest of the run | {median(summary['delay'])} |",
         f"| the cause stands first | {percent(summary['cause_at_1'])} |",
         f"| the cause is among the first three | {percent(summary['cause_at_3'])} |",
+        *forecast_rows(summary),
         "",
         "| condition | found | median delay | healthy runs that raise it | per 10,000 healthy points | cause first |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -58,6 +59,17 @@ def markdown(summary: Mapping[str, Any]) -> str:
             f"| {percent(row['cause_at_1'])} | {percent(row['cause_at_3'])} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def forecast_rows(summary: Mapping[str, Any]) -> list[str]:
+    """The measured forecasts, where they were measured."""
+    if "forecast_coverage" not in summary:
+        return []
+    return [
+        f"| forecasts given where asked | {percent(summary['forecasts'])} |",
+        f"| forecasts whose interval held what came | {percent(summary['forecast_coverage'])} |",
+        f"| median width of the interval, in units of the loss then | {summary['forecast_width']} |",
+    ]
 
 
 def error_line(row: Judged) -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.detection.results import publish
 from benchmarks.detection.score import share
 from benchmarks.detection.table import percent
 from benchmarks.detection.zoo.faults import faults
@@ -42,10 +43,7 @@ def markdown(summary: dict[str, Any]) -> str:
         "",
         "| after | trained as well as the healthy twin |",
         "| --- | --- |",
-        *(
-            f"| {n} round{'s' if n != '1' else ''} | {percent(s)} |"
-            for n, s in summary["repaired_within_rounds"].items()
-        ),
+        *(f"| {n} round{'s' if n != '1' else ''} | {percent(s)} |" for n, s in within),
         "",
         "| cause | runs | repaired |",
         "| --- | --- | --- |",
@@ -68,7 +66,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--publish", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args(given)
     words = arguments.only
     chosen = [f for f in faults(range(arguments.seeds)) if not words or any(word in f.id for word in words)]
@@ -80,8 +78,8 @@ def main(given: Sequence[str] | None = None) -> None:
     print(markdown(summary))
     if arguments.json:
         arguments.json.write_text(json.dumps({"summary": summary, "repairs": [asdict(r) for r in repairs]}, indent=1))
-    if arguments.markdown:
-        arguments.markdown.write_text(markdown(summary))
+    if arguments.publish:
+        publish("Repair", summary, markdown(summary))
 
 
 if __name__ == "__main__":

@@ -281,16 +281,19 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         cause="no_warmup",
         name="momentum",
-        bases=("glyphs-momentum", "teacher-momentum"),
-        change=times(learning_rate=5),
+        bases=("teacher-momentum",),
+        change=times(learning_rate=18),
         cure=put(warmup_steps=150),
     ),
     Kind(
         cause="no_warmup",
         name="deep-adam",
-        bases=("rings-adam", "glyphs-sgd", "tokens-adam", "friedman-adam"),
-        change=put(optimizer="adam", learning_rate=0.03, hidden=(32,) * 6),
-        cure=put(warmup_steps=150),
+        bases=("checkerboard-adam", "chirp-adam", "checkerboard-adam", "chirp-adam"),
+        change=lambda r: {
+            "hidden": (48,) * 4,
+            "learning_rate": (4 if r.task == "checkerboard" else 6) * r.learning_rate,
+        },
+        cure=put(warmup_steps=200),
     ),
     Kind(
         cause="precision_overflow",
@@ -356,7 +359,7 @@ def faults(seeds: range) -> Iterator[Fault]:
                 recipe = replace(base, **kind.change(base))
                 twin = base if kind.cure is None else replace(recipe, **kind.cure(recipe))
                 yield Fault(
-                    id=f"{kind.cause}-{kind.name}-{name}-{seed}",
+                    id=f"{kind.cause}-{kind.name}-{name}-{base.seed}",
                     cause=kind.cause,
                     recipe=recipe,
                     twin=twin,
