@@ -21,6 +21,7 @@ from losswatch_server.monitor.series_facts import (
     gradient_facts,
     layer_facts,
     loss_facts,
+    tamed,
     validation_facts,
     window,
 )
@@ -84,6 +85,12 @@ def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
 
 def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
     """The facts of a run as they stand; ``since_step``: where the finding in question began."""
+    memory = replace(memory, loss=tamed(memory.loss), grad_norm=tamed(memory.grad_norm))
+    with np.errstate(all="ignore"):
+        return _gather(memory, context, since_step)
+
+
+def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
     loss = loss_facts(memory.loss)
     gradient = gradient_facts(memory.grad_norm)
     adaptive = _is_adaptive(context.optimizer)
@@ -97,7 +104,7 @@ def gather(memory: Memory, context: Context, *, since_step: int | None = None) -
         loss=loss,
         gradient=gradient,
         layers=layer_facts(memory.layers, context),
-        validation=validation_facts(memory.validation, loss),
+        validation=validation_facts(tamed(memory.validation), loss),
         adaptive=adaptive,
         learning_rate=rate,
         first_learning_rate=first_rate,
@@ -180,10 +187,9 @@ def _chance(loss: LossFacts | None, context: Context) -> tuple[float | None, boo
     if cross and "binary" in (context.loss_name or "").lower():
         return math.log(2), False
     for level in (loss.first, loss.now):
-        for classes in _USUAL_CLASSES:
-            chance = math.log(classes)
-            if abs(level / chance - 1) < (0.05 if cross else 0.01):
-                return chance, True
+        chance = min((math.log(classes) for classes in _USUAL_CLASSES), key=lambda c: abs(level / c - 1))
+        if abs(level / chance - 1) < (0.05 if cross else 0.01):
+            return chance, True
     return None, False
 
 
@@ -279,7 +285,9 @@ def _against_noise(track: Track, loss: LossFacts | None, predicted: float | None
     before, noise, count = window(track, 0.0, 0.1)
     after, late_noise, late_count = window(track, 0.75, 1.0)
     noise = max(noise, late_noise, loss.quantum / 2)
-    actual = before - after
+    # the mean of the first tenth misses a fall that is over within it
+    start = loss.first if loss.first - before > 4 * loss.noise_first / math.sqrt(5) else before
+    actual = start - after
     error = noise * math.sqrt(1 / count + 1 / late_count)
     if not math.isfinite(actual):
         return None, None

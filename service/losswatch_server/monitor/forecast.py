@@ -31,6 +31,8 @@ COARSE = 24
 FINE = 20
 MISFIT = 0.003
 """How far real curves depart from any of the shapes, as a share of the range of the block means."""
+LARGEST = 1e140
+"""A loss beyond this has nowhere left to go, and its square no room."""
 LAST_BLOCKS = 6
 FITS = 3.0
 """Distance of the fit from the last blocks, in standard errors, up to which it counts as a fit."""
@@ -140,9 +142,14 @@ NOTHING = Forecast()
 
 
 def forecast(memory: Memory, context: Context) -> Forecast:
-    """The forecast of the loss as it stands. Costs well under a millisecond."""
-    if context.objective == "none":
+    """The forecast of the loss as it stands."""
+    if context.objective == "none" or max(abs(memory.loss.highest), abs(memory.loss.lowest)) > LARGEST:
         return NOTHING
+    with np.errstate(all="ignore"):
+        return _forecast(memory)
+
+
+def _forecast(memory: Memory) -> Forecast:
     rows = _rows_since(_fine_rows(memory.loss), _last_change(memory.rates))
     if rows[:, 0].sum() < LEAST_POINTS or not np.isfinite(rows[:, 1]).all():
         return NOTHING

@@ -12,6 +12,8 @@ from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
+FROZE = 5
+"""So many equal validation losses in a row are no accident unless they are printed with few digits."""
 RUNAWAY = 50.0
 """Beyond this many times its start a loss runs away, and its differences are growth, not noise."""
 EXACT = 3e-4
@@ -101,7 +103,7 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
             )
         yield Sign("a_little_under_chance", between(share, 0.78, 0.985, 0.004), text + ", a little less")
         yield Sign("well_under_chance", soft(share, 0.75, -0.03), text + ": something was learned")
-    if loss.best_level > 0:
+    if loss.best_level > 0 and loss.very_first > 0:
         lost = soft(loss.now / loss.best_level, 2.2, 0.15) * soft(loss.now / loss.very_first, 0.3, 0.04)
         lost *= soft(loss.best_level / loss.very_first, 0.6, -0.05)
         high = max(loss.very_first, loss.now)
@@ -165,21 +167,19 @@ def _repetition(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
 
 
 def _validation(facts: Facts, validation: ValidationFacts) -> Iterator[Sign]:
-    if validation.points >= 3 and validation.best == validation.now == validation.first:
-        yield Sign(
-            "validation_frozen", 1.0, f"the validation loss is {number(validation.now)} every time, to the last digit"
-        )
-    elif validation.points >= 3:
-        yield Sign(
-            "validation_moves",
-            1.0,
-            f"the validation loss moved from {number(validation.first)} to {number(validation.now)}",
-        )
+    now = number(validation.now)
+    if validation.points >= 3:
+        if validation.equal_at_end == validation.points:
+            yield Sign("validation_frozen", 1.0, f"the validation loss is {now} every time, to the last digit")
+        elif validation.equal_at_end >= FROZE:
+            yield Sign("validation_froze", 1.0, f"the last {validation.equal_at_end} validation losses are all {now}")
+        else:
+            yield Sign("validation_moves", 1.0, f"the validation loss moved from {number(validation.first)} to {now}")
     if validation.points < 4 or facts.loss is None:
         return
     rise = (validation.now - validation.best) / max(abs(validation.best), 1e-12)
     learned = soft((validation.first - validation.best) / max(abs(validation.first), 1e-12), 0.08, 0.02)
-    best, now = number(validation.best), number(validation.now)
+    best = number(validation.best)
     text = f"the validation loss was best ({best}) at step {validation.best_step} and is {now} now"
     train_fell = soft(facts.loss.fall, 0.05, 0.015)
     yield Sign("validation_turned", soft(rise, 0.05, 0.015) * train_fell, text)

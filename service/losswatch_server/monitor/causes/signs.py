@@ -19,7 +19,10 @@ class Sign:
 
 def soft(value: float, centre: float, width: float) -> float:
     """How far ``value`` lies above ``centre``, as a number between 0 and 1; a negative width asks for below."""
-    return 1 / (1 + math.exp(-min(max((value - centre) / width, -50.0), 50.0)))
+    distance = (value - centre) / width
+    if math.isnan(distance):
+        return 0.0
+    return 1 / (1 + math.exp(-min(max(distance, -50.0), 50.0)))
 
 
 def between(value: float, low: float, high: float, width: float) -> float:
