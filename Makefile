@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench-client help demo serve test test-frameworks lint fix bench bench-notifications bench-detection openapi docs soak clean
+.PHONY: bench-client help demo serve test test-frameworks lint fix bench bench-notifications bench-detection bench-repair bench-calibration openapi docs soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -56,8 +56,14 @@ bench: $(STAMP) ## speed, side by side with an echo and with one transaction per
 bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.notifications
 
-bench-detection: $(STAMP) ## detection on the bug zoo: recall, delay, false alarms, causes (make docs quotes it)
-	@cd tests && ../$(BIN)/python -m benchmarks.detection --prefixes --json benchmarks/detection/results.json
+bench-detection: $(STAMP) ## detection on the bug zoo, or on CORPUS=file.jsonl.gz: recall, delay, false alarms, causes (4 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection $(if $(CORPUS),--list --corpus $(abspath $(CORPUS)),--prefixes --forecasts 2 --publish)
+
+bench-repair: $(STAMP) ## train faulty models, do what the report advises, train again (5 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.repair --list --publish
+
+bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which nothing is wrong (10 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection.calibration --publish
 
 bench-client: $(STAMP) ## what the client costs a training step, next to the alternatives
 	@$(BIN)/python tests/benchmarks/client/overhead.py

@@ -49,11 +49,10 @@ def forecasts(seeds: range) -> Iterator[Forecasted]:
                 Point(step=i, loss=float(loss), grad_norm=float(norm))
                 for i, (loss, norm) in enumerate(zip(trace.loss, trace.grad_norm, strict=True))
             ]
+            context = Context(optimizer=base.optimizer, learning_rate=base.learning_rate)
             for lengths in ASKED_AT:
                 at = round(lengths * base.steps)
-                told = diagnose(
-                    points[:at], Context(optimizer=base.optimizer, learning_rate=base.learning_rate)
-                ).forecast
+                told = diagnose(points[:at], context).forecast
                 yield Forecasted(
                     id=f"{name}-{seed}",
                     asked_at=at,

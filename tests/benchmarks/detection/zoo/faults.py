@@ -289,10 +289,7 @@ KINDS: tuple[Kind, ...] = (
         cause="no_warmup",
         name="deep-adam",
         bases=("checkerboard-adam", "chirp-adam", "checkerboard-adam", "chirp-adam"),
-        change=lambda r: {
-            "hidden": (48,) * 4,
-            "learning_rate": (4 if r.task == "checkerboard" else 6) * r.learning_rate,
-        },
+        change=put(hidden=(48,) * 4, learning_rate=0.045),
         cure=put(warmup_steps=200),
     ),
     Kind(
