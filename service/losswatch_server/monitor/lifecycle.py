@@ -13,7 +13,7 @@ from losswatch_server.monitor.detectors.base import Alarm, Detector, Quiet, Verd
 from losswatch_server.monitor.findings import Finding, finding_id
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
 
-KEPT = 32
+KEPT = 16
 """Closed findings that stay in a run's state and in its report; the full history is the store's."""
 
 C = Condition
@@ -33,6 +33,9 @@ ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
 }
 """Which open conditions (warning or above) keep another from opening. Diverging is not also spiking; a loss that is
 flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""
+
+WORSE = frozenset({C.NON_FINITE, C.DIVERGING})
+"""Conditions that end their echoes when they open."""
 
 QUIET_POINTS = 4
 """Quiet points before a finding of a detector that sees every point resolves; those add hysteresis of their own."""
@@ -106,7 +109,20 @@ class LifeCycle:
             last_step=step,
             evidence=alarm.evidence,
         )
+        self._absorb(finding, step, points)
         self._set(track, finding)
+
+    def _absorb(self, finding: Finding, step: int, points: int) -> None:
+        """Close what is open only as an echo of a worse condition that opens now and began no later."""
+        for track in self.tracks.values():
+            echo = track.finding
+            if (
+                echo is not None
+                and finding.condition in ABSORBED_BY.get(echo.condition, frozenset())
+                and finding.condition in WORSE
+                and echo.onset_step >= finding.onset_step
+            ):
+                self._close(track, step, points)
 
     def _update(self, track: Track, alarm: Alarm, step: int) -> None:
         assert track.finding is not None

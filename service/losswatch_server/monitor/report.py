@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from losswatch_server.monitor import advice, causes
-from losswatch_server.monitor.facts import gather
+from losswatch_server.monitor.facts import Facts, gather, with_onset
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.forecast import Forecast, forecast
+from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor, judged_by_level
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.sentences import headline, number, summary
@@ -18,6 +18,7 @@ LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
 STOP_CONFIDENCE = 0.99
 _ORDER = tuple(Condition)
+NO_FACTS = Facts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +76,8 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     return f"Healthy: the loss went from {number(first)} to {number(last)} in {track.n} points."
 
 
-def _explained(monitor: Monitor, finding: Finding) -> Finding:
-    facts = gather(monitor.memory, monitor.context, since_step=finding.onset_step)
+def _explained(monitor: Monitor, finding: Finding, gathered: Facts) -> Finding:
+    facts = with_onset(gathered, monitor.memory, finding.onset_step)
     told = replace(finding, summary=summary(finding))
     ranked = causes.rank(told, facts, monitor.context)
     return replace(told, causes=ranked, advice=advice.advise(told, ranked, facts, monitor.context))
@@ -98,8 +99,10 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def assess(monitor: Monitor) -> Assessment:
-    """Everything the report says, from the state and the present context. Pure; costs a few milliseconds."""
-    findings = tuple(_explained(monitor, f) for f in monitor.findings())
+    """Everything the report says, from the state and the present context. Pure; cheap while nothing is wrong."""
+    found = monitor.findings()
+    facts = gather(monitor.memory, monitor.context) if found else NO_FACTS
+    findings = tuple(_explained(monitor, f, facts) for f in found)
     status = status_of(findings, monitor.points)
     troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
     return Assessment(
@@ -107,7 +110,7 @@ def assess(monitor: Monitor) -> Assessment:
         action=action_of(findings),
         headline=headline(troubles[0]) if troubles else _quiet_headline(monitor, status, findings),
         findings=findings,
-        forecast=forecast(monitor.memory, monitor.context),
+        forecast=monitor.forecast,
         notes=_notes(monitor, findings),
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,

@@ -60,6 +60,11 @@ def _loss_spike(f: Finding, e: Facts) -> str:
 
 
 def _exploding_gradient(f: Finding, e: Facts) -> str:
+    if e["start"] and e.get("loss_over_chance") is None:
+        return (
+            f"The first gradient norms ({number(e['first_norm'])}) are so large for this loss that the inputs of a "
+            f"layer must be of size {number(e['input_size'])} or more: they are not scaled."
+        )
     if e["start"]:
         return (
             f"The first loss is {number(e['loss_over_chance'])} times that of guessing (gradient norm "

@@ -23,6 +23,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.lifecycle import Track
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, Condition, Severity
@@ -124,6 +125,8 @@ def freeze(monitor: Monitor) -> bytes:
         "points": monitor.points,
         "step": monitor.step,
         "next_review": monitor.next_review,
+        "next_forecast": monitor.next_forecast,
+        "forecast": [monitor.forecast.floor, monitor.forecast.interval, monitor.forecast.steps_to_floor],
         "context": writer.put(monitor.context),
         "memory": writer.put(monitor.memory),
         "detectors": [writer.put(s) for s in monitor.states],
@@ -164,6 +167,11 @@ def thaw(data: bytes) -> Monitor:
         monitor = Monitor(state["uid"])
         monitor.attempt, monitor.points, monitor.step = state["attempt"], state["points"], state["step"]
         monitor.next_review = state["next_review"]
+        monitor.next_forecast = state["next_forecast"]
+        floor, interval, steps = state["forecast"]
+        monitor.forecast = Forecast(
+            floor=floor, interval=(interval[0], interval[1]) if interval else None, steps_to_floor=steps
+        )
         reader = _Reader(numbers)
         context = reader.get(state["context"])
         if context["layer_order"] is not None:

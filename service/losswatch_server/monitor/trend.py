@@ -37,6 +37,19 @@ def difference_scale(values: list[float]) -> float:
     return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in itertools.pairwise(values)])
 
 
+@cache
+def _centred(m: int) -> tuple[Array, float]:
+    """0..m-1 about their mean, and the sum of their squares."""
+    x: Array = np.arange(m, dtype=np.float64) - (m - 1) / 2
+    return x, float(x @ x)
+
+
+@cache
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of all pairs i < j."""
+    return np.triu_indices(n, 1)
+
+
 def slope_test(y: Array) -> tuple[float, float]:
     """Slope per block of ``y`` (shape (m,), m >= 5) and its t statistic with an AR(1)-inflated standard error.
 
@@ -44,13 +57,12 @@ def slope_test(y: Array) -> tuple[float, float]:
     [0, 0.95]; the standard error grows by sqrt((1 + r) / (1 - r)). A perfect line has t = +-inf; a constant 0.
     """
     m = len(y)
-    x = np.arange(m) - (m - 1) / 2
-    sxx = float(x @ x)
-    mean = float(y.mean())
-    slope = float(x @ (y - mean)) / sxx
-    residual = y - mean - slope * x
+    x, sxx = _centred(m)
+    centred = y - float(y.sum()) / m
+    slope = float(x @ centred) / sxx
+    residual = centred - slope * x
     rss = float(residual @ residual)
-    if rss <= 1e-24 * max(float(((y - mean) ** 2).sum()), 1e-300):
+    if rss <= 1e-24 * max(float(centred @ centred), 1e-300):
         return slope, math.copysign(math.inf, slope) if slope else 0.0
     r = float(residual[1:] @ residual[:-1]) / rss
     r = min(max((m * r + 1) / (m - 4), 0.0), 0.95)
@@ -78,7 +90,8 @@ def kendall_test(values: list[float]) -> tuple[int, float]:
     """
     y = np.asarray(values)
     n = len(y)
-    s = int(np.sign(y[None, :] - y[:, None])[np.triu_indices(n, 1)].sum())
+    earlier, later = _pairs(n)
+    s = int(np.sign(y[later] - y[earlier]).sum())
     _, ties = np.unique(y, return_counts=True)
     if n <= 24 and len(ties) == n:
         counts = _kendall_counts(n)
@@ -102,6 +115,7 @@ def quantum(values: list[float]) -> float:
         return 0.0
     gaps = [b - a for a, b in itertools.pairwise(distinct)]
     q = min(gaps)
-    if q <= 0 or not math.isfinite(q):
+    # more than 2**53 steps apart there is nothing left to be a multiple of
+    if q <= 0 or not math.isfinite(q) or not max(gaps) / q < 2**53:
         return 0.0
     return q if all(abs(g / q - round(g / q)) < 1e-3 * max(1.0, g / q) for g in gaps) else 0.0

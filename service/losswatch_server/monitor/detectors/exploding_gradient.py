@@ -41,6 +41,9 @@ class ExplodingGradient:
     warning_ratio: float = 30.0
     critical_ratio: float = 1000.0
     warmup: int = 32
+    recovered_share: float = 0.99
+    large_inputs: float = 100.0
+    """Standardised inputs of d features have a norm of sqrt d: 100 stands for ten thousand of them."""
     above_chance: float = 6.0
     """A first loss this many times the chance level means weights that are far too large."""
 
@@ -86,25 +89,47 @@ class ExplodingGradient:
         loss = median(losses.head)
         chance = view.shape.chance
         name = (view.context.loss_name or "").lower()
+        size = self._input_size(view)
+        if size is not None and size > self.large_inputs:
+            state.initial = True
+            state.onset = losses.head_steps[0]
+            return self._initial_alarm(view, None, size)
         if chance is None and "cross" in name:
             chance = LARGEST_CHANCE / self.above_chance * 2
         if chance is None or loss < self.above_chance * chance:
             return Waiting(self.warmup - START_POINTS)
         state.initial = True
         state.onset = losses.head_steps[0]
-        return self._initial_alarm(view, loss / chance)
+        return self._initial_alarm(view, loss / chance, size)
+
+    def _input_size(self, view: View) -> float | None:
+        """A lower bound on the norm of the inputs of a layer, for a mean squared error; None for other losses.
+
+        The gradient of the mean of r**2 with r = w x - y is the mean of 2 r x, so by Cauchy and Schwarz its norm is at
+        most 2 sqrt(loss) times the root mean square of |x|. Rescaling the targets changes neither side.
+        """
+        name = (view.context.loss_name or "").lower()
+        losses, norms = view.memory.loss.head, view.memory.grad_norm.head
+        if not ("mse" in name or "squared" in name) or len(norms) < START_POINTS or min(losses) <= 0:
+            return None
+        return median([g / (2 * math.sqrt(v)) for g, v in zip(norms, losses, strict=False)])
 
     def _settled(self, state: GradientState, view: View) -> Verdict:
         shape = view.shape
-        if shape.chance is not None and shape.now < 1.5 * shape.chance:
+        if (shape.chance is not None and shape.now < 1.5 * shape.chance) or shape.share > self.recovered_share:
             state.initial = False
             return QUIET
         return UNSURE
 
-    def _initial_alarm(self, view: View, ratio: float) -> Alarm:
+    def _initial_alarm(self, view: View, ratio: float | None, size: float | None) -> Alarm:
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
             confidence=0.8,
             severity=Severity.WARNING,
-            evidence={"loss_over_chance": ratio, "first_norm": view.memory.grad_norm.head[0], "start": True},
+            evidence={
+                "loss_over_chance": ratio,
+                "input_size": size,
+                "first_norm": view.memory.grad_norm.head[0],
+                "start": True,
+            },
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
-from losswatch_server.monitor.detectors.patience import gradient_rises, patience_over
+from losswatch_server.monitor.detectors.patience import LEAST_SINGLE_STEPS, gradient_rises, patience_over
 from losswatch_server.monitor.shape import Shape
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -57,6 +57,7 @@ class NotLearning:
     every_point: ClassVar[bool] = False
     least_points: int = 8
     least_share: float = 0.05
+    blow_up: float = 3.0
     chance_margin: float = 0.05
     good_share_of_chance: float = 0.7
     """A flat loss this far below chance has learnt before (fine-tuning)."""
@@ -73,15 +74,19 @@ class NotLearning:
         if shape.chance is not None and shape.now < self.good_share_of_chance * shape.chance:
             return QUIET
         stuck_at_chance = knows_nothing(shape, self.chance_margin)
-        flat = shape.share < self.least_share or (stuck_at_chance and shape.share < 0.98)
+        track = view.memory.loss
+        # a saddle never rises: a loss that went far above its start and has not come back under it needs no patience
+        blown_up = (
+            track.highest > self.blow_up * abs(track.head[0]) and shape.now > (1 - self.least_share) * track.head[0]
+        )
+        flat = shape.share < self.least_share or (stuck_at_chance and shape.share < 0.98) or blown_up
         if not flat or (shape.constant and shape.now == 0):
             return QUIET
         if falling(shape) and shape.gain_half > 0.25 * max(shape.progress, 0.0) and not stuck_at_chance:
             return QUIET
         unresponsive = unmoved_by_gradient(view)
-        if not (shape.constant or unresponsive) and not patience_over(
-            view, self.patience, rising_share=self.rising_patience
-        ):
+        certain = shape.constant or unresponsive or (blown_up and shape.n >= LEAST_SINGLE_STEPS)
+        if not certain and not patience_over(view, self.patience, rising_share=self.rising_patience):
             return QUIET
         blocks = len(shape.means)
         error = shape.noise * math.sqrt(2.0 / max(1.0, shape.per_block * blocks / 8))
@@ -100,6 +105,7 @@ class NotLearning:
                 "chance_level": shape.chance,
                 "constant": shape.constant,
                 "unmoved_by_gradient": unresponsive,
+                "blown_up": blown_up,
                 "points": shape.n,
             },
         )

@@ -13,14 +13,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.detectors.patience import patience_over
 from losswatch_server.monitor.detectors.plateau import bad_floor
 from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+@cache
+def _cubics(n: int) -> NDArray[np.float64]:
+    """An orthonormal basis of the cubic polynomials on n places, shape (n, 4)."""
+    basis: NDArray[np.float64] = np.linalg.qr(np.vander(np.linspace(-1, 1, n), 4))[0]
+    return basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +79,8 @@ class Oscillation:
             return None
         if values.min() > 0:
             values = np.log(values)
-        x = np.linspace(-1, 1, n)
-        residual = values - np.polynomial.polynomial.polyval(x, np.polynomial.polynomial.polyfit(x, values, 3))
+        basis = _cubics(n)
+        residual = values - basis @ (values @ basis)
         spectrum = np.fft.rfft(residual, 2 * n)
         products = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
         if products[0] <= 0:

@@ -58,7 +58,7 @@ class Overfitting:
         after = values[a + 1 :]
         if len(after) < 3:
             return QUIET
-        scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(values[a]))
+        scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(values[a]), 1e-300)
         k = max(3, len(after) // 2)
         around = values[max(0, a - 1) : a + 2]
         minimum = sum(around) / len(around)
