@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi import FastAPI
 
 from losswatch_server.alerts.channels.channel import MailServer
+from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.outer import LOOPBACK_NAMES
@@ -30,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
             runs = Runs(store, on_commit=lambda: alerts.wake())
-            alerts = Alerts(store, runs, alert_settings(settings))
+            alerts = Alerts(store, runs, alert_settings(settings), metrics=app.state.notification_metrics)
             app.state.runs, app.state.alerts = runs, alerts
             await alerts.start()
             try:
@@ -41,7 +42,9 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(store.close)
 
-    return create_api(lifespan, allowed_hosts=allowed_hosts(settings.host))
+    app = create_api(lifespan, allowed_hosts=allowed_hosts(settings.host))
+    app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
+    return app
 
 
 def alert_settings(settings: Settings) -> AlertSettings:

@@ -73,6 +73,7 @@ def test_a_diverging_run_reaches_slack_within_a_second_of_its_post(api: TestClie
             assert time.monotonic() < deadline
         assert (delivery["reason"], delivery["tries"], delivery["status"]) == ("first", 1, 200)
         assert delivery["attempts"][0]["duration_ms"] > 0
+        assert 'losswatch_notification_tries_total{kind="slack",result="delivered"}' in api.get("/metrics").text
 
 
 def test_the_signing_secret_is_shown_once_and_addresses_never_whole(api: TestClient, project: str) -> None:

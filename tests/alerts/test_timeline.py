@@ -187,6 +187,18 @@ def test_open_findings_end_with_their_run(story: Story) -> None:
     story.hears_nothing_else()
 
 
+def test_a_run_that_goes_on_after_its_end_has_its_findings_back(story: Story) -> None:
+    story.target()
+    story.at(0).opens("lr-1", "plateau", "warning")
+    story.at(600).ends("lr-1", "finished")
+    story.at(1_500).happens("run.reopened", "lr-1")
+    story.plays_until(HOUR)
+    story.hears(between(0, 0.1), "lr-1: plateau")
+    story.hears(between(630, 630.1), "lr-1: plateau (run finished)")
+    story.hears(between(1_500, 1_500.1), "lr-1: plateau")
+    story.hears_nothing_else()
+
+
 def test_of_a_deleted_run_nothing_more_is_heard(story: Story) -> None:
     story.target("slack", HOOK)
     story.door.answers[HOOK] = down_until(60, story)

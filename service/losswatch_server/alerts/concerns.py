@@ -93,7 +93,7 @@ class Event:
 
 MATTERS = frozenset({
     "finding.opened", "finding.worsened", "finding.resolved", "finding.superseded", "finding.acknowledged",
-    "finding.muted", *NOTICES, *ENDINGS,
+    "finding.muted", "run.reopened", *NOTICES, *ENDINGS,
 })  # fmt: skip
 """The kinds of events that change concerns: of ten thousand healthy runs nothing is even read."""
 
@@ -116,6 +116,12 @@ def apply(event: Event, known: Known) -> list[Concern]:
         case "finding.muted":
             until = _muted_until(event)
             return [replace(c, muted_until=until, changed_at=event.at) for c in _named(event, known)]
+        case "run.reopened":
+            return [
+                replace(c, closed_at=None, closed_by=None, changed_at=event.at)
+                for c in known.values()
+                if c.closed_by in ENDINGS and c.condition != Condition.SILENT
+            ]
         case _ if event.kind in NOTICES or event.kind in ENDINGS:
             return _ended(event, known) + _notice(event)
     return []

@@ -22,6 +22,7 @@ from losswatch_server.alerts.channels.channel import Means
 from losswatch_server.alerts.dispatcher import delivery_row
 from losswatch_server.alerts.grouping import GroupKey
 from losswatch_server.alerts.message import Entry, Message
+from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.policy import Reason
 from losswatch_server.alerts.redaction import ScrubbingFilter, scrub
 from losswatch_server.alerts.retry import DISABLE_AFTER_S, Outcome, Result, next_pause
@@ -62,6 +63,7 @@ class Deliverer:
         new_id: Callable[[], str],
         rng: random.Random,
         on_done: Callable[[], None],
+        metrics: DeliveryMetrics,
     ) -> None:
         self._store = store
         self._means = means
@@ -69,6 +71,7 @@ class Deliverer:
         self._new_id = new_id
         self._rng = rng
         self._on_done = on_done
+        self._metrics = metrics
         self._in_flight: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._free_at: dict[tuple[str, str], float] = {}
 
@@ -143,6 +146,7 @@ class Deliverer:
         ended = self._means.clock()
         to = (claimed.row.project, claimed.row.target)
         self._free_at[to] = ended + BY_KIND[claimed.target.kind].pause_s
+        self._metrics.count(claimed.target.kind, outcome, ended - said.at)
         settled = self._settled(claimed, outcome, began, ended)
         await self._write_down(lambda connection: self._settle(connection, claimed.target, settled, outcome, ended))
 

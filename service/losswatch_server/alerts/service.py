@@ -16,6 +16,7 @@ from losswatch_server.alerts.configured import install, read_targets
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
 from losswatch_server.alerts.door import Door
+from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.redaction import ScrubbingFilter
 from losswatch_server.alerts.registry import Registry
 from losswatch_server.alerts.watch import SilenceMarker, Watch
@@ -61,6 +62,7 @@ class Alerts:
         clock: Callable[[], float] = time.time,
         *,
         door: Door | None = None,
+        metrics: DeliveryMetrics | None = None,
         seed: int | None = None,
     ) -> None:
         self._settings = settings or AlertSettings()
@@ -75,9 +77,9 @@ class Alerts:
         self._awake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._tidied_at = clock()
-        worker = secrets.token_hex(8)
+        worker, counted = secrets.token_hex(8), metrics or DeliveryMetrics()
         self.dispatcher = Dispatcher(store, clock, new_message_id)
-        self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake)
+        self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake, counted)
         self.watch = Watch(store, runs, clock)
         self.registry = Registry(
             store,
