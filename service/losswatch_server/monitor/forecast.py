@@ -28,7 +28,8 @@ Array = NDArray[np.float64]
 LEAST_POINTS = 20
 BLOCKS = 40
 COARSE = 24
-FINE = 20
+FINE = 14
+HORIZONS = 32
 MISFIT = 0.003
 """How far real curves depart from any of the shapes, as a share of the range of the block means."""
 LARGEST = 1e140
@@ -103,16 +104,16 @@ class Mixture:
 
     def curves(self, at: Array) -> Array:
         """Every shape at the point counts ``at``; shape (shapes, len(at))."""
-        basis = _bases(self.shapes, at - 1.0, at, self.points)
-        return self.scale * (self.floor[:, None] + self.amplitude[:, None] * basis)
+        values = _values(self.shapes, at, self.points)
+        return self.scale * (self.floor[:, None] + self.amplitude[:, None] * values)
 
-    def quantile(self, values: Array, share: float) -> Array:
-        """The point below which ``share`` of the mixture lies, per column of ``values`` (shapes, n)."""
+    def quantile(self, values: Array, *shares: float) -> list[Array]:
+        """The points below which each share of the mixture lies, per column of ``values`` (shapes, n)."""
         order = np.argsort(values, axis=0)
         below = np.cumsum(self.weight[order], axis=0)
-        row = np.minimum((below < share).sum(axis=0), len(values) - 1)
-        chosen: Array = np.take_along_axis(np.take_along_axis(values, order, axis=0), row[None, :], axis=0)[0]
-        return chosen
+        columns = np.arange(values.shape[1])
+        rows = [np.minimum((below < share).sum(axis=0), len(values) - 1) for share in shares]
+        return [values[order[row, columns], columns] for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +122,8 @@ class Forecast:
 
     floor: float | None = None
     interval: tuple[float, float] | None = None
-    """About 90 % of such curves end inside."""
+    """Of simulated curves more than nine tenths stay inside; of really trained ones 84 % twice as far, 94 % a quarter
+    farther (116 curves)."""
     steps_to_floor: float | None = None
     """Steps from now until nine tenths of the remaining fall are done; None when that is over 100 times as long as
     the run so far."""
@@ -133,8 +135,8 @@ class Forecast:
         if m is None:
             return None
         curves = m.curves(np.array([m.points, max((step - m.first_step) / m.step_per_point + 1, 1.0)]))
-        now, then = (float(v) for v in m.quantile(curves, 0.5))
-        low, high = _interval(curves[:, 1], m, gain=now - then)
+        now, then = (float(v) for v in m.quantile(curves, 0.5)[0])
+        low, high = _interval(curves[:, 1], m, now=now, then=then)
         return then, low, high
 
 
@@ -178,26 +180,25 @@ def _rises(blocks: Blocks, now: float, error: float, noise: float) -> bool:
 
 
 def _told(mixture: Mixture) -> Forecast:
-    ahead = np.geomspace(1.0, FARTHEST, 60)
-    expected = mixture.quantile(mixture.curves(ahead * mixture.points), 0.5)
+    ahead = np.geomspace(1.0, FARTHEST, HORIZONS)
+    expected = mixture.quantile(mixture.curves(np.append(ahead, 0.5) * mixture.points), 0.5)[0]
+    now, halfway = float(expected[0]), float(expected[-1])
     floors = mixture.scale * mixture.floor
-    floor, now = float(mixture.quantile(floors[:, None], 0.5)[0]), float(expected[0])
-    near = np.flatnonzero(expected - floor <= NEAR * max(now - floor, 0.0) + mixture.error)
+    floor = float(mixture.quantile(floors[:, None], 0.5)[0][0])
+    near = np.flatnonzero(expected[:-1] - floor <= NEAR * max(now - floor, 0.0) + mixture.error)
     steps = float(ahead[near[0]] - 1.0) * mixture.points * mixture.step_per_point if len(near) else None
-    halfway = float(mixture.quantile(mixture.curves(np.array([0.5 * mixture.points])), 0.5)[0])
     little = max(2 * mixture.error, NEGLIGIBLE * (mixture.highest - now))
     if halfway - now <= little and now - floor <= 3 * little:
         steps = 0.0
-    return Forecast(
-        floor=floor, interval=_interval(floors, mixture, gain=now - floor), steps_to_floor=steps, mixture=mixture
-    )
+    interval = _interval(floors, mixture, now=now, then=floor)
+    return Forecast(floor=floor, interval=interval, steps_to_floor=steps, mixture=mixture)
 
 
-def _interval(values: Array, mixture: Mixture, gain: float) -> tuple[float, float]:
-    """From the 5 % to the 95 % point of the mixture, widened by a tenth of the gain and the error of the level."""
-    low, high = (float(mixture.quantile(values[:, None], share)[0]) for share in (0.05, 0.95))
-    fallen = mixture.highest - float(mixture.quantile(mixture.curves(np.array([mixture.points])), 0.5)[0])
-    pad = 0.1 * max(gain, 0.0) + 1.645 * mixture.error + MODEL_ERROR * max(fallen, 0.0)
+def _interval(values: Array, mixture: Mixture, *, now: float, then: float) -> tuple[float, float]:
+    """From the 5 % to the 95 % point of the mixture, widened by a tenth of the gain, the error of the level and what
+    real curves depart from every shape."""
+    low, high = (float(v[0]) for v in mixture.quantile(values[:, None], 0.05, 0.95))
+    pad = 0.1 * max(now - then, 0.0) + 1.645 * mixture.error + MODEL_ERROR * max(mixture.highest - now, 0.0)
     return max(low - pad, 0.0) if mixture.positive else low - pad, high + pad
 
 
@@ -277,28 +278,33 @@ def _fine_rows(track: Track) -> Array:
     return np.vstack([early, rest])
 
 
-def _shapes(best_exponent: float | None = None, best_span: float | None = None) -> Shapes:
-    """The coarse grid; with the best of each family, a fine one around them is added, its shapes weighing less."""
-    if best_exponent is None or best_span is None:
-        return Shapes(EXPONENTS, SPANS, np.ones(2 * COARSE))
-    exponents = np.concatenate([EXPONENTS, np.geomspace(best_exponent / 1.5, best_exponent * 1.5, FINE)])
-    spans = np.concatenate([SPANS, np.geomspace(best_span / 1.5, best_span * 1.5, FINE)])
-    # a shape stands for its stretch of the logarithmic axis: 0.81 / 20 of it on the fine grid, 4.2 / 24 on the coarse
-    prior = np.concatenate([np.ones(COARSE), np.full(FINE, 0.23)])
-    return Shapes(exponents, spans, np.concatenate([prior, prior]))
+_COARSE = Shapes(EXPONENTS, SPANS, np.ones(2 * COARSE))
+_AROUND = np.geomspace(1 / 1.5, 1.5, FINE)
+# a shape stands for its stretch of the logarithmic axis: 0.81 / 14 of it on the fine grid, 4.2 / 24 on the coarse one
+_PRIOR = np.concatenate([np.ones(COARSE), np.full(FINE, 0.33)] * 2)
 
 
-def _bases(shapes: Shapes, start: Array, end: Array, points: float) -> Array:
-    """All shapes averaged over blocks, shape (shapes, len(start)). Points count from 1, so that x = 0.5 is finite."""
-    a = shapes.exponents[:, None]
-    low, high = np.maximum(start, 0.0) + 0.5, np.maximum(end, 0.5) + 0.5
-    width = high - low
-    flat = np.abs(1 - a) < 1e-6
-    safe = np.where(flat, 2.0, a)
-    power = np.where(flat, np.log(high / low), (high ** (1 - safe) - low ** (1 - safe)) / (1 - safe)) / width
-    tau = (shapes.spans * points)[:, None]
-    exponential = tau * (np.exp(-low / tau) - np.exp(-high / tau)) / width
+def _refined(exponent: float, span: float) -> Shapes:
+    """The coarse grid and, around the best of each family, a fine one."""
+    return Shapes(np.concatenate([EXPONENTS, exponent * _AROUND]), np.concatenate([SPANS, span * _AROUND]), _PRIOR)
+
+
+def _values(shapes: Shapes, at: Array, points: float) -> Array:
+    """All shapes at the point counts ``at``, shape (shapes, len(at))."""
+    power = at ** -shapes.exponents[:, None]
+    exponential = np.exp(-at / (shapes.spans * points)[:, None])
     return np.vstack([power, exponential])
+
+
+def _block_means(shapes: Shapes, blocks: Blocks) -> Array:
+    """All shapes averaged over the blocks, shape (shapes, blocks). Points count from 1, so the first starts at 0.5."""
+    edges = np.concatenate([[0.5], blocks.end + 0.5])
+    rest = 1 - shapes.exponents[:, None]
+    rest = np.where(np.abs(rest) < 1e-6, 1e-6, rest)
+    tau = (shapes.spans * blocks.points)[:, None]
+    integrals = np.vstack([edges**rest / rest, -tau * np.exp(-edges / tau)])
+    means: Array = np.diff(integrals, axis=1) / np.diff(edges)
+    return means
 
 
 def _fit(blocks: Blocks, noise: float, error: float, *, positive: bool) -> Mixture | None:
@@ -308,13 +314,9 @@ def _fit(blocks: Blocks, noise: float, error: float, *, positive: bool) -> Mixtu
     y = blocks.mean / scale
     misfit = MISFIT * float(y.max() - y.min())
     deviation = np.sqrt((noise / scale) ** 2 / (blocks.end - blocks.start) + misfit**2 + 1e-18)
-    coarse = _shapes()
-    _, _, rss = _robust_lines(_bases(coarse, blocks.start, blocks.end, blocks.points), y, deviation, positive=positive)
-    shapes = _shapes(
-        float(EXPONENTS[int(rss[:COARSE].argmin())]),
-        float(SPANS[int(rss[COARSE:].argmin())]),
-    )
-    basis = _bases(shapes, blocks.start, blocks.end, blocks.points)
+    _, _, rss = _robust_lines(_block_means(_COARSE, blocks), y, deviation, positive=positive)
+    shapes = _refined(float(EXPONENTS[rss[:COARSE].argmin()]), float(SPANS[rss[COARSE:].argmin()]))
+    basis = _block_means(shapes, blocks)
     floor, amplitude, rss = _robust_lines(basis, y, deviation, positive=positive)
     excess = max(1.0, float(rss.min()) / max(len(y) - 3, 1))
     share = shapes.prior * np.exp(-(rss - rss.min()) / (2 * excess))
@@ -350,15 +352,14 @@ def _robust_lines(basis: Array, y: Array, deviation: Array, *, positive: bool) -
 
 def _lines(basis: Array, y: Array, weight: Array, *, positive: bool) -> tuple[Array, Array]:
     """Weighted least squares of y = floor + amplitude * basis per shape, amplitude >= 0, floor >= 0 where positive."""
-    total = weight.sum(axis=1)
-    x_mean = (weight * basis).sum(axis=1) / total
-    y_mean = (weight * y).sum(axis=1) / total
-    centred = basis - x_mean[:, None]
-    sxx = (weight * centred**2).sum(axis=1)
-    amplitude = np.maximum((weight * centred * y).sum(axis=1) / np.maximum(sxx, 1e-300), 0.0)
-    floor = y_mean - amplitude * x_mean
+    weighted = weight * basis
+    total, first = weight.sum(axis=1), weighted.sum(axis=1)
+    second = np.einsum("ij,ij->i", weighted, basis)
+    level, product = weight @ y, weighted @ y
+    spread = np.maximum(second - first * first / total, 1e-300)
+    amplitude = np.maximum((product - first * level / total) / spread, 0.0)
+    floor = (level - amplitude * first) / total
     if positive:
-        through_zero = (weight * basis * y).sum(axis=1) / np.maximum((weight * basis**2).sum(axis=1), 1e-300)
-        amplitude = np.where(floor < 0, through_zero, amplitude)
+        amplitude = np.where(floor < 0, product / np.maximum(second, 1e-300), amplitude)
         floor = np.maximum(floor, 0.0)
     return floor, amplitude
