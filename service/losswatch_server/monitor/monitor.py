@@ -16,8 +16,8 @@ from losswatch_server.monitor.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.vocabulary import Condition
 
-REVIEWS_PER_DOUBLING = 24
-"""Slow conditions are judged at counts that grow by 1/24: about 17 reviews a doubling, a delay of at most 4 %."""
+REVIEW_SHARE = 16
+"""Slow conditions are judged at counts that grow by a sixteenth: 11 reviews a doubling, a delay of at most 6 %."""
 
 FORECAST_FROM = 20
 """The forecast (2 ms) is made at counts that grow by a half from here on: 3 us a point at 10,000 points."""
@@ -91,7 +91,7 @@ class Monitor:
                 self.forecast = forecast(memory, self.context)
                 self.next_forecast = loss.n + loss.n // 2
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
-            self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEWS_PER_DOUBLING))
+            self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         self._ask(point, review=review and point.loss is not None)
 
     def see_late(self, point: Point) -> None:

@@ -42,10 +42,10 @@ def _rate(facts: Facts, context: Context) -> Iterator[Sign]:
             "1e-3" if facts.adaptive else ("0.1 (momentum counted in)" if facts.adaptive is False else "1e-3 to 0.1")
         )
         text = f"the learning rate {number(rate)} is %s what is usual for {name} ({usual})"
-        yield Sign("rate_high", soft(decades, 1.1, 0.15), text % f"about {10**decades:.0f} times")
-        yield Sign("rate_very_high", soft(decades, 2.0, 0.2), text % f"about {10**decades:.0f} times")
-        yield Sign("rate_low", soft(decades, -1.15, -0.15), text % f"about 1/{10**-decades:.0f} of")
-        yield Sign("rate_very_low", soft(decades, -2.2, -0.2), text % f"about 1/{10**-decades:.0f} of")
+        yield Sign("rate_high", soft(decades, 1.1, 0.15), text % f"about {10 ** min(decades, 99.0):.0f} times")
+        yield Sign("rate_very_high", soft(decades, 2.0, 0.2), text % f"about {10 ** min(decades, 99.0):.0f} times")
+        yield Sign("rate_low", soft(decades, -1.15, -0.15), text % f"about 1/{10 ** min(-decades, 99.0):.0f} of")
+        yield Sign("rate_very_low", soft(decades, -2.2, -0.2), text % f"about 1/{10 ** min(-decades, 99.0):.0f} of")
         usual_text = f"the learning rate {number(rate)} is in the usual range for {name}"
         known = 0.6 if facts.adaptive is None and context.momentum is None else 1.0
         yield Sign("rate_usual", known * between(decades, -0.9, 0.9, 0.12), usual_text)
@@ -76,9 +76,7 @@ def _batch(facts: Facts, context: Context) -> Iterator[Sign]:
         yield Sign("batch_ample", soft(size, 14.0, 1.0), f"a batch of {size} averages the noise well")
     elif facts.gradient and facts.gradient.points >= 20:
         noise = facts.gradient.log_noise_first
-        text = (
-            f"from one step to the next the gradient norm changed by a factor of about {2.718**noise:.2f} at the start"
-        )
+        text = f"from one step to the next the gradient norm changed by a factor of about {math.exp(min(noise, 99.0)):.2f} at the start"
         yield Sign("gradient_scatters", soft(noise, 0.5, 0.05), text)
         yield Sign("gradient_steady_at_start", soft(noise, 0.4, -0.05), text)
 

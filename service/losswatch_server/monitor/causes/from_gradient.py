@@ -58,7 +58,7 @@ def _norm(facts: Facts, gradient: GradientFacts) -> Iterator[Sign]:
         "gradient_is_noise",
         soft(gradient.log_noise, 0.42, 0.03)
         * soft(gradient.log_noise_first / max(gradient.log_noise, 1e-9), 1.3, -0.1),
-        f"the gradient norm scatters by a factor of {math.exp(gradient.log_noise):.2f} from step to step: "
+        f"the gradient norm scatters by a factor of {math.exp(min(gradient.log_noise, 99.0)):.2f} from step to step: "
         "what is left is the noise of a few parameters",
     )
     yield Sign("gradient_alike", between(decades, -0.15, 0.15, 0.03), f"{change}: unchanged")

@@ -92,7 +92,7 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     chance, share = facts.chance, facts.now_over_chance
     if chance is not None and share is not None:
         text = f"the loss is {number(loss.now)}; guessing gives {number(chance)}"
-        near = math.exp(-(((share - 1) / 0.012) ** 2))
+        near = math.exp(-(min(abs((share - 1) / 0.012), 20.0) ** 2))
         yield Sign("rests_at_chance", near, text)
         if facts.above_chance is not None:
             above = soft(facts.above_chance, 5.0, 0.7) * soft(share, 1.1, -0.015)
@@ -126,7 +126,7 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
                 yield Sign("rests_at_double_softmax", near, text)
         if cross is False and classes in _VARIANCE_CLASSES:
             variance = (1 / classes) * (1 - 1 / classes)
-            near = math.exp(-(((loss.now / variance - 1) / 0.04) ** 2))
+            near = math.exp(-(min(abs((loss.now / variance - 1) / 0.04), 20.0) ** 2))
             if near > 0.3 and loss.now > 0:
                 text = f"the loss rests near {number(variance)}, the variance of one-hot labels of {classes} classes"
                 yield Sign("rests_at_label_variance", near, text)
