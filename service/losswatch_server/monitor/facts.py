@@ -270,11 +270,10 @@ def _ascent(memory: Memory, context: Context, adaptive: bool | None) -> float | 
     losses, norms = memory.loss, memory.grad_norm
     found = []
     for i in range(min(len(losses.head), len(norms.head), 16) - 1):
-        rate = _rate_at(memory.rates, losses.head_steps[i], context.learning_rate)
-        rise, norm, after = losses.head[i + 1] - losses.head[i], norms.head[i], norms.head[i + 1]
-        if losses.head_steps[i] != norms.head_steps[i] or rise <= 0 or norm <= 0 or rate <= 0 or after <= norm:
-            continue
-        found.append(rise / (rate * norm * norm) - (after / norm - 1) / 2)
+        promise = _rate_at(memory.rates, losses.head_steps[i], context.learning_rate) * norms.head[i] ** 2
+        rise, growth = losses.head[i + 1] - losses.head[i], norms.head[i + 1] - norms.head[i]
+        if losses.head_steps[i] == norms.head_steps[i] and rise > 0 and promise > 0 and growth > 0:
+            found.append(rise / promise - growth / norms.head[i] / 2)
     return median(found) if len(found) >= 3 and all(math.isfinite(v) for v in found) else None
 
 
