@@ -1,6 +1,6 @@
 """False alarms on null models, by condition and noise family: the long form of what the suite asserts in short.
 
-``python -m benchmarks.detection.calibration [--lengths 100,1000,5000] [--seeds 20] [--publish]``
+``python -m benchmarks.detection.calibration [--lengths 100,1000,4000] [--seeds 12] [--publish]``
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def markdown(summary: dict[str, Any]) -> str:
 def main(given: Sequence[str] | None = None) -> None:
     """Read the command line, simulate, print, write."""
     parser = argparse.ArgumentParser(prog="benchmarks.detection.calibration", description=__doc__)
-    parser.add_argument("--lengths", default="100,1000,5000")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--lengths", default="100,1000,4000")
+    parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--publish", action="store_true", help="write results.json and results.md")
     arguments = parser.parse_args(given)

@@ -124,7 +124,7 @@ ODDITIES: tuple[Oddity, ...] = (
     Oddity(name="target-noise", bases=REGRESSIONS, change=longer(1.6, label_noise=0.3)),
     Oddity(name="likelihood", bases=REGRESSIONS, change=likelihood),
     Oddity(name="tiny", bases=ALL[::3], change=put(), view={"units": 1e-7, "decimals": None}),
-    Oddity(name="huge", bases=ALL[1::3], change=put(), view={"units": 3e6}),
+    Oddity(name="huge", bases=REGRESSIONS, change=put(), view={"units": 3e6}),
     Oddity(name="epochs", bases=ALL, change=longer(1.4), view=EPOCHS),
     Oddity(name="every-10", bases=ALL[::2], change=longer(1.8), view=STEPS | {"every": 10}),
     Oddity(name="every-25", bases=ALL[1::2], change=longer(1.8), view=STEPS | {"every": 25}),

@@ -215,7 +215,7 @@ def overfitting(seen: Observed) -> Outcome:
 def stuck(seen: Observed, fault: Fault) -> Outcome:
     """The run ends short of its twin, without blowing up: which of the flat conditions it is."""
     vanished = ("vanishing_gradient",) if seen.gradient_vanished() else ()
-    blown = seen.early_peak > 3 * max(seen.chance, seen.start)
+    blown = float(np.max(seen.trace.loss)) > 3 * max(seen.chance, seen.start)
     early = ("diverging", "loss_spike", "exploding_gradient") if blown else ()
     if fault.at:
         return Outcome(condition="plateau", also_ok=("slow_convergence", "not_learning", "oscillation"), onset=fault.at)
