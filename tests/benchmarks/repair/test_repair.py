@@ -1,0 +1,75 @@
+"""Every action that a report may advise can be done to a recipe, and doing the right one repairs the run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.detection.zoo.bases import BASES
+from benchmarks.detection.zoo.faults import Fault, faults
+from benchmarks.detection.zoo.recipe import Recipe
+from benchmarks.repair.applying import ACTIONS, applied
+from benchmarks.repair.loop import repair
+from losswatch_server.monitor.advice.actions import ACTIONS as ADVISED
+
+BASE = BASES["rings-sgd"]
+
+
+def fault(prefix: str) -> Fault:
+    """The first fault whose id begins so."""
+    return next(f for f in faults(range(1)) if f.id.startswith(prefix))
+
+
+def test_every_action_that_can_be_advised_can_be_done() -> None:
+    assert set(ADVISED) == set(ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "action", "value", "cured"),
+    [
+        ({"learning_rate": 4.0}, "set_learning_rate", 0.1, {}),
+        ({"learning_rate": 0.4}, "multiply_learning_rate", 0.25, {}),
+        ({"clip": 0.001}, "loosen_gradient_clip", 2.0, {"clip": 2.0}),
+        ({"input_scale": 30.0}, "scale_inputs", "standardize", {"input_scale": 30.0, "standardize": True}),
+        ({"activation": "linear"}, "change_activation", "relu", {}),
+        ({"bias": -12.0, "initialization_gain": 0.0}, "change_initialization", "he", {}),
+        ({"hidden": (2, 2)}, "increase_capacity", 4.0, {"hidden": (8, 8)}),
+        ({"hidden": (2,)}, "increase_capacity", 4.0, {"hidden": (8, 8)}),
+        ({"loss": "double_softmax"}, "change_loss", "cross_entropy", {}),
+        ({"steps_optimizer": False, "frozen": True}, "update_parameters", None, {}),
+        ({"zeroes_gradients": False}, "zero_gradients", None, {}),
+        ({"shuffle": False}, "shuffle_data", None, {}),
+        ({"batch_size": 1}, "increase_batch_size", 32.0, {}),
+        ({"label_noise": 1.0}, "check_labels", None, {}),
+        ({"bad_batches": (40, 81)}, "skip_batch", 80.0, {"bad_batches": (40,)}),
+        ({"changes": ((9, "label_noise", 1.0),)}, "check_labels", None, {}),
+        (
+            {"changes": ((9, "learning_rate", 4.0),)},
+            "set_learning_rate",
+            0.2,
+            {"changes": ((9, "learning_rate", 0.2),)},
+        ),
+    ],
+)
+def test_an_action_changes_what_it_says(
+    faulty: dict[str, object], action: str, value: float | str | None, cured: dict[str, object]
+) -> None:
+    recipe: Recipe = replace(BASE, **faulty)
+    assert applied(recipe, action, value) == replace(BASE, **cured)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "learning_rate_too_high-x40-rings-sgd",
+        "parameters_not_updated-start-glyphs-sgd",
+        "gradients_accumulating-start-friedman-sgd",
+        "missing_nonlinearity-linear-rings-sgd",
+        "precision_overflow-scale-grows-rings-adam",
+    ],
+)
+def test_a_plain_fault_is_repaired_by_doing_what_the_report_says(prefix: str) -> None:
+    done = repair(fault(prefix))
+    assert done is not None
+    assert done.repaired, done
