@@ -76,7 +76,8 @@ def _batch(facts: Facts, context: Context) -> Iterator[Sign]:
         yield Sign("batch_ample", soft(size, 14.0, 1.0), f"a batch of {size} averages the noise well")
     elif facts.gradient and facts.gradient.points >= 20:
         noise = facts.gradient.log_noise_first
-        text = f"from one step to the next the gradient norm changed by a factor of about {math.exp(min(noise, 99.0)):.2f} at the start"
+        factor = math.exp(min(noise, 99.0))
+        text = f"at the start the gradient norm changed by a factor of about {factor:.2f} from one step to the next"
         yield Sign("gradient_scatters", soft(noise, 0.5, 0.05), text)
         yield Sign("gradient_steady_at_start", soft(noise, 0.4, -0.05), text)
 

@@ -161,7 +161,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "promise_kept": {RATE_LOW: 1.2, CLIP: 0.5, NOT_UPDATED: -3, LINEAR: -1, LABELS: -0.7, RATE_HIGH: -1},
     },
     "layers": {
-        "layers_died": {DEAD: 3, DECAY: 0.5},
+        "layers_died": {DEAD: 3, DECAY: 1.5},
         "layers_died_after_blow_up": {RATE_HIGH: 1.5, UNSCALED: 1.5, DEAD: 1, MOMENTUM: 1, INIT: 0.5},
         "layers_dead_from_start": {DEAD: 2, INIT: 1, SATURATED: -0.5},
         "layers_alive": {DEAD: -1.5},
@@ -178,7 +178,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "events": {
         "spike_recovered": {BAD_BATCH: 1.5, RATE_HIGH: -0.5},
-        "spike_stayed": {RATE_HIGH: 0.7, BAD_BATCH: 0.0},
+        "spike_stayed": {RATE_HIGH: 0.7, LABELS: 1, BAD_BATCH: -0.7, DEAD: 0.5},
         "goes_uphill": {WRONG_LOSS: 3, RATE_HIGH: -2, UNSCALED: -1.5, ACCUMULATING: -1.5},
         "overshoots": {RATE_HIGH: 0.7, WRONG_LOSS: -2},
         "rises_from_the_first_step": {WRONG_LOSS: 1.5, ACCUMULATING: -1.5, MOMENTUM: -0.5, BAD_BATCH: -1, LABELS: -1},
