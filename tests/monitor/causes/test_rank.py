@@ -25,8 +25,8 @@ def noisy(level: float, n: int = 400, noise: float = 0.025, seed: int = 0) -> li
     return (level + noise * RNG(seed).normal(size=n)).tolist()
 
 
-def sgd(rate: float = 0.1, **given: object) -> Context:
-    return TEN.merged(Context(optimizer="sgd", learning_rate=rate, **given))  # type: ignore[arg-type]
+def sgd(rate: float = 0.1) -> Context:
+    return TEN.merged(Context(optimizer="sgd", learning_rate=rate))
 
 
 def test_the_documented_keras_run_is_blamed_on_the_rate_with_the_inputs_beside_it() -> None:
