@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from losswatch_server.monitor.history import COUNT, FIRST_STEP, M2, MAX, MEAN, MIN, Track
 from losswatch_server.monitor.memory import Layers
 from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.repetition import exact_period, lag1, strongest_period
 from losswatch_server.monitor.trend import difference_scale, median, quantum
 
 Array = NDArray[np.float64]
 
-MATERIAL = 0.01
-"""Waves below 1 % of the level are no pattern of the data: full-batch training has such of rounding alone."""
 LARGEST = 1e140
 ZERO_LAYER = math.log(1e-12)
 """A layer whose norm stays below this gets no gradient; the smallest of healthy layers was 1e-7."""
@@ -188,7 +187,7 @@ def loss_facts(track: Track) -> LossFacts | None:
     noise_first = _noise(head)
     if max(opening) - min(opening) < 6 * noise_first:
         first = median(opening)
-    period, strength = _period(track.recent)
+    period, strength = strongest_period(track.recent)
     peak_step = _peak_step(track)
     span = max(1, track.last_step - track.head_steps[0])
     return LossFacts(
@@ -205,11 +204,11 @@ def loss_facts(track: Track) -> LossFacts | None:
         noise_first=noise_first,
         noise=_noise(recent),
         quantum=_quantum(track.recent[-128:]),
-        lag1=_lag1(recent),
+        lag1=lag1(recent),
         identical=n >= 5 and track.lowest == track.highest,
         period=period,
         period_strength=strength,
-        exact_period=_exact_period(track.recent),
+        exact_period=exact_period(track.recent),
         early_change=_early_change(track),
         change=_change(track, 0.0, 0.25, 0.75, 1.0),
         late_change=_change(track, 0.5, 0.75, 0.75, 1.0),
@@ -239,60 +238,6 @@ def _peak_step(track: Track) -> int:
         return track.recent_steps[track.recent.index(track.highest)]
     table = track.bucket_table()
     return int(table[int(table[:, MAX].argmax()), FIRST_STEP])
-
-
-def _lag1(values: list[float]) -> float | None:
-    n = len(values)
-    if n < 12:
-        return None
-    y = np.asarray(values)
-    y = y / (np.abs(y).max() or 1.0)
-    x = np.arange(n) - (n - 1) / 2
-    residual = y - y.mean() - x * float(x @ y) / float(x @ x)
-    energy = float(residual @ residual)
-    return float(residual[1:] @ residual[:-1]) / energy if energy > 0 else None
-
-
-def _period(values: list[float]) -> tuple[int | None, float]:
-    """The lag (5 to a third of the values) of the strongest autocorrelation peak, after removing slow movement."""
-    n = len(values)
-    if n < 40:
-        return None, 0.0
-    y = np.asarray(values)
-    low = float(y.min())
-    y = np.log(y) if low > 0 else y / (np.abs(y).max() or 1.0)
-    x = np.linspace(-1, 1, n)
-    y = y - np.polynomial.polynomial.polyval(x, np.polynomial.polynomial.polyfit(x, y, 3))
-    spread = 5 * float(np.median(np.abs(y)))
-    y = np.clip(y, -spread, spread)
-    energy = float(y @ y)
-    if energy <= n * MATERIAL**2:
-        return None, 0.0
-    spectrum = np.fft.rfft(y, 2 * n)
-    correlation = np.fft.irfft(spectrum * np.conj(spectrum))[: n // 3 + 1] / energy
-    correlation = correlation * n / (n - np.arange(len(correlation)))
-    inner = correlation[5:-1]
-    peaks = (inner > correlation[4:-2]) & (inner >= correlation[6:])
-    if not peaks.any():
-        return None, 0.0
-    best = int(np.where(peaks, inner, -1.0).argmax())
-    lag = best + 5
-    # a slow wave has a high correlation at every short lag; a repeating pattern dips in between
-    if float(correlation[1 : lag + 1].min()) > 0.3 * float(inner[best]):
-        return None, 0.0
-    return lag, float(inner[best])
-
-
-def _exact_period(values: list[float]) -> int | None:
-    """The smallest lag (at most half of the values) at which they repeat exactly; None for a constant."""
-    n = len(values)
-    last = values[-1]
-    if n < 8 or min(values) == max(values):
-        return None
-    for lag in range(2, n // 2 + 1):
-        if values[-1 - lag] == last and values[lag:] == values[:-lag]:
-            return lag
-    return None
 
 
 def _tail_rise(track: Track) -> float | None:
