@@ -10,7 +10,7 @@ Four rules, from fast to slow; each was calibrated on streams that do not diverg
 - *Ladder* (any length): the mean of the last 3 blocks of 8 * 2**k points above the lowest earlier 3-block mean by
   more than 12 robust standard deviations of such blocks, still rising, and most of the progress lost. At 12 sd and
   blocks of 32 or more, no false alarm in nine families of noise over 12,000 points.
-- *Blow-up*: 100 times above the initial level, whatever the shape.
+- *Lost*: the loss had fallen below 70 % of its start, and has been above its start for the last quarter of the run.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Diverging:
     ladder_sds: float = 12.0
     fine_ladder_sds: float = 20.0
     lost_progress: float = 0.5
+    learnt: float = 0.7
     relative_rise: float = 0.1
     """A rise of less than a tenth of the level is drift, not divergence."""
     steady_spread: float = 1.15
@@ -74,7 +75,9 @@ class Diverging:
             return self._open(state, view, "growth", len(recent) - 5)
         if 6 <= track.n <= 64 and view.review and self._monotone(track):
             return self._open(state, view, "monotone", _lowest_late(recent))
-        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK:
+        if view.review and track.n >= 6 * BLOCK and self._lost(view):
+            return self._open(state, view, "lost", max(0, len(recent) - track.n // 4))
+        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and Condition.LOSS_SPIKE not in view.troubled:
             onset = self._climbs(view)
             if onset is not None:
                 return self._open(state, view, "ladder", onset)
@@ -100,6 +103,17 @@ class Diverging:
         s, p = kendall_test(values)
         lowest = min(values)
         return s > 0 and p < 0.0015 and values[-1] - lowest > self.total_rise * abs(lowest)
+
+    def _lost(self, view: View) -> bool:
+        """Learnt, then lost all of it for the last quarter of the run, and does not come back."""
+        shape, track = view.shape, view.memory.loss
+        quarter = shape.means[-max(2, len(shape.means) // 4) :]
+        return (
+            track.lowest >= 0
+            and shape.best < self.learnt * shape.first
+            and float(quarter.min()) > shape.first
+            and float(quarter[-1]) > 0.9 * float(quarter[0])
+        )
 
     def _climbs(self, view: View) -> int | None:
         """The ladder rule; the index into ``recent`` (or 0) at which the climb began, None while there is none."""

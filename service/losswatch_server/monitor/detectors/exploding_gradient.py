@@ -42,8 +42,8 @@ class ExplodingGradient:
     critical_ratio: float = 1000.0
     warmup: int = 32
     recovered_share: float = 0.99
-    large_inputs: float = 100.0
-    """Standardised inputs of d features have a norm of sqrt d: 100 stands for ten thousand of them."""
+    large_inputs: float = 300.0
+    """Standardised inputs of d features have a norm of sqrt d: 300 stands for ninety thousand of them."""
     above_chance: float = 6.0
     """A first loss this many times the chance level means weights that are far too large."""
 
@@ -94,7 +94,7 @@ class ExplodingGradient:
             state.initial = True
             state.onset = losses.head_steps[0]
             return self._initial_alarm(view, None, size)
-        if chance is None and "cross" in name:
+        if chance is None and "cross" in name and not view.context.num_classes:
             chance = LARGEST_CHANCE / self.above_chance * 2
         if chance is None or loss < self.above_chance * chance:
             return Waiting(self.warmup - START_POINTS)

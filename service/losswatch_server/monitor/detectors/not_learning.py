@@ -58,6 +58,7 @@ class NotLearning:
     least_points: int = 8
     least_share: float = 0.05
     blow_up: float = 3.0
+    learnt: float = 0.6
     chance_margin: float = 0.05
     good_share_of_chance: float = 0.7
     """A flat loss this far below chance has learnt before (fine-tuning)."""
@@ -79,6 +80,8 @@ class NotLearning:
         blown_up = (
             track.highest > self.blow_up * abs(track.head[0]) and shape.now > (1 - self.least_share) * track.head[0]
         )
+        if shape.best < self.learnt * min(shape.first, track.head[0]) and track.lowest >= 0 and not stuck_at_chance:
+            return QUIET  # it has learnt, and lost it again: that is diverging's to say
         flat = shape.share < self.least_share or (stuck_at_chance and shape.share < 0.98) or blown_up
         if not flat or (shape.constant and shape.now == 0):
             return QUIET

@@ -38,6 +38,7 @@ class Overfitting:
     least_points: int = 5
     z_warning: float = 3.0
     material: float = 0.05
+    memorised: float = 0.003
     few_points: int = 10
     few_rise: float = 0.15
     few_total_rise: float = 0.5
@@ -75,6 +76,8 @@ class Overfitting:
         material = rise > self.material * abs(minimum) and rise > 2 * self.material * fall_before
         few = len(values) < self.few_points and view.memory.loss.n <= 2 * len(values)
         fell = (a >= 1 and (few or fall_before > 2 * scale)) or (few and rise > self.few_total_rise * abs(minimum))
+        # without a fall first, only training data learnt by heart tells overfitting from a narrow curriculum
+        fell = fell or train_now < self.memorised * view.memory.loss.head[0]
         if few:
             # too few to know the noise: an unbroken rise by a sixth, three epochs long
             turned = after == sorted(after) and after[0] > values[a] and rise > self.few_rise * abs(minimum)

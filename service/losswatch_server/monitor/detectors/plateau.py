@@ -2,7 +2,7 @@
 
 A floor is bad when it is near chance level (cross-entropy with known classes), or, where chance is not known, when
 too little of the first level was gained. Loss and gradient norm alone cannot tell a floor of label noise from a
-model that is too simple: the rule speaks only where less than half was gained, and the causes say what would tell.
+model that is too simple: the rule speaks only where less than 60 % was gained, and the causes say what would tell.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_g
     if residuals_look_gaussian(view):
         return False
     smooth = shape.noise < 1e-2 * max(shape.progress, 0.0)
-    return shape.share < (full_batch_gained if smooth else gained)
+    # a steep start is over within the points whose median is the first level: the very first one knows more of it
+    start = max(shape.first, view.memory.loss.head[0])
+    share = 1 - (shape.now / start) if view.memory.loss.lowest >= 0 and start > 0 else shape.share
+    return share < (full_batch_gained if smooth else gained)
 
 
 def residuals_look_gaussian(view: View) -> bool:
@@ -95,7 +98,7 @@ class Plateau:
     every_point: ClassVar[bool] = False
     least_points: int = 24
     share_of_chance: float = 0.6
-    gained: float = 0.5
+    gained: float = 0.6
     full_batch_gained: float = 0.9
     """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
     least_share: float = 0.05
