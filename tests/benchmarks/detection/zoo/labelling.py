@@ -22,6 +22,7 @@ NOTHING = 0.1
 
 REGRESSION_TASKS = ("friedman", "chirp", "teacher")
 LEVEL = ("not_learning", "plateau", "slow_convergence")
+STARTS_HUGE = ("poor_initialization", "inputs_not_scaled", "saturated_activations")
 CONFUSED: dict[str, tuple[str, ...]] = {
     "learning_rate_too_high": ("momentum_too_high", "no_warmup", "gradients_accumulating", "poor_initialization"),
     "learning_rate_too_low": ("gradient_clip_too_tight", "parameters_not_updated"),
@@ -105,6 +106,10 @@ class Observed:
         top, bottom = float(clean[0]), float(np.min(clean))
         return int(self.trace.evaluated_at[int(np.argmax(clean <= top - part * (top - bottom)))])
 
+    def starts_huge(self) -> bool:
+        """Loss and gradient norm are out of range from the first step."""
+        return self.start > 5 * self.chance and self.trace.grad_norm[0] > 20 * self.twin.grad_norm[0]
+
     def swings(self) -> bool:
         """Far wider about its level than the twin about its own (batch noise grows with the level), and wide at all."""
         level, twin_level = (abs(float(np.median(t.loss[self.steps // 2 :]))) for t in (self.trace, self.twin))
@@ -143,6 +148,9 @@ def outcome(seen: Observed, fault: Fault) -> Outcome:
         return overfitting(seen)
     if fault.cause == "data_not_shuffled" and seen.end_spread > 2 * seen.twin_spread:
         return Outcome(condition="oscillation", also_ok=("loss_spike", "diverging", *LEVEL), onset=fault.at)
+    if fault.at == 0 and fault.cause in STARTS_HUGE and seen.starts_huge():
+        healthy = (HEALTHY,) if seen.share > 0.7 else ()
+        return Outcome(condition="exploding_gradient", also_ok=(*LEVEL, "loss_spike", "diverging", *healthy))
     if seen.share < GOOD:
         return stuck(seen, fault)
     if seen.early_peak > 8 * max(seen.chance, float(np.max(seen.twin.loss[:5]))) and fault.at == 0:
