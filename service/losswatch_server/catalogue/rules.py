@@ -70,7 +70,7 @@ def life(condition: Condition) -> str:
         judged = f"It is judged at every point, and resolves after {lifecycle.QUIET_POINTS} quiet ones in a row."
     else:
         judged = (
-            f"It is judged at counts of points that grow by 1/{monitor.REVIEWS_PER_DOUBLING} (in logs by the epoch, at "
+            f"It is judged at counts of points that grow by 1/{monitor.REVIEW_SHARE} (in logs by the epoch, at "
             f"each of the first {monitor.EPOCHS_REVIEWED} points), and resolves after {lifecycle.QUIET_REVIEWS} quiet "
             "judgements in a row."
         )

@@ -30,14 +30,22 @@ def chance_level(context: Context) -> float | None:
     return None
 
 
-def _reduced_alike(chance: float | None, first: float, batch_size: int | None) -> float | None:
+def _reduced_alike(chance: float | None, first: float, head: list[float], batch_size: int | None) -> float | None:
     """Chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about B ln K.
+
+    A loss that falls to a third of that within its first 24 points was averaged, and only began high.
 
     None for a loss that begins 300 times above or below chance: it has been scaled, and chance says nothing of it.
     """
     if chance and not chance / 300 < first < 300 * chance:
         return None
-    if chance and batch_size and batch_size > 4 and 0.7 < first / (chance * batch_size) < 1.5:
+    if (
+        chance
+        and batch_size
+        and batch_size > 4
+        and min(head[:24]) > 0.33 * first
+        and 0.7 < first / (chance * batch_size) < 1.5
+    ):
         return chance * batch_size
     return chance
 
@@ -141,7 +149,7 @@ def shape_of(memory: Memory, context: Context) -> Shape:
     _, t_log = slope_test(log_half) if positive and len(log_half) >= 5 else (0.0, 0.0)
     base = abs(first) if track.lowest >= 0 else max(track.highest - track.lowest, 1e-300)
     total = context.total_steps
-    chance = _reduced_alike(chance_level(context), first, context.batch_size)
+    chance = _reduced_alike(chance_level(context), first, track.head, context.batch_size)
     return Shape(
         n=n,
         means=means,

@@ -114,6 +114,8 @@ class LossSpike:
     early_stride: int = 10
     """Single steps are too noisy for a verdict on so few points: only epochs, or points 10 steps apart or more."""
     certain_sds: float = 30.0
+    undone_in_a_heavy_tail: float = 2.0
+    """Times the progress that a jump within 10 sd must undo: batches of a few samples throw single losses up to it."""
     lasting: int = 3
     recovered_after: int = 3
     gives_up_after: int = 200
@@ -177,7 +179,9 @@ class LossSpike:
         progress = track.head[0] - track.lowest
         height = self._height(state)
         lasting = state.length >= self.lasting and state.below == 0 and height >= self.sds
-        return state.peak - state.threshold.centre >= progress or height >= self.certain_sds or lasting
+        undone = (state.peak - state.threshold.centre) / progress if progress > 0 else math.inf
+        far = undone >= (1 if height >= self.sds else self.undone_in_a_heavy_tail)
+        return far or height >= self.certain_sds or lasting
 
     def _height(self, state: SpikeState) -> float:
         threshold = state.threshold

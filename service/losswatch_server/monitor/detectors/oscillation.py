@@ -44,7 +44,7 @@ class Oscillation:
     amplitude: float = 0.5
     wider_than_noise: float = 3.0
     period_correlation: float = 0.55
-    patience: float = 0.2
+    patience: float = 0.15
 
     def start(self) -> None:
         return None

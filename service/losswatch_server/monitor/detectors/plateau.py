@@ -62,6 +62,10 @@ def _evidence(shape: Shape) -> dict[str, Any]:
     }
 
 
+CERTAINLY_BAD = 0.25
+"""How much further the first level itself must be from having been gained, where a single first point says it was."""
+
+
 def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_gained: float) -> bool:
     """Whether the level is a floor no one would want."""
     shape = view.shape
@@ -73,7 +77,7 @@ def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_g
     # a steep start is over within the points whose median is the first level: the very first one knows more of it
     start = max(shape.first, view.memory.loss.head[0])
     share = 1 - (shape.now / start) if view.memory.loss.lowest >= 0 and start > 0 else shape.share
-    return share < (full_batch_gained if smooth else gained)
+    return min(share, shape.share + CERTAINLY_BAD) < (full_batch_gained if smooth else gained)
 
 
 def residuals_look_gaussian(view: View) -> bool:

@@ -29,7 +29,7 @@ class VanishingGradient:
     least_points: int = 24
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
-    patience: float = 0.08
+    patience: float = 0.04
 
     def start(self) -> None:
         return None
