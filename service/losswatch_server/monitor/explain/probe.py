@@ -1,0 +1,129 @@
+"""A probe watches a run being folded again and writes down, point by point, what one finding's rule looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from losswatch_server.monitor.detectors import DETECTORS
+from losswatch_server.monitor.explain import fast, slow
+from losswatch_server.monitor.explain.gauge import Gauge
+from losswatch_server.monitor.explain.thinning import Row, condense, thin
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.vocabulary import Condition
+
+ROOM = 16384
+"""Rows held before they are condensed: a run of millions of points is explained in a few megabytes."""
+CONDENSED = 1024
+"""Stretches of steps that are left then, of at most 4 rows each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a finding is there, in numbers that can be drawn.
+
+    ``above`` says on which side of its threshold the statistic alarms; ``threshold`` is the one in force where the
+    finding opened (None where no row of that step is left), that of each row stands in it. ``used`` are the first and
+    the last step that the judgement was made from. ``rule`` is one sentence with the rule's parameters in it.
+    """
+
+    finding: str
+    condition: Condition
+    series: str
+    rule: str
+    statistic: str
+    unit: str
+    above: bool
+    threshold: float | None
+    values: tuple[Row, ...]
+    used: tuple[int, int]
+    onset_step: int
+    opened_step: int
+
+
+def gauge_of(finding: Finding) -> Gauge:
+    """The gauge of a finding. LookupError for one that does not come from points."""
+    return {**fast.GAUGES, **slow.GAUGES}[finding.condition](finding)
+
+
+class Probe:
+    """Call ``look`` after each item was folded; ``explanation`` tells what was seen. Changes nothing in the monitor."""
+
+    def __init__(self, finding: Finding) -> None:
+        """LookupError for a finding that does not come from points (``silent``)."""
+        self._finding = finding
+        self._gauge = gauge_of(finding)
+        self._detector = DETECTORS[self._gauge.place]
+        self._marks = (finding.onset_step, finding.opened_step)
+        self._rows: list[Row] = []
+        self._seen: Point | None = None
+        self._first = -1
+        self._opened: Row | None = None
+        self._from_step: int | None = None
+
+    def look(self, monitor: Monitor) -> None:
+        """Read the detector's statistic, if the last item made it judge."""
+        view = monitor.view
+        point = view.point
+        if point is self._seen or not self._asked(monitor):
+            return
+        self._seen = point
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            reading = self._gauge.read(monitor.states[self._gauge.place], view)
+        if self._first < 0:
+            self._first = point.step
+        if reading is None or math.isnan(reading.statistic):
+            return
+        value: float | None = getattr(point, self._finding.series)
+        row = Row(point.step, value, float(reading.statistic), reading.threshold)
+        if point.step == self._finding.opened_step and self._opened is None:
+            self._opened = row
+            self._from_step = reading.from_step
+        self._rows.append(row)
+        if len(self._rows) >= ROOM:
+            self._rows = condense(self._rows, self._marks, CONDENSED)
+
+    def _asked(self, monitor: Monitor) -> bool:
+        view = monitor.view
+        if not (self._detector.every_point or view.review):
+            return False
+        return self._finding.condition is Condition.NON_FINITE or (
+            monitor.judged_by_level and not view.point.rank and view.point.step >= 0
+        )
+
+    def explanation(self) -> Explanation:
+        """What was seen so far."""
+        finding, gauge = self._finding, self._gauge
+        from_step = self._from_step
+        if from_step is None:
+            from_step = min(max(self._first, 0), finding.opened_step)
+        return Explanation(
+            finding=finding.id,
+            condition=finding.condition,
+            series=finding.series,
+            rule=gauge.rule,
+            statistic=gauge.statistic,
+            unit=gauge.unit,
+            above=gauge.above,
+            threshold=None if self._opened is None else self._opened.threshold,
+            values=tuple(thin(self._rows, self._marks)),
+            used=(min(from_step, finding.onset_step), finding.opened_step),
+            onset_step=finding.onset_step,
+            opened_step=finding.opened_step,
+        )
+
+
+def explain(points: Iterable[Point], context: Context, finding: Finding, uid: str = "diagnose") -> Explanation:
+    """Fold points as ``report.diagnose`` does, with a probe for one finding. LookupError: see ``Probe``."""
+    monitor = Monitor(uid)
+    monitor.see_context(context)
+    probe = Probe(finding)
+    for point in points:
+        monitor.see(point)
+        probe.look(monitor)
+    return probe.explanation()
