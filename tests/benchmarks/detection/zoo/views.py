@@ -133,6 +133,8 @@ def label_seen(label: Label, points: tuple[Point, ...], view: View) -> Label:
         return label
     if view.epoch:
         label = replace(label, onset_step=1 + label.onset_step // view.epoch)
+    if label.condition == "exploding_gradient" and not any(p.grad_norm for p in points):
+        return replace(label, also_ok=(*label.also_ok, HEALTHY))
     if label.condition == "loss_spike" and not spike_seen(label, points):
         if label.cause == "bad_batch":
             return Label(condition=HEALTHY, also_ok=("loss_spike", *label.also_ok), why=f"{label.why}; not in the log")
