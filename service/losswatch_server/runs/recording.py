@@ -165,8 +165,7 @@ class Recorder:
         elif moved and state in ENDED:
             state, finished_at = RunState.RUNNING, None
             draft.kinds.append("run.reopened")
-        live.row = replace(
-            live.row,
+        live.row = live.row._replace(
             version=row.version + counted,
             context=context,
             state=state,
@@ -187,7 +186,7 @@ class Recorder:
             changes, lineage = await self._shelf.judge(live)
             outcome.forward(changes, quiet=True)
             outcome.reconcile(lineage, ClosedBy.RULE_CHANGED, quiet=True)
-            live.row = replace(live.row, detection_version=DETECTION_VERSION)
+            live.row = live.row._replace(detection_version=DETECTION_VERSION)
             live.drop_marks(draft.dropped, lambda step, version: version != DETECTION_VERSION)
         begin = admission.begin
         behind = next((n for n in range(len(items), 0, -1) if items[n - 1].kind in _BEHIND), 0)

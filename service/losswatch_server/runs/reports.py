@@ -59,8 +59,7 @@ def glanced_row(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) 
         return row
     clock = [finding for finding in known if finding.series == CLOCK and finding.is_open]
     findings = (*monitor.findings(), *clock)
-    return replace(
-        row,
+    return row._replace(
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,
         points=monitor.points,
@@ -71,8 +70,7 @@ def glanced_row(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) 
 
 def judged_row(row: RunRow, assessment: Assessment) -> RunRow:
     """The row with what the assessment says of the run."""
-    return replace(
-        row,
+    return row._replace(
         attempt=assessment.attempt,
         step=assessment.step,
         points=assessment.points,

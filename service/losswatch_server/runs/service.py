@@ -186,7 +186,7 @@ class Runs:
                 now = self._clock()
                 draft = Draft(now, Outcome(live.known), kinds=[f"run.{state}"])
                 draft.outcome.forward(returned(live.known.values(), live.row.step, now))
-                live.row = replace(live.row, state=state, finished_at=now, paused_until=None)
+                live.row = live.row._replace(state=state, finished_at=now, paused_until=None)
                 live.report = None
                 await self._recorder.commit(live, draft)
                 self._seal(live)
@@ -218,7 +218,7 @@ class Runs:
                 return False
             draft = Draft(at, Outcome(live.known), kinds=["run.silent"])
             draft.outcome.forward([silence(live.row, live.known.values(), at, last_seen)])
-            live.row = replace(live.row, state=RunState.SILENT)
+            live.row = live.row._replace(state=RunState.SILENT)
             live.report = None
             await self._recorder.commit(live, draft)
         self._told()
@@ -241,8 +241,8 @@ class Runs:
         if live.row.state is RunState.SILENT:
             draft.kinds.append("run.returned")
             draft.outcome.forward(returned(live.known.values(), live.row.step, at))
-            live.row = replace(live.row, state=RunState.RUNNING)
-        live.row = replace(live.row, paused_until=paused_until, last_seen_at=max(at, live.row.last_seen_at))
+            live.row = live.row._replace(state=RunState.RUNNING)
+        live.row = live.row._replace(paused_until=paused_until, last_seen_at=max(at, live.row.last_seen_at))
         live.report = None
         await self._recorder.commit(live, draft)
         self._told()

@@ -97,7 +97,7 @@ class SqliteStore:
             connection.execute("ROLLBACK")
 
     async def apply(self, change: Change) -> None:
-        await self._writer.write(partial(changes.apply, change=change))
+        await self._writer.apply(change)
 
     async def mark_finding(
         self, key: tuple[str, str, str], column: str, value: float | None, event: NewEvent, run: str

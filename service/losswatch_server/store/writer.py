@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
+from losswatch_server.store import changes
 from losswatch_server.store.errors import StoreBusyError, StoreClosedError, StoreFailedError
+from losswatch_server.store.rows import Change
 
 T = TypeVar("T")
 GROUP = 256
@@ -22,7 +24,9 @@ GROUP = 256
 
 
 class _Job(NamedTuple):
-    work: Callable[[sqlite3.Connection], Any]
+    """``work`` is a plain Change, which is written together with others, or a function of its own."""
+
+    work: Change | Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
@@ -39,8 +43,8 @@ class GroupWriter:
     def __init__(self, connect: Callable[[], sqlite3.Connection], capacity: int) -> None:
         self._connect = connect
         self._capacity = capacity
-        self._jobs: deque[_Job] = deque()
-        self._wake = threading.Condition()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._taking = threading.Lock()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="losswatch-writer", daemon=True)
         self._thread.start()
@@ -51,15 +55,25 @@ class GroupWriter:
         Raises StoreBusyError, StoreClosedError, StoreFailedError. A write whose caller is cancelled can no longer be
         taken back: the cancellation waits until it is decided, so that nobody reads the state in between.
         """
+        value: T = await self._put(work)
+        return value
+
+    async def apply(self, change: Change) -> None:
+        """Write a Change, in the same way."""
+        if change.is_plain:
+            await self._put(change)
+        else:
+            await self._put(lambda connection: changes.apply(connection, change))
+
+    async def _put(self, work: Change | Callable[[sqlite3.Connection], Any]) -> Any:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        with self._wake:
+        future: asyncio.Future[Any] = loop.create_future()
+        with self._taking:  # nothing may follow the end
             if self._closing:
                 raise StoreClosedError("The store is closed.")
-            if len(self._jobs) >= self._capacity:
+            if self._jobs.qsize() >= self._capacity:
                 raise StoreBusyError(f"{self._capacity} writes are waiting already.")
-            self._jobs.append(_Job(work, loop, future))
-            self._wake.notify()
+            self._jobs.put(_Job(work, loop, future))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -68,15 +82,17 @@ class GroupWriter:
 
     def close(self) -> None:
         """Commit what is waiting, then stop. Blocks until then."""
-        with self._wake:
+        with self._taking:
             self._closing = True
-            self._wake.notify()
+            self._jobs.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         connection = self._connect()
         try:
-            while group := self._next_group():
+            ended = False
+            while not ended:
+                group, ended = self._next_group()
                 outcomes = _commit(connection, group)
                 loops = {job.loop for job in group}
                 for loop in loops:
@@ -86,18 +102,32 @@ class GroupWriter:
         finally:
             connection.close()
 
-    def _next_group(self) -> list[_Job]:
-        with self._wake:
-            while not self._jobs and not self._closing:
-                self._wake.wait()
-            return [self._jobs.popleft() for _ in range(min(GROUP, len(self._jobs)))]
+    def _next_group(self) -> tuple[list[_Job], bool]:
+        """What is waiting, at least one write, and whether the end was reached."""
+        group: list[_Job] = []
+        try:
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) == GROUP:
+                    return group, False
+                job = self._jobs.get_nowait()
+        except Empty:
+            return group, False
+        return group, True
 
 
 def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_Outcome]:
-    """Run every job in its own savepoint, then commit them together; a failed commit fails all of them."""
+    """Run every job, then commit them together; a failed commit fails all of them."""
+    if not group:
+        return []
     try:
         connection.execute("BEGIN IMMEDIATE")
-        outcomes = [_attempt(connection, job) for job in group]
+        together = _together(connection, group)
+        outcomes = [
+            _Outcome(job.future, None, None) if together and isinstance(job.work, Change) else _attempt(connection, job)
+            for job in group
+        ]
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         if connection.in_transaction:
@@ -107,10 +137,25 @@ def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_Outcome]
     return outcomes
 
 
+def _together(connection: sqlite3.Connection, group: Sequence[_Job]) -> bool:
+    """Write all plain changes at once; False when that is not possible, and then nothing of them is written."""
+    plain = [job.work for job in group if isinstance(job.work, Change)]
+    try:
+        if changes.apply_plain(connection, plain):
+            return True
+    except sqlite3.IntegrityError:  # a row that is there already: found out one by one, whose it is
+        pass
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    return False
+
+
 def _attempt(connection: sqlite3.Connection, job: _Job) -> _Outcome:
+    """Run one job in a savepoint of its own."""
+    work = job.work
     connection.execute("SAVEPOINT job")
     try:
-        value = job.work(connection)
+        value = changes.apply(connection, work) if isinstance(work, Change) else work(connection)
     except Exception as error:
         if not connection.in_transaction:  # a full disk may have ended the whole transaction
             raise sqlite3.OperationalError(str(error)) from error

@@ -1,0 +1,167 @@
+"""A stored finding explained: its run's record folded again with a probe in it, or, for silence, its requests timed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, islice
+
+from losswatch_server.monitor.explain import Explanation, Probe, Row
+from losswatch_server.monitor.explain.thinning import thin
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION
+from losswatch_server.runs.fold import PAGE, apply
+from losswatch_server.runs.outcome import CLOCK
+from losswatch_server.runs.record import Item, judged, read
+from losswatch_server.runs.rhythm import NOT_HEARD
+from losswatch_server.same_step import merge
+from losswatch_server.store import Store
+from losswatch_server.store.rows import Attempt, EntryKind, RecordRow, StoredRun
+from losswatch_server.store.sealing import row_points, unseal
+
+Grace = Callable[[int, Sequence[float], float | None], float | None]
+"""Requests so far, the gaps between the last of them (s) and the gap that was announced, to the gap that is allowed."""
+
+MOST_AFTER = 20_000
+"""Points folded after the one that opened the finding: half a second of a core."""
+FROM_SNAPSHOT = 50_000
+"""Only a run with more points is folded from a snapshot on: before that the whole course is worth a second."""
+
+
+async def explain(store: Store, run: StoredRun, finding: Finding, grace: Grace) -> Explanation:
+    """What the rule saw that made the finding, from the record as it stood in the finding's attempt.
+
+    Folds in a thread. A long run is folded from a snapshot well before the onset, and for a while after the opening.
+    """
+    if finding.series == CLOCK:
+        rows = await _rows(store, run, 0, None)
+        return await asyncio.to_thread(_silence, rows, run, finding, grace)
+    attempts, end = lineage(run.attempts, finding)
+    monitor, seq = await _start(store, run, attempts, finding)
+    rows = await _rows(store, run, seq, finding.opened_step)
+
+    def fold() -> Explanation:
+        probe = Probe(finding)
+        for item in whole(judged((item for item in read(rows, seq) if item.seq < end), attempts)):
+            apply(monitor, item)
+            probe.look(monitor)
+        return probe.explanation()
+
+    return await asyncio.to_thread(fold)
+
+
+def lineage(attempts: Sequence[Attempt], finding: Finding) -> tuple[list[Attempt], float]:
+    """The attempts under which the finding stood, and the place in the record where another one took it back."""
+    end = min(
+        (a.seq for a in attempts if a.number > finding.attempt and a.step <= finding.opened_step), default=math.inf
+    )
+    return [a for a in attempts if a.seq < end], end
+
+
+def whole(items: Iterable[Item]) -> Iterator[Item]:
+    """The items with each merge laid into its point: a point is given when no merge into it can come any more."""
+    held: list[Item] = []
+    for item in items:
+        if item.kind == EntryKind.MERGE:
+            held[0] = held[0]._replace(point=merge(held[0].point, item.point))
+        elif item.kind == EntryKind.POINTS:
+            yield from held
+            held = [item]
+        elif held:
+            held.append(item)
+        else:
+            yield item
+    yield from held
+
+
+async def _start(store: Store, run: StoredRun, attempts: Sequence[Attempt], finding: Finding) -> tuple[Monitor, int]:
+    """A monitor from which to fold, and the place in the record that it has come to."""
+    row = run.row
+    if row.points > FROM_SNAPSHOT:
+        for seq, step, version in reversed(await store.snapshot_marks(row.project, row.uid)):
+            fits = version == DETECTION_VERSION and not any(a.seq >= seq and a.step <= step for a in attempts)
+            if not fits or step > finding.onset_step - (finding.opened_step - finding.onset_step) - PAGE:
+                continue
+            stored = await store.snapshot(row.project, row.uid, seq)
+            if stored is not None:
+                try:
+                    return Monitor.thaw(stored.body), seq
+                except ValueError:  # an unreadable snapshot: the record is the truth, an older one will do
+                    continue
+    return Monitor(row.uid), 0
+
+
+async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int | None) -> list[RecordRow]:
+    """The record from ``seq`` on until ``MOST_AFTER`` points after ``opened_step``; None: all of it."""
+    rows: list[RecordRow] = []
+    after = 0
+    while page := await store.record_page(run.row.project, run.row.uid, seq, PAGE):
+        rows += page
+        seq = page[-1].seq + page[-1].n
+        if opened_step is not None:
+            after += sum(row.n for row in page if row.first_step > opened_step)
+            if after > MOST_AFTER:
+                break
+    return rows
+
+
+def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding, grace: Grace) -> Explanation:
+    """The seconds between requests, each held against what was allowed when it began."""
+    expected = run.row.context.expected_gap_s
+    silent_from = finding.evidence.get("last_seen_at")
+    rhythm = NOT_HEARD
+    judgements: list[Row] = []
+    allowed: float | None = None
+    step = finding.onset_step
+    for received_ms, points in _requests(rows):
+        at = received_ms / 1000
+        if silent_from is not None and at > silent_from + 1:
+            break
+        step = points[-1].step
+        before, rhythm = rhythm, rhythm.heard(at, points)
+        if before.requests and rhythm.requests > before.requests:
+            judgements.append(Row(step, None, max(0.0, at - before.last_at), allowed))
+        allowed = grace(rhythm.requests, rhythm.gaps, expected)
+    silent_s = finding.evidence.get("silent_s")
+    if silent_s is not None:
+        judgements.append(Row(finding.opened_step, None, silent_s, allowed))
+    first = judgements[0].step if judgements else step
+    return Explanation(
+        finding=finding.id,
+        condition=finding.condition,
+        series=finding.series,
+        rule=(
+            "Nothing was heard of the run for longer than its requests allow: "
+            + (
+                f"twice the {expected:g} s between reports that it announced."
+                if expected is not None
+                else "a multiple of the usual, and of the longest, of its last gaps."
+            )
+            + " A declared pause, and time in which the service was not listening, do not count."
+        ),
+        statistic="time since the request before",
+        unit="s",
+        above=True,
+        threshold=allowed,
+        values=tuple(thin(judgements, (finding.opened_step,))),
+        used=(min(first, finding.opened_step), finding.opened_step),
+        onset_step=finding.onset_step,
+        opened_step=finding.opened_step,
+    )
+
+
+def _requests(rows: Sequence[RecordRow]) -> Iterator[tuple[int, list[Point]]]:
+    """When each request with points was received (ms since 1970), and its points."""
+    for received_ms, group in groupby(_parts(rows), key=lambda part: part[0]):
+        yield received_ms, [point for _, points in group for point in points]
+
+
+def _parts(rows: Sequence[RecordRow]) -> Iterator[tuple[int, list[Point]]]:
+    for row in rows:
+        if row.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
+            points = iter(row_points(row))
+            for part in unseal(row):
+                yield part.received_ms, list(islice(points, part.n))
