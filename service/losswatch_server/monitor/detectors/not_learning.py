@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
-from losswatch_server.monitor.detectors.patience import LEAST_SINGLE_STEPS, gradient_rises, patience_over
+from losswatch_server.monitor.detectors.patience import gradient_rises, patience_over
 from losswatch_server.monitor.shape import Shape
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -26,6 +26,10 @@ def knows_nothing(shape: Shape, margin: float) -> bool:
     return shape.chance is not None and shape.now > (1 - margin) * shape.chance
 
 
+CERTAIN_POINTS = 16
+"""Points after which a run that needs no patience is judged: one that blew up, or that ignores its gradients."""
+
+
 def unmoved_by_gradient(view: View) -> bool:
     """Whether the loss has not moved although the gradients promised a fall far above the noise (plain SGD only).
 
@@ -35,7 +39,7 @@ def unmoved_by_gradient(view: View) -> bool:
     """
     context, shape, track = view.context, view.shape, view.memory.grad_norm
     rate = view.memory.rates.current if view.memory.rates.current is not None else context.learning_rate
-    if not (context.optimizer or "").lower().startswith("sgd") or not rate or track.n < 24:
+    if not (context.optimizer or "").lower().startswith("sgd") or not rate or track.n < CERTAIN_POINTS:
         return False
     if gradient_rises(view) or (context.warmup_steps and view.point.step < 2 * context.warmup_steps):
         return False
@@ -88,7 +92,7 @@ class NotLearning:
         if falling(shape) and shape.gain_half > 0.25 * max(shape.progress, 0.0) and not stuck_at_chance:
             return QUIET
         unresponsive = unmoved_by_gradient(view)
-        certain = shape.constant or unresponsive or (blown_up and shape.n >= LEAST_SINGLE_STEPS)
+        certain = shape.constant or unresponsive or (blown_up and shape.n >= CERTAIN_POINTS)
         if not certain and not patience_over(view, self.patience, rising_share=self.rising_patience):
             return QUIET
         blocks = len(shape.means)

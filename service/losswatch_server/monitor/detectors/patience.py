@@ -30,7 +30,7 @@ def gradient_rises(view: View) -> bool:
     return early > 0 and median(track.recent[-count:]) > 1.3 * early
 
 
-def patience_over(view: View, share: float, *, rising_share: float | None = None) -> bool:
+def patience_over(view: View, share: float, *, rising_share: float | None = None, least: int | None = None) -> bool:
     """Whether ``share`` of the planned length is done (``rising_share`` while the gradient norm rises).
 
     Without a planned length: ``UNKNOWN_LENGTH_STEPS`` steps, or 10 epochs, scaled by ``share`` / 0.5.
@@ -46,10 +46,10 @@ def patience_over(view: View, share: float, *, rising_share: float | None = None
     fraction = view.shape.fraction
     track = view.memory.loss
     single = not epochs and track.last_step - track.head_steps[0] < 5 * n
-    if n < (LEAST_SINGLE_STEPS if single else LEAST_POINTS):
+    if n < ((least or LEAST_SINGLE_STEPS) if single else LEAST_POINTS):
         return False
     if fraction is not None and fraction <= 1.05:
         return fraction >= share
-    least = EPOCHS if epochs else UNKNOWN_LENGTH_STEPS
+    length = EPOCHS if epochs else UNKNOWN_LENGTH_STEPS
     steps = (track.last_step - track.head_steps[0]) * n / max(1, n - 1)
-    return steps >= least * max(1.0, share / 0.5)
+    return steps >= length * max(1.0, share / 0.5)

@@ -26,10 +26,10 @@ class VanishingGradient:
     condition: ClassVar[Condition] = Condition.VANISHING_GRADIENT
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = False
-    least_points: int = 24
+    least_points: int = 16
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
-    patience: float = 0.04
+    patience: float = 0.03
 
     def start(self) -> None:
         return None
@@ -43,7 +43,9 @@ class VanishingGradient:
         if learnt or good:
             return QUIET
         evidence = self._layers(view) or self._total(view)
-        if evidence is None or not patience_over(view, self.patience, rising_share=2 * self.patience):
+        if evidence is None or not patience_over(
+            view, self.patience, rising_share=2 * self.patience, least=self.least_points
+        ):
             return QUIET
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
