@@ -9,20 +9,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from losswatch_server.monitor.explain import Explanation
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
-from losswatch_server.runs import series
+from losswatch_server.runs import explaining, series
 from losswatch_server.runs.answers import Recorded, Report, StoredPoint
 from losswatch_server.runs.clock import returned, silence
 from losswatch_server.runs.cursors import read_cursor, write_cursor
 from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
 from losswatch_server.runs.events import event
+from losswatch_server.runs.explaining import Grace
 from losswatch_server.runs.live import Live
 from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.recording import Draft, Recorder
 from losswatch_server.runs.shelf import ENDED, KEPT, Shelf
+from losswatch_server.runs.siblings import stand
 from losswatch_server.store import Store, StoreError
-from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding
+from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding, StoredRun
 from losswatch_server.store.sealing import SEAL_POINTS
 
 MUTED_FOR_GOOD = 253402300799.0
@@ -157,6 +161,21 @@ class Runs:
             if stored.finding.id == finding_id:
                 return stored
         raise FindingNotFoundError(f"Run {name!r} has no finding {finding_id!r}.")
+
+    async def explain(self, project: str, name: str, finding_id: str, grace: Grace) -> Explanation:
+        """The statistic behind a finding over time. ``grace`` tells what gap between requests is allowed."""
+        finding = (await self.finding(project, name, finding_id)).finding
+        return await explaining.explain(self._store, await self._stored(project, name), finding, grace)
+
+    async def siblings(self, project: str, name: str) -> Standing:
+        """Where the run stands among the other runs of its group and its own earlier attempts."""
+        return await stand(self._store, await self._stored(project, name))
+
+    async def _stored(self, project: str, name: str) -> StoredRun:
+        run = await self._store.find_run(project, name)
+        if run is None:
+            raise RunNotFoundError(f"There is no run named {name!r} in project {project!r}.")
+        return run
 
     async def acknowledge(self, project: str, name: str, finding_id: str) -> StoredFinding:
         """Somebody knows of the finding."""
