@@ -20,18 +20,20 @@ from losswatch_server.api import (
     deliveries,
     diagnose,
     docs,
+    explanations,
     findings,
     points,
     probes,
     reports,
     runs,
     series,
+    siblings,
     silences,
     targets,
 )
 from losswatch_server.api.metrics import Metrics
 from losswatch_server.api.openapi import describe
-from losswatch_server.api.outer import Outer
+from losswatch_server.api.outer import Admits, Outer
 from losswatch_server.api.problems import (
     DOMAIN_PROBLEMS,
     INTERNAL,
@@ -41,6 +43,7 @@ from losswatch_server.api.problems import (
     ProblemError,
     problem_response,
 )
+from losswatch_server.api.straight import Straight
 from losswatch_server.wire import Problem
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
@@ -51,6 +54,8 @@ ROUTERS = (
     runs.router,
     series.router,
     findings.router,
+    explanations.router,
+    siblings.router,
     targets.router,
     deliveries.router,
     silences.router,
@@ -71,7 +76,7 @@ def create_api(
 
     ``allowed_hosts`` None takes any host.
     """
-    app = FastAPI(
+    app = Straight(
         title="Losswatch",
         version=__version__,
         summary="Watches training runs: loss and gradient norm in, a diagnosis with numbers out.",
@@ -88,7 +93,8 @@ def create_api(
     # Included routers hide their routes; kept for the Allow header of 405.
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
-    app.add_middleware(Outer, metrics=app.state.metrics, allowed_hosts=allowed_hosts)
+    app.admits, app.failed = Admits(allowed_hosts), _on_any_error
+    app.add_middleware(Outer, metrics=app.state.metrics, admits=app.admits)
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)
@@ -111,6 +117,13 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
         _PROBLEMS[kind] for kind in type(error).__mro__ if kind in _PROBLEMS
     )
     return problem_response(told(error), instance(request))
+
+
+async def _on_any_error(request: Request, error: Exception) -> tuple[Response, bool]:
+    """For the straight way, which has none of the framework's handlers; also whether the error is a fault of ours."""
+    if isinstance(error, (ProblemError, *_PROBLEMS)):
+        return await _on_domain_error(request, error), False
+    return await _on_fault(request, error), True
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

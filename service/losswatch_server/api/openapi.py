@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from losswatch_server.api.alert_schemas import MODELS
 from losswatch_server.api.describe import NULL
+from losswatch_server.api.insight_schemas import INSIGHTS
 from losswatch_server.api.requests import COMPONENTS
 from losswatch_server.api.schemas import ANSWERS
 
@@ -55,7 +56,8 @@ def build(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _, models = models_json_schema(
-        [(model, "serialization") for model in (*ANSWERS, *MODELS)], ref_template="#/components/schemas/{model}"
+        [(model, "serialization") for model in (*ANSWERS, *INSIGHTS, *MODELS)],
+        ref_template="#/components/schemas/{model}",
     )
     components = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems

@@ -16,16 +16,26 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 127.0.0.1 sends that name, and is refused."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+
+class Admits:
+    """Whether a request names one of the hosts as which the service answers. ``allowed_hosts`` None takes any."""
+
+    def __init__(self, allowed_hosts: Collection[str] | None) -> None:
+        self._allowed = None if allowed_hosts is None else frozenset(allowed_hosts)
+
+    def __call__(self, scope: Scope) -> bool:
+        return self._allowed is None or host_of(scope) in self._allowed
 
 
 class Outer:
-    """Wraps the application. ``allowed_hosts`` None takes any host."""
+    """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, allowed_hosts: Collection[str] | None) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, admits: Admits) -> None:
         self.app = app
         self.metrics = metrics
-        self.allowed_hosts = None if allowed_hosts is None else frozenset(allowed_hosts)
+        self.admits = admits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,16 +52,16 @@ class Outer:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], _NOSNIFF]
+                message["headers"] = [*message["headers"], NOSNIFF]
             elif head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            if self.allowed_hosts is not None and (host := host_of(scope)) not in self.allowed_hosts:
-                await problem_response(_wrong_host(host))(scope, receive, send_on)
-            else:
+            if self.admits(scope):
                 await self.app(scope, receive, send_on)
+            else:
+                await problem_response(_wrong_host(host_of(scope)))(scope, receive, send_on)
         finally:
             self.metrics.count_request(
                 method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started

@@ -30,7 +30,8 @@ from losswatch_server.api.problems import (
 from losswatch_server.api.requests import POINTS_REQUEST
 from losswatch_server.runs import PointsRefusedError, Recorded
 from losswatch_server.wire import Body, BodyRefusedError, Problem
-from losswatch_server.wire.reports import counts_json, report_json
+from losswatch_server.wire.encoding import dumps_plain
+from losswatch_server.wire.reports import counts_json, report_bytes
 
 _slug = re.compile(SLUG.removesuffix("$")).fullmatch
 """Python's ``$`` would let a final line break pass."""
@@ -43,11 +44,12 @@ class RawRoute(APIRoute):
         return cast("Callable[[Request], Coroutine[Any, Any, Response]]", self.endpoint)
 
 
+PATH = "/v1/runs/{run}/points"
 router = APIRouter(tags=["points"], route_class=RawRoute)
 
 
 @router.post(
-    "/v1/runs/{run}/points",
+    PATH,
     operation_id="post_points",
     summary="Post points, and get the report",
     description=(
@@ -81,7 +83,11 @@ router = APIRouter(tags=["points"], route_class=RawRoute)
 )
 async def post_points(request: Request) -> Response:
     """Decode, record, answer."""
-    name = request.path_params["run"]
+    return Response(await answer_points(request, request.path_params["run"]), media_type="application/json")
+
+
+async def answer_points(request: Request, name: str) -> bytes:
+    """The answer to a request of points for the run of this name."""
     project, report = "default", True
     query = request.scope["query_string"]
     if query:
@@ -97,12 +103,12 @@ async def post_points(request: Request) -> Response:
         raise _refused(refusal, brought) from refusal
     metrics: Metrics = request.app.state.metrics
     metrics.count_points(recorded)
-    return Response(wire.dumps(_answer(recorded)), media_type="application/json")
-
-
-def _answer(recorded: Recorded) -> dict[str, Any]:
     if recorded.report is not None:
-        return report_json(recorded.report, recorded)
+        return report_bytes(recorded.report, recorded)
+    return dumps_plain(_counts(recorded))
+
+
+def _counts(recorded: Recorded) -> dict[str, Any]:
     run = recorded.run
     who = {"run": run.name, "project": run.project, "uid": run.uid, "attempt": recorded.attempt}
     return {**who, **counts_json(recorded)}

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from starlette.responses import Response
 
-from losswatch_server import wire
 from losswatch_server.api import examples, schemas
 from losswatch_server.api.access import UseCases
 from losswatch_server.api.describe import Project, RunName, answer, refusals
 from losswatch_server.api.problems import RUN_NOT_FOUND
+from losswatch_server.wire.reports import report_bytes
 
 router = APIRouter(tags=["runs"])
 
@@ -36,7 +36,7 @@ async def get_report(
     project: Project = "default",
     if_none_match: Annotated[str | None, Header(description="The ETag of the report that is known.")] = None,
 ) -> Response:
-    body = wire.dumps(wire.report_json(await runs.report(project, run)))
+    body = report_bytes(await runs.report(project, run))
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if if_none_match is not None and matches(if_none_match, etag):

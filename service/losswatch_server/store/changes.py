@@ -212,5 +212,6 @@ def _changing(run: StoredRun) -> tuple[object, ...]:
     row = run.row  # the values of enums, because SQLite's module asks every subclass of str how it wants to be adapted
     return (
         row.attempt, row.step, row.points, row.version, row.detection_version, row.state.value, row.status.value,
-        row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, run.next_seq, run.unsealed, run.rhythm,
+        row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, run.next_seq,
+        run.unsealed, run.rhythm,
     )  # fmt: skip

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -63,7 +64,7 @@ class GroupWriter:
         if change.is_plain:
             await self._put(change)
         else:
-            await self._put(lambda connection: changes.apply(connection, change))
+            await self._put(partial(changes.apply, change=change))
 
     async def _put(self, work: Change | Callable[[sqlite3.Connection], Any]) -> Any:
         loop = asyncio.get_running_loop()
@@ -152,10 +153,10 @@ def _together(connection: sqlite3.Connection, group: Sequence[_Job]) -> bool:
 
 def _attempt(connection: sqlite3.Connection, job: _Job) -> _Outcome:
     """Run one job in a savepoint of its own."""
-    work = job.work
+    work = partial(changes.apply, change=job.work) if isinstance(job.work, Change) else job.work
     connection.execute("SAVEPOINT job")
     try:
-        value = changes.apply(connection, work) if isinstance(work, Change) else work(connection)
+        value = work(connection)
     except Exception as error:
         if not connection.in_transaction:  # a full disk may have ended the whole transaction
             raise sqlite3.OperationalError(str(error)) from error

@@ -6,7 +6,10 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
+
+import msgspec
 
 SIGNIFICANT_DIGITS = 6
 """Evidence is rounded to these where it leaves the service: more would claim a precision that no estimate has."""
@@ -17,6 +20,10 @@ _LATEST = 253402300799.999
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=lambda value: plain(value)
 )
+
+
+_encode_plain = msgspec.json.Encoder().encode
+_AS_THEY_ARE = frozenset({str, int, bool, NoneType})
 
 
 def dumps(value: Any) -> bytes:
@@ -30,6 +37,17 @@ def dumps(value: Any) -> bytes:
         text = _ENCODER.encode(plain(value))
     # A lone surrogate has no UTF-8; as the escape it came in with (\ud800) it is still strict JSON.
     return text.encode("utf-8", "backslashreplace")
+
+
+def dumps_plain(value: Any) -> bytes:
+    """The same for values that hold neither numpy's scalars nor numbers that are not finite, several times faster.
+
+    What ``rounded`` made is so. A NaN in it would become null.
+    """
+    try:
+        return _encode_plain(value)
+    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or an integer beyond 64 bits
+        return dumps(value)
 
 
 def plain(value: Any) -> Any:
@@ -60,6 +78,8 @@ def number_json(value: float | None) -> float | str | None:
 
 def rounded(value: Any) -> Any:
     """``value`` made plain, with every float in it at ``SIGNIFICANT_DIGITS``; integers stay as they are."""
+    if type(value) in _AS_THEY_ARE:
+        return value
     match value:
         case None | bool() | str() | int():
             return value

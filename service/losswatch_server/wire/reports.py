@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 from losswatch_server.wire.contexts import context_json
-from losswatch_server.wire.encoding import rounded, timestamp
+from losswatch_server.wire.encoding import dumps_plain, rounded, timestamp
 from losswatch_server.wire.findings import finding_json
 
 if TYPE_CHECKING:
@@ -123,10 +123,15 @@ def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[s
         "version": run.version,
         "detection_version": run.detection_version,
         **({} if counts is None else counts_json(counts)),
-        "state": str(run.state),
+        "state": run.state.value,
         **verdict_json(assessment),
         "stale": report.stale,
     }
+
+
+def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes:
+    """``report_json`` as strict JSON: every number in it is rounded, or an integer."""
+    return dumps_plain(report_json(report, counts))
 
 
 def assessment_json(assessment: Assessment) -> dict[str, Any]:
@@ -143,8 +148,8 @@ def verdict_json(assessment: Assessment) -> dict[str, Any]:
     """``status``, ``action``, ``headline``, ``findings``, ``forecast``, ``notes``."""
     forecast = assessment.forecast
     return {
-        "status": str(assessment.status),
-        "action": str(assessment.action),
+        "status": assessment.status.value,
+        "action": assessment.action.value,
         "headline": assessment.headline,
         "findings": [finding_json(finding) for finding in assessment.findings],
         "forecast": {
