@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from losswatch.logs import LogPoint, ReadLog, read
+from losswatch_server.monitor.explain import Explanation, Probe
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.report import Assessment, assess
@@ -20,11 +21,13 @@ from losswatch_server.wire.bodies import Body, parse_json, read_value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What is said of the points, the context that was used, and how a log was read (None for a JSON body)."""
+    """What is said of the points, the context that was used, how a log was read (None for a JSON body), and, where
+    that was asked for, each finding explained."""
 
     assessment: Assessment
     context: Context
     log: ReadLog | None
+    explanations: tuple[Explanation, ...] = ()
 
 
 class _Begin(NamedTuple):
@@ -34,23 +37,33 @@ class _Begin(NamedTuple):
     step: int
 
 
-def diagnose_bytes(raw: bytes, context: Context = EMPTY_CONTEXT, *, name: str | None = None) -> Diagnosis:
+def diagnose_bytes(
+    raw: bytes, context: Context = EMPTY_CONTEXT, *, name: str | None = None, explain: bool = False
+) -> Diagnosis:
     """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
 
-    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one. Raises
-    BodyRefusedError, PointsRefusedError or ``losswatch.logs.UnreadableLogError``.
+    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one.
+    ``explain``: the numbers behind each finding too, for the price of a second fold. Raises BodyRefusedError,
+    PointsRefusedError or ``losswatch.logs.UnreadableLogError``.
     """
     body = _points_request(raw)
     if body is not None:
         merged = (body.context or EMPTY_CONTEXT).merged(context)
-        return Diagnosis(assessment=fold(in_order(body.points), merged), context=merged, log=None)
-    log = read(raw, name=name)
-    merged = read_context(log.context).merged(context)
-    return Diagnosis(assessment=fold(_lineage(log.points), merged), context=merged, log=log)
+        log, entries = None, list[Point | _Begin](in_order(body.points))
+    else:
+        log = read(raw, name=name)
+        merged = read_context(log.context).merged(context)
+        entries = _lineage(log.points)
+    assessment = assess(_folded(entries, merged))
+    probes = [Probe(finding) for finding in assessment.findings] if explain else []
+    if probes:
+        _folded(entries, merged, probes)
+    explanations = tuple(probe.explanation() for probe in probes)
+    return Diagnosis(assessment=assessment, context=merged, log=log, explanations=explanations)
 
 
-def fold(entries: Iterable[Point | _Begin], context: Context) -> Assessment:
-    """Fold points by ascending step (within an attempt) and assess."""
+def _folded(entries: Iterable[Point | _Begin], context: Context, probes: Sequence[Probe] = ()) -> Monitor:
+    """Fold points by ascending step (within an attempt)."""
     monitor = Monitor("diagnose")
     monitor.see_context(context)
     for entry in entries:
@@ -58,7 +71,9 @@ def fold(entries: Iterable[Point | _Begin], context: Context) -> Assessment:
             monitor.begin_attempt(entry.number, entry.step)
         else:
             monitor.see(entry)
-    return assess(monitor)
+            for probe in probes:
+                probe.look(monitor)
+    return monitor
 
 
 def _points_request(raw: bytes) -> Body | None:

@@ -20,6 +20,9 @@ def diagnose(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON, as the service answers it.")] = False,
     plot: Annotated[bool, typer.Option(help="Draw the loss.")] = True,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the numbers behind each finding: its rule, statistic and threshold.")
+    ] = False,
     learning_rate: Annotated[float | None, _option("Its (first) value.")] = None,
     optimizer: Annotated[str | None, _option("sgd, adam, adamw, …")] = None,
     momentum: Annotated[float | None, _option("Of SGD.")] = None,
@@ -46,8 +49,8 @@ def diagnose(
 
     Exit status: 0 healthy or too short to judge, 1 warning, 2 critical, 64 wrong usage, 66 unreadable.
     """
-    given = {name: value for name, value in locals().items() if name not in ("file", "as_json", "plot")}
+    given = {name: value for name, value in locals().items() if name not in ("file", "as_json", "plot", "explain")}
     from losswatch_server.cli.judgement import judge_file  # scipy takes a second: --help does without
 
     known = {name: value for name, value in given.items() if value is not None}
-    raise typer.Exit(judge_file(file, known, as_json=as_json, plot=plot))
+    raise typer.Exit(judge_file(file, known, as_json=as_json, plot=plot, explain=explain))

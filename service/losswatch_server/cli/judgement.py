@@ -14,17 +14,21 @@ from rich.text import Text
 from losswatch.logs import UnreadableLogError
 from losswatch_server import wire
 from losswatch_server.cli.exits import EXIT_OF_STATUS, UNREADABLE, fail
+from losswatch_server.cli.explained import explanation_lines
 from losswatch_server.cli.plot import Mark, draw
 from losswatch_server.cli.render import report_lines
 from losswatch_server.diagnosing import Diagnosis, diagnose_bytes
 from losswatch_server.same_step import PointsRefusedError
+from losswatch_server.wire.explanations import explanation_json
 
 MOST_MARKS = 3
 MOST_SKIPPED = 5
 
 
-def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: bool) -> int:
+def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: bool, explain: bool) -> int:
     """Prints the report on ``file`` (``-``: standard input), given what is ``known`` of the job; the exit status.
+
+    ``explain``: the numbers behind each finding too, in JSON as ``explanations``.
 
     Ends the command with a sentence where the file cannot be read; raises BadParameter for a bad context.
     """
@@ -36,7 +40,7 @@ def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: boo
     name = "standard input" if _is_stdin(file) else str(file)
     try:
         raw = _content(file)
-        diagnosis = diagnose_bytes(raw, context, name=name)
+        diagnosis = diagnose_bytes(raw, context, name=name, explain=explain)
     except OSError as error:
         fail(f"cannot read {name}: {error.strerror or error}", UNREADABLE)
     except UnreadableLogError as error:
@@ -45,6 +49,8 @@ def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: boo
         fail(f"{name}: {error}", UNREADABLE)
     report = wire.assessment_json(diagnosis.assessment)
     if as_json:
+        if explain:
+            report["explanations"] = [explanation_json(told) for told in diagnosis.explanations]
         sys.stdout.buffer.write(wire.dumps(report) + b"\n")
     else:
         show(Console(highlight=False), diagnosis, _curve(raw, diagnosis) if plot else [], report)
@@ -52,7 +58,7 @@ def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: boo
 
 
 def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
-    """The picture (where there is a ``curve``), the report, and how the document was read."""
+    """The picture (where there is a ``curve``), the report, what explains it, and how the document was read."""
     console.print()
     if len(curve) > 1:
         width = max(20, min(console.width - 14, 76))
@@ -60,6 +66,9 @@ def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]],
         console.print()
     console.print(report_lines(report))
     console.print()
+    for told in diagnosis.explanations:
+        console.print(explanation_lines(told, width=max(20, min(console.width - 14, 76))))
+        console.print()
     log = diagnosis.log
     if log is None:
         return

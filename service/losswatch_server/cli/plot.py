@@ -11,6 +11,7 @@ from rich.text import Text
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Unicode braille: the bit of each dot, by row and column of a cell."""
 
+LIMIT_STYLE = "yellow"
 LOGARITHMIC_FROM = 10.0
 """A positive loss that spans more than this factor is drawn on a logarithmic axis."""
 
@@ -32,12 +33,15 @@ def draw(
     height: int = 10,
     marks: Sequence[Mark] = (),
     style: str = "cyan",
+    limits: Sequence[float | None] = (),
 ) -> Text:
     """The curve of ``losses`` over ``steps`` (ascending), ``width`` x ``height`` cells besides the axes.
 
     Points that are not finite are crosses at the top. Each column shows the extremes of what falls into it.
+    ``limits``, one for each step or none at all, are drawn as a second curve behind the first (None: a gap).
     """
-    finite = [value for value in losses if math.isfinite(value)]
+    bounds = [math.inf if limit is None else limit for limit in limits]
+    finite = [value for value in (*losses, *bounds) if math.isfinite(value)]
     if not finite:
         return Text("no finite loss to draw", style="dim")
     scale = _Scale.of(finite)
@@ -47,6 +51,7 @@ def draw(
         return round((step - first) / (last - first) * (2 * width - 1))
 
     cells, crosses = _fill([column(step) for step in steps], [scale.place(value) for value in losses], width, height)
+    behind, _ = _fill(list(map(column, steps[: len(bounds)])), list(map(scale.place, bounds)), width, height)
     marked = {column(mark.step) // 2: mark for mark in marks if first <= mark.step <= last}
     text = Text()
     labels = scale.labels(height)
@@ -59,6 +64,8 @@ def draw(
                 text.append("✕", style="bold red")
             elif bits:
                 text.append(chr(0x2800 + bits), style=style)
+            elif behind[row][cell]:
+                text.append(chr(0x2800 + behind[row][cell]), style=LIMIT_STYLE)
             elif cell in marked:
                 text.append("┊", style=marked[cell].style)
             else:
