@@ -77,7 +77,9 @@ class Diverging:
             return self._open(state, view, "monotone", _lowest_late(recent))
         if view.review and track.n >= 6 * BLOCK and self._lost(view):
             return self._open(state, view, "lost", max(0, len(recent) - track.n // 4))
-        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and Condition.LOSS_SPIKE not in view.troubled:
+        # while a spike lasts its blocks rise and fall by themselves: only a new record says that it goes on growing
+        spiking = Condition.LOSS_SPIKE in view.troubled and max(recent[-BLOCK:]) < track.highest
+        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and not spiking:
             onset = self._climbs(view)
             if onset is not None:
                 return self._open(state, view, "ladder", onset)

@@ -2,7 +2,7 @@
 
 A floor is bad when it is near chance level (cross-entropy with known classes), or, where chance is not known, when
 too little of the first level was gained. Loss and gradient norm alone cannot tell a floor of label noise from a
-model that is too simple: the rule speaks only where less than 60 % was gained, and the causes say what would tell.
+model that is too simple: the rule speaks only where less than half was gained, and the causes say what would tell.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Plateau:
     every_point: ClassVar[bool] = False
     least_points: int = 24
     share_of_chance: float = 0.6
-    gained: float = 0.6
+    gained: float = 0.5
     full_batch_gained: float = 0.9
     """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
     least_share: float = 0.05
