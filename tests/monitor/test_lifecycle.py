@@ -70,4 +70,4 @@ def test_only_so_many_closed_findings_stay_in_the_state() -> None:
 def test_a_diverging_run_is_not_also_spiking_exploding_and_oscillating() -> None:
     losses = [*falling(200), *(0.4 * 1.2 ** np.arange(60)).tolist()]
     found = alarms(watch(points(losses, grad_norm=[loss**0.5 for loss in losses])))
-    assert [str(f.condition) for f in found] == ["diverging"]
+    assert [str(f.condition) for f in found if f.is_open] == ["diverging"]

@@ -37,6 +37,9 @@ flat for one reason is not flat for a second one. A vanishing gradient may join 
 WORSE = frozenset({C.NON_FINITE, C.DIVERGING})
 """Conditions that end their echoes when they open."""
 
+ECHO_POINTS = 64
+"""What opened this short before a worse condition was its first sign."""
+
 QUIET_POINTS = 4
 """Quiet points before a finding of a detector that sees every point resolves; those add hysteresis of their own."""
 QUIET_REVIEWS = 2
@@ -53,6 +56,8 @@ class Track:
     finding: Finding | None = None
     quiet: int = 0
     episode: int = 0
+    opened_at: int = -1
+    """Count of points when the finding opened."""
     resolved_at: int = -1
     """Count of points at the last resolution."""
 
@@ -96,6 +101,7 @@ class LifeCycle:
         if track.resolved_at >= 0 and points - track.resolved_at <= window and self._reopen(track, key, alarm, step):
             return
         track.episode += 1
+        track.opened_at = points
         finding = Finding(
             id=finding_id(self.uid, self.attempt, detector.condition, detector.series, track.episode),
             condition=detector.condition,
@@ -113,14 +119,14 @@ class LifeCycle:
         self._set(track, finding)
 
     def _absorb(self, finding: Finding, step: int, points: int) -> None:
-        """Close what is open only as an echo of a worse condition that opens now and began no later."""
+        """Close what is open only as an echo of a worse condition that opens now and began no later, or soon after."""
         for track in self.tracks.values():
             echo = track.finding
             if (
                 echo is not None
                 and finding.condition in ABSORBED_BY.get(echo.condition, frozenset())
                 and finding.condition in WORSE
-                and echo.onset_step >= finding.onset_step
+                and (echo.onset_step >= finding.onset_step or points - track.opened_at <= ECHO_POINTS)
             ):
                 self._close(track, step, points)
 

@@ -20,6 +20,7 @@ import json
 import struct
 import sys
 from array import array
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from losswatch_server.monitor.findings import Finding
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from losswatch_server.monitor.monitor import Monitor
 
 MAGIC = b"LWS1"
+_FLOATS, _INTS, _LISTS = {float}, {int}, {list}
 
 
 class _Writer:
@@ -51,15 +53,15 @@ class _Writer:
 
     def _list(self, value: list[Any]) -> Any:
         offset = len(self.numbers)
-        if value and all(type(v) is float for v in value):
+        kinds = set(map(type, value))
+        if kinds == _FLOATS:
             self.numbers.extend(value)
             return {"$f": [offset, len(value)]}
-        if value and all(type(v) is int for v in value):
+        if kinds == _INTS:
             self.numbers.extend(value)
             return {"$i": [offset, len(value)]}
-        if value and all(type(v) is list and len(v) == len(value[0]) and v for v in value):
-            for row in value:
-                self.numbers.extend(row)
+        if kinds == _LISTS and value[0] and len(set(map(len, value))) == 1:
+            self.numbers.extend(chain.from_iterable(value))
             return {"$m": [offset, len(value), len(value[0])]}
         return [self.put(v) for v in value]
 
@@ -135,6 +137,7 @@ def freeze(monitor: Monitor) -> bytes:
                 "finding": _finding_fields(t.finding),
                 "quiet": t.quiet,
                 "episode": t.episode,
+                "opened_at": t.opened_at,
                 "resolved_at": t.resolved_at,
             }
             for key, t in life.tracks.items()
@@ -184,7 +187,13 @@ def thaw(data: bytes) -> Monitor:
         life = monitor.life
         life.attempt = monitor.attempt
         for key, t in state["tracks"].items():
-            life.tracks[key] = Track(_finding(t["finding"]), t["quiet"], t["episode"], t["resolved_at"])
+            life.tracks[key] = Track(
+                finding=_finding(t["finding"]),
+                quiet=t["quiet"],
+                episode=t["episode"],
+                opened_at=t["opened_at"],
+                resolved_at=t["resolved_at"],
+            )
         life.closed = [f for f in map(_finding, state["closed"]) if f is not None]
         life.refresh()
     except (KeyError, IndexError, TypeError, struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:

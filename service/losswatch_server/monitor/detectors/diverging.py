@@ -77,8 +77,10 @@ class Diverging:
             return self._open(state, view, "monotone", _lowest_late(recent))
         if view.review and track.n >= 6 * BLOCK and self._lost(view):
             return self._open(state, view, "lost", max(0, len(recent) - track.n // 4))
-        # while a spike lasts its blocks rise and fall by themselves: only a new record says that it goes on growing
-        spiking = Condition.LOSS_SPIKE in view.troubled and max(recent[-BLOCK:]) < track.highest
+        # a jump makes blocks rise by itself: while it lasts, only a block above all of the one before goes on growing
+        spiking = Condition.LOSS_SPIKE in view.troubled and sum(recent[-BLOCK:]) <= BLOCK * max(
+            recent[-2 * BLOCK : -BLOCK]
+        )
         if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and not spiking:
             onset = self._climbs(view)
             if onset is not None:

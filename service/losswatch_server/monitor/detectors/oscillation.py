@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.detectors.patience import patience_over
 from losswatch_server.monitor.detectors.plateau import bad_floor
+from losswatch_server.monitor.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -111,6 +112,9 @@ class Oscillation:
         r1 = float(detrended[1:] @ detrended[:-1]) / power
         swing = 2 * math.sqrt(power / n)
         if r1 > min(self.lag1, -(2.33 / math.sqrt(n) + 1 / n)) or swing < 0.05 * abs(view.shape.now):
+            return None
+        # means of pairs are blind to the alternation: if they fall, this is descent at the edge of stability
+        if slope_test(values[n % 2 :].reshape(-1, 2).mean(axis=1))[1] < -2:
             return None
         return {"lag1": r1, "amplitude": swing, "period": 2.0}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.detectors.not_learning import falling
 from losswatch_server.monitor.detectors.patience import patience_over
 from losswatch_server.monitor.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -27,6 +28,7 @@ class VanishingGradient:
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = False
     least_points: int = 16
+    least_share: float = 0.05
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
     patience: float = 0.03
@@ -40,7 +42,7 @@ class VanishingGradient:
             return Waiting(self.least_points - shape.n)
         learnt = shape.share > 0.3 and (shape.chance is None or shape.now < 0.9 * shape.chance)
         good = shape.chance is not None and shape.now < 0.7 * shape.chance
-        if learnt or good:
+        if learnt or good or (falling(shape) and shape.share > self.least_share):
             return QUIET
         evidence = self._layers(view) or self._total(view)
         if evidence is None or not patience_over(
