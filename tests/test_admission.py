@@ -42,8 +42,7 @@ class Memory:
         if need is not None:
             known = {key: point for key, point in self.judged.items() if key[0] >= need.wanted.get(key[1], 1 << 60)}
             ranks = {rank: max([s for s, r in known if r == rank], default=-1) for rank in need.wanted if rank}
-            self.ledger = Ledger(**{name: getattr(self.ledger, name) for name in Ledger.__slots__ if name != "ranks"},
-                                 ranks={**self.ledger.ranks, **ranks})  # fmt: skip
+            self.ledger = self.ledger._replace(ranks={**self.ledger.ranks, **ranks})
             own = {}
             if need.aside is not None and writer is not None:
                 attempt = self.ledger.starters[writer].attempt

@@ -7,7 +7,6 @@ stepped back to a checkpoint, and a new attempt begins. Nothing here reads or wr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
@@ -52,8 +51,7 @@ class Starter(NamedTuple):
     rival: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+class Ledger(NamedTuple):
     """What is known of a run: enough to admit points past its last step without reading its record.
 
     ``begins`` is the step at which each attempt after the first began. ``ranks`` is the last step of other ranks,
@@ -62,9 +60,9 @@ class Ledger:
 
     attempt: int = 1
     last: Point | None = None
-    begins: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    ranks: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    starters: Mapping[str, Starter] = field(default_factory=lambda: MappingProxyType({}))
+    begins: Mapping[int, int] = MappingProxyType({})
+    ranks: Mapping[int, int] = MappingProxyType({})
+    starters: Mapping[str, Starter] = MappingProxyType({})
     newest: str | None = None
     others: frozenset[str] = frozenset()
 
@@ -97,17 +95,20 @@ class Begin(NamedTuple):
     after: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
-    """What a request becomes. Each of its points is counted in exactly one of the four counts."""
+class Admission(NamedTuple):
+    """What a request becomes. Each of its points is counted in exactly one of the four counts.
+
+    ``plain`` where every entry is the next point of rank 0, as in nearly every request.
+    """
 
     entries: Sequence[Entry]
-    begin: Begin | None
     ledger: Ledger
     accepted: int
-    duplicates: int
-    late: int
-    conflicts: int
+    begin: Begin | None = None
+    duplicates: int = 0
+    late: int = 0
+    conflicts: int = 0
+    plain: bool = False
 
 
 def needs_record(ledger: Ledger, points: Sequence[Point], writer: str | None) -> Need | None:
@@ -132,10 +133,14 @@ def admit(ledger: Ledger, stored: Stored, points: Sequence[Point], writer: str |
     ``stored`` holds what the record has at their steps, as far as ``needs_record`` asked for it; ``sent`` is the
     number of points in the request where some of them were one point in two pieces.
     """
+    pieces = max(0, sent - len(points))
+    if points and _goes_on(ledger, points, writer):
+        attempt = ledger.attempt
+        entries = [Entry(Fate.NEW, attempt, point) for point in points]
+        return Admission(entries, ledger._replace(last=points[-1]), len(points) + pieces, plain=True)
     desk = _Desk(ledger, stored, writer)
     for point in points:
         desk.take(point)
-    pieces = max(0, sent - len(points))
     return Admission(
         entries=desk.entries,
         begin=desk.begin,
@@ -145,6 +150,15 @@ def admit(ledger: Ledger, stored: Stored, points: Sequence[Point], writer: str |
         late=desk.late,
         conflicts=desk.conflicts,
     )
+
+
+def _goes_on(ledger: Ledger, points: Sequence[Point], writer: str | None) -> bool:
+    """Whether these are the next points of rank 0, from nobody or from the writer that has been training."""
+    if writer is not None and writer != ledger.newest:
+        return False
+    if ledger.last is not None and points[0].step <= ledger.last.step:
+        return False
+    return not any(point.rank for point in points)
 
 
 class _Desk:

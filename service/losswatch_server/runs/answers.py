@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from losswatch_server.monitor.points import Point
@@ -10,8 +9,7 @@ from losswatch_server.monitor.report import Assessment
 from losswatch_server.store.rows import RunRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(NamedTuple):
     """The health of a run. ``stale``: a newer version judged it, and this one does not judge what came since."""
 
     run: RunRow
@@ -19,8 +17,7 @@ class Report:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What became of a request: each of its points is in exactly one of the four counts."""
 
     run: RunRow

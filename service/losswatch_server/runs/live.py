@@ -19,7 +19,7 @@ from losswatch_server.runs.answers import Report
 from losswatch_server.runs.fold import SLICE, apply
 from losswatch_server.runs.record import Item
 from losswatch_server.runs.rhythm import NOT_HEARD, Rhythm
-from losswatch_server.runs.snapshots import due, superfluous
+from losswatch_server.runs.snapshots import EVERY, due, superfluous
 from losswatch_server.store.rows import Attempt, EntryKind, RunRow, Snapshot, StoredRun, Writer
 
 
@@ -71,9 +71,12 @@ class Live:
         monitor = self.monitor
         assert monitor is not None
         snapshots: list[Snapshot] = []
-        mains = [index for index, item in enumerate(items) if item.kind == EntryKind.POINTS]
-        freeze_at = {mains[place] for place in due(self.since, len(mains))} if mains else set()
-        last_main = mains[-1] if mains else -1
+        freeze_at: set[int] = set()
+        last_main = -1
+        if self.splits or self.since + len(items) >= EVERY:
+            mains = [index for index, item in enumerate(items) if item.kind == EntryKind.POINTS]
+            freeze_at = {mains[place] for place in due(self.since, len(mains))} if mains else freeze_at
+            last_main = mains[-1] if mains else -1
         for index, item in enumerate(items):
             if index % SLICE == SLICE - 1:
                 await asyncio.sleep(0)

@@ -26,6 +26,11 @@ class Outcome:
     told: list[Finding] = field(default_factory=list)
     """Findings as the report before gave them, for those that it will not have any more."""
 
+    @property
+    def events_or_changes(self) -> bool:
+        """Whether there is anything to store or to tell."""
+        return bool(self.changed or self.events)
+
     def forward(self, changes: Iterable[Finding], *, quiet: bool = False) -> None:
         """Findings opened, updated and closed, one after another. ``quiet``: stored, but nobody is told."""
         known = self.known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from losswatch_server.admission import Admission, Need, Stored, admit, in_order, needs_record
 from losswatch_server.monitor.findings import Finding
@@ -112,7 +112,7 @@ class Recorder:
                 if rank in tails:
                     tails[rank] = max(tails[rank], step)
             if tails:
-                live.ledger = replace(live.ledger, ranks={**live.ledger.ranks, **tails})
+                live.ledger = live.ledger._replace(ranks={**live.ledger.ranks, **tails})
         return Stored(known, await self._aside(live, need, writer))
 
     async def _aside(self, live: Live, need: Need, writer: str | None) -> dict[tuple[int, int], Point]:
@@ -146,7 +146,7 @@ class Recorder:
         draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context is not row.context)
         if not live.stored:
             draft.kinds.append("run.created")
-        moved = any(item.kind == EntryKind.POINTS or item.kind == EntryKind.OTHER_RANKS for item in items)
+        moved = admission.plain or any(item.kind in _MOVING for item in items)
         if items:
             draft.rows = write(items, writer, int(now * 1000))
             await self._judge(live, admission, items, draft, moved)
@@ -189,7 +189,9 @@ class Recorder:
             live.row = live.row._replace(detection_version=DETECTION_VERSION)
             live.drop_marks(draft.dropped, lambda step, version: version != DETECTION_VERSION)
         begin = admission.begin
-        behind = next((n for n in range(len(items), 0, -1) if items[n - 1].kind in _BEHIND), 0)
+        behind = 0
+        if not admission.plain:
+            behind = next((n for n in range(len(items), 0, -1) if items[n - 1].kind in _BEHIND), 0)
         if begin is not None:
             before = await self._shelf.report(live)  # what a superseded finding last said is kept with it
             outcome.told.extend(before.assessment.findings)
@@ -233,7 +235,7 @@ class Recorder:
             await self._shelf.settle(live)
         elif live.report is None:
             live.row = glanced_row(live.row, live.monitor, live.known.values())
-        if live.report is not None:
+        if live.report is not None and outcome.events_or_changes:
             outcome = outcome.explained(live.report.assessment.findings)
         at, row = draft.at, live.row
         events = [event(kind, at, row, finding) for kind, finding in outcome.events]
@@ -268,6 +270,7 @@ class Recorder:
 
 
 _BEHIND = (EntryKind.MERGE, EntryKind.ATTEMPT)
+_MOVING = (EntryKind.POINTS, EntryKind.OTHER_RANKS)
 
 
 def _items(live: Live, admission: Admission, context: Context) -> tuple[list[Item], int]:
@@ -278,6 +281,13 @@ def _items(live: Live, admission: Admission, context: Context) -> tuple[list[Ite
     if context is not live.row.context:
         items.append(Item(seq, EntryKind.CONTEXT, live.ledger.attempt, context=context))
         counted += 1
+    if admission.plain:
+        start = seq + len(items)
+        items += [
+            Item(number, EntryKind.POINTS, entry.attempt, entry.point)
+            for number, entry in enumerate(admission.entries, start)
+        ]
+        return items, counted + len(admission.entries)
     begin = admission.begin
     for place, entry in enumerate(admission.entries):
         if begin is not None and place == begin.after:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from losswatch_server.monitor.points import Point
 
@@ -19,11 +19,11 @@ IMPORT_POINTS = 5000
 IMPORT_AGE_S = 600.0
 """A point measured this long before it arrives was kept somewhere meanwhile."""
 _HEAD = struct.Struct("<BIIdB")
+_GAPS = [struct.Struct(f"<{count}f") for count in range(KEPT_GAPS + 1)]
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rhythm:
+class Rhythm(NamedTuple):
     """Separate live requests, imports, when the last live one came (seconds since 1970), and the last gaps (s)."""
 
     requests: int = 0
@@ -42,7 +42,7 @@ class Rhythm:
         """As bytes: gaps to 24 bits of precision."""
         count = len(self.gaps)
         head = _HEAD.pack(FORMAT, self.requests, self.imports, self.last_at, count)
-        return head + struct.pack(f"<{count}f", *self.gaps)
+        return head + _GAPS[count].pack(*self.gaps)
 
     @classmethod
     def unpack(cls, data: bytes) -> Rhythm:
@@ -52,7 +52,7 @@ class Rhythm:
         version, requests, imports, last_at, count = _HEAD.unpack_from(data)
         if version != FORMAT:
             return cls()
-        return cls(requests, imports, last_at, struct.unpack_from(f"<{count}f", data, _HEAD.size))
+        return cls(requests, imports, last_at, _GAPS[count].unpack_from(data, _HEAD.size))
 
 
 NOT_HEARD = Rhythm()

@@ -19,6 +19,8 @@ FORMAT = 1
 _HEAD = struct.Struct("<BHI")
 _STRIDE = struct.Struct("<qq")
 _LENGTH = struct.Struct("<I")
+_ONE = [struct.Struct(f"<BHIqq{count}d") for count in range(6)]
+_NO_MORE = (None, None, None, 0, False)
 _SERIES_FIELDS = slice(1, 6)
 _STEPS, _RANKS, _NULLS, _REST = 1 << 10, 1 << 11, 1 << 12, 1 << 13
 
@@ -28,8 +30,22 @@ Section = tuple[int, bytes]
 
 def pack(points: Sequence[Point]) -> bytes:
     """The block of ``points`` (at least one), in their order; ``unpack`` gives them back exactly."""
+    if len(points) == 1 and points[0][6:] == _NO_MORE:
+        return _pack_one(points[0])
     head, parts = sections(points)
     return head + b"".join([data for _, data in parts])
+
+
+def _pack_one(point: Point) -> bytes:
+    """The block of one point that brings series alone: what ``sections`` would make of it, without the columns."""
+    presence = 0
+    values = []
+    series = (point.loss, point.grad_norm, point.learning_rate, point.validation_loss, point.epoch)
+    for index, value in enumerate(series):
+        if value is not None:
+            presence |= 1 << 2 * index
+            values.append(value)
+    return _ONE[len(values)].pack(FORMAT, presence, 1, point.step, 0, *values)
 
 
 def sections(points: Sequence[Point]) -> tuple[bytes, list[Section]]:
@@ -70,6 +86,9 @@ def sections(points: Sequence[Point]) -> tuple[bytes, list[Section]]:
 
 def unpack(data: bytes) -> list[Point]:
     """The points of a block, exactly as they were packed. Raises ValueError for an unknown format."""
+    version, presence, n = _HEAD.unpack_from(data)
+    if n == 1 and version == FORMAT and presence < _STEPS:
+        return [_unpack_one(data, presence)]
     offset = _HEAD.size
 
     def take(size: int, count: int) -> bytes:
@@ -78,6 +97,14 @@ def unpack(data: bytes) -> list[Point]:
         return data[start:offset]
 
     return read_sections(data[:offset], take)
+
+
+def _unpack_one(data: bytes, presence: int) -> Point:
+    """What ``_pack_one`` packed. Most rows that are not sealed yet are such blocks."""
+    step, _, *values = _ONE[(len(data) - _ONE[0].size) // 8].unpack(data)[3:]
+    given = iter(values)
+    series = [next(given) if presence >> 2 * index & 3 else None for index in range(5)]
+    return Point._make((step, *series, *_NO_MORE))
 
 
 def read_sections(head: bytes, take: Callable[[int, int], bytes]) -> list[Point]:

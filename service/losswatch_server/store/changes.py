@@ -69,11 +69,11 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         )
     for seq in change.dropped_snapshots:
         connection.execute("DELETE FROM snapshot WHERE project = ? AND uid = ? AND seq = ?", (*key, seq))
-    for snapshot in change.snapshots:
+    for snapshot in change.snapshots:  # not compressed: mantissas hardly shrink, and it took longer than to freeze them
         connection.execute(
             "INSERT OR REPLACE INTO snapshot (project, uid, seq, step, detection_version, body) "
             "VALUES (?, ?, ?, ?, ?, ?)",
-            (*key, *snapshot[:3], zlib.compress(snapshot.body, 1)),
+            (*key, *snapshot[:3], zlib.compress(snapshot.body, 0)),
         )
     for finding in change.findings:
         closed_at = None if finding.is_open else change.at
