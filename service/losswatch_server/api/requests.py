@@ -74,7 +74,10 @@ _plain: list[dict[str, Any]] = [{"type": ["string", "number", "boolean", "null"]
 
 def _text(name: str) -> dict[str, Any]:
     if name in CHOICES:
-        return {"enum": [*CHOICES[name], None]}
+        return {
+            "description": f"{' or '.join(CHOICES[name])}; another word is kept as a hyper-parameter of this name.",
+            "anyOf": [{"enum": [*CHOICES[name], None]}, {"type": "string", "maxLength": MAX_TEXT}],
+        }
     return {"type": ["string", "null"], "maxLength": MAX_TEXT}
 
 

@@ -58,8 +58,11 @@ def context_json(context: Context) -> dict[str, Any]:
     return given
 
 
-def read_context(data: Any, at: tuple[str | int, ...] = ()) -> Context:
+def read_context(data: Any, at: tuple[str | int, ...] = (), *, strict: bool = False) -> Context:
     """The context that a request gives. ``at`` is its place in the body. Raises BodyRefusedError.
+
+    A context sharpens the advice and is no right to an answer: a word that is none of a field's choices (a step
+    unit of "row") is kept as a hyper-parameter of that name; ``strict`` refuses it, for what a person typed.
 
     ``null``, "NA", non-finite numbers, and -1 for a count mean "not known", as in the frameworks they come from.
     """
@@ -74,7 +77,7 @@ def read_context(data: Any, at: tuple[str | int, ...] = ()) -> Context:
     problems: list[Problem] = []
     for name, value in data.items():
         try:
-            if name in fields_known:
+            if name in fields_known and (name not in CHOICES or strict or value is None or value in CHOICES[name]):
                 fields[name] = _read_field(name, value)
             elif value is not None:
                 extra[name] = _read_extra(name, value)
@@ -108,7 +111,7 @@ def context_from_text(items: Mapping[str, str]) -> Context:
         values[name] = _from_text(name, text)
     if problems:
         raise BodyRefusedError(problems)
-    return read_context(values)
+    return read_context(values, strict=True)
 
 
 fields_known = frozenset(CONTEXT_FIELDS) - {"extra"}
