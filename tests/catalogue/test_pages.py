@@ -16,7 +16,8 @@ from losswatch_server.monitor.advice import ACTIONS, REMEDIES
 from losswatch_server.monitor.causes.priors import PRIORS
 from losswatch_server.monitor.detectors import DETECTORS
 from losswatch_server.monitor.detectors.base import View
-from losswatch_server.monitor.detectors.patience import patience_over
+from losswatch_server.monitor.detectors.not_learning import CERTAIN_POINTS
+from losswatch_server.monitor.detectors.patience import LEAST_SINGLE_STEPS, patience_over
 from losswatch_server.monitor.memory import Memory
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import CauseName, Condition
@@ -123,7 +124,7 @@ def test_every_cause_gives_a_number_to_try():
 def test_the_rule_names_every_parameter_of_its_detectors(condition):
     page = catalogue.page("condition", condition)
     quoted = set(re.findall(r"\{\{parameter:(\w+)\}\}", source(page)))
-    if "{{patience}}" in source(page):
+    if "{{patience" in source(page):
         quoted |= {"patience", "rising_patience"} & set(rules.parameters(condition))
     assert quoted == set(rules.parameters(condition)), "a parameter without words, or words without a parameter"
     assert "{{life}}" in source(page)
@@ -141,6 +142,20 @@ def test_the_page_says_for_how_many_steps_a_rule_waits(share):
             break
     steps = int(re.search(r"waits for (\d+) steps", rules.waiting({"patience": share}))[1])
     assert view.memory.loss.n in (steps, steps + 1)
+
+
+def test_the_page_says_from_how_many_points_on_a_rule_may_speak():
+    words = [
+        rules.resolve(text, Condition.VANISHING_GRADIENT) for text in ("{{patience}}", "{{patience from least_points}}")
+    ]
+    (vanishing,) = rules.detectors_of(Condition.VANISHING_GRADIENT)
+    assert f"It needs {LEAST_SINGLE_STEPS} points" in words[0]
+    assert f"It needs {vanishing.least_points} points" in words[1]
+
+
+def test_the_page_of_runs_that_do_not_learn_has_the_numbers_of_its_rule():
+    text = " ".join(source(catalogue.page("condition", "not_learning")).split())
+    assert text.count(f"from {CERTAIN_POINTS} points on") == 2
 
 
 def test_the_page_of_silent_runs_has_the_numbers_of_the_clock():

@@ -29,8 +29,8 @@ _OVERALL = (
     ("healthy runs with a false alarm", "false_alarm_rate"),
     ("faulty runs reported before anything was wrong", "premature"),
     ("median delay, as a share of the run after the onset", "delay"),
-    ("of the faults found, the true cause stands first", "cause_at_1"),
-    ("of the faults found, the true cause is among the first three", "cause_at_3"),
+    ("faults found, and with the true cause in first place", "cause_at_1"),
+    ("faults found, and with the true cause among the first three", "cause_at_3"),
 )
 
 

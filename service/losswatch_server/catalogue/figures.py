@@ -19,7 +19,7 @@ _ROWS = (
     ("wrong alarms per 10,000 points of healthy runs", "false_alarms_per_10000_points"),
     ("runs with this condition that are found", "recall"),
     ("median delay, as a share of the run after the onset", "delay"),
-    ("of those found, the true cause stands first", "cause_at_1"),
+    ("found, and with the true cause in first place", "cause_at_1"),
 )
 
 

@@ -1,8 +1,9 @@
 """What a condition's page quotes of the rule's code, so that page and code cannot part.
 
 ``{{parameter:least_points}}`` is the value of a detector's parameter; ``{{patience}}`` says how much of a run must have
-passed before a flat loss is more than impatience; ``{{life}}`` when the finding opens, resolves and reopens, and which
-other conditions keep it from opening.
+passed before a flat loss is more than impatience (``{{patience from least_points}}`` where single steps are judged from
+that many on); ``{{life}}`` when the finding opens, resolves and reopens, and which other conditions keep it from
+opening.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from losswatch_server.monitor.vocabulary import Condition
 
 FULL_PATIENCE = 0.5
 """The share up to which ``patience_over`` waits for its whole number of steps where the length is not known."""
-_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life|patience))\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|life|(patience)(?: from ([a-z_]+))?)\}\}")
 
 
 def detectors_of(condition: Condition) -> tuple[Detector, ...]:
@@ -41,15 +42,18 @@ def resolve(text: str, condition: Condition) -> str:
     values = parameters(condition)
 
     def replacement(match: re.Match[str]) -> str:
-        if match[2]:
-            return life(condition) if match[2] == "life" else waiting(values)
-        return f"{values[match[1]]:g}" if match[1] in values else f"`{match[1]}`"
+        name, patient, least = match.groups()
+        if patient:
+            return waiting(values, least=int(values[least]) if least else patience.LEAST_SINGLE_STEPS)
+        if name is None:
+            return life(condition)
+        return f"{values[name]:g}" if name in values else f"`{name}`"
 
     return _PLACEHOLDER.sub(replacement, text)
 
 
-def waiting(values: Mapping[str, float]) -> str:
-    """How long a rule waits, in sentences, from its ``patience`` and ``rising_patience``."""
+def waiting(values: Mapping[str, float], least: int = patience.LEAST_SINGLE_STEPS) -> str:
+    """How long a rule waits, in sentences: a share of the run, and at least ``least`` points."""
     share, rising = values["patience"], values.get("rising_patience")
     late = f" ({rising:g} while the gradient norm rises, which is how a network leaves a saddle)" if rising else ""
     scale = max(1.0, share / FULL_PATIENCE)
@@ -57,7 +61,7 @@ def waiting(values: Mapping[str, float]) -> str:
     return (
         f"It waits for a share of {share:g} of `total_steps`{late}, and never speaks within twice `warmup_steps`. "
         f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. It needs "
-        f"{patience.LEAST_SINGLE_STEPS} points in any case, {patience.LEAST_POINTS} where they are epochs or at "
+        f"{least} points in any case, {patience.LEAST_POINTS} where they are epochs or at "
         "least 5 steps apart. A log by the epoch (`step_unit`) is judged after "
         f"{patience.MANY_EPOCHS} epochs, whatever was planned."
     )
