@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from losswatch.logs import LogPoint, ReadLog, read
 from losswatch_server.monitor.explain import Explanation, Probe
+from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.report import Assessment, assess
@@ -55,11 +56,21 @@ def diagnose_bytes(
         merged = read_context(log.context).merged(context)
         entries = _lineage(log.points)
     assessment = assess(_folded(entries, merged))
-    probes = [Probe(finding) for finding in assessment.findings] if explain else []
-    if probes:
-        _folded(entries, merged, probes)
-    explanations = tuple(probe.explanation() for probe in probes)
+    explanations = _explained(entries, merged, assessment.findings) if explain else ()
     return Diagnosis(assessment=assessment, context=merged, log=log, explanations=explanations)
+
+
+def _explained(
+    entries: Sequence[Point | _Begin], context: Context, findings: Sequence[Finding]
+) -> tuple[Explanation, ...]:
+    """All findings in one more fold, and one for those that another rule opened than the one that speaks last."""
+    probes = [Probe(finding) for finding in findings]
+    if probes:
+        _folded(entries, context, probes)
+    corrected = [probe.corrected() for probe in probes]
+    if any(corrected):
+        _folded(entries, context, [probe for probe in corrected if probe is not None])
+    return tuple((right or probe).explanation() for right, probe in zip(corrected, probes, strict=True))
 
 
 def _folded(entries: Iterable[Point | _Begin], context: Context, probes: Sequence[Probe] = ()) -> Monitor:

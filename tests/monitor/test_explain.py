@@ -87,6 +87,11 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
     "a norm that collapsed": (Condition.VANISHING_GRADIENT, with_norms(flat(400), [1.0] * 40 + [1e-6] * 360), TEN),
     "the level of guessing": (Condition.NOT_LEARNING, points(flat()), TEN),
     "a flat loss": (Condition.NOT_LEARNING, points(flat()), Context()),
+    "a loss that blew up and stayed there": (
+        Condition.NOT_LEARNING,
+        points([1.0, 60.0, 90.0, 40.0, *noisy(np.full(60, 2.5), 0.8)]),
+        Context(),
+    ),
     "a bad floor": (Condition.PLATEAU, points(falling(400, floor=1.5) + flat(600, level=1.5)), PLANNED),
     "a good floor": (
         Condition.CONVERGED,
@@ -145,6 +150,19 @@ def test_a_spike_is_held_against_its_limit_and_then_against_its_recovery() -> No
     assert rows[201].threshold is not None
     assert rows[200].threshold is not None
     assert rows[201].threshold < rows[200].threshold < 9.0
+
+
+def test_a_finding_that_goes_on_for_another_reason_is_explained_by_the_one_that_opened_it() -> None:
+    norms = {"a": [4e-6] * 300 + [0.0] * 300, "b": [0.1] * 600, "c": [0.4] * 600}
+    stream = [
+        Point(i, loss, grad_norm=0.4, layers={name: values[i] for name, values in norms.items()})
+        for i, loss in enumerate(flat(600))
+    ]
+    finding = next(f for f in watch(stream, TEN).findings() if f.condition is Condition.VANISHING_GRADIENT)
+    told = explain(stream, TEN, finding)
+    assert finding.evidence["layers_dead"] == 1
+    assert told.statistic == "gradient norm of the first layer"
+    assert told.threshold == 1e-3
 
 
 def test_probing_changes_nothing_in_the_run() -> None:

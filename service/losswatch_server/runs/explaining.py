@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
-from losswatch_server.monitor.explain import Explanation, Probe, Row
+from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
 from losswatch_server.monitor.explain.thinning import thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
@@ -40,17 +40,16 @@ async def explain(store: Store, run: StoredRun, finding: Finding, grace: Grace) 
         rows = await _rows(store, run, 0, None)
         return await asyncio.to_thread(_silence, rows, run, finding, grace)
     attempts, end = lineage(run.attempts, finding)
-    monitor, seq = await _start(store, run, attempts, finding)
+    frozen, seq = await _start(store, run, attempts, finding)
     rows = await _rows(store, run, seq, finding.opened_step)
 
-    def fold() -> Explanation:
-        probe = Probe(finding)
+    def fold(probe: Probe) -> None:
+        monitor = Monitor(run.row.uid) if frozen is None else Monitor.thaw(frozen)
         for item in whole(judged((item for item in read(rows, seq) if item.seq < end), attempts)):
             apply(monitor, item)
             probe.look(monitor)
-        return probe.explanation()
 
-    return await asyncio.to_thread(fold)
+    return await asyncio.to_thread(explained, finding, fold)
 
 
 def lineage(attempts: Sequence[Attempt], finding: Finding) -> tuple[list[Attempt], float]:
@@ -77,8 +76,10 @@ def whole(items: Iterable[Item]) -> Iterator[Item]:
     yield from held
 
 
-async def _start(store: Store, run: StoredRun, attempts: Sequence[Attempt], finding: Finding) -> tuple[Monitor, int]:
-    """A monitor from which to fold, and the place in the record that it has come to."""
+async def _start(
+    store: Store, run: StoredRun, attempts: Sequence[Attempt], finding: Finding
+) -> tuple[bytes | None, int]:
+    """A frozen monitor from which to fold (None: a new one), and the place in the record that it has come to."""
     row = run.row
     if row.points > FROM_SNAPSHOT:
         for seq, step, version in reversed(await store.snapshot_marks(row.project, row.uid)):
@@ -88,10 +89,11 @@ async def _start(store: Store, run: StoredRun, attempts: Sequence[Attempt], find
             stored = await store.snapshot(row.project, row.uid, seq)
             if stored is not None:
                 try:
-                    return Monitor.thaw(stored.body), seq
+                    Monitor.thaw(stored.body)
                 except ValueError:  # an unreadable snapshot: the record is the truth, an older one will do
                     continue
-    return Monitor(row.uid), 0
+                return stored.body, seq
+    return None, 0
 
 
 async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int | None) -> list[RecordRow]:

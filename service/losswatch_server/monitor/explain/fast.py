@@ -242,21 +242,20 @@ def _exploded_from_the_start(finding: Finding, place: int, rule: ExplodingGradie
     chance: list[float] = []
 
     def read(state: Any, view: View) -> Reading | None:
-        losses = view.memory.loss
-        loss, norm = view.point.loss, view.point.grad_norm
-        if loss is None or not math.isfinite(loss) or losses.n > len(losses.head):
+        losses, norms = view.memory.loss, view.memory.grad_norm
+        if view.point.loss is None or not math.isfinite(view.point.loss) or losses.n > len(losses.head):
             return None
         if over_chance is None:
-            size = norm / (2 * math.sqrt(loss)) if norm is not None and loss > 0 else math.nan
-            return Reading(size, rule.large_inputs, losses.head_steps[0])
+            sizes = [g / (2 * math.sqrt(v)) for g, v in zip(norms.head, losses.head, strict=False) if v > 0]
+            return Reading(median(sizes), rule.large_inputs, losses.head_steps[0]) if sizes else None
         if losses.n == START_POINTS:
             chance.append(median(losses.head) / over_chance)
-        return Reading(loss / chance[0], rule.above_chance, losses.head_steps[0]) if chance else None
+        return Reading(median(losses.head) / chance[0], rule.above_chance, losses.head_steps[0]) if chance else None
 
     inputs = over_chance is None
     return Gauge(
         place=place,
-        statistic="smallest size of the inputs that explains the gradient" if inputs else "loss",
+        statistic="size that the inputs must have by the median gradient" if inputs else "median of the first losses",
         unit="root mean square norm" if inputs else "times the loss of guessing",
         above=True,
         rule=(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -52,7 +52,11 @@ def gauge_of(finding: Finding) -> Gauge:
 
 
 class Probe:
-    """Call ``look`` after each item was folded; ``explanation`` tells what was seen. Changes nothing in the monitor."""
+    """Call ``look`` after each item was folded; ``explanation`` tells what was seen. Changes nothing in the monitor.
+
+    A finding's evidence follows its latest alarm, which may come of another rule than the one that opened it. What
+    opened it is known only once the fold has come there: ask ``corrected`` after the fold.
+    """
 
     def __init__(self, finding: Finding) -> None:
         """LookupError for a finding that does not come from points (``silent``)."""
@@ -65,6 +69,7 @@ class Probe:
         self._first = -1
         self._opened: Row | None = None
         self._from_step: int | None = None
+        self._at_opening: Finding | None = None
 
     def look(self, monitor: Monitor) -> None:
         """Read the detector's statistic, if the last item made it judge."""
@@ -73,6 +78,8 @@ class Probe:
         if point is self._seen or not self._asked(monitor):
             return
         self._seen = point
+        if point.step == self._finding.opened_step and self._at_opening is None:
+            self._at_opening = next(filter(self._is_mine, monitor.findings()), None)
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             reading = self._gauge.read(monitor.states[self._gauge.place], view)
         if self._first < 0:
@@ -96,6 +103,17 @@ class Probe:
             monitor.judged_by_level and not view.point.rank and view.point.step >= 0
         )
 
+    def _is_mine(self, found: Finding) -> bool:
+        mine = self._finding
+        return (found.condition, found.series, found.opened_step) == (mine.condition, mine.series, mine.opened_step)
+
+    def corrected(self) -> Probe | None:
+        """A fresh probe for the rule that opened the finding, where this one watched another; None: it was right."""
+        opened = self._at_opening
+        if opened is None or gauge_of(opened).statistic == self._gauge.statistic:
+            return None
+        return Probe(replace(opened, id=self._finding.id))
+
     def explanation(self) -> Explanation:
         """What was seen so far."""
         finding, gauge = self._finding, self._gauge
@@ -118,12 +136,25 @@ class Probe:
         )
 
 
-def explain(points: Iterable[Point], context: Context, finding: Finding, uid: str = "diagnose") -> Explanation:
-    """Fold points as ``report.diagnose`` does, with a probe for one finding. LookupError: see ``Probe``."""
-    monitor = Monitor(uid)
-    monitor.see_context(context)
+def explained(finding: Finding, fold: Callable[[Probe], None]) -> Explanation:
+    """Folds the run anew with a probe, twice where another rule opened the finding. LookupError: see ``Probe``."""
     probe = Probe(finding)
-    for point in points:
-        monitor.see(point)
-        probe.look(monitor)
-    return probe.explanation()
+    fold(probe)
+    right = probe.corrected()
+    if right is not None:
+        fold(right)
+    return (right or probe).explanation()
+
+
+def explain(points: Iterable[Point], context: Context, finding: Finding, uid: str = "diagnose") -> Explanation:
+    """Fold points as ``report.diagnose`` does, and explain one finding of theirs. LookupError: see ``Probe``."""
+    stream = tuple(points)
+
+    def fold(probe: Probe) -> None:
+        monitor = Monitor(uid)
+        monitor.see_context(context)
+        for point in stream:
+            monitor.see(point)
+            probe.look(monitor)
+
+    return explained(finding, fold)

@@ -60,6 +60,8 @@ def _not_learning(finding: Finding) -> Gauge:
             f"The loss is within {rule.chance_margin:.0%} of the loss of guessing (or above it) after the run was "
             f"given {rule.patience:.0%} of its planned length, {rule.rising_patience:.0%} while the gradient grows.",
         )
+    if finding.evidence.get("blown_up"):
+        return _blown_up(place, rule)
     return Gauge(
         place=place,
         statistic="progress of the loss",
@@ -74,6 +76,26 @@ def _not_learning(finding: Finding) -> Gauge:
     )
 
 
+def _blown_up(place: int, rule: NotLearning) -> Gauge:
+    def read(state: Any, view: View) -> Reading | None:
+        start = view.memory.loss.head[0] if view.shape.n >= rule.least_points else 0.0
+        if start <= 0:
+            return None
+        return Reading(view.shape.now / start, 1 - rule.least_share, view.memory.loss.head_steps[0])
+
+    return Gauge(
+        place=place,
+        statistic="level of the loss",
+        unit="of the very first loss",
+        above=True,
+        rule=(
+            f"The loss went to more than {rule.blow_up:g} times its first value, and has not come back to "
+            f"{1 - rule.least_share:.0%} of it: no saddle does that, so no patience is needed."
+        ),
+        read=read,
+    )
+
+
 STOPPED = 0.03
 """The share of all progress under which ``stopped`` calls the second half's fall none."""
 NEARLY_STOPPED = 0.35
@@ -81,15 +103,13 @@ NEARLY_STOPPED = 0.35
 
 
 def _stopped(place: int, least: int, share: float, rule: str) -> Gauge:
-    def of(shape: Shape) -> tuple[float, float] | None:
-        if shape.progress <= 0:
-            return None
-        return shape.gain_half / shape.progress, max(share, shape.quantum / shape.progress)
+    def of(shape: Shape) -> tuple[float, float]:
+        return shape.gain_half, max(share * max(shape.progress, 0.0), shape.quantum)
 
     return Gauge(
         place=place,
         statistic="fall of the loss over the second half of the run",
-        unit="of all progress",
+        unit="loss",
         above=False,
         rule=rule,
         read=_of_shape(least, of),
