@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from losswatch_server.monitor.history import COUNT, FIRST_STEP, LAST_STEP, M2, MEAN, Track
+from losswatch_server.monitor.jump_facts import JumpFacts, jump_facts
 from losswatch_server.monitor.memory import Memory, Rates
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.series_facts import (
@@ -49,6 +50,8 @@ class Facts:
     """log10 of the effective learning rate over a usual one (1e-3 adaptive, 0.1 for SGD with momentum counted in)."""
     rate_jump: float | None = None
     """Largest increase of the rate (a factor) within the last twentieth before the finding began."""
+    rate_before_rise: float | None = None
+    """The rate before it was raised at one stroke, in mid-run, to three times all that was before; None if never."""
     rate_share: float | None = None
     """Rate now over its peak."""
     chance: float | None = None
@@ -76,11 +79,15 @@ class Facts:
     clip_inferred: bool = False
     grad_nonfinite: int = 0
     grad_zero: int = 0
+    jump: JumpFacts | None = None
+    """The loss around the begin of the finding in question."""
 
 
 def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
     """The facts of a run for another finding: only what came shortly before its begin is taken anew."""
-    return replace(facts, rate_jump=_rate_jump(memory, since_step))
+    with np.errstate(all="ignore"):
+        jump = jump_facts(tamed(memory.loss), since_step)
+    return replace(facts, rate_jump=_rate_jump(memory, since_step), jump=jump)
 
 
 def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
@@ -110,6 +117,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
         first_learning_rate=first_rate,
         rate_decades=_rate_decades(memory.rates, context, adaptive),
         rate_jump=_rate_jump(memory, since_step),
+        rate_before_rise=_rate_before_rise(memory, context),
         rate_share=rate / memory.rates.peak if rate is not None and memory.rates.peak > 0 else None,
         chance=chance,
         chance_inferred=guessed,
@@ -127,6 +135,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
         clip_inferred=inferred,
         grad_nonfinite=memory.grad_nonfinite,
         grad_zero=memory.grad_zero,
+        jump=None if since_step is None else jump_facts(memory.loss, since_step),
     )
 
 
@@ -175,6 +184,17 @@ def _rate_jump(memory: Memory, since_step: int | None) -> float | None:
         return None
     since = [v for s, v in zip(rates.steps, rates.values, strict=True) if since_step - reach < s <= since_step + reach]
     return max(since, default=before) / before
+
+
+def _rate_before_rise(memory: Memory, context: Context) -> float | None:
+    """A rise within the warm-up, or back to a former rate, is a schedule and no fault."""
+    rates = memory.rates
+    start = (memory.loss.head_steps[0] if memory.loss.head_steps else 0) + (context.warmup_steps or 0)
+    for i in range(len(rates.values) - 1, 0, -1):
+        highest = max(rates.values[:i])
+        if rates.values[i] > 3 * highest > 0 and rates.steps[i] > start + 8:
+            return rates.values[i - 1]
+    return None
 
 
 def _chance(loss: LossFacts | None, context: Context) -> tuple[float | None, bool]:

@@ -63,7 +63,7 @@ def test_adam_gets_a_range_and_a_warm_up_instead_of_a_formula() -> None:
         Condition.DIVERGING, remembered(KERAS), context, difference_ratio=3.55, ratio_spread=1.0, rises=4
     )
     told = {a.action: a for a in advise(finding, causes, facts, context)}
-    assert told["set_learning_rate"].value == pytest.approx(1e-3)
+    assert told["set_learning_rate"].value == pytest.approx(3e-3)
     assert told["add_warmup"].value == 50
 
 
@@ -80,8 +80,14 @@ def test_a_rate_that_was_raised_goes_back_to_where_it_was() -> None:
 @pytest.mark.parametrize(
     ("context", "value"),
     [
-        (Context(optimizer="adam", learning_rate=1e-6), 3.3e-4),
-        (Context(optimizer="sgd", learning_rate=1e-3), 0.033),
+        (Context(optimizer="adam", learning_rate=1e-6), 1e-3),
+        (Context(optimizer="adam", learning_rate=1e-6, total_steps=1000), 1e-3),
+        (Context(optimizer="adam", learning_rate=1e-5, total_steps=1000), 3e-3),
+        (Context(optimizer="adam", learning_rate=1e-4, total_steps=50), 1e-2),
+        (Context(optimizer="adam", learning_rate=1e-5, total_steps=10, step_unit="epoch", steps_per_epoch=100), 3e-3),
+        (Context(optimizer="adam", learning_rate=1e-5, total_steps=10**6), 1e-3),
+        (Context(optimizer="sgd", learning_rate=1e-3, loss_name="cross_entropy"), 0.1),
+        (Context(optimizer="sgd", learning_rate=1e-3, loss_name="mse"), 0.025),
         (Context(optimizer="sgd", learning_rate=1e-8), 1e-5),
         (Context(learning_rate=1e-3), 0.01),
     ],
@@ -90,6 +96,56 @@ def test_a_low_rate_is_raised_towards_the_usual_one(context: Context, value: flo
     told = for_cause(CauseName.LEARNING_RATE_TOO_LOW, Condition.NOT_LEARNING, context)
     assert told[0].action == "set_learning_rate"
     assert told[0].value == pytest.approx(value)
+
+
+def test_a_rate_that_was_raised_long_before_the_finding_goes_back_too() -> None:
+    losses = RNG(0).normal(0.66, 0.02, 400).tolist()
+    memory = remembered(losses, rates=[0.01] * 150 + [0.12] * 250)
+    facts = gather(memory, Context(optimizer="adam"), since_step=0)
+    cause = Cause(cause=CauseName.LEARNING_RATE_TOO_HIGH, probability=0.9)
+    told = advise(found(Condition.PLATEAU, memory), (cause,), facts, Context(optimizer="adam"))
+    assert (told[0].action, told[0].value, told[0].current) == ("set_learning_rate", 0.01, 0.12)
+
+
+def test_a_warm_up_and_a_restart_are_no_raised_rates() -> None:
+    losses = RNG(0).normal(0.66, 0.02, 400).tolist()
+    warm = [0.001] * 20 + [0.01] * 380
+    restart = [0.1] * 100 + [0.001] * 100 + [0.1] * 200
+    assert gather(remembered(losses, rates=warm), Context(warmup_steps=20)).rate_before_rise is None
+    assert gather(remembered(losses, rates=restart), Context()).rate_before_rise is None
+
+
+def test_a_model_that_learned_much_is_widened_by_less_than_one_that_hardly_did() -> None:
+    fallen = np.concatenate([np.linspace(2.3, 0.9, 50), np.full(150, 0.9)]).tolist()
+    told = for_cause(CauseName.INSUFFICIENT_CAPACITY, Condition.PLATEAU, Context(num_classes=10), losses=fallen)
+    assert (told[0].action, told[0].value) == ("increase_capacity", 4)
+
+
+def test_units_that_never_lived_are_initialised_anew_and_units_that_died_made_leaky() -> None:
+    died = np.concatenate([np.linspace(2.3, 0.3, 100), np.full(100, 2.3)]).tolist()
+    later = for_cause(CauseName.DEAD_ACTIVATIONS, Condition.NOT_LEARNING, Context(), losses=died)
+    never = for_cause(CauseName.DEAD_ACTIVATIONS, Condition.NOT_LEARNING, Context())
+    assert [a.action for a in later] == ["change_activation", "change_initialization"]
+    assert [a.action for a in never] == ["change_initialization", "change_activation"]
+
+
+def test_what_the_client_already_does_is_not_advised() -> None:
+    relu = Context(extra={"activation": "relu"})
+    assert for_cause(CauseName.MISSING_NONLINEARITY, Condition.PLATEAU, relu) == ()
+    saturated = for_cause(CauseName.SATURATED_ACTIVATIONS, Condition.NOT_LEARNING, relu)
+    assert [a.action for a in saturated] == ["change_initialization"]
+    assert for_cause(CauseName.MOMENTUM_TOO_HIGH, Condition.OSCILLATION, Context(momentum=0.9)) == ()
+
+
+def test_a_divergence_that_begins_with_one_batch_says_which_to_leave_out() -> None:
+    calm = RNG(3).normal(0.2, 0.02, 120).tolist()
+    losses = [*np.linspace(2, 0.2, 80), *calm, *(40 * 3.0**k for k in range(8))]
+    causes, finding, facts = ranked(
+        Condition.DIVERGING, remembered(losses), Context(optimizer="sgd", learning_rate=0.02), onset=199
+    )
+    assert causes[0].cause is CauseName.BAD_BATCH
+    first = advise(finding, causes, facts, Context())[0]
+    assert (first.action, first.value) == ("skip_batch", 200)
 
 
 def test_clip_values_come_from_the_norms_that_were_seen() -> None:
@@ -123,7 +179,7 @@ def test_overfitting_stops_at_the_best_step() -> None:
         (CauseName.PRECISION_OVERFLOW, Context(precision="fp16"), "change_precision", "bf16"),
         (CauseName.WRONG_LOSS_FUNCTION, Context(loss_name="mse", num_classes=2), "change_loss", "binary_cross_entropy"),
         (CauseName.MISSING_NONLINEARITY, Context(), "change_activation", "relu"),
-        (CauseName.INSUFFICIENT_CAPACITY, Context(), "increase_capacity", 4),
+        (CauseName.INSUFFICIENT_CAPACITY, Context(), "increase_capacity", 32),
         (CauseName.INPUTS_NOT_SCALED, Context(), "scale_inputs", "standardize"),
         (CauseName.GRADIENTS_ACCUMULATING, Context(), "zero_gradients", None),
         (CauseName.PARAMETERS_NOT_UPDATED, Context(), "update_parameters", None),
@@ -158,12 +214,12 @@ def test_each_action_is_advised_once_and_the_first_cause_comes_first() -> None:
             (CauseName.SATURATED_ACTIVATIONS, 0.4),
             (CauseName.DEAD_ACTIVATIONS, 0.3),
             (CauseName.LABELS_UNINFORMATIVE, 0.15),
-            (CauseName.LEARNING_RATE_TOO_HIGH, 0.05),
+            (CauseName.LEARNING_RATE_TOO_HIGH, 0.04),
         ]
     )
     facts = gather(memory, Context())
     told = advise(found(Condition.NOT_LEARNING, memory), causes, facts, Context())
-    assert [a.action for a in told] == ["change_activation", "check_labels", "change_initialization"]
+    assert [a.action for a in told] == ["change_activation", "change_initialization", "check_labels"]
     assert told[0].cause is CauseName.SATURATED_ACTIVATIONS
 
 

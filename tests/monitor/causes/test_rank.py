@@ -139,6 +139,63 @@ def test_a_spike_after_a_jump_of_the_rate_is_the_rate_and_without_one_the_batch(
     assert steady[0].cause is CauseName.BAD_BATCH
 
 
+def test_a_jump_to_the_loss_of_guessing_that_stays_is_the_labels_not_one_batch() -> None:
+    noise = RNG(5).normal(0, 0.03, 400)
+    learned = [*np.linspace(2.3, 0.3, 100), *([0.3] * 100)]
+    shuffled = [*np.linspace(5.0, 2.4, 20), *([2.35] * 180)]
+    losses = (np.array([*learned, *shuffled]) + noise).tolist()
+    context = Context(loss_name="cross_entropy", num_classes=10, optimizer="sgd", learning_rate=0.1)
+    for condition in (Condition.LOSS_SPIKE, Condition.DIVERGING):
+        causes, _, _ = ranked(condition, remembered(losses, rates=[0.1] * 400), context, onset=200)
+        assert causes[0].cause is CauseName.LABELS_UNINFORMATIVE, condition
+
+
+def test_trouble_after_learning_is_never_blamed_on_the_start() -> None:
+    losses = [*np.linspace(2.3, 0.3, 100), *RNG(6).normal(0.3, 0.02, 100), *np.linspace(0.3, 9.0, 60)]
+    causes, _, _ = ranked(Condition.DIVERGING, remembered(losses), Context(optimizer="sgd"), onset=200)
+    late = {CauseName.POOR_INITIALIZATION, CauseName.NO_WARMUP, CauseName.INPUTS_NOT_SCALED}
+    assert not late & {c.cause for c in causes[:3]}
+
+
+def test_a_loss_that_only_ever_rose_at_a_usual_rate_is_the_wrong_loss() -> None:
+    losses = (2.3 * 1.05 ** np.arange(60) + RNG(7).normal(0, 0.02, 60)).tolist()
+    context = Context(optimizer="adam", learning_rate=1e-3, loss_name="cross_entropy", num_classes=10)
+    causes, _, _ = ranked(Condition.DIVERGING, remembered(losses), context)
+    assert causes[0].cause is CauseName.WRONG_LOSS_FUNCTION
+    falls_first = [*np.linspace(2.3, 1.0, 30), *(1.0 * 1.2 ** np.arange(30))]
+    causes, _, _ = ranked(Condition.DIVERGING, remembered(falls_first), context)
+    assert causes[0].cause is not CauseName.WRONG_LOSS_FUNCTION
+
+
+def test_a_gradient_of_zero_far_above_guessing_means_that_the_loss_sees_no_output() -> None:
+    losses = RNG(8).normal(8.0, 0.5, 200).tolist()
+    context = Context(loss_name="cross_entropy", num_classes=2, optimizer="sgd", learning_rate=0.1)
+    causes, _, _ = ranked(Condition.NOT_LEARNING, remembered(losses, [0.0] * 200, validation=[8.0] * 9), context)
+    assert causes[0].cause is CauseName.WRONG_LOSS_FUNCTION
+
+
+def test_a_validation_loss_that_stopped_to_the_last_digit_means_that_updates_stopped() -> None:
+    losses = [*np.linspace(2.3, 1.2, 60), *RNG(9).normal(1.2, 0.1, 240)]
+    norms = RNG(10).normal(1.0, 0.1, 300).tolist()
+    held = [2.3, 1.9, 1.5, *([1.2345678901234567] * 12)]
+    causes, _, _ = ranked(Condition.PLATEAU, remembered(losses, norms, validation=held), Context())
+    assert causes[0].cause is CauseName.PARAMETERS_NOT_UPDATED
+    rounded = [2.3, 1.9, 1.5, *([1.23] * 12)]
+    doubtful, _, _ = ranked(Condition.PLATEAU, remembered(losses, norms, validation=rounded), Context())
+    of = {c.cause: c.probability for c in doubtful}
+    assert of.get(CauseName.PARAMETERS_NOT_UPDATED, 0.0) < causes[0].probability
+
+
+def test_a_named_activation_is_believed() -> None:
+    losses = [*np.linspace(1.5, 0.8, 40), *RNG(11).normal(0.8, 0.05, 260)]
+    first = {}
+    for name in ("linear", "relu"):
+        causes, _, _ = ranked(Condition.PLATEAU, remembered(losses), Context(extra={"activation": name}))
+        first[name] = [c.cause for c in causes]
+    assert first["linear"][0] is CauseName.MISSING_NONLINEARITY
+    assert CauseName.MISSING_NONLINEARITY not in first["relu"][:3]
+
+
 def test_half_precision_makes_an_overflow_the_likelier_reason_for_nan() -> None:
     memory = remembered(noisy(0.4, 100))
     half, _, _ = ranked(Condition.NON_FINITE, memory, Context(precision="fp16"), onset=100)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
+from losswatch_server.monitor.causes.from_context import activation
 from losswatch_server.monitor.facts import Facts
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import CauseName, Condition
+
+HARDLY_LEARNED = 0.7
+"""Share of the loss of guessing above which a model that is too small is far too small."""
 
 Remedy = Callable[[Finding, Facts, Context], Iterator[Advice]]
 
@@ -34,19 +38,26 @@ def _inputs_not_scaled(finding: Finding, facts: Facts, context: Context) -> Iter
 
 
 def _missing_nonlinearity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield Advice(
-        action="change_activation",
-        value="relu",
-        summary="Put a non-linear activation (relu, or tanh for a small network) after every hidden layer: without "
-        "one, any number of layers is only a linear model, and this floor is the best it can do.",
-    )
+    if activation(context) in (None, "linear"):
+        yield Advice(
+            action="change_activation",
+            value="relu",
+            summary="Put a non-linear activation (relu, or tanh for a small network) after every hidden layer: without "
+            "one, any number of layers is only a linear model, and this floor is the best it can do.",
+        )
 
 
 def _insufficient_capacity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    # little was learned of what there is to learn: a model with a few units, which 4 times as many do not mend
+    left = facts.now_over_chance if facts.now_over_chance is not None else 1 - (facts.loss.fall if facts.loss else 1)
+    if left > HARDLY_LEARNED:
+        factor, text = 32.0, "Make the hidden layers many times as wide (32 times, if they have only a few units)"
+    else:
+        factor, text = 4.0, "Make the hidden layers 4 times as wide"
     yield Advice(
         action="increase_capacity",
-        value=4.0,
-        summary="Make the hidden layers 4 times as wide, or add one: training longer cannot go below this floor.",
+        value=factor,
+        summary=f"{text}, or add one: training longer cannot go below this floor.",
     )
 
 
@@ -68,22 +79,26 @@ def _wrong_loss_function(finding: Finding, facts: Facts, context: Context) -> It
 
 
 def _dead_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield Advice(
+    leaky = Advice(
         action="change_activation",
         value="leaky_relu",
         summary="Use leaky_relu (slope 0.01): a plain ReLU that is 0 for every sample "
         "gets no gradient and never returns.",
     )
-    yield _he("Start with He-initialised weights and biases of 0, so that half of the units are active.")
+    start = _he("Start with He-initialised weights and biases of 0, so that half of the units are active.")
+    loss = facts.loss
+    never_lived = loss is not None and loss.best_level > 0.8 * loss.very_first > 0
+    yield from (start, leaky) if never_lived else (leaky, start)
 
 
 def _saturated_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield Advice(
-        action="change_activation",
-        value="relu",
-        summary="Use relu instead of sigmoid or tanh in the hidden layers (or add batch normalisation): saturated "
-        "units shrink the gradient in every layer it passes.",
-    )
+    if activation(context) != "rectifying":
+        yield Advice(
+            action="change_activation",
+            value="relu",
+            summary="Use relu instead of sigmoid or tanh in the hidden layers (or add batch normalisation): saturated "
+            "units shrink the gradient in every layer it passes.",
+        )
     yield _he("Start with He-initialised weights, so that no unit begins at the end of its range.")
 
 
@@ -137,10 +152,13 @@ def _labels_uninformative(finding: Finding, facts: Facts, context: Context) -> I
 
 
 def _bad_batch(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    step = finding.onset_step
+    if finding.condition is not Condition.LOSS_SPIKE and facts.jump is not None and facts.jump.step is not None:
+        step = facts.jump.step
     yield Advice(
         action="skip_batch",
-        value=float(finding.onset_step),
-        summary=f"Look at the batch of step {finding.onset_step} for outliers, wrong labels or values that are not "
+        value=float(step),
+        summary=f"Look at the batch of step {step} for outliers, wrong labels or values that are not "
         "finite, and leave it out.",
     )
     if finding.condition is Condition.NON_FINITE:
@@ -222,6 +240,8 @@ def _clip_too_tight(finding: Finding, facts: Facts, context: Context) -> Iterato
 
 
 def _momentum_too_high(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+    if context.momentum is not None and context.momentum <= 0.9:
+        return
     yield Advice(
         action="set_momentum",
         value=0.9,

@@ -19,12 +19,36 @@ def signs(facts: Facts, context: Context) -> Iterator[Sign]:
     yield from _weight_decay(context)
     yield from _clipping(facts, context)
     yield from _precision(facts, context)
+    yield from _activation(context)
     if context.num_classes and facts.cross_entropy is False and "squared" in _plain(context.loss_name):
         yield Sign(
             "squared_error_for_classes",
             1.0,
             f"the loss is {context.loss_name} although the task has {context.num_classes} classes",
         )
+
+
+_SATURATING = ("sigmoid", "tanh", "softsign", "hard_sigmoid", "hardtanh")
+_RECTIFYING = ("relu", "leaky_relu", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "swish", "mish", "softplus")
+
+
+def activation(context: Context) -> str | None:
+    """The kind of activation that the client named: linear, saturating or rectifying; None when unknown."""
+    name = str(context.extra.get("activation", "")).lower()
+    if name in ("linear", "identity", "none"):
+        return "linear"
+    return "saturating" if name in _SATURATING else "rectifying" if name in _RECTIFYING else None
+
+
+def _activation(context: Context) -> Iterator[Sign]:
+    kind = activation(context)
+    if kind is not None:
+        names = {
+            "linear": "activation_linear",
+            "saturating": "activation_saturating",
+            "rectifying": "activation_rectifying",
+        }
+        yield Sign(names[kind], 1.0, f"the activation is {context.extra['activation']}")
 
 
 def _plain(name: str | None) -> str:
@@ -64,6 +88,8 @@ def _momentum(facts: Facts, context: Context) -> Iterator[Sign]:
         text = f"momentum {number(momentum)} averages over about {reach:.0f} steps (0.9: 10)"
         yield Sign("momentum_high", soft(momentum, 0.975, 0.003), text)
         yield Sign("momentum_usual", soft(momentum, 0.96, -0.003), f"momentum {number(momentum)} is usual")
+    elif facts.adaptive is False and facts.learning_rate:
+        yield Sign("momentum_unknown", 1.0, "no momentum was reported beside the learning rate")
     elif facts.adaptive:
         yield Sign("momentum_usual", 0.7, f"{context.optimizer} was used, with no unusual momentum reported")
 

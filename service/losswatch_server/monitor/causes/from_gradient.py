@@ -30,6 +30,9 @@ def _norm(facts: Facts, gradient: GradientFacts) -> Iterator[Sign]:
     yield Sign("gradient_ordinary_at_start", soft(math.log10(max(first, 1e-30)), 0.6, -0.1), ordinary)
     if gradient.peak == 0:
         yield Sign("gradient_always_zero", 1.0, "the gradient norm is exactly 0 at every step")
+        if facts.first_over_chance is not None and not facts.chance_inferred:
+            text = f"the gradient is 0 although the loss is {facts.first_over_chance:.1f} times that of guessing"
+            yield Sign("gradient_zero_above_chance", soft(math.log(max(facts.first_over_chance, 1e-9)), 0.6, 0.1), text)
     if ratio is None or loss is None:
         return
     decades = math.log10(max(ratio, 1e-30))

@@ -8,16 +8,26 @@ from collections.abc import Iterator
 from losswatch_server.monitor.causes.signs import Sign, between, soft, times
 from losswatch_server.monitor.facts import Facts
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.jump_facts import JumpFacts
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import LossFacts, ValidationFacts
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
 FROZE = 5
 """So many equal validation losses in a row are no accident unless they are printed with few digits."""
+MANY_DIGITS = 12
+"""A validation loss of so many digits was not rounded by a log, so that equal ones are of equal parameters."""
 RUNAWAY = 50.0
 """Beyond this many times its start a loss runs away, and its differences are growth, not noise."""
 EXACT = 3e-4
 """Outputs that are all equal give ln K to the last printed digits, whatever the labels."""
+ACUTE = (
+    Condition.DIVERGING,
+    Condition.NON_FINITE,
+    Condition.LOSS_SPIKE,
+    Condition.EXPLODING_GRADIENT,
+    Condition.OSCILLATION,
+)
 _FLOOR_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 16, 20, 50, 100, 1000)
 _VARIANCE_CLASSES = (2, 10, 100, 1000)
 """Few and far apart: any level is near the label variance of some number of classes."""
@@ -43,9 +53,9 @@ def _start(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
         share = min(share, loss.very_first / facts.chance, key=lambda s: abs(s - 1))
         text = f"the first loss was {number(loss.first)}; guessing gives {number(facts.chance)}"
         yield Sign("loss_huge_at_start", soft(math.log(max(share, 1e-9)), math.log(2.5), 0.15), text)
-        yield Sign("loss_ordinary_at_start", between(share, 0.75, 1.5, 0.05), text)
-        yield Sign("loss_below_chance_at_start", soft(share, 0.6, -0.05), text)
         exact = abs(loss.very_first / facts.chance - 1) < EXACT
+        yield Sign("loss_ordinary_at_start", (not exact) * between(share, 0.75, 1.5, 0.05), text)
+        yield Sign("loss_below_chance_at_start", soft(share, 0.6, -0.05), text)
         yield Sign("starts_exactly_at_chance", float(exact), f"{text}: every output is the same before training")
     else:
         decades = math.log10(max(abs(loss.first), 1e-30))
@@ -78,7 +88,11 @@ def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
             soft(loss.change or 0.0, 4.0, 0.5) * soft(loss.fall, 0.25, -0.04) * soft(loss.late_change or 0, 1.5, 0.3)
         )
         yield Sign("creeping", creeping, f"the loss keeps falling, but only {loss.fall:.1%} in all")
-    plain = soft(max(loss.change or 0.0, loss.early_change or 0.0), 4.0, 0.5) if loss.change is not None else 0.7
+    # coming down from a bad start to the loss of guessing is no progress
+    gained = 1 - 0.5 * _near_guessing(facts.now_over_chance)
+    plain = (
+        gained * soft(max(loss.change or 0.0, loss.early_change or 0.0), 4.0, 0.5) if loss.change is not None else 0.7
+    )
     flat = soft(abs(loss.late_change or 0.0), 3.0, -0.5)
     if loss.late_share is not None:
         flat = max(flat, soft(abs(loss.late_share), 0.01, -0.002))
@@ -88,12 +102,15 @@ def _shape(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     )
 
 
+def _near_guessing(share: float | None) -> float:
+    return 0.0 if share is None else math.exp(-(min(abs((share - 1) / 0.012), 20.0) ** 2))
+
+
 def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
     chance, share = facts.chance, facts.now_over_chance
     if chance is not None and share is not None:
         text = f"the loss is {number(loss.now)}; guessing gives {number(chance)}"
-        near = math.exp(-(min(abs((share - 1) / 0.012), 20.0) ** 2))
-        yield Sign("rests_at_chance", near, text)
+        yield Sign("rests_at_chance", _near_guessing(share), text)
         if facts.above_chance is not None:
             above = soft(facts.above_chance, 5.0, 0.7) * soft(share, 1.1, -0.015)
             yield Sign(
@@ -124,6 +141,15 @@ def _level(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
                     "when softmax is applied twice"
                 )
                 yield Sign("rests_at_double_softmax", near, text)
+            within = known and loss.first_step <= 1 and loss.fall > 0.04 and loss.points >= 20
+            if within and facts.gradient is not None:
+                bounded = soft(loss.peak / (doubled + 1), 1.01, -0.01) * soft(loss.best / doubled, 1.0, 0.01)
+                small = soft(math.log10(max(facts.gradient.first, 1e-30)), -0.35, -0.08)
+                text = (
+                    f"every loss lies between {number(doubled)} and {number(doubled + 1)}, where softmax applied twice "
+                    f"keeps {classes} classes, and the first gradient norms are only {number(facts.gradient.first)}"
+                )
+                yield Sign("within_double_softmax", bounded * small, text)
         if cross is False and classes in _VARIANCE_CLASSES:
             variance = (1 / classes) * (1 - 1 / classes)
             near = math.exp(-(min(abs((loss.now / variance - 1) / 0.04), 20.0) ** 2))
@@ -169,10 +195,16 @@ def _repetition(facts: Facts, loss: LossFacts) -> Iterator[Sign]:
 def _validation(facts: Facts, validation: ValidationFacts) -> Iterator[Sign]:
     now = number(validation.now)
     if validation.points >= 3:
-        if validation.equal_at_end == validation.points:
+        if facts.gradient is not None and facts.gradient.peak == 0:
+            pass  # without a gradient nothing moves, whatever the reason
+        elif validation.equal_at_end == validation.points:
             yield Sign("validation_frozen", 1.0, f"the validation loss is {now} every time, to the last digit")
         elif validation.equal_at_end >= FROZE:
-            yield Sign("validation_froze", 1.0, f"the last {validation.equal_at_end} validation losses are all {now}")
+            exact = len(f"{abs(validation.now):.17g}".replace(".", "").lstrip("0")) >= MANY_DIGITS
+            text = f"the last {validation.equal_at_end} validation losses are all {now}"
+            text += ", to the last digit" if exact else ""
+            yield Sign("validation_froze", 1.0, text)
+            yield Sign("validation_stands_still", float(exact), text)
         else:
             yield Sign("validation_moves", 1.0, f"the validation loss moved from {number(validation.first)} to {now}")
     if validation.points < 4 or facts.loss is None:
@@ -209,6 +241,31 @@ def _events(facts: Facts, finding: Finding) -> Iterator[Sign]:
         text = "the loss rises by what the gradient promises as a fall: the steps go uphill"
         yield Sign("goes_uphill", between(facts.ascent, 0.6, 1.6, 0.06), text)
         yield Sign("overshoots", soft(abs(facts.ascent), 0.35, -0.06), "the loss rises as overshooting makes it rise")
-    if loss is not None and finding.condition is Condition.DIVERGING and loss.points >= 8 and loss.very_first > 0:
-        rising = soft(loss.first_rises, 0.6, 0.05) * soft(loss.best / loss.very_first, 0.96, 0.006)
-        yield Sign("rises_from_the_first_step", rising, "the loss rises from the very first step and never fell")
+    blown_up = finding.condition in (Condition.DIVERGING, Condition.NON_FINITE)
+    if loss is not None and blown_up and loss.points >= 8 and loss.first > 0 and loss.peak > 2 * loss.first:
+        text = f"the loss rose from the start and was never below {number(loss.best)}, where it began"
+        yield Sign("rises_from_the_first_step", soft(loss.best / loss.first, 0.87, 0.02), text)
+    if facts.jump is not None and loss is not None:
+        yield from _onset(facts, facts.jump, loss, finding)
+
+
+def _onset(facts: Facts, jump: JumpFacts, loss: LossFacts, finding: Finding) -> Iterator[Sign]:
+    """What the loss did where the finding began, if that was after it had learned."""
+    if finding.condition not in ACUTE or loss.very_first <= 0:
+        return
+    learned = soft(jump.before / loss.very_first, 0.7, -0.05)
+    text = f"before, the loss had come down from {number(loss.very_first)} to {number(jump.before)}"
+    yield Sign("learned_before", learned, text)
+    if jump.step is None:
+        return
+    text = (
+        f"until step {jump.step} the loss was calm at {number(jump.before)}; "
+        f"there it was {number(jump.value)} at one stroke"
+    )
+    if finding.condition is not Condition.LOSS_SPIKE:
+        yield Sign("jumped_at_one_stroke", soft(math.log(jump.height), math.log(20), 0.12), text)
+    # untrained, a squared error begins at up to three times the targets' variance
+    least, guessing = (0.5, facts.chance) if facts.chance else (0.35, loss.very_first)
+    like_new = between(loss.now / guessing, least, 1.8, 0.06) * between(jump.stays, 0.3, 1.7, 0.06)
+    text = f"{text}, and it has stayed near what a model without knowledge gives ({number(guessing)})"
+    yield Sign("jumped_to_guessing", learned * like_new, text)

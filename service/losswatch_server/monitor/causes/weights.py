@@ -55,6 +55,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     "settings": {
         "momentum_high": {MOMENTUM: 3},
         "momentum_usual": {MOMENTUM: -2.5},
+        "momentum_unknown": {MOMENTUM: -1},
         "batch_tiny": {TINY_BATCH: 3},
         "batch_small": {TINY_BATCH: 0.5},
         "batch_ample": {TINY_BATCH: -3},
@@ -69,6 +70,11 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "clip_loose": {CLIP: -3},
         "clip_unknown": {CLIP: -1.5},
     },
+    "activation": {
+        "activation_linear": {LINEAR: 3, DEAD: -3, SATURATED: -3},
+        "activation_saturating": {LINEAR: -3, DEAD: -3},
+        "activation_rectifying": {LINEAR: -3, SATURATED: -1.5},
+    },
     "precision": {
         "half_precision": {PRECISION: 3, RATE_HIGH: -0.5},
         "wide_precision": {PRECISION: -2},
@@ -78,6 +84,8 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "squared_error_for_classes": {WRONG_LOSS: 2.5},
         "rests_at_double_softmax": {WRONG_LOSS: 3},
         "rests_at_label_variance": {WRONG_LOSS: 1.5},
+        "within_double_softmax": {WRONG_LOSS: 2.5},
+        "gradient_zero_above_chance": {WRONG_LOSS: 2.5, NOT_UPDATED: -1.5},
         "loss_below_chance_at_start": {WRONG_LOSS: 2.5},
     },
     "start": {
@@ -86,7 +94,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "loss_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
         "gradient_huge_at_start": {UNSCALED: 1, INIT: 1},
         "gradient_enormous_at_start": {UNSCALED: 1},
-        "starts_exactly_at_chance": {INIT: 2, DEAD: 1, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, NOT_UPDATED: -0.5},
+        "starts_exactly_at_chance": {INIT: 3, DEAD: 1, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, NOT_UPDATED: -0.5},
         "gradient_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
     },
     "shape": {
@@ -99,7 +107,8 @@ GROUPS: dict[str, dict[str, Weights]] = {
             NOT_UPDATED: 1.7, RATE_LOW: 1, LABELS: -0.2, SATURATED: -0.5, SMALL: -1, LINEAR: -1, WRONG_LOSS: -0.5,
         },
         "fell_at_once_then_flat": {
-            NOT_UPDATED: -2.5, RATE_LOW: -2, CLIP: -1.5, LINEAR: 0.7, SATURATED: 0.7, DECAY: 0.5,
+            NOT_UPDATED: -2.5, RATE_LOW: -2, CLIP: -1.5, LINEAR: 0.7, SATURATED: 0.7, DECAY: 0.5, LABELS: 0.2,
+            SMALL: 0.3,
         },
         "creeping": {RATE_LOW: 1.5, CLIP: 1, NOT_UPDATED: -3, LABELS: 0.5, DEAD: -1, LINEAR: -0.7, SATURATED: -0.5},
         "floor_after_progress": {
@@ -111,7 +120,8 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "level": {
         "rests_at_chance": {
-            SATURATED: 1, DEAD: 1, LABELS: 0.5, DECAY: 0.7, INIT: 0.3, LINEAR: 0.7, RATE_HIGH: 0.5, WRONG_LOSS: -1,
+            SATURATED: 1, DEAD: 1, LABELS: 0.6, DECAY: 0.7, INIT: 0.3, LINEAR: 0.7, SMALL: 0.3, RATE_HIGH: 0.5,
+            WRONG_LOSS: -1,
         },
         "above_chance": {
             NOT_UPDATED: 1.2, RATE_LOW: 1, CLIP: 0.5, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, SATURATED: -1, DEAD: -1,
@@ -137,7 +147,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "gradient norm": {
         "gradient_always_zero": {WRONG_LOSS: 1.5, NOT_UPDATED: 1, DEAD: 1, SATURATED: 1, RATE_HIGH: -2, RATE_LOW: -2},
-        "gradient_grown_and_smooth": {ACCUMULATING: 3, RATE_HIGH: -0.5},
+        "gradient_grown_and_smooth": {ACCUMULATING: 3, RATE_HIGH: -0.5, BAD_BATCH: -2, LABELS: -1},
         "gradient_grows_with_steps": {ACCUMULATING: 1.5},
         "gradient_not_grown": {ACCUMULATING: -2.5},
         "gradient_gone": {
@@ -145,8 +155,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
             CLIP: -2, UNSHUFFLED: -2,
         },
         "gradient_shrunk": {
-            LINEAR: 0.5, SATURATED: 0.7, DEAD: 0.7, DECAY: 0.7, NOT_UPDATED: -2.5, RATE_LOW: -1.5, LABELS: -0.5,
-            CLIP: -1,
+            LINEAR: 0.5, SATURATED: 0.7, DEAD: 0.7, DECAY: 0.7, NOT_UPDATED: -2.5, RATE_LOW: -1.5, CLIP: -1,
         },
         "gradient_alike": {NOT_UPDATED: 1, RATE_LOW: 0.7, CLIP: 0.5, LABELS: 0.2},
         "gradient_is_noise": {DEAD: 1, SATURATED: 0.7, LINEAR: 0.5, LABELS: 0.3, NOT_UPDATED: -1, RATE_LOW: -1},
@@ -171,16 +180,35 @@ GROUPS: dict[str, dict[str, Weights]] = {
     },
     "validation": {
         "validation_frozen": {NOT_UPDATED: 3, RATE_LOW: -1.5, CLIP: -2},
-        "validation_froze": {NOT_UPDATED: 3, DEAD: 0.5},
+        "validation_froze": {
+            NOT_UPDATED: 3, DEAD: 0.5, LINEAR: -2, SMALL: -2, WRONG_LOSS: -2, LABELS: -2, RATE_LOW: -2, UNSCALED: -2,
+            RATE_HIGH: -2, CLIP: -2, TINY_BATCH: -2, UNSHUFFLED: -2, SATURATED: -1,
+        },
         "validation_moves": {NOT_UPDATED: -2.5},
         "validation_turned": {SMALL_DATA: 2},
         "validation_never_improved": {LABELS: 2, SMALL_DATA: -0.5},
+    },
+    "standstill": {
+        "validation_stands_still": {
+            NOT_UPDATED: 3, LINEAR: -1.5, SMALL: -1.5, WRONG_LOSS: -1.5, SATURATED: -1.5, LABELS: -1.5,
+        },
     },
     "events": {
         "spike_recovered": {BAD_BATCH: 1.5, RATE_HIGH: -0.5},
         "spike_stayed": {RATE_HIGH: 0.7, LABELS: 1, BAD_BATCH: -0.7, DEAD: 0.5},
         "goes_uphill": {WRONG_LOSS: 3, RATE_HIGH: -2, UNSCALED: -1.5, ACCUMULATING: -1.5},
         "overshoots": {RATE_HIGH: 0.7, WRONG_LOSS: -2},
-        "rises_from_the_first_step": {WRONG_LOSS: 1.5, ACCUMULATING: -1.5, MOMENTUM: -0.5, BAD_BATCH: -1, LABELS: -1},
+        "rises_from_the_first_step": {
+            WRONG_LOSS: 2.5, RATE_HIGH: -0.8, ACCUMULATING: -1.5, MOMENTUM: -0.5, BAD_BATCH: -1.5, LABELS: -1,
+            NO_WARMUP: -1,
+        },
+    },
+    "onset": {
+        "learned_before": {INIT: -3, UNSCALED: -2.5, NO_WARMUP: -3, WRONG_LOSS: -2.5},
+        "jumped_at_one_stroke": {
+            BAD_BATCH: 2.5, LABELS: 0.5, RATE_HIGH: -1, MOMENTUM: -1.5, ACCUMULATING: -0.5, TINY_BATCH: -0.5,
+            SMALL_DATA: -2,
+        },
+        "jumped_to_guessing": {LABELS: 3, BAD_BATCH: -2, DEAD: 1, RATE_HIGH: -0.5},
     },
 }  # fmt: skip
