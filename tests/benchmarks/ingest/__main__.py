@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 
 import uvloop
 
-from benchmarks.ingest.load import Sample, load, served
+from benchmarks.ingest.load import HISTORY, Sample, connect, load, served
+from benchmarks.ingest.results import RESULTS, heading
 from benchmarks.ingest.servers import KINDS
 from benchmarks.ingest.table import ratios, text
 
 
 def measure(
-    *, seconds: float, rounds: int, connections: Sequence[int], hogs: bool
+    *, seconds: float, rounds: int, connections: Sequence[int], hogs: bool, history: int = HISTORY
 ) -> tuple[list[Sample], float | None]:
     """All cells, ``rounds`` times in turn (A B A B), and the share of throughput that two busy processes leave."""
     samples: list[Sample] = []
@@ -25,24 +26,29 @@ def measure(
     with contextlib.ExitStack() as stack:
         ports = {kind: stack.enter_context(served(kind)) for kind in KINDS}
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            for port in ports.values():  # warm up: imports, first pages, caches
-                runner.run(load("", port, connections=4, points=1, seconds=min(seconds, 0.5)))
+            clients = {
+                (kind, points): runner.run(connect(port, connections=max(connections), points=points, history=history))
+                for kind, port in ports.items()
+                for points in (1, 100)
+            }
             for _ in range(rounds):
                 for points in (1, 100):
                     for number in connections:
                         for kind, port in ports.items():
-                            cell = load(kind, port, connections=number, points=points, seconds=seconds)
+                            cell = load(kind, port, clients[kind, points][:number], seconds=seconds)
                             samples.append(runner.run(cell))
             if hogs:
-                busiest = max(connections)
 
                 def throughput() -> float:
-                    cell = load("losswatch", ports["losswatch"], connections=busiest, points=1, seconds=seconds)
+                    cell = load("losswatch", ports["losswatch"], clients["losswatch", 1], seconds=seconds)
                     return runner.run(cell).per_second
 
                 free = throughput()
                 with busy(2):
                     kept = throughput() / free
+            for client in (client for some in clients.values() for client in some):
+                client.transport.close()
+            runner.run(asyncio.sleep(0.05))  # a turn of the loop, in which they do close
     return samples, kept
 
 
@@ -64,12 +70,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--no-hogs", action="store_true", help="leave out the part with two busy processes")
+    parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the README")
     parser.add_argument("--strict", action="store_true", help="leave with 1 when a target that must be is missed")
     given = parser.parse_args()
+    told = heading()
+    print(told, flush=True)
     samples, kept = measure(
         seconds=given.seconds, rounds=given.rounds, connections=given.connections, hogs=not given.no_hogs
     )
-    print(text(samples, kept))
+    tables = text(samples, kept)
+    print(tables)
+    if given.publish:
+        RESULTS.write_text(f"{told}\n\n{tables}\n", encoding="utf-8")
     missed = any(ratio.verdict == "MISSED" for ratio in ratios(samples, kept))
     return int(given.strict and missed)
 

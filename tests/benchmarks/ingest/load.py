@@ -1,4 +1,8 @@
-"""The load: connections that each post to a run of their own, one request after the other, for a while."""
+"""The load: connections that each post to a run of their own, one request after the other, for a while.
+
+A run is 1000 points old when it is first measured, and goes on from cell to cell: training is long, and what a
+connection does most is to go on with a run, not to begin one.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import cast
 
 _runs = count()
+HISTORY = 1000
+"""Points that a run has when it is first measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,31 +68,36 @@ def served(kind: str) -> Iterator[int]:
             process.stdout.close()
 
 
-async def load(server: str, port: int, *, connections: int, points: int, seconds: float) -> Sample:
-    """Post for ``seconds``; raises RuntimeError for any answer but 200."""
+async def connect(port: int, *, connections: int, points: int, history: int = HISTORY) -> list[Client]:
+    """Connections that post ``points`` at a time, each to a run that has ``history`` points already."""
     loop = asyncio.get_running_loop()
     clients = []
     for _ in range(connections):
-        _, client = await loop.create_connection(lambda: _Client(points), "127.0.0.1", port)
+        _, client = await loop.create_connection(lambda: Client(points, history), "127.0.0.1", port)
+        client.begin(last=True)
+        await asyncio.wait_for(client.done, 60)
         clients.append(client)
+    return clients
+
+
+async def load(server: str, port: int, clients: Sequence[Client], *, seconds: float) -> Sample:
+    """Post for ``seconds``; raises RuntimeError for any answer but 200."""
     cpu = await asyncio.to_thread(_cpu, port)
     began = time.perf_counter()
     for client in clients:
-        client.post()
+        client.begin()
     await asyncio.sleep(seconds)
     for client in clients:
         client.stopping = True
     await asyncio.wait_for(asyncio.gather(*(client.done for client in clients)), 60)
     took = time.perf_counter() - began
     used = await asyncio.to_thread(_cpu, port) - cpu
-    for client in clients:
-        client.transport.close()
     latencies = [latency for client in clients for latency in client.latencies]
     cuts = statistics.quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
     return Sample(
         server=server,
-        connections=connections,
-        points=points,
+        connections=len(clients),
+        points=clients[0].points,
         requests=len(latencies),
         seconds=took,
         cpu_s=used,
@@ -95,24 +106,32 @@ async def load(server: str, port: int, *, connections: int, points: int, seconds
     )
 
 
-class _Client(asyncio.Protocol):
+class Client(asyncio.Protocol):
     """The least HTTP that keeps one connection busy, so that the client is not what is measured."""
 
-    def __init__(self, points: int) -> None:
+    def __init__(self, points: int, history: int) -> None:
         self.points = points
         self.run = f"bench-{next(_runs)}"
         self.step = 0
         self.random = random.Random(points)
         self.latencies: list[float] = []
         self.stopping = False
-        self.done = asyncio.get_running_loop().create_future()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._history = history
         self._received = bytearray()
         self._sent_at = 0.0
         self._next = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._next = self._request()
+        self._next = self._request(self._history)
+
+    def begin(self, *, last: bool = False) -> None:
+        """Post until told to stop; ``last``: one request alone."""
+        self.latencies.clear()
+        self.done = asyncio.get_running_loop().create_future()
+        self.stopping = last
+        self.post()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():
@@ -122,7 +141,7 @@ class _Client(asyncio.Protocol):
         request = self._next
         self._sent_at = time.perf_counter()
         self.transport.write(request)
-        self._next = self._request()
+        self._next = self._request(self.points)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -143,13 +162,13 @@ class _Client(asyncio.Protocol):
         else:
             self.post()
 
-    def _request(self) -> bytes:
+    def _request(self, points: int) -> bytes:
         """Healthy training: a noisy loss that falls like a power law."""
         listed = []
-        for step in range(self.step, self.step + self.points):
+        for step in range(self.step, self.step + points):
             noise = math.exp(0.05 * self.random.gauss(0, 1))
             listed.append({"step": step, "loss": 2.3 * (1 + step) ** -0.2 * noise, "grad_norm": 1.5 * noise})
-        self.step += self.points
+        self.step += points
         body = json.dumps({"points": listed}, separators=(",", ":")).encode()
         return (
             f"POST /v1/runs/{self.run}/points HTTP/1.1\r\nHost: 127.0.0.1\r\n"

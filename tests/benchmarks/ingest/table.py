@@ -36,6 +36,12 @@ class Ratio:
         reached = (lambda target: self.value >= target) if self.more else (lambda target: self.value <= target)
         return "aim" if reached(self.aim) else "must" if reached(self.must) else "MISSED"
 
+    def line(self) -> str:
+        """As a row of a table."""
+        sign = "" if self.more else "<="
+        must, aim = (f"{sign}{target:.3g}" for target in (self.must, self.aim))
+        return f"{self.name:<52}{self.value:>8.2f}{must:>7}{aim:>7}  {self.verdict}"
+
 
 def medians(samples: Iterable[Sample]) -> dict[tuple[str, int, int], Sample]:
     """The sample with the median requests per processor second of each cell (server, points, connections)."""
@@ -90,10 +96,7 @@ def text(samples: Sequence[Sample], kept: float | None) -> str:
         )
     lines.append("")
     lines.append(f"{'ratio':<52}{'here':>8}{'must':>7}{'aim':>7}")
-    for ratio in ratios(samples, kept):
-        sign = "" if ratio.more else "<="
-        must, aim = (f"{sign}{target:g}" for target in (ratio.must, ratio.aim))
-        lines.append(f"{ratio.name:<52}{ratio.value:>8.2f}{must:>7}{aim:>7}  {ratio.verdict}")
+    lines += [ratio.line() for ratio in ratios(samples, kept)]
     spread = [sample.per_cpu_second for sample in samples if (sample.server, sample.points) == ("echo", 1)]
     varied = 100 * statistics.pstdev(spread) / statistics.mean(spread)
     lines.append(f"\nThe echo's own requests per CPU-s varied by {varied:.0f} %.")

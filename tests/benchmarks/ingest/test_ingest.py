@@ -13,7 +13,7 @@ from benchmarks.ingest.table import Ratio, medians, text
 
 def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
-    samples, kept = measure(seconds=0.2, rounds=1, connections=[1, 8], hogs=False)
+    samples, kept = measure(seconds=0.2, rounds=1, connections=[1, 8], hogs=False, history=100)
     assert kept is None
     assert {(s.server, s.points, s.connections) for s in samples} == {
         (server, points, connections)

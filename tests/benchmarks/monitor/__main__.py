@@ -1,0 +1,31 @@
+"""Measure, print, and with ``--publish`` add the table to what ``make bench`` keeps for the README."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks.ingest.results import RESULTS
+from benchmarks.monitor.cost import SERIES, Cost, follow, kendall_us, loop_us
+from benchmarks.monitor.table import text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.monitor", description=__doc__)
+    parser.add_argument("--points", type=float, default=1e5, help="so far runs are followed: 1e6 takes a minute")
+    parser.add_argument("--publish", action="store_true", help="add the table to results.txt, for the README")
+    given = parser.parse_args()
+    counts = [count for count in (10**3, 2 * 10**3, 10**4, 10**5, 10**6, 10**7) if count <= given.points]
+    costs: list[Cost] = []
+    for name in SERIES:
+        costs += follow(name, counts)
+    tables = text(costs, kendall_us(), loop_us())
+    print(tables)
+    if given.publish:
+        with RESULTS.open("a", encoding="utf-8") as results:
+            results.write(f"\n{tables}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The monitor's cost as a table, and as ratios beside the targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.ingest.table import Ratio
+from benchmarks.monitor.cost import Cost
+
+
+def ratios(costs: Sequence[Cost], kendall: float) -> list[Ratio]:
+    """What the targets speak of, of the run with a loss and a gradient norm."""
+    mine = [cost for cost in costs if cost.series == costs[0].series]
+    early = next(cost for cost in mine if cost.points > mine[0].points)
+    last = mine[-1]
+    return [
+        Ratio(f"monitor, us per point over {last.points:.0e} points", last.mean_us, 20, 7, more=False),
+        Ratio("  the same, / one kendalltau of 200 points", last.mean_us / kendall, 1 / 12, 1 / 20, more=False),
+        Ratio(
+            f"points up to {last.points:.0e} / points 1001 to {early.points}",
+            last.last_us / early.last_us,
+            1.2,
+            1.05,
+            more=False,
+        ),
+        Ratio("largest state, KiB", max(cost.state_bytes for cost in costs) / 1024, 64, 32, more=False),
+    ]
+
+
+def text(costs: Sequence[Cost], kendall: float, loop: float) -> str:
+    """Both tables."""
+    title = "monitor alone, one point after the other"
+    lines = [f"{title:<42}{'points':>9}{'us each':>9}{'last tenth':>11}{'state KiB':>11}"]
+    lines += [
+        f"{cost.series:<42}{cost.points:>9.0e}{cost.mean_us:>9.1f}{cost.last_us:>11.1f}{cost.state_bytes / 1024:>11.1f}"
+        for cost in costs
+    ]
+    lines += ["", f"{'ratio':<52}{'here':>8}{'must':>7}{'aim':>7}"]
+    lines += [ratio.line() for ratio in ratios(costs, kendall)]
+    lines += ["", f"One scipy kendalltau of 200 points: {kendall:.0f} us; one turn of a Python loop: {loop:.3f} us."]
+    return "\n".join(lines)
