@@ -78,6 +78,23 @@ def test_a_page_has_a_title_and_a_summary_of_one_sentence(page):
     assert page.summary.count(". ") == 0
 
 
+def test_every_condition_but_silence_has_a_picture_of_its_own():
+    drawn = {entry.name for entry in (resources.files("losswatch_server.catalogue") / "pictures").iterdir()}
+    assert drawn == {f"{condition}.svg" for condition in Condition if condition is not Condition.SILENT}
+    for page in catalogue.conditions():
+        shown = re.findall(r"\.\./pictures/(\w+)\.svg", source(page))
+        assert shown == ([page.name] if page.name != Condition.SILENT else [])
+
+
+@every_page
+def test_a_picture_is_drawn_in_the_html_and_left_out_of_the_markdown(page):
+    has_one = "../pictures/" in source(page)
+    assert page.html.count("<svg ") == page.html.count("</svg>") == has_one
+    assert "<img" not in page.html
+    assert "pictures/" not in page.markdown
+    assert " style=" not in page.html, "the content security policy of the page would refuse it"
+
+
 @every_page
 def test_every_link_inside_the_catalogue_leads_to_a_page(page):
     urls = {other.url for other in ALL}

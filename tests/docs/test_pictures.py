@@ -7,19 +7,19 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from benchmarks.pictures.__main__ import FOLDER, PICTURES
+from benchmarks.pictures.__main__ import PICTURES
 from benchmarks.pictures.diverging import LEARNING_RATE, first_report, train
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_a_picture_is_what_its_script_draws(name):
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
+def test_a_picture_is_what_its_script_draws(path):
     def words(svg):
         return [element.text for element in ElementTree.fromstring(svg).iter() if element.text and element.text.strip()]
 
     def numbers(svg):
         return [float(number) for number in re.findall(r"-?\d+\.\d", svg)]
 
-    drawn, kept = PICTURES[name](), (FOLDER / name).read_text()
+    drawn, kept = PICTURES[path](), path.read_text(encoding="utf-8")
     assert words(drawn) == words(kept), "stale: make docs draws it anew"
     assert numbers(drawn) == pytest.approx(numbers(kept), abs=0.25), "stale: make docs draws it anew"
 

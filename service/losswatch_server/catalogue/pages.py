@@ -18,12 +18,17 @@ Kind = Literal["condition", "cause"]
 
 _FOLDERS: Mapping[Kind, str] = {"condition": "conditions", "cause": "causes"}
 _NAMES: Mapping[Kind, tuple[str, ...]] = {"condition": tuple(Condition), "cause": tuple(CauseName)}
+_PICTURE = re.compile(r"!\[([^\]]*)\]\(\.\./pictures/([a-z_]+\.svg)\)\n\n?")
+_IMAGE = re.compile(r'<img src="\.\./pictures/([a-z_]+\.svg)"[^>]*>')
 _PAGE_LINK = re.compile(r"\]\((?:\.\./)?(?:(conditions|causes)/)?([a-z_]+)\.md\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page. ``markdown`` has no front matter, its figures are filled in and its links lead to the API."""
+    """One page. ``markdown`` has no front matter, its figures are filled in and its links lead to the API.
+
+    The picture is a part of ``html`` alone: markdown is read where no picture can be shown.
+    """
 
     name: str
     kind: Kind
@@ -65,8 +70,8 @@ def page(kind: Kind, name: str) -> Page:
         kind=kind,
         title=header["title"],
         summary=header["summary"],
-        markdown=body,
-        html=render(body),
+        markdown=_PICTURE.sub("", body),
+        html=with_pictures(render(body)),
     )
 
 
@@ -85,3 +90,9 @@ def link_to_the_api(markdown: str, folder: str) -> str:
 def render(markdown: str) -> str:
     """HTML of a page: CommonMark with tables; raw HTML in the text is escaped."""
     return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
+
+
+def with_pictures(html: str) -> str:
+    """Each picture of the catalogue drawn in its place: a page that allows nothing from elsewhere may show it."""
+    folder = resources.files("losswatch_server.catalogue") / "pictures"
+    return _IMAGE.sub(lambda image: (folder / image[1]).read_text(encoding="utf-8"), html)

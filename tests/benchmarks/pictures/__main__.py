@@ -1,20 +1,27 @@
-"""Draw every picture of the documentation anew into ``docs/``."""
+"""Draw every picture of the documentation anew: the README's into ``docs/``, a condition's into the catalogue."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from benchmarks.pictures import diverging
+from benchmarks.pictures import conditions, diverging
 
-FOLDER = Path(__file__).parents[3] / "docs"
-PICTURES = {"diverging.svg": diverging.draw}
+ROOT = Path(__file__).parents[3]
+CATALOGUE = ROOT / "service" / "losswatch_server" / "catalogue" / "pictures"
+PICTURES: Mapping[Path, Callable[[], str]] = {
+    ROOT / "docs" / "diverging.svg": diverging.draw,
+    **{CATALOGUE / f"{condition}.svg": partial(conditions.draw, condition) for condition in conditions.RUNS},
+}
 
 
 def draw_all() -> None:
     """Write every picture to its file."""
-    for name, draw in PICTURES.items():
-        (FOLDER / name).write_text(draw(), encoding="utf-8")
-        print(f"drawn {FOLDER / name}")
+    for path, draw in PICTURES.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(draw(), encoding="utf-8")
+        print(f"drawn {path.relative_to(ROOT)}")
 
 
 if __name__ == "__main__":
