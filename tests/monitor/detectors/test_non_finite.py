@@ -30,7 +30,7 @@ def test_a_null_where_a_loss_was_is_a_warning_until_it_repeats() -> None:
     assert [f.severity for f in alarms(watch(stream))] == [Severity.WARNING]
     stream.append(Point(3, loss_is_null=True, grad_norm=0.1))
     assert [f.severity for f in alarms(watch(stream))] == [Severity.CRITICAL]
-    assert any("null" in note for note in assess(watch(stream)).notes) is False or assess(watch(stream)).notes
+    assert any("null" in note for note in assess(watch(stream)).notes)
 
 
 def test_a_null_loss_beside_a_validation_loss_means_not_measured() -> None:

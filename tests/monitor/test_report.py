@@ -1,0 +1,87 @@
+"""The report: one status, one action, one headline."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.report import LEAST_POINTS, assess, diagnose
+from losswatch_server.monitor.vocabulary import LoopAction, Status
+from monitor.curves import falling, flat, growing, points, watch
+
+CLASSES = Context(loss_name="cross_entropy", num_classes=10, total_steps=200)
+
+
+def test_a_run_without_points_waits() -> None:
+    report = assess(watch([]))
+    assert (report.status, report.action, report.step) == (Status.WAITING, LoopAction.CONTINUE, None)
+    assert "0 points" in report.headline
+
+
+def test_a_run_waits_until_something_can_be_said_of_it() -> None:
+    assert assess(watch(points(falling(LEAST_POINTS - 1)))).status is Status.WAITING
+    assert assess(watch(points(falling(LEAST_POINTS)))).status is Status.HEALTHY
+
+
+def test_a_healthy_run_is_told_where_it_came_from_and_where_it_is() -> None:
+    report = assess(watch(points([2.0, 1.8, 1.5, 1.3, 1.2, 1.0])))
+    assert report.headline == "Healthy: the loss went from 2 to 1 in 6 points."
+
+
+def test_a_run_that_posts_no_loss_is_told_so() -> None:
+    report = assess(watch([Point(i, grad_norm=1.0) for i in range(10)]))
+    assert "loss" in report.headline
+    assert report.status is Status.HEALTHY
+
+
+@pytest.mark.parametrize(
+    ("losses", "status", "action"),
+    [
+        (growing(12, factor=3.0), Status.CRITICAL, LoopAction.STOP),
+        ([1.0, 0.9, math.nan], Status.CRITICAL, LoopAction.LOOK),
+        ([1.0, 0.9, *[math.nan] * 4], Status.CRITICAL, LoopAction.STOP),
+        (flat(150), Status.WARNING, LoopAction.LOOK),
+        (falling(200), Status.HEALTHY, LoopAction.CONTINUE),
+        ([*falling(100), math.nan, *falling(20, start=0.5)], Status.HEALTHY, LoopAction.CONTINUE),
+    ],
+)
+def test_status_and_action(losses: list[float], status: Status, action: LoopAction) -> None:
+    report = assess(watch(points(losses), CLASSES))
+    assert (report.status, report.action) == (status, action)
+
+
+def test_the_headline_speaks_of_the_worst_open_finding() -> None:
+    report = assess(watch(points([*growing(8, factor=3.0), *[math.nan] * 3])))
+    assert report.headline.startswith("The loss became NaN at step 8")
+
+
+def test_an_exponential_is_given_its_factor_and_the_step_of_its_overflow() -> None:
+    report = diagnose(points(growing(20, factor=3.5547, start=450.98), first=1), Context(batch_size=20))
+    assert "x3.55 per step" in report.headline
+    assert "overflows near step 64" in report.headline
+
+
+def test_every_finding_comes_with_a_sentence_causes_and_advice() -> None:
+    for losses in (growing(12), flat(150), [*falling(150), 9.0, 9.0, 9.0, 9.0]):
+        report = assess(watch(points(losses), CLASSES))
+        for finding in report.findings:
+            assert finding.summary.endswith(".")
+            if finding.severity.rank:
+                assert finding.causes
+                assert finding.advice
+                assert sum(cause.probability for cause in finding.causes) <= 1.0 + 1e-9
+
+
+def test_a_loss_of_a_game_is_said_to_be_judged_for_finiteness_alone() -> None:
+    report = assess(watch(points(flat(150)), Context(loss_name="gan_generator")))
+    assert report.status is Status.HEALTHY
+    assert any("GAN" in note for note in report.notes)
+
+
+def test_the_forecast_is_made_as_the_run_goes_and_kept() -> None:
+    report = assess(watch(points(falling(400, noise=0.01)), Context()))
+    assert report.forecast.floor == pytest.approx(0.3, abs=0.05)
+    assert report.forecast.interval is not None
+    assert report.forecast.interval[0] <= 0.31 <= report.forecast.interval[1] + 0.05
