@@ -69,17 +69,20 @@ class Layers:
         self.points += 1
         weight = max(_LAYER_WEIGHT, 1.0 / self.points)
         early = 1.0 / self.points if self.points <= 8 else 0.0
-        for i, name in enumerate(self.names):
-            norm = norms.get(name)
-            if norm is None or not math.isfinite(norm):
+        now, first = self.now, self.first
+        isfinite, log = math.isfinite, math.log
+        for i, norm in enumerate(map(norms.get, self.names)):
+            if norm is None or not isfinite(norm):
                 continue
-            logarithm = math.log(max(abs(norm), 1e-45))
-            if math.isnan(self.now[i]):
-                self.now[i] = self.first[i] = logarithm
+            size = abs(norm)
+            logarithm = log(size if size > 1e-45 else 1e-45)
+            before = now[i]
+            if before != before:  # NaN: the first value of this layer
+                now[i] = first[i] = logarithm
                 continue
-            self.now[i] += weight * (logarithm - self.now[i])
+            now[i] = before + weight * (logarithm - before)
             if early:
-                self.first[i] += early * (logarithm - self.first[i])
+                first[i] += early * (logarithm - first[i])
 
     def _enlarge(self, norms: Mapping[str, float]) -> None:
         for name in norms:
