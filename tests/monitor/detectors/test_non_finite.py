@@ -66,3 +66,12 @@ def test_a_gradient_that_stays_nan_with_a_finite_loss_is_critical() -> None:
 def test_a_loss_that_returns_resolves_the_finding() -> None:
     found = alarms(watch(points([1.0, 0.9, NAN, *falling(10, start=0.8)])))
     assert [f.closed_by for f in found] == ["resolved"]
+
+
+def test_healthy_ranks_do_not_resolve_what_another_rank_reports() -> None:
+    stream = points([1.0, 0.9])
+    for step in range(2, 12):
+        stream.append(Point(step, NAN))
+        stream += [Point(step, 0.8, rank=rank) for rank in range(1, 8)]
+    found = alarms(watch(stream))
+    assert [(f.is_open, f.episode) for f in found] == [(True, 1)]

@@ -52,9 +52,10 @@ class NonFiniteLoss:
         if loss is None and not null:
             return UNSURE
         if loss is not None and math.isfinite(loss):
-            if point.rank == 0:
-                state.last_finite = loss
-                state.consecutive = 0
+            if point.rank:
+                return UNSURE  # one healthy rank says nothing of the others
+            state.last_finite = loss
+            state.consecutive = 0
             return QUIET
         if state.consecutive == 0:
             state.onset = point.step
@@ -104,7 +105,7 @@ class NonFiniteGradient:
 
     def step(self, state: GradientState, view: View) -> Verdict:
         norm = view.point.grad_norm
-        if norm is None:
+        if norm is None or (view.point.rank and math.isfinite(norm)):
             return UNSURE
         state.seen += 1
         bad = not math.isfinite(norm)
