@@ -34,7 +34,7 @@ RUNS: Mapping[Condition, str] = {
     Condition.OVERFITTING: "overfit_small_data-150-glyphs-sgd-2",
     Condition.OSCILLATION: "data_not_shuffled-later-friedman-sgd-2",
     Condition.LOSS_SPIKE: "bad_batch-x30-rings-sgd-0",
-    Condition.PLATEAU: "inputs_not_scaled-x300+offset-glyphs-sgd-1",
+    Condition.PLATEAU: "insufficient_capacity-one-unit-chirp-adam-0",
     Condition.SLOW_CONVERGENCE: "learning_rate_too_low-/400-friedman-adam-0",
     Condition.CONVERGED: "healthy-saddle-rings-adam-0",
 }
@@ -64,7 +64,7 @@ def finding_of(run: LabelledRun, condition: Condition) -> Finding:
     found = [f for f in assess(monitor).findings if f.condition is condition]
     if not found:
         raise ValueError(f"{condition} is not reported for {run.id}: choose another run for its picture")
-    return min(found, key=lambda f: f.opened_step)
+    return min(found, key=lambda f: (f.series == "grad_norm", f.opened_step))
 
 
 def curves_of(run: LabelledRun, finding: Finding) -> list[Curve]:
@@ -73,7 +73,7 @@ def curves_of(run: LabelledRun, finding: Finding) -> list[Curve]:
     if "first_layer" in finding.evidence:
         names = list(next(p.layers for p in points if p.layers))
         shown = [names[0], *names[1:-1][: len(COLOURS) - 2], names[-1]]
-        return [_curve(f"gradient norm, layer {n}", ((p.step, (p.layers or {}).get(n)) for p in points)) for n in shown]
+        return [_curve(f"gradient norm, {n}", ((p.step, (p.layers or {}).get(n)) for p in points)) for n in shown]
     if finding.series == "grad_norm":
         return [_curve("gradient norm", ((p.step, p.grad_norm) for p in points))]
     loss = _curve("loss", ((p.step, p.loss) for p in points))
@@ -113,7 +113,8 @@ def draw(condition: Condition) -> str:
 
 
 def _curves(picture: Picture, curves: Sequence[Curve], points: Sequence[Point], finding: Finding) -> None:
-    first, last = points[0].step, points[-1].step
+    first, finite = points[0].step, max(curve.values[-1][0] for curve in curves)
+    last = min(points[-1].step, round(finite + 0.3 * (finite - first)) + 1)
     every = [v for curve in curves for _, v in curve.values]
     logarithmic = min(every) > 0 and max(every) > 30 * min(every)
     scale = math.log10 if logarithmic else float
@@ -134,6 +135,8 @@ def _curves(picture: Picture, curves: Sequence[Curve], points: Sequence[Point], 
     for curve, colour in zip(curves, COLOURS, strict=False):
         picture.curve([at(*value) for value in thinned(curve.values)], colour, width=1.5)
     for row, (curve, colour) in enumerate(zip(curves, COLOURS, strict=False)):
+        width = 7.5 * len(curve.name)
+        picture.band(RIGHT - 10 - width, TOP + 2 + 15 * row, width + 8, 15, "#ffffffcc")
         picture.text(RIGHT - 6, TOP + 14 + 15 * row, curve.name, anchor="end", colour=colour, bold=True)
     began, seen = at(finding.onset_step, curves[0].values[0][1])[0], at(finding.opened_step, curves[0].values[0][1])[0]
     if seen - began > 2:
