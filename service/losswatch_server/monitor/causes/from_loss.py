@@ -268,4 +268,7 @@ def _onset(facts: Facts, jump: JumpFacts, loss: LossFacts, finding: Finding) -> 
     least, guessing = (0.5, facts.chance) if facts.chance else (0.35, loss.very_first)
     like_new = between(loss.now / guessing, least, 1.8, 0.06) * between(jump.stays, 0.3, 1.7, 0.06)
     text = f"{text}, and it has stayed near what a model without knowledge gives ({number(guessing)})"
-    yield Sign("jumped_to_guessing", learned * like_new, text)
+    # labels that tell nothing keep pulling at the model, dead units do not
+    ratio = facts.gradient.ratio if facts.gradient is not None else None
+    pulled = 1.0 if ratio is None else soft(math.log10(max(ratio, 1e-30)), -0.8, 0.08)
+    yield Sign("jumped_to_guessing", learned * like_new * pulled, text)
