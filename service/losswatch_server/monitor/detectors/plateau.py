@@ -73,7 +73,7 @@ def bad_floor(view: View, *, share_of_chance: float, gained: float, full_batch_g
         return shape.now > share_of_chance * shape.chance
     if residuals_look_gaussian(view):
         return False
-    smooth = shape.noise < 1e-2 * max(shape.progress, 0.0)
+    smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
     # a steep start is over within the points whose median is the first level: the very first one knows more of it
     start = max(shape.first, view.memory.loss.head[0])
     share = 1 - (shape.now / start) if view.memory.loss.lowest >= 0 and start > 0 else shape.share
