@@ -63,7 +63,8 @@ def _among_values(steps: list[int], values: list[float], since_step: int, reach:
         before, noise = median(known), difference_scale(known)
         height = (values[i] - before) / noise if noise > 0 else 0.0
         found = JumpFacts(before=before)
-        if height > CALM and values[i] > before + 0.1 * abs(before):
+        calm = known[-1] - before <= CALM * noise
+        if calm and height > CALM and values[i] > before + 0.1 * abs(before):
             after = median(values[i + 1 : i + 1 + AFTER]) if i + 1 < len(values) else values[i]
             stays = (after - before) / (values[i] - before)
             return JumpFacts(before=before, step=step, value=values[i], height=height, stays=stays)

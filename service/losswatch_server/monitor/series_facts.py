@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losswatch_server.monitor.history import COUNT, FIRST_STEP, M2, MAX, MEAN, MIN, Track
+from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, difference_ratios, spread
 from losswatch_server.monitor.memory import Layers
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.repetition import exact_period, lag1, strongest_period
@@ -70,6 +71,9 @@ class LossFacts:
     """Share of rises among the first 16 differences."""
     tail_rise: float | None
     """The highest of the last 3 losses over the median of the 32 before; None unless all are positive."""
+
+    tail_growth: float | None = None
+    """Ratio of the last differences where they grow at a constant rate, so that the loss grows geometrically."""
 
     @property
     def fall(self) -> float:
@@ -215,6 +219,7 @@ def loss_facts(track: Track) -> LossFacts | None:
         late_share=_late_share(track),
         first_rises=sum(b > a for a, b in pairwise(track.head[:17])) / max(1, len(track.head[:17]) - 1),
         tail_rise=_tail_rise(track),
+        tail_growth=_tail_growth(track),
     )
 
 
@@ -245,6 +250,11 @@ def _tail_rise(track: Track) -> float | None:
     if len(before) < 3 or min(before) <= 0:
         return None
     return max(track.recent[-3:]) / median(before)
+
+
+def _tail_growth(track: Track) -> float | None:
+    ratios = difference_ratios(track.recent[-6:])
+    return ratios[-1] if len(ratios) >= 3 and spread(ratios) <= STEADY_SPREAD and ratios[-1] > 1 else None
 
 
 def _standard_error(noise: float, a: int, b: int) -> float:

@@ -52,6 +52,15 @@ def test_a_known_rate_is_set_to_half_the_stable_limit() -> None:
     assert "0.00693" in first.summary
 
 
+def test_a_loss_that_overflowed_after_steady_growth_still_tells_the_limit() -> None:
+    context = Context(optimizer="sgd", learning_rate=0.01)
+    causes, finding, facts = ranked(Condition.NON_FINITE, remembered(KERAS), context, onset=5)
+    assert causes[0].cause is CauseName.LEARNING_RATE_TOO_HIGH
+    first = advise(finding, causes, facts, context)[0]
+    assert first.action == "set_learning_rate"
+    assert first.value == pytest.approx(0.00347, rel=0.01)
+
+
 def test_an_unknown_rate_is_multiplied() -> None:
     first = keras_advice(Context())[0]
     assert (first.action, first.value, first.current) == ("multiply_learning_rate", 0.347, None)

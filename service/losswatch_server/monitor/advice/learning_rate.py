@@ -6,9 +6,10 @@ import math
 
 from losswatch_server.monitor.facts import Facts, steps_per_unit
 from losswatch_server.monitor.findings import Advice, Finding
-from losswatch_server.monitor.learning_rate_limit import StabilityLimit, limit_from_growth
+from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.vocabulary import Condition
 
 
 def rounded(value: float, digits: int = 3) -> float:
@@ -35,7 +36,7 @@ def usual_rate(facts: Facts, context: Context) -> float | None:
 def lower(finding: Finding, facts: Facts, context: Context) -> Advice:
     """A lower rate: half the stable limit where the growth tells it, else the rate before the jump, else a tenth."""
     rate = facts.learning_rate if facts.learning_rate else None
-    limit = _limit(finding, rate, context)
+    limit = _limit(finding, rate, facts, context)
     if limit is not None and limit.geometric:
         return _half_the_limit(limit, rate)
     former = rate / facts.rate_jump if rate and facts.rate_jump and facts.rate_jump > 2 else facts.rate_before_rise
@@ -85,12 +86,14 @@ def _half_the_limit(limit: StabilityLimit, rate: float | None) -> Advice:
     )
 
 
-def _limit(finding: Finding, rate: float | None, context: Context) -> StabilityLimit | None:
+def _limit(finding: Finding, rate: float | None, facts: Facts, context: Context) -> StabilityLimit | None:
     """The stable limit from the finding's evidence; the context may have become known after the detector ran."""
     ratio = finding.evidence.get("difference_ratio")
+    spread = finding.evidence.get("ratio_spread")
+    if not isinstance(ratio, float) and finding.condition is Condition.NON_FINITE and facts.loss is not None:
+        ratio, spread = facts.loss.tail_growth, STEADY_SPREAD
     if not isinstance(ratio, float):
         return None
-    spread = finding.evidence.get("ratio_spread")
     stride = finding.evidence.get("steps_per_rise")
     rises = finding.evidence.get("rises")
     return limit_from_growth(

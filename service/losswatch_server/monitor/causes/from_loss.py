@@ -227,7 +227,13 @@ def _events(facts: Facts, finding: Finding) -> Iterator[Sign]:
         elif finding.last_step > finding.onset_step + 20:
             yield Sign("spike_stayed", 1.0, "the loss has not come back since the jump")
     growth, product = evidence.get("growth_per_step"), evidence.get("learning_rate_times_sharpness")
-    if evidence.get("steady") is True and isinstance(growth, float):
+    if finding.condition is Condition.NON_FINITE and loss is not None and loss.tail_growth is not None:
+        text = f"before it overflowed the loss grew at a constant rate, {times(loss.tail_growth)} per point"
+        yield Sign("grows_geometrically", 1.0, text)
+        if facts.adaptive is not True:
+            text = "growth at a constant rate is what gradient descent does beyond its stable learning rate"
+            yield Sign("beyond_stability", 1.0, text)
+    elif evidence.get("steady") is True and isinstance(growth, float):
         yield Sign("grows_geometrically", 1.0, f"the loss grows at a constant rate, {times(growth)} per step")
     if isinstance(product, float) and product > 2:
         text = f"the growth implies learning rate x sharpness = {number(product)}; gradient descent is stable up to 2"
