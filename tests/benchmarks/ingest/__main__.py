@@ -47,7 +47,7 @@ def measure(
                 with busy(2):
                     kept = throughput() / free
             for client in (client for some in clients.values() for client in some):
-                client.transport.close()
+                client.close()
             runner.run(asyncio.sleep(0.05))  # a turn of the loop, in which they do close
     return samples, kept
 

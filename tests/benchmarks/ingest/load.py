@@ -69,11 +69,11 @@ def served(kind: str) -> Iterator[int]:
 
 
 async def connect(port: int, *, connections: int, points: int, history: int = HISTORY) -> list[Client]:
-    """Connections that post ``points`` at a time, each to a run that has ``history`` points already."""
-    loop = asyncio.get_running_loop()
+    """Clients that post ``points`` at a time, each to a run that has ``history`` points already."""
     clients = []
     for _ in range(connections):
-        _, client = await loop.create_connection(lambda: Client(points, history), "127.0.0.1", port)
+        client = Client(points, history)
+        await client.connect(port)
         client.begin(last=True)
         await asyncio.wait_for(client.done, 60)
         clients.append(client)
@@ -82,6 +82,8 @@ async def connect(port: int, *, connections: int, points: int, history: int = HI
 
 async def load(server: str, port: int, clients: Sequence[Client], *, seconds: float) -> Sample:
     """Post for ``seconds``; raises RuntimeError for any answer but 200."""
+    for client in clients:  # the server has closed what was idle for too long
+        await client.connect(port)
     cpu = await asyncio.to_thread(_cpu, port)
     began = time.perf_counter()
     for client in clients:
@@ -117,14 +119,23 @@ class Client(asyncio.Protocol):
         self.latencies: list[float] = []
         self.stopping = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._history = history
         self._received = bytearray()
         self._sent_at = 0.0
-        self._next = b""
+        self._next = self._request(history)
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._next = self._request(self._history)
+
+    async def connect(self, port: int) -> None:
+        """Connect, or connect anew."""
+        self.close()
+        await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self.transport is not None:
+            self.transport.close()
 
     def begin(self, *, last: bool = False) -> None:
         """Post until told to stop; ``last``: one request alone."""
@@ -140,6 +151,7 @@ class Client(asyncio.Protocol):
     def post(self) -> None:
         request = self._next
         self._sent_at = time.perf_counter()
+        assert self.transport is not None
         self.transport.write(request)
         self._next = self._request(self.points)
 
