@@ -26,11 +26,14 @@ FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
 
 _OVERALL = (
     ("faults found, mean over the conditions", "recall_macro"),
-    ("healthy runs with a false alarm", "false_alarm_rate"),
+    ("healthy runs with a false alarm at any moment", "prefix_false_alarm_rate"),
     ("faulty runs reported before anything was wrong", "premature"),
     ("median delay, as a share of the run after the onset", "delay"),
     ("faults found, and with the true cause in first place", "cause_at_1"),
     ("faults found, and with the true cause among the first three", "cause_at_3"),
+    ("faulty models that train as well as healthy ones after the advice, in three rounds", "repaired"),
+    ("forecasts whose interval held what came", "forecast_coverage"),
+    ("simulated runs of pure noise, of nine kinds, with a false alarm", "null_false_alarm_rate"),
 )
 
 
