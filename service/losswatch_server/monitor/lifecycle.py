@@ -35,7 +35,7 @@ ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
 flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""
 
 WORSE = frozenset({C.NON_FINITE, C.DIVERGING})
-"""Conditions that end their echoes when they open."""
+"""Conditions that end their echoes when they open. A divergence that ends in NaN stays: it says why."""
 
 ECHO_POINTS = 64
 """What opened this short before a worse condition was its first sign."""
@@ -124,6 +124,7 @@ class LifeCycle:
             echo = track.finding
             if (
                 echo is not None
+                and echo.condition not in WORSE
                 and finding.condition in ABSORBED_BY.get(echo.condition, frozenset())
                 and finding.condition in WORSE
                 and (echo.onset_step >= finding.onset_step or points - track.opened_at <= ECHO_POINTS)

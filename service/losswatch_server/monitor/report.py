@@ -37,8 +37,11 @@ class Assessment:
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Open findings before closed ones, critical before warning, then in the order of the vocabulary."""
-    return sorted(findings, key=lambda f: (not f.is_open, -f.severity.rank, _ORDER.index(f.condition), -f.onset_step))
+    """Open before closed, critical before warning, then in the order of the vocabulary, the loss before the rest."""
+    return sorted(
+        findings,
+        key=lambda f: (not f.is_open, -f.severity.rank, _ORDER.index(f.condition), f.series != "loss", -f.onset_step),
+    )
 
 
 def status_of(findings: Iterable[Finding], points: int) -> Status:
