@@ -136,7 +136,7 @@ class LossSpike:
             return self._early(state, view, loss)
         if track.n >= threshold.due:
             self._refresh(threshold, track)
-            threshold.due = track.n + (16 if track.n > WINDOW else 4)
+            threshold.due = track.n + (32 if track.n > 2 * WINDOW else 16 if track.n > WINDOW else 4)
         if loss <= threshold.limit:
             return QUIET
         # the limits may be a few points old: hold the candidate against fresh ones before saying anything

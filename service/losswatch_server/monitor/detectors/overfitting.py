@@ -11,9 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.history import Track
-from losswatch_server.monitor.trend import difference_scale, kendall_test, median, quantum
+from losswatch_server.monitor.trend import difference_scale, kendall_test, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -26,6 +29,13 @@ def train_level(track: Track, step: int, count: int = 5) -> float | None:
             if row[7] <= step and (not near or row[6] > track.head_steps[-1]):
                 near = [float(row[1])]
     return sum(near) / len(near) if near else None
+
+
+def _running_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Medians of three neighbours, of two at the ends; shape (n,), n >= 3."""
+    left, middle, right = values[:-2], values[1:-1], values[2:]
+    inner = np.maximum(np.minimum(left, middle), np.minimum(np.maximum(left, middle), right))
+    return np.concatenate([[values[:2].mean()], inner, [values[-2:].mean()]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +64,7 @@ class Overfitting:
         if track.n < self.least_points:
             return Waiting(self.least_points - track.n)
         values, steps = track.recent, track.recent_steps
-        smooth = [median(values[max(0, i - 1) : i + 2]) for i in range(len(values))]
-        a = min(range(len(smooth)), key=smooth.__getitem__)
+        a = int(np.argmin(_running_medians(np.array(values))))
         after = values[a + 1 :]
         if len(after) < 3:
             return QUIET
