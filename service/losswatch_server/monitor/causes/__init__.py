@@ -78,7 +78,7 @@ def score(finding: Finding, facts: Facts, context: Context) -> list[Scored]:
 def collect(finding: Finding, facts: Facts, context: Context) -> Iterable[Sign]:
     """Every sign of a finding."""
     yield from from_loss.signs(facts, finding)
-    yield from from_gradient.signs(facts)
+    yield from from_gradient.signs(facts, finding)
     yield from from_context.signs(facts, context)
 
 

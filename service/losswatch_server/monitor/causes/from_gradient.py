@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 from losswatch_server.monitor.causes.signs import Sign, between, soft
 from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.series_facts import GradientFacts, LayerFacts
 
 
-def signs(facts: Facts) -> Iterator[Sign]:
+def signs(facts: Facts, finding: Finding) -> Iterator[Sign]:
     """Every sign that gradients give."""
+    size = finding.evidence.get("input_size")
+    if isinstance(size, float) and size > 0:
+        text = f"for a squared error, gradients this large need inputs of size {number(size)} or more"
+        yield Sign("inputs_out_of_proportion", soft(math.log10(size), 2.0, 0.15), text)
     if facts.gradient and facts.gradient.points >= 5:
         yield from _norm(facts, facts.gradient)
     if facts.layers:

@@ -94,6 +94,7 @@ GROUPS: dict[str, dict[str, Weights]] = {
         "loss_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
         "gradient_huge_at_start": {UNSCALED: 1, INIT: 1},
         "gradient_enormous_at_start": {UNSCALED: 1},
+        "inputs_out_of_proportion": {UNSCALED: 2.5, INIT: -1},
         "starts_exactly_at_chance": {INIT: 2.5, DEAD: 1, LABELS: -1, LINEAR: -0.7, SMALL: -0.7, NOT_UPDATED: -0.5},
         "gradient_ordinary_at_start": {UNSCALED: -1.5, INIT: -1},
     },
