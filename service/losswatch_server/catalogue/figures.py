@@ -17,6 +17,7 @@ _PLACEHOLDER = re.compile(r"\{\{(figures?):([a-z0-9_.]+)\}\}")
 _ROWS = (
     ("healthy runs that raise it wrongly", "false_alarms"),
     ("wrong alarms per 10,000 points of healthy runs", "false_alarms_per_10000_points"),
+    ("simulated runs of pure noise that raise it wrongly", "null_false_alarms"),
     ("runs with this condition that are found", "recall"),
     ("median delay, as a share of the run after the onset", "delay"),
     ("found, and with the true cause in first place", "cause_at_1"),
