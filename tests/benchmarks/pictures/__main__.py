@@ -1,4 +1,4 @@
-"""Draw every picture of the documentation anew: the README's into ``docs/``, a condition's into the catalogue."""
+"""Draw every picture of the documentation anew: the README's beside this module, a condition's into the catalogue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.pictures import conditions, diverging
 ROOT = Path(__file__).parents[3]
 CATALOGUE = ROOT / "service" / "losswatch_server" / "catalogue" / "pictures"
 PICTURES: Mapping[Path, Callable[[], str]] = {
-    ROOT / "docs" / "diverging.svg": diverging.draw,
+    ROOT / "tests" / "benchmarks" / "pictures" / "first-run.svg": diverging.draw,
     **{CATALOGUE / f"{condition}.svg": partial(conditions.draw, condition) for condition in conditions.RUNS},
 }
 
