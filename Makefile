@@ -30,11 +30,11 @@ FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
 	@echo "installing keras, transformers, lightning and torch into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python torch keras transformers accelerate lightning pytest pytest-timeout
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python torch keras transformers accelerate lightning scipy pytest pytest-timeout
 	@touch $@
 
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
-	@$(FRAMEWORKS)/bin/python -m pytest tests/frameworks
+	@PYTHONPATH=service $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100

@@ -6,6 +6,7 @@ Started from ``tests/`` (or with it on PYTHONPATH). The exit status is 0 whateve
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from benchmarks.detection import forecasting
 from benchmarks.detection.diagnosing import Diagnosed, diagnose_all
 from benchmarks.detection.labels import LabelledRun, read_corpus, write_corpus
 from benchmarks.detection.results import publish
-from benchmarks.detection.score import row_json, summarize
+from benchmarks.detection.score import by_framework, row_json, summarize
 from benchmarks.detection.table import errors, markdown
 
 
@@ -25,11 +26,23 @@ def chosen(arguments: argparse.Namespace) -> list[LabelledRun]:
     if not arguments.corpus:
         from benchmarks.detection.zoo import zoo
 
-        runs = list(zoo(jobs=arguments.jobs, scale=arguments.seeds))
+        runs = zoo(jobs=arguments.jobs, scale=arguments.seeds)
+        if not arguments.no_torch:
+            runs += torch_half(arguments.jobs, arguments.seeds)
         if arguments.save:
             write_corpus(arguments.save, runs)
     words = arguments.only
     return [run for run in runs if not words or any(word in run.id or word in run.label.condition for word in words)]
+
+
+def torch_half(jobs: int, scale: int) -> list[LabelledRun]:
+    """The runs that PyTorch trains; none, and a line that says so, where it is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        print("torch is not installed: the PyTorch half of the zoo is left out")
+        return []
+    from benchmarks.detection.torch_zoo import torch_zoo
+
+    return torch_zoo(jobs=jobs, scale=scale)
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -45,6 +58,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--forecasts", type=int, default=0, metavar="SEEDS", help="also measure forecasts on that many seeds"
     )
+    parser.add_argument("--no-torch", action="store_true", help="the NumPy half of the zoo alone")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1, help="the zoo that many times over, with other seeds")
     parser.add_argument("--json", type=Path, help="write summary and rows here")
@@ -56,6 +70,8 @@ def main(given: Sequence[str] | None = None) -> None:
     done: list[Diagnosed] = list(diagnose_all(runs, jobs=arguments.jobs, at_prefixes=arguments.prefixes))
     rows = [d.row for d in done]
     summary = summarize(rows)
+    if not arguments.corpus:
+        summary["frameworks"] = by_framework(runs, rows)
     if arguments.forecasts:
         summary |= forecasting.summarize(list(forecasting.forecasts(range(arguments.forecasts))))
     for line in errors(rows, causes=arguments.list_causes, everything=arguments.all):

@@ -254,6 +254,15 @@ def summarize(rows: Sequence[Judged]) -> dict[str, Any]:
     }
 
 
+def by_framework(runs: Sequence[LabelledRun], rows: Sequence[Judged]) -> dict[str, Any]:
+    """The main figures for the runs of each framework; both halves of the zoo are named, also an empty one."""
+    groups: dict[str, list[Judged]] = {"numpy": [], "pytorch": []}
+    for run, row in zip(runs, rows, strict=True):
+        groups.setdefault(run.context.framework or "unknown", []).append(row)
+    names = ("healthy", "faulty", "recall", "false_alarm_rate", "cause_at_1")
+    return {framework: {name: summarize(group)[name] for name in names} for framework, group in groups.items()}
+
+
 def row_json(row: Judged) -> dict[str, Any]:
     """One row for results.json."""
     return asdict(row)

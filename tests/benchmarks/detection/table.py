@@ -42,6 +42,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"| the cause stands first | {percent(summary['cause_at_1'])} |",
         f"| the cause is among the first three | {percent(summary['cause_at_3'])} |",
         *forecast_rows(summary),
+        *framework_rows(summary),
         "",
         "| condition | found | median delay | healthy runs that raise it | per 10,000 healthy points | cause first |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -70,6 +71,19 @@ def forecast_rows(summary: Mapping[str, Any]) -> list[str]:
         f"| forecasts whose interval held what came | {percent(summary['forecast_coverage'])} |",
         f"| median width of the interval, in units of the loss then | {summary['forecast_width']} |",
     ]
+
+
+def framework_rows(summary: Mapping[str, Any]) -> list[str]:
+    """How many runs each framework trained and how they were judged, where the runs are the zoo's."""
+    if "frameworks" not in summary:
+        return []
+    rows = [
+        f"| {name} | {row['healthy']} | {row['faulty']} | {percent(row['recall'])} "
+        f"| {percent(row['false_alarm_rate'])} | {percent(row['cause_at_1'])} |"
+        for name, row in summary["frameworks"].items()
+    ]
+    head = "| trained in | healthy | faulty | found | healthy runs with a false alarm | cause first |"
+    return ["", head, "| --- | --- | --- | --- | --- | --- |", *rows]
 
 
 def error_line(row: Judged) -> str:
