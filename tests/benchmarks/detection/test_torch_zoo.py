@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="torch is not installed: the PyTorch half of
 from benchmarks.detection.diagnosing import diagnose_run
 from benchmarks.detection.labels import HEALTHY, LabelledRun
 from benchmarks.detection.torch_training import train
-from benchmarks.detection.torch_zoo import BASES, changed, planned, run_of, trained
+from benchmarks.detection.torch_zoo import BASES, changed, planned, run_of, runs_of, trained
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 pytestmark = pytest.mark.frameworks
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.frameworks
 
 def run(cause: str | None, name: str, base: str) -> LabelledRun:
     """The run of the plan that is called so."""
-    plan = next(p for p in planned() if (p[0].cause, p[0].name, p[1]) == (cause, name, base))
-    return run_of(plan)
+    names = [(of.cause, of.name, on) for of, on, _ in planned()]
+    return run_of(names.index((cause, name, base)))
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -33,6 +33,11 @@ def test_a_healthy_model_gains_at_least_half_of_what_chance_loses(name: str) -> 
 def test_the_same_job_trains_to_the_same_bits() -> None:
     job = changed(BASES["transformer-adam"], {"steps": 12, "dropout": 0.1})
     assert train(job)[0].loss.tobytes() == train(job)[0].loss.tobytes()
+
+
+def test_processes_train_the_same_runs() -> None:
+    apart, together = runs_of([9, 10], jobs=2), runs_of([9, 10], jobs=1)
+    assert [(r.id, r.label, r.points) for r in apart] == [(r.id, r.label, r.points) for r in together]
 
 
 def test_every_run_has_a_name_of_its_own_and_causes_are_the_vocabulary_s() -> None:

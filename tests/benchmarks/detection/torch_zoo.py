@@ -6,9 +6,10 @@ Labelled as the NumPy half is, by the injected cause and by what it did compared
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from benchmarks.detection.labels import HEALTHY, Label, LabelledRun
@@ -248,15 +249,20 @@ def planned(scale: int = 1) -> Iterator[tuple[Kind, str, int]]:
                 yield of, name, 31 * repeat + (position % 2 if of.cause else 500 + position)
 
 
-def run_of(plan: tuple[Kind, str, int]) -> LabelledRun:
-    """One run of the plan."""
-    return (faulty_run if plan[0].cause else healthy_run)(*plan)
+def run_of(number: int) -> LabelledRun:
+    """The run that stands at that place of the plan."""
+    of, name, seed = next(islice(planned(number + 1), number, None))
+    return (faulty_run if of.cause else healthy_run)(of, name, seed)
+
+
+def runs_of(numbers: Sequence[int], *, jobs: int) -> list[LabelledRun]:
+    """Those runs of the plan, over ``jobs`` processes, which get numbers because kinds hold functions."""
+    if jobs <= 1:
+        return [run_of(number) for number in numbers]
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        return pool.map(run_of, numbers, chunksize=4)
 
 
 def torch_zoo(*, jobs: int = 2, scale: int = 1) -> list[LabelledRun]:
     """The whole half, in a fixed order; ``scale`` 2 is twice as many runs with other seeds."""
-    plan = list(planned(scale))
-    if jobs <= 1:
-        return [run_of(of) for of in plan]
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        return pool.map(run_of, plan, chunksize=4)
+    return runs_of(range(sum(1 for _ in planned(scale))), jobs=jobs)
