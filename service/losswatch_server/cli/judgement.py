@@ -33,7 +33,7 @@ def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: boo
     Ends the command with a sentence where the file cannot be read; raises BadParameter for a bad context.
     """
     try:
-        context = wire.read_context(dict(known))
+        context = wire.read_context(dict(known), strict=True)
     except wire.BodyRefusedError as refusal:
         option = refusal.problems[0].pointer.strip("/").replace("_", "-")
         raise typer.BadParameter(refusal.problems[0].detail, param_hint=f"--{option}") from refusal
