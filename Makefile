@@ -9,12 +9,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
-$(STAMP): pyproject.toml clients/python/pyproject.toml constraints.txt
+$(STAMP): pyproject.toml clients/python/pyproject.toml clients/logs/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Losswatch needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) ..."
 	@$(BIN)/python -m pip install -q -U "pip>=25.1" -c constraints.txt
-	@$(BIN)/python -m pip install -q -c constraints.txt -e clients/python -e . --group test --group lint
+	@$(BIN)/python -m pip install -q -c constraints.txt -e clients/python -e clients/logs -e . --group test --group lint
 	@touch $@
 
 demo: $(STAMP) ## train real models with real faults and watch them be diagnosed
@@ -27,10 +27,10 @@ test: $(STAMP) ## run the whole suite
 	@$(BIN)/python -m pytest
 
 FRAMEWORKS := .venv-frameworks
-$(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml
+$(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
 	@echo "installing keras, transformers, lightning and torch into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python torch keras transformers accelerate lightning scipy pytest pytest-timeout
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning scipy pytest pytest-timeout
 	@touch $@
 
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from losswatch.logs import LogPoint, ReadLog, read
+from losswatch_logs import LogPoint, ReadLog, read
 from losswatch_server.monitor.explain import Explanation, Probe
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
@@ -45,7 +45,7 @@ def diagnose_bytes(
 
     ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one.
     ``explain``: the numbers behind each finding too, for the price of a second fold. Raises BodyRefusedError,
-    PointsRefusedError or ``losswatch.logs.UnreadableLogError``.
+    PointsRefusedError or ``losswatch_logs.UnreadableLogError``.
     """
     body = _points_request(raw)
     if body is not None:

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # the frameworks' own deprecations are not ours to mend
 ]
 
-from losswatch.logs import read  # noqa: E402
+from losswatch_logs import read  # noqa: E402
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from losswatch.logs import UnreadableLogError
+from losswatch_logs import UnreadableLogError
 from losswatch_server.runs import (
     FindingNotFoundError,
     PointsRefusedError,

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from losswatch.logs import UnreadableLogError
+from losswatch_logs import UnreadableLogError
 from losswatch_server import wire
 from losswatch_server.cli.exits import EXIT_OF_STATUS, UNREADABLE, fail
 from losswatch_server.cli.explained import explanation_lines

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from losswatch.logs import ReadLog, read
+from losswatch_logs import ReadLog, read
 
 SAMPLES = Path(__file__).parent / "samples"
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Sequence
 
-from losswatch.logs import columns
-from losswatch.logs.lines import Line
-from losswatch.logs.numbers import spelled_out
-from losswatch.logs.table import Row, Table
-from losswatch.logs.words import BATCH, Words, is_known, read_words
+from losswatch_logs import columns
+from losswatch_logs.lines import Line
+from losswatch_logs.numbers import spelled_out
+from losswatch_logs.table import Row, Table
+from losswatch_logs.words import BATCH, Words, is_known, read_words
 
 _LONGEST = 20_000
 """A console line is shorter; longer ones are skipped unread."""

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from losswatch.logs import UnreadableLogError, read
+from losswatch_logs import UnreadableLogError, read
 
 # name: (text, points as (step, loss, gradient norm, learning rate, validation loss), a part of the context)
 LOGS: dict[str, tuple[str, list[tuple[object, ...]], dict[str, object]]] = {

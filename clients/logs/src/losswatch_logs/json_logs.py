@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from losswatch.logs import columns
-from losswatch.logs.lines import Line
-from losswatch.logs.numbers import number
-from losswatch.logs.table import MAX_ROWS, Table
+from losswatch_logs import columns
+from losswatch_logs.lines import Line
+from losswatch_logs.numbers import number
+from losswatch_logs.table import MAX_ROWS, Table
 
 _DEPTH = 4
 """So deep are nested objects searched and flattened: {"train": {"loss": 0.5}} is train/loss."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence
 
-from losswatch.logs.columns import Roles
-from losswatch.logs.table import Row, Table
+from losswatch_logs.columns import Roles
+from losswatch_logs.table import Row, Table
 
 MAX_STEP = 2**53 - 1
 # A counter that goes back more often than at every fifth row counts something else than the steps of a few runs in

@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from typing import Dict, NamedTuple, Optional
 
-from losswatch.logs import columns
-from losswatch.logs.numbers import NUMBER
+from losswatch_logs import columns
+from losswatch_logs.numbers import NUMBER
 
 _VALUE = re.compile(rf"(?<![\w.@#])({NUMBER})(?![\w@]|\.\w|:\d|,\d\d\d\b)", re.IGNORECASE | re.ASCII)
 _SEPARATORS = re.compile(r"[|,;{}()\[\]<>]|\s-+\s|:\s|=\s|\s=|\s:")

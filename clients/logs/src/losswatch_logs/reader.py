@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Optional, Sequence, Union
 
-from losswatch.logs import json_logs, lines, tabular
-from losswatch.logs.assemble import assemble
-from losswatch.logs.console import read_console
-from losswatch.logs.dict_lines import read_dicts
-from losswatch.logs.keras_console import read_keras
-from losswatch.logs.lines import Line
-from losswatch.logs.result import ReadLog, UnreadableLogError
-from losswatch.logs.table import Table
+from losswatch_logs import json_logs, lines, tabular
+from losswatch_logs.assemble import assemble
+from losswatch_logs.console import read_console
+from losswatch_logs.dict_lines import read_dicts
+from losswatch_logs.keras_console import read_keras
+from losswatch_logs.lines import Line
+from losswatch_logs.result import ReadLog, UnreadableLogError
+from losswatch_logs.table import Table
 
 READABLE = (
     "Readable are console output (Keras, PyTorch, Hugging Face, Lightning, nanoGPT, mmengine, detectron2), "

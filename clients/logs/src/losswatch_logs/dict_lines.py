@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Dict, Optional, Sequence
 
-from losswatch.logs import columns, json_logs
-from losswatch.logs.lines import Line
-from losswatch.logs.numbers import NUMBER
-from losswatch.logs.table import Table
+from losswatch_logs import columns, json_logs
+from losswatch_logs.lines import Line
+from losswatch_logs.numbers import NUMBER
+from losswatch_logs.table import Table
 
 _LONGEST = 100_000
 # A key in quotes, then a number, perhaps in quotes or wrapped (tensor(0.5), np.float64(0.5)), or None.

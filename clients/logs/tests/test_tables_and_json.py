@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from losswatch.logs import UnreadableLogError, read
+from losswatch_logs import UnreadableLogError, read
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional
 
-from losswatch.logs.result import MAX_QUOTE, MAX_SKIPPED, Skipped, UnreadableLogError
+from losswatch_logs.result import MAX_QUOTE, MAX_SKIPPED, Skipped, UnreadableLogError
 
 MAX_ROWS = 1_000_000
 """A point costs about 200 bytes; more rows than this come from a log that should be thinned before it is sent."""

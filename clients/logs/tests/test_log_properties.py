@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from losswatch.logs import ReadLog, UnreadableLogError, read
+from losswatch_logs import ReadLog, UnreadableLogError, read
 
 FRAGMENTS = st.sampled_from(
     [

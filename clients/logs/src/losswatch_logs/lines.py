@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import List, NamedTuple, Union
 
-from losswatch.logs.result import UnreadableLogError
+from losswatch_logs.result import UnreadableLogError
 
 # Each alternative consumes from one ESC to the next at most, so that a hostile text costs linear time.
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")

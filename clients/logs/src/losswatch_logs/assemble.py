@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from losswatch.logs import axis as axes
-from losswatch.logs import columns
-from losswatch.logs.result import LogPoint, ReadLog, UnreadableLogError
-from losswatch.logs.table import Row, Table
+from losswatch_logs import axis as axes
+from losswatch_logs import columns
+from losswatch_logs.result import LogPoint, ReadLog, UnreadableLogError
+from losswatch_logs.table import Row, Table
 
 _FIELDS = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
 _NOTHING: Dict[str, float] = {}

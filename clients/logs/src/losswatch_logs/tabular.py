@@ -6,10 +6,10 @@ import csv
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from losswatch.logs import columns
-from losswatch.logs.lines import Line
-from losswatch.logs.numbers import number
-from losswatch.logs.table import Table
+from losswatch_logs import columns
+from losswatch_logs.lines import Line
+from losswatch_logs.numbers import number
+from losswatch_logs.table import Table
 
 _HEADER_WITHIN = 200
 """A header line comes within so many lines: banners and warnings may precede it."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
-from losswatch.logs.lines import Line
-from losswatch.logs.numbers import number
-from losswatch.logs.table import Table
+from losswatch_logs.lines import Line
+from losswatch_logs.numbers import number
+from losswatch_logs.table import Table
 
 _HEADER = re.compile(r"Epoch (\d{1,12})(?:/(\d{1,12}))?(?=\s|$)", re.ASCII)
 _COUNTER = re.compile(r"(\d{1,12})/(\d{1,12}|Unknown)(?=\s)", re.ASCII)
