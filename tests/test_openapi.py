@@ -65,7 +65,7 @@ def test_every_operation_is_described(name: str, operation: dict[str, Any]) -> N
         if parameter["in"] != "header":
             assert parameter.get("description"), parameter["name"]
     refusals = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
-    assert {"421", "503"} <= set(refusals)
+    assert {"403", "421", "503"} <= set(refusals)
     for answer in refusals.values():
         assert answer["content"]["application/problem+json"]["schema"] == PROBLEM
     assert refusals["503"]["headers"]["Retry-After"]

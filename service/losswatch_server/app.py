@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Collection
+import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +15,7 @@ from losswatch_server.alerts.channels.channel import MailServer
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
-from losswatch_server.api.outer import LOOPBACK_NAMES
+from losswatch_server.api.site import LOOPBACK_NAMES, Site
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store.sqlite import SqliteStore
@@ -42,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await asyncio.to_thread(store.close)
 
-    app = create_api(lifespan, allowed_hosts=allowed_hosts(settings.host))
+    app = create_api(lifespan, site=site(settings))
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
 
@@ -77,17 +78,24 @@ def mail_server(url: str, sender: str) -> MailServer:
         raise SettingsError("smtp_url is written smtp://user:password@host:587, smtps://… or smtp+plain://…") from None
 
 
-def allowed_hosts(host: str) -> Collection[str] | None:
-    """The names under which a service bound to ``host`` may be called: bound to loopback, its loopback names alone.
+def site(settings: Settings) -> Site:
+    """Under which names the service answers.
 
-    Bound to another address it may have any name, and None comes back.
+    Bound to loopback: its loopback names. Bound to another address: that address, this machine's name, and every name
+    that no stranger can own, so that a team reaches it by number or by a name of its network. In both cases also those
+    of ``allowed_hosts`` and ``base_url``.
     """
-    if host == "localhost":
-        return LOOPBACK_NAMES
+    names = {*LOOPBACK_NAMES, *(settings.allowed_hosts or "").split(",")}
+    beyond = not is_loopback(settings.host)
+    names.add(f"[{settings.host}]" if ":" in settings.host else settings.host)
+    if beyond:
+        names.add(socket.gethostname())
+    return Site(names, any_private=beyond, base_url=settings.base_url)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a service on this address can be reached from this machine alone."""
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return None
-    if not address.is_loopback:
-        return None
-    return LOOPBACK_NAMES | {f"[{address}]" if address.version == 6 else str(address)}
+        return host == "localhost"

@@ -51,7 +51,13 @@ class Settings:
         metadata={"help": "Folder of the SQLite file; created when missing, locked while the service runs."},
     )
     base_url: str | None = _setting(
-        None, "Address under which people reach the service, for the links in notifications; else host and port."
+        None,
+        "Address under which people reach the service, as behind a proxy: for the links in notifications (else host "
+        "and port), and its pages are the service's own.",
+    )
+    allowed_hosts: str | None = _setting(
+        None,
+        "More host names under which it may be called, with commas between; *.example.org for all below, * for any.",
     )
     allow_private_targets: bool = _setting(
         False, "Let notification targets be on loopback or private addresses, as on a laptop or an internal network."

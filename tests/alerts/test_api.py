@@ -22,13 +22,13 @@ NAMES = itertools.count()
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"), allow_private_targets=True)
-    with TestClient(create_app(settings)) as client:
+    with TestClient(create_app(settings), "http://localhost") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def public_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=tmp_path_factory.mktemp("public")))) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path_factory.mktemp("public"))), "http://localhost") as client:
         yield client
 
 
@@ -258,7 +258,7 @@ def test_targets_from_a_file_are_there_after_the_start_and_only_changed_in_the_f
     path = tmp_path / "targets.toml"
     settings = Settings(data_dir=tmp_path / "data", targets_file=path)
     path.write_text(FILE)
-    with TestClient(create_app(settings)) as api:
+    with TestClient(create_app(settings), "http://localhost") as api:
         (team,) = api.get("/v1/targets").json()["targets"]
         assert (team["name"], team["source"], team["url"]) == ("team", "file", "https://hooks.slack.com/…wXyz")
         assert (team["min_severity"], team["conditions"]) == ("critical", ["diverging", "silent"])
@@ -267,7 +267,7 @@ def test_targets_from_a_file_are_there_after_the_start_and_only_changed_in_the_f
         (hook,) = api.get("/v1/targets?project=research").json()["targets"]
         assert hook["name"] == "hook"
     path.write_text(FILE.replace('"critical"', '"warning"').split('[[targets]]\nname = "hook"')[0])
-    with TestClient(create_app(settings)) as api:
+    with TestClient(create_app(settings), "http://localhost") as api:
         (again,) = api.get("/v1/targets").json()["targets"]
         assert (again["id"], again["created_at"], again["min_severity"]) == (team["id"], team["created_at"], "warning")
         assert api.get("/v1/targets?project=research").json() == {"targets": []}

@@ -25,7 +25,7 @@ _NUMBERS = itertools.count()
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """One application for all tests; each uses a run of its own."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("data"))
-    with TestClient(create_app(settings), raise_server_exceptions=True) as client:
+    with TestClient(create_app(settings), "http://localhost") as client:
         yield client
 
 

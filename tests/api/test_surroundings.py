@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from losswatch_server.api.problems import DOMAIN_PROBLEMS, KINDS
-from losswatch_server.app import allowed_hosts, create_app
+from losswatch_server.app import create_app
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings
@@ -80,7 +80,7 @@ def application(tmp_path: Path, **limits: int) -> tuple[FastAPI, SqliteStore]:
 def test_a_store_that_is_closing_is_503_with_the_time_to_wait(tmp_path: Path) -> None:
     app, store = application(tmp_path)
     store.close()
-    client = TestClient(app)
+    client = TestClient(app, "http://localhost")
     for answer in (
         client.post("/v1/runs/r/points", json={"step": 1}),
         client.get("/v1/runs"),
@@ -99,13 +99,13 @@ def test_a_store_that_is_busy_is_503(tmp_path: Path) -> None:
 
     app, store = application(tmp_path)
     app.state.runs = Busy(store)
-    answer = TestClient(app).post("/v1/runs/r/points", json={"step": 1})
+    answer = TestClient(app, "http://localhost").post("/v1/runs/r/points", json={"step": 1})
     store.close()
     assert (answer.status_code, answer.json()["type"]) == (503, "/docs/problems#busy")
 
 
 def test_before_the_store_is_open_the_service_is_not_ready(tmp_path: Path) -> None:
-    client = TestClient(create_app(Settings(data_dir=tmp_path)))
+    client = TestClient(create_app(Settings(data_dir=tmp_path)), "http://localhost")
     assert client.get("/readyz").status_code == 503
     assert client.get("/livez").status_code == 200
 
@@ -166,24 +166,3 @@ def test_every_condition_and_cause_has_its_page_in_three_forms(
         markdown = api.get(line["url"], headers={"Accept": "text/markdown"})
         assert markdown.text == page["markdown"]
         assert "<p>" in api.get(line["url"], headers={"Accept": "text/html,*/*;q=0.8"}).text
-
-
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "localhost.", "[::2]"]
-)
-def test_a_rebound_name_is_refused_on_loopback(api: TestClient, host: str) -> None:
-    answer = api.get("/v1/runs", headers={"Host": host})
-    assert (answer.status_code, answer.headers["content-type"]) == (421, PROBLEM)
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
-def test_loopback_names_are_taken(api: TestClient, host: str) -> None:
-    assert api.get("/v1/runs", headers={"Host": host}).status_code == 200
-
-
-def test_a_service_on_another_address_may_have_any_name() -> None:
-    assert allowed_hosts("0.0.0.0") is None
-    assert allowed_hosts("losswatch.example") is None
-    loopback = allowed_hosts("127.0.0.2")
-    assert loopback is not None
-    assert "127.0.0.2" in loopback

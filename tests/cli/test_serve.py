@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,3 +133,17 @@ def test_help_names_every_command(command) -> None:
     shown = command("--help").stdout
     for name in ("serve", "diagnose", "demo", "migrate", "openapi", "--install-completion"):
         assert name in shown
+
+
+def test_whoever_opens_it_to_a_network_is_warned_and_told_what_to_do(start: Start) -> None:
+    process = start("--port", "0", "--host", "0.0.0.0")
+    port = address_of(process).rpartition(":")[2]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez") as answer:
+        assert answer.status == 200
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/livez", headers={"Host": "evil.example"})
+    with pytest.raises(urllib.error.HTTPError, match="421"):
+        urllib.request.urlopen(request)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert "whoever can reach this address can read and change everything" in errors
+    assert "--host 127.0.0.1" in errors

@@ -22,14 +22,18 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _RELAY_V4 = IPv4Network("192.88.99.0/24")
 _NEVER = (
     IPv4Network("0.0.0.0/8"),
-    IPv4Network("169.254.0.0/16"),  # link-local: the metadata services of the clouds
-    IPv4Network("100.100.100.200/32"),  # the metadata service of one more cloud
-    IPv4Network("192.0.0.192/32"),
+    IPv4Network("169.254.0.0/16"),  # link-local: the metadata services of most clouds (169.254.169.254 and others)
+    IPv4Network("168.63.129.16/32"),  # Azure's WireServer: a public address, but the host machine answers there
+    IPv4Network("100.100.100.200/32"),  # Alibaba Cloud
+    IPv4Network("192.0.0.192/32"),  # Oracle Cloud
     IPv4Network("224.0.0.0/4"),
     IPv4Network("240.0.0.0/4"),
     IPv6Network("::/128"),
     IPv6Network("fe80::/10"),
-    IPv6Network("fd00:ec2::254/128"),
+    IPv6Network("fd00:ec2::/32"),  # Amazon: metadata, name service, time
+    IPv6Network("fd20:ce::254/128"),  # Google Cloud
+    IPv6Network("fd00:42::42/128"),  # Scaleway
+    IPv6Network("fd00:c1::a9fe:a9fe/128"),  # Oracle Cloud
     IPv6Network("ff00::/8"),
 )
 

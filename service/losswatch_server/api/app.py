@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from losswatch_server import __version__
 from losswatch_server.api import (
@@ -33,7 +33,7 @@ from losswatch_server.api import (
 )
 from losswatch_server.api.metrics import Metrics
 from losswatch_server.api.openapi import describe
-from losswatch_server.api.outer import Admits, Outer
+from losswatch_server.api.outer import Outer
 from losswatch_server.api.problems import (
     DOMAIN_PROBLEMS,
     INTERNAL,
@@ -43,6 +43,7 @@ from losswatch_server.api.problems import (
     ProblemError,
     problem_response,
 )
+from losswatch_server.api.site import LOOPBACK_NAMES, Site
 from losswatch_server.api.straight import Straight
 from losswatch_server.wire import Problem
 
@@ -66,17 +67,28 @@ ROUTERS = (
 )
 
 
+class Application(FastAPI):
+    """FastAPI within ``Outer`` and beside the straight way."""
+
+    site: Site
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """FastAPI's own layers lie inside: what they answer by themselves passes ``Outer`` too."""
+        inside = Straight(super().build_middleware_stack(), _on_any_error)
+        return Outer(inside, metrics=self.state.metrics, site=self.site)
+
+
 def create_api(
     lifespan: Lifespan[FastAPI] | None = None,
     *,
-    allowed_hosts: Collection[str] | None = None,
+    site: Site | None = None,
     more_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``.
 
-    ``allowed_hosts`` None takes any host.
+    ``site`` None answers under the names of loopback alone.
     """
-    app = Straight(
+    app = Application(
         title="Losswatch",
         version=__version__,
         summary="Watches training runs: loss and gradient norm in, a diagnosis with numbers out.",
@@ -93,8 +105,7 @@ def create_api(
     # Included routers hide their routes; kept for the Allow header of 405.
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
-    app.admits, app.failed = Admits(allowed_hosts), _on_any_error
-    app.add_middleware(Outer, metrics=app.state.metrics, admits=app.admits)
+    app.site = site or Site(LOOPBACK_NAMES)
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)

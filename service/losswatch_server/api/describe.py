@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from losswatch_server.api import examples, schemas
 from losswatch_server.api.problems import (
     BUSY,
+    FOREIGN_PAGE,
     INVALID_REQUEST,
     MEDIA_TYPE,
     STOPPING,
@@ -60,7 +61,7 @@ PROJECT_PARAMETER: dict[str, Any] = {
     "schema": {"type": "string", "pattern": SLUG, "default": "default"},
 }
 
-_ALWAYS = (WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
+_ALWAYS = (FOREIGN_PAGE, WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
 
 
 def without_nulls(value: Any) -> Any:

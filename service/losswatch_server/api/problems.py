@@ -100,7 +100,13 @@ WRONG_HOST = ProblemKind(
     "wrong-host",
     421,
     "The request names another host",
-    "A service bound to this machine answers only under its loopback names.",
+    "The service answers only under its own names: those of loopback or of its network, and those it was started with.",
+)
+FOREIGN_PAGE = ProblemKind(
+    "foreign-page",
+    403,
+    "The request comes from a web page of another site",
+    "`Origin` or `Sec-Fetch-Site` says that a page of another origin sent it; such pages may change and read nothing.",
 )
 INTERNAL = ProblemKind("internal", 500, "Something went wrong inside", "A fault of the service; it has been logged.")
 BUSY = ProblemKind(
@@ -128,6 +134,7 @@ KINDS = (
     TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
     WRONG_HOST,
+    FOREIGN_PAGE,
     INVALID_REQUEST,
     INVALID_BODY,
     UNREADABLE_LOG,

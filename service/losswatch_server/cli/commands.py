@@ -74,6 +74,9 @@ def serve(
     ] = None,
     data: DataDir = None,
     base_url: Annotated[str | None, typer.Option(help=setting_help("base_url"), envvar="LOSSWATCH_BASE_URL")] = None,
+    allowed_hosts: Annotated[
+        str | None, typer.Option(help=setting_help("allowed_hosts"), envvar="LOSSWATCH_ALLOWED_HOSTS")
+    ] = None,
     allow_private_targets: Annotated[
         bool | None,
         typer.Option(
@@ -101,6 +104,7 @@ def serve(
         port=port,
         data_dir=data,
         base_url=base_url,
+        allowed_hosts=allowed_hosts,
         allow_private_targets=allow_private_targets,
         targets_file=targets_file,
         smtp_url=smtp_url,
@@ -108,10 +112,12 @@ def serve(
         log_level=log_level,
         graceful_timeout_s=graceful_timeout,
     )
-    from losswatch_server.app import create_app
-    from losswatch_server.cli.serve import CannotServeError
+    from losswatch_server.app import create_app, is_loopback
+    from losswatch_server.cli.serve import CannotServeError, open_to_all
     from losswatch_server.cli.serve import serve as run
 
+    if not is_loopback(settings.host):
+        typer.echo(open_to_all(settings.host), err=True)
     try:
         run(create_app(settings), settings, lambda address: typer.echo(f"Losswatch answers on {address}"))
     except CannotServeError as error:

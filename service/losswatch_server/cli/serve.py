@@ -84,6 +84,14 @@ def address(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def open_to_all(host: str) -> str:
+    """The warning of a service that listens on more than loopback."""
+    return (
+        f"warning: it listens on {host} and asks nobody for a key: whoever can reach this address can read and change "
+        "everything. Put it behind a proxy that authenticates, or start it with --host 127.0.0.1."
+    )
+
+
 def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {port} on {host} is in use; choose another with --port, or --port 0 for a free one"
