@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from losswatch_server.monitor.history import Track
 
 RATE_CHANGES = 64
+MAX_LAYERS = 1024
 LAYER_HALF_LIFE = 8.0
 _LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
 
@@ -85,8 +86,9 @@ class Layers:
                 first[i] += early * (logarithm - first[i])
 
     def _enlarge(self, norms: Mapping[str, float]) -> None:
+        known = set(self.names)
         for name in norms:
-            if name not in self.names and len(self.names) < 256:
+            if name not in known and len(self.names) < MAX_LAYERS:
                 self.names.append(name)
                 self.first.append(math.nan)
                 self.now.append(math.nan)

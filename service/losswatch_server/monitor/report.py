@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from losswatch_server.monitor import advice, causes
+from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.facts import Facts, gather, with_onset
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
@@ -98,7 +99,7 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
             "A loss that was null counts as non-finite, because many JSON encoders write NaN as null; "
             'send "NaN" as a string to be exact, and leave the field out when nothing was measured.'
         )
-    return tuple(notes)
+    return (*notes, *misspelt(monitor.context))
 
 
 def assess(monitor: Monitor) -> Assessment:

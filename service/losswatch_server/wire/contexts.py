@@ -32,7 +32,7 @@ TEXTS = frozenset({"group", "framework", "optimizer", "loss_name", "precision", 
 MAX_TEXT = 1024
 MAX_TAGS = 64
 MAX_EXTRA = 256
-MAX_LAYER_ORDER = 256
+MAX_LAYER_ORDER = 1024
 
 _MISSPELT = {
     "lr": "learning_rate",
