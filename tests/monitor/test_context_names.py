@@ -30,7 +30,17 @@ def test_a_slip_is_told_from_the_field_it_stands_for(name: str, field: str) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["dropout", "patch_size", "eval_batch_size", "num_layers", "warmup_ratio", "lr_scheduler", "seed", "betas", "epochs"],
+    [
+        "dropout",
+        "patch_size",
+        "eval_batch_size",
+        "num_layers",
+        "warmup_ratio",
+        "lr_scheduler",
+        "seed",
+        "betas",
+        "epochs",
+    ],
 )
 def test_a_hyper_parameter_of_its_own_is_no_slip(name: str) -> None:
     assert meant(name) is None

@@ -110,14 +110,17 @@ def test_what_was_spooled_while_the_service_was_away_fills_the_gap(url: str, tmp
     assert (report["points"], report["attempt"], report["state"]) == (199, 1, "finished")
 
 
-def test_a_point_that_the_service_refuses_is_dropped_alone(url: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_service_refuses_of_a_point_is_left_out_and_the_point_is_stored(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     run = losswatch.Run("refused", url=url, quiet=True, flush_interval=0.2)
     for step in range(1, 11):
-        run.log(step, loss=1.0 / step, metrics={f"m{place}": 1.0 for place in range(65 if step == 5 else 1)})
+        run.log(step, loss=1.0 / step, time="yesterday" if step in (5, 7) else None)
+    assert run.flush(20)
     run.finish()
     steps = [point["step"] for point in get(f"{url}/v1/runs/refused/points")["points"]]
-    assert steps == [1, 2, 3, 4, 6, 7, 8, 9, 10]
-    assert "1 of 10 points refused and dropped" in caplog.text
+    assert steps == list(range(1, 11))
+    assert caplog.text.count("time is refused and left out from step 5 on") == 1
 
 
 def test_a_deleted_run_is_not_brought_back_by_its_old_writer(url: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -126,7 +129,7 @@ def test_a_deleted_run_is_not_brought_back_by_its_old_writer(url: str, caplog: p
     assert run.flush(20)
     urllib.request.urlopen(urllib.request.Request(f"{url}/v1/runs/deleted", method="DELETE")).close()
     run.log(2, loss=1.0)
-    assert run.flush(20)
+    assert not run.flush(20)
     run.finish()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(f"{url}/v1/runs/deleted")

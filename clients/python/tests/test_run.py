@@ -21,6 +21,7 @@ CRITICAL = {
     **HEALTHY,
     "status": "critical",
     "action": "stop",
+    "step": 5,
     "headline": "The loss is diverging.",
     "findings": [
         {
@@ -72,7 +73,12 @@ def test_a_finding_is_said_once_unless_quiet(quiet: bool, times: int, caplog: py
             assert run.flush()
         run.finish()
     said = [record.getMessage() for record in caplog.records if record.name == "losswatch"]
-    assert said == ["losswatch: a, step 5: The loss is diverging. Lower the learning rate."] * times
+    link = f"{service.url}/v1/runs/a/report"
+    assert said == [
+        f"losswatch: a: reports to {service.url}: {link}",
+        "losswatch: a, step 5: The loss is diverging. Lower the learning rate.",
+        f"losswatch: a: finished after step 5. The loss is diverging. {link}",
+    ] * times
 
 
 def test_values_that_are_not_finite_travel_as_strings() -> None:
@@ -114,17 +120,20 @@ def test_a_strange_field_is_a_warning_and_never_an_error(
             run.log(step, **fields)
         run.finish()
         assert service.stored == [{"step": step, **sent} for step in range(3)]
-    assert [record.getMessage().count(said) for record in caplog.records] == [1]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [warning.count(said) for warning in warnings] == [1]
 
 
-@pytest.mark.parametrize("step", [-1, 2**53, 1.5, "7", None, True, math.nan, object()])
+@pytest.mark.parametrize("step", [-1, 2**53, 1.5, "7", True, math.nan, object()])
 def test_a_point_with_an_impossible_step_is_left_out_and_said(step: object, caplog: pytest.LogCaptureFixture) -> None:
     with BadService() as service:
         run = losswatch.Run("a", url=service.url)
-        run.log(step, loss=1.0)  # type: ignore[arg-type]
+        run.log(step, loss=1.0)
         run.log(3, loss=1.0)
+        assert not run.flush()
         run.finish()
         assert service.steps == [3]
+        assert run.dropped == 1
     assert "a step must be a whole number" in caplog.text
 
 
@@ -202,7 +211,7 @@ def test_the_oldest_points_give_way_when_the_queue_is_full(
         run = losswatch.Run("a", url=service.url, flush_interval=0.5, optimizer="sgd")
         for step in range(100):
             run.log(step, loss=1.0)
-        assert run.flush()
+        assert not run.flush()
         assert service.steps == list(range(90, 100))
         assert service.requests[0].json["context"] == {"optimizer": "sgd"}
         assert run.dropped == 90
@@ -370,6 +379,7 @@ def test_logging_after_the_end_is_harmless() -> None:
         run.finish()
         run.log(2, loss=1.0)
         assert run.flush()
+        assert not run.check()
         assert service.steps == [1]
 
 

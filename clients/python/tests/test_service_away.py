@@ -204,10 +204,12 @@ def test_refused_points_are_dropped_and_said_and_the_rest_is_sent(
         run = losswatch.Run("a", url=service.url, flush_interval=0.1)
         for step in range(600):
             run.log(step, loss=1.0)
-        assert run.flush(10)
+        assert run.flush(10) == (len(stored) == 600)
         assert service.steps == stored
+        assert run.dropped == 600 - len(stored)
         run.finish()
-    assert ("dropped" in caplog.text) == (len(stored) < 600)
+    assert caplog.text.count("refused and dropped") == (len(stored) < 600)
+    assert len(caplog.text) < 2000
 
 
 def test_a_refused_context_field_is_left_out_and_the_points_are_sent(caplog: pytest.LogCaptureFixture) -> None:
@@ -231,11 +233,12 @@ def test_a_run_that_was_removed_is_not_sent_any_more(caplog: pytest.LogCaptureFi
     with BadService(lambda request, service: (410, {}, {"detail": "Run a was deleted."})) as service:
         run = losswatch.Run("a", url=service.url, flush_interval=0.01)
         run.log(1, loss=1.0)
-        assert run.flush()
+        assert not run.flush()
         for step in range(2, 50):
             run.log(step, loss=1.0)
         run.finish()
         assert len(service.requests) == 1
+        assert run.dropped == 49
     assert caplog.text.count("was deleted") == 1
 
 

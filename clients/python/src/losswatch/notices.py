@@ -1,9 +1,10 @@
-"""What the client says in the terminal: through the logger ``losswatch``, each thing once."""
+"""What the client says in the terminal: through the logger ``losswatch``, each kind of thing once a run."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, Iterable, Set
+import sys
+from typing import Any, Dict, Iterable, Optional, Set
 
 from losswatch.points import Complaint
 
@@ -12,8 +13,29 @@ _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging
 _RANKS = {"info": 0, "warning": 1, "critical": 2}
 
 
+class Terminal(logging.Handler):
+    """Writes to stderr where nobody has set up logging, so that also what is not a warning is seen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.getLogger().handlers:
+            return  # they get it too
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - a closed terminal must not end a training
+            return
+
+
+def prepare() -> None:
+    """Makes sure that the lines of a run are seen; leaves alone whatever the program has set up for ``losswatch``."""
+    if not logger.handlers:
+        logger.addHandler(Terminal())
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+
+
 class Notices:
-    """Says what a person should know, once each; findings go silent with ``quiet``, trouble of the client does not."""
+    """Says what a person should know, once each; ``quiet`` leaves trouble of the client alone: losses are told."""
 
     def __init__(self, run: str, quiet: bool) -> None:
         self._run = run
@@ -25,15 +47,13 @@ class Notices:
         """A warning, unless one of this ``key`` was said already."""
         if key not in self._said:
             self._said.add(key)
-            self.say(sentence)
+            logger.warning("losswatch: %s: %s", self._run, sentence)
 
-    def again(self, key: str) -> None:
-        """Lets the next warning of this ``key`` be said."""
-        self._said.discard(key)
-
-    def say(self, sentence: str) -> None:
-        """A warning, each time."""
-        logger.warning("losswatch: %s: %s", self._run, sentence)
+    def tell(self, key: str, sentence: str) -> None:
+        """A line about the ordinary course of things: once, and not when quiet."""
+        if key not in self._said and not self._quiet:
+            self._said.add(key)
+            logger.info("losswatch: %s: %s", self._run, sentence)
 
     def complain(self, complaints: Iterable[Complaint]) -> None:
         """What was logged and could not be sent as it was."""
@@ -49,6 +69,12 @@ class Notices:
             self._findings[finding.get("id")] = rank
             if not self._quiet:
                 logger.log(_LEVELS.get(finding.get("severity"), logging.WARNING), "%s", self._sentence(report, finding))
+
+    def end(self, state: Optional[str], report: Optional[Dict[str, Any]], link: str) -> None:
+        """The line at the end of a run that was delivered."""
+        said = (report or {}).get("headline")
+        if state is not None and said:
+            self.tell("end", f"{state} after step {(report or {}).get('step')}. {said} {link}")
 
     def _sentence(self, report: Dict[str, Any], finding: Dict[str, Any]) -> str:
         is_first = finding is next(iter(report["findings"]))

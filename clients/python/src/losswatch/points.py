@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import operator
+from functools import lru_cache
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
+from losswatch.limits import Limits, cut_layers, cut_metrics
+from losswatch.names import meant, plain
 from losswatch.values import read
 
 NUMBERS = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
@@ -14,6 +17,12 @@ NUMBERS = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
 
 FIELDS = (*NUMBERS, "time", "layers", "metrics", "rank")
 MAX_STEP = 2**53 - 1
+NAMELESS = ""
+"""Stands for the name of a value that was given without one."""
+
+WIDEST = Limits()
+_NAMELESS_SENTENCE = "a value without a name is left out; say what it is, as in log(step, loss=0.7)"
+_KEPT = "the first, the last, the extremes, and a summary of all among the metrics (layers.…)"
 _SHORT_NAMES = {"lr": "learning_rate", "val_loss": "validation_loss", "gradient_norm": "grad_norm"}
 
 Number = Union[float, str]
@@ -42,24 +51,21 @@ def number(value: float) -> Number:
     return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
 
 
-def encode(step: Any, fields: Mapping[str, Any], rank: int = 0) -> Encoded:
+def encode(step: Any, fields: Mapping[str, Any], rank: int = 0, limits: Limits = WIDEST) -> Encoded:
     """One logged step as a JSON line. Waits for the device where a value is still being computed.
 
     What cannot be read is left out and complained about; ``None`` means "not measured" and is left out silently.
-    A name that the service does not know is sent among ``metrics``, which are kept and drawn but not judged.
+    A name that the service does not know is sent among ``metrics``, which are kept and drawn but not judged. What goes
+    beyond ``limits`` is cut: never the point.
     """
     complaints: List[Complaint] = []
-    try:
-        if hasattr(step, "item"):
-            step = step.item()
-        index = int(step) if isinstance(step, float) and step.is_integer() else operator.index(step)
-    except Exception:  # noqa: BLE001 - any object may come as a step
-        index = -1
-    if not 0 <= index <= MAX_STEP or isinstance(step, bool):
-        sentence = f"a step must be a whole number from 0 to 2**53-1, not {step!r}; that point is left out"
+    index = _step(step)
+    if index < 0:
+        sentence = f"a step must be a whole number from 0 to 2**53-1, not {_shown(step)}; that point is left out"
         return Encoded(None, -1, (), [Complaint("step", sentence)])
     point: Dict[str, Any] = {"step": index}
-    metrics: Dict[str, Number] = {}
+    metrics: Dict[str, float] = {}
+    layers: Dict[str, float] = {}
     for name, value in fields.items():
         if value is None:
             continue
@@ -67,24 +73,81 @@ def encode(step: Any, fields: Mapping[str, Any], rank: int = 0) -> Encoded:
             if name in NUMBERS:
                 point[name] = number(read(value))
             elif name == "layers":
-                point["layers"] = {str(layer): number(read(norm)) for layer, norm in dict(value).items()}
+                layers = _numbers(name, value, complaints)
             elif name == "metrics":
-                metrics.update((str(key), number(read(item))) for key, item in dict(value).items())
+                metrics.update(_numbers(name, value, complaints))
             elif name == "time":
                 point["time"] = value if isinstance(value, str) else value.astimezone().isoformat()
             elif name == "rank":
                 rank = operator.index(value)
+            elif name == NAMELESS:
+                complaints.append(Complaint(name, _NAMELESS_SENTENCE))
             else:
-                metrics[name] = number(read(value))
-                complaints.append(Complaint("name:" + name, _about_name(name)))
+                metrics[_plain_name(name, "metrics", complaints)] = read(value)
+                complaints.append(_about_name(name))
         except Exception as error:  # noqa: BLE001 - a foreign object may throw anything
-            complaints.append(Complaint("value:" + name, f"{name} is left out: {error}"))
+            complaints.append(Complaint("value:" + name, f"{_shown(name)} is left out: {error}"))
     if rank:
         point["rank"] = rank
+    summary: Dict[str, float] = {}
+    if layers:
+        layers, summary = cut_layers(layers, limits.layers)
+        point["layers"] = {name: number(value) for name, value in layers.items()}
+    if summary:
+        sentence = f"of {int(summary['layers.count'])} layers {limits.layers} are sent: {_KEPT}"
+        complaints.append(Complaint("layers", sentence))
+    if len(metrics) + len(summary) > limits.metrics:
+        sentence = f"of {len(metrics)} metrics the first {limits.metrics - len(summary)} are sent"
+        complaints.append(Complaint("metrics", sentence))
+        metrics = cut_metrics(metrics, limits.metrics - len(summary))
+    metrics.update(summary)
     if metrics:
-        point["metrics"] = metrics
+        point["metrics"] = {name: number(value) for name, value in metrics.items()}
     names = tuple(name for name in point if name != "step")
     return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, complaints)
+
+
+def _step(step: Any) -> int:
+    """The step as a whole number, -1 for what is none."""
+    try:
+        if hasattr(step, "item"):
+            step = step.item()
+        if isinstance(step, bool):
+            return -1
+        index = int(step) if isinstance(step, float) and step.is_integer() else operator.index(step)
+    except Exception:  # noqa: BLE001 - any object may come as a step
+        return -1
+    return index if 0 <= index <= MAX_STEP else -1
+
+
+def _numbers(field: str, value: Any, complaints: List[Complaint]) -> Dict[str, float]:
+    """The numbers of ``layers`` or ``metrics``; one that cannot be read is left out alone."""
+    numbers: Dict[str, float] = {}
+    for name, item in dict(value).items():
+        if item is None:
+            continue
+        try:
+            numbers[_plain_name(name, field, complaints)] = read(item)
+        except Exception as error:  # noqa: BLE001 - a foreign object may throw anything
+            complaints.append(Complaint("value:" + field, f"{_shown(name)} is left out of {field}: {error}"))
+    return numbers
+
+
+def _plain_name(name: Any, field: str, complaints: List[Complaint]) -> str:
+    kept = plain(name)
+    if kept != str(name):
+        sentence = f"a name in {field} is too long or cannot be printed; it is reported as {_shown(kept)}"
+        complaints.append(Complaint("names:" + field, sentence))
+    return kept
+
+
+def _shown(value: Any) -> str:
+    """For a sentence: whatever it is, in a few words."""
+    try:
+        text = repr(value) if not isinstance(value, str) else value
+    except Exception:  # noqa: BLE001 - a foreign object may throw anything
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def is_finite(line: bytes) -> bool:
@@ -92,43 +155,11 @@ def is_finite(line: bytes) -> bool:
     return not any(token in line for token in (b'"NaN"', b'"Infinity"', b'"-Infinity"'))
 
 
-def encode_context(context: Mapping[str, Any]) -> Tuple[Dict[str, Any], List[Complaint]]:
-    """What the client knows of the job as plain JSON values; what is not plain is sent as its text."""
-    plain: Dict[str, Any] = {}
-    complaints: List[Complaint] = []
-    for name, value in context.items():
-        if value is None:
-            continue
-        try:
-            plain[str(name)] = _plain(value)
-        except Exception as error:  # noqa: BLE001 - a foreign object may throw anything
-            complaints.append(Complaint("context:" + str(name), f"{name} is left out of the context: {error}"))
-    return plain, complaints
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return number(float(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        return _plain(value.item())
-    return str(value)
-
-
-def _about_name(name: str) -> str:
-    import difflib  # only the first point with a new name pays for it
-
-    close = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.7)
-    meant = _SHORT_NAMES.get(name) or (close[0] if close else None)
-    hint = f"; did you mean {meant}?" if meant else ""
-    return f"{name} is kept and drawn as a metric, but not judged{hint}"
+@lru_cache(maxsize=1024)
+def _about_name(name: str) -> Complaint:
+    field = meant(name, FIELDS, _SHORT_NAMES)
+    sentence = f"{_shown(name)} is kept and drawn as a metric, but not judged"
+    return Complaint("name:" + name, f"{sentence}; did you mean {field}?") if field else Complaint("name", sentence)
 
 
 def dumps(value: Any) -> bytes:

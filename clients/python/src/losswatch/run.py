@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import collections
 import itertools
 import os
-import re
-import sys
 import threading
 import uuid
 import weakref
 from pathlib import Path
-from typing import Any, Deque, Dict, Optional, Tuple, Type, Union
+from typing import Any, Deque, Dict, Mapping, Optional, Tuple, Type, Union
 
-from losswatch.notices import Notices, logger
-from losswatch.sender import Entry, Sender
-from losswatch.spool import Address, default_folder
+from losswatch import lifetime
+from losswatch.names import slug
+from losswatch.notices import Notices, logger, prepare
+from losswatch.points import NAMELESS
+from losswatch.sender import Entry, Origin, Sender
+from losswatch.spool import Address
+from losswatch.spool_folder import default_folder
 from losswatch.transport import Transport
 from losswatch.values import hold
 
@@ -25,7 +26,6 @@ QUEUE_LENGTH = 32_768
 """Steps that may wait for the sender thread: half a minute of a loop that makes a thousand a second."""
 
 _RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Run:
@@ -33,6 +33,9 @@ class Run:
 
     Nothing here raises, blocks on the network or waits for an accelerator: `log` only puts the numbers into a queue
     that a background thread empties. While the service is away points are kept on disk and delivered later.
+
+    End it with `finish`, or use it in a ``with`` block: then an exception makes it ``failed``. A Run that merely goes
+    out of scope is delivered and ends as ``finished``; one that is there at the end of the process ends as that does.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Run:
         api_key: Optional[str] = None,
         rank: Optional[int] = None,
         quiet: bool = False,
+        stop_on: str = "stop",
         flush_interval: float = 0.25,
         spool_dir: Union[str, Path, None] = None,
         **context: Any,
@@ -54,29 +58,35 @@ class Run:
         ``project`` from LOSSWATCH_PROJECT. ``context`` is what is known of the job: ``learning_rate=0.01``,
         ``optimizer="sgd"``, ``batch_size=32``, ``total_steps=10_000``, … It sharpens the advice. ``rank`` is taken
         from the launcher's environment; of ranks other than 0 only values that are not finite are sent.
-        ``quiet`` keeps findings out of the terminal. ``flush_interval`` is in seconds.
+        ``quiet`` keeps the first line, the last line and the findings out of the terminal. With ``stop_on="critical"``
+        `should_stop` is true for every critical finding, not only where going on is pointless beyond doubt.
+        ``flush_interval`` is in seconds.
         """
-        self.name = _slug(name)
-        self.project = project or os.environ.get("LOSSWATCH_PROJECT") or None
-        self.url = (url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL).rstrip("/")
-        if "://" not in self.url:
-            self.url = "http://" + self.url
+        prepare()
+        self.name = _named(name, "run", "a run")
+        given = project or os.environ.get("LOSSWATCH_PROJECT") or None
+        self.project = None if given is None else _named(given, "project", "a project")
+        self.url = address(url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL)
         self.rank = _rank() if rank is None else rank
         self._api_key = api_key or os.environ.get("LOSSWATCH_API_KEY") or None
         self._interval = max(float(flush_interval), 0.005)
         self._folder = _folder(spool_dir)
         self._quiet = quiet
+        self._stop_on = stop_on
+        if stop_on not in ("stop", "critical"):
+            logger.warning('losswatch: %s: stop_on must be "stop" or "critical"; "stop" is taken', self.name)
         self._context = context
         self._owner = True
-        self._reset()
+        self._reset(last_step=-1)
         self._start()
-        _alive.add(self)
+        _runs.add(self)
 
-    def _reset(self) -> None:
+    def _reset(self, last_step: int) -> None:
         self.writer = uuid.uuid4().hex[:16]
         self._queue: Deque[Entry] = collections.deque(maxlen=QUEUE_LENGTH)
         self._append = self._queue.append
         self._sequence = itertools.count()
+        self._last_step = last_step
         self._sender: Optional[Sender] = None
         self._finished = False
         self._lock = threading.Lock()
@@ -87,14 +97,15 @@ class Run:
         with self._lock:
             if self._sender is not None or self._finished:
                 return
+            url, key = self.url, self._api_key
             try:
                 self._sender = Sender(
                     self._queue,
                     Address(self.url, self.project, self.name, self.writer),
-                    Transport(self.url, self._api_key, f"losswatch-python/{__version__}"),
+                    lambda: Transport(url, key, f"losswatch-python/{__version__}"),
                     Notices(self.name, self._quiet),
-                    context=self._context if self._owner else {},
-                    rank=self.rank,
+                    Origin(self.rank, self._owner, self._last_step),
+                    context=self._context,
                     interval=self._interval,
                     folder=self._folder,
                 )
@@ -102,13 +113,18 @@ class Run:
                 self._finished = True
                 logger.warning("losswatch: %s: nothing is reported: %s", self.name, error)
 
-    def log(self, step: int, **values: Any) -> None:
+    def log(self, step: Any = None, /, *others: Any, **values: Any) -> None:
         """Notes what was measured at ``step``, in microseconds; never raises.
 
         ``loss``, ``grad_norm``, ``learning_rate``, ``validation_loss``, ``epoch``, ``layers`` (name -> gradient
         norm), ``metrics`` (name -> number, kept but not judged). Any other name is kept as a metric. Values may be
         numbers or anything with one number in it (tensors of any framework, also on an accelerator); ``None`` means
         that it was not measured. NaN and infinities are what matters most: do not filter them.
+
+        Without a step it is the one after the last that was logged, 0 at first. So ``log(loss=…)`` counts by itself,
+        also after ``log(100, loss=…)``, where it goes on with 101; what belongs to a step that was logged already (a
+        validation loss) must name it. A script that resumes from a checkpoint must give its steps.
+        A dictionary of values is taken too: ``log({"loss": 0.7}, step=3)``.
         """
         try:
             for value in values.values():
@@ -116,16 +132,18 @@ class Run:
                 if kind is not float and kind is not int:
                     values = {name: hold(item) for name, item in values.items()}
                     break
+            if type(step) is not int or others:
+                step, values = _understood(step, others, values)
             # A plain tuple, as building a named one takes longer: this line is run at every step of every training.
-            self._append((next(self._sequence), step if type(step) is int else hold(step), values, None, None))
+            self._append((next(self._sequence), step, values, None))
             if self._sender is None:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the one promise of this method
             logger.warning("losswatch: %s: a point is lost: %r", self.name, error)
 
-    def update_context(self, **context: Any) -> None:
+    def update_context(self, /, **context: Any) -> None:
         """Tells what has become known of the job, from the next point on."""
-        self._append((next(self._sequence), 0, None, dict(context), None))
+        self._append((next(self._sequence), 0, None, dict(context)))
         if self._sender is None:
             self._start()
 
@@ -142,19 +160,41 @@ class Run:
 
     @property
     def should_stop(self) -> bool:
-        """Whether going on is pointless: the loss stays non-finite, or it diverges beyond doubt."""
-        return (self.report or {}).get("action") == "stop"
+        """Whether going on is pointless: the loss stays non-finite, or it diverges beyond doubt.
+
+        As of the latest report that has come; see `check`. With ``stop_on="critical"`` also while the run is critical.
+        """
+        report = self.report or {}
+        return report.get("action") == "stop" or (self._stop_on == "critical" and report.get("status") == "critical")
+
+    def check(self, timeout: float = 2.0) -> bool:
+        """`should_stop`, once the service has judged everything that was logged so far.
+
+        Takes a round trip to the service (some milliseconds), at most ``timeout`` seconds, and does not wait for a
+        service that is away. In a loop with fast steps call it every now and then.
+        """
+        sender = self._sender
+        if sender is not None and not self._finished:
+            sender.flush(timeout, while_away=False)
+        return self.should_stop
 
     @property
     def dropped(self) -> int:
-        """Points that were lost because they came faster than they could be taken."""
+        """Points that were logged and will never be stored.
+
+        They came faster than they could be taken, found no room on disk and in memory while the service was away, or
+        were refused. One line says so, once for each reason.
+        """
         sender = self._sender
         return sender.dropped if sender is not None else 0
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Waits until what was logged so far is delivered; False when that took more than ``timeout`` seconds."""
+        """Waits until what was logged so far is stored by the service.
+
+        False when that took more than ``timeout`` seconds, or when any point of this run was dropped.
+        """
         sender = self._sender
-        return sender.flush(timeout) if sender is not None and not self._finished else True
+        return sender.flush(timeout) if sender is not None else True
 
     def finish(self, state: str = "finished", timeout: float = 5.0) -> None:
         """Ends the run as ``finished``, ``failed`` or ``cancelled``. Waits at most ``timeout`` seconds for delivery.
@@ -165,56 +205,99 @@ class Run:
             if self._finished:
                 return
             self._finished = True
-        sequence = next(self._sequence)
-        if sequence and self._owner and self.rank == 0:
-            self._append((sequence, 0, None, None, state))
         # Whatever is logged from here on falls into a queue of no length: no test on the way of every step.
         nowhere: Deque[Entry] = collections.deque(maxlen=0)
         self._append = nowhere.append
-        _alive.discard(self)
         if self._sender is not None:
-            self._sender.close(timeout)
+            self._sender.end(state, timeout)
+            self._sender.wait(timeout + 1.0)
+
+    def __del__(self) -> None:
+        sender = self.__dict__.get("_sender")
+        if sender is not None and not self._finished:
+            self._finished = True
+            lifetime.release(sender)
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: object) -> None:
-        self.finish(_state_after(error))
+        self.finish(lifetime.state_after(error))
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # For worker processes. The key is left out: pickles end up in checkpoints; workers have the environment.
-        return _in_another_process, (self.name, self.project, self.url, self.rank, self._quiet, self._interval)
+        options = {"quiet": self._quiet, "stop_on": self._stop_on, "interval": self._interval}
+        return _in_another_process, (self.name, self.project, self.url, self.rank, self._step_so_far(), options)
 
     def __repr__(self) -> str:
         return f"<losswatch.Run {self.name!r} {self.status} at {self.url}>"
 
+    def _step_so_far(self) -> int:
+        """The last step that was logged, as far as it is known without waiting for a device."""
+        step = self._sender.last_step if self._sender is not None else self._last_step
+        for _, given, values, _ in tuple(self._queue):
+            if type(given) is int:
+                step = given
+            elif given is None and values:
+                step += 1
+        return step
+
     def _become_a_child(self) -> None:
         """After a fork: the parent's thread is not here, and its queue and its run's end are the parent's to send."""
         self._owner = False
-        self._reset()
+        self._reset(self._step_so_far())
 
 
-_alive: weakref.WeakSet[Run] = weakref.WeakSet()
+_runs: weakref.WeakSet[Run] = weakref.WeakSet()
+"""The Runs that code still holds: after a fork each gets a sender of its own. Nothing else hangs on it."""
+
+
+def address(given: str) -> str:
+    """A service's URL as it is used: with its scheme, without a slash at the end."""
+    url = given.strip().rstrip("/")
+    return url if "://" in url else "http://" + url
 
 
 def _in_another_process(
-    name: str, project: Optional[str], url: str, rank: int, quiet: bool, flush_interval: float
+    name: str, project: Optional[str], url: str, rank: int, last_step: int, options: Mapping[str, Any]
 ) -> Run:
+    prepare()
     run = Run.__new__(Run)
     run.name, run.project, run.url, run.rank = name, project, url, rank
-    run._quiet, run._interval, run._context = quiet, flush_interval, {}
+    run._quiet, run._stop_on, run._interval = options["quiet"], options["stop_on"], options["interval"]
     run._api_key = os.environ.get("LOSSWATCH_API_KEY") or None
     run._folder = _folder(None)
-    run._become_a_child()
-    _alive.add(run)
+    run._context = {}
+    run._owner = False
+    run._reset(last_step)
+    _runs.add(run)
     return run
 
 
-def _slug(name: str) -> str:
-    slug = _NOT_IN_A_NAME.sub("-", str(name)).lstrip("._-")[:128] or "run"
-    if slug != name:
-        logger.warning("losswatch: %r cannot be the name of a run; it is reported as %s", name, slug)
-    return slug
+def _understood(step: Any, others: Tuple[Any, ...], values: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
+    """What `Run.log` was given in another way than as a step and named values."""
+    given = [step, *others]
+    step = None
+    values = dict(values)
+    for place, item in enumerate(given):
+        if isinstance(item, Mapping):
+            values = {**{str(name): hold(value) for name, value in item.items()}, **values}
+        elif item is None:
+            continue
+        elif place == 0 or (step is None and isinstance(given[0], Mapping)):
+            step = hold(item)
+        else:
+            values[NAMELESS] = hold(item)
+    return (values.pop("step", None) if step is None else step), values
+
+
+def _named(given: Any, default: str, what: str) -> str:
+    kept = slug(given, default)
+    if kept != given:
+        shown = str(given)
+        shown = repr(shown if len(shown) <= 60 else shown[:59] + "…")
+        logger.warning("losswatch: %s cannot be the name of %s; it is reported as %s", shown, what, kept)
+    return kept
 
 
 def _rank() -> int:
@@ -232,26 +315,10 @@ def _folder(given: Union[str, Path, None]) -> Optional[Path]:
         return None
 
 
-def _state_after(error: Optional[BaseException]) -> str:
-    if error is None or (isinstance(error, SystemExit) and not error.code):
-        return "finished"
-    return "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
-
-
-def _at_exit() -> None:
-    """Ends the runs that the script did not end itself, by how the script ended."""
-    error: Optional[BaseException] = getattr(sys, "last_value", None)
-    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
-        error = None  # in an interactive session that is only the latest slip
-    for run in list(_alive):
-        run.finish(_state_after(error))
-
-
 def _after_fork_in_child() -> None:
-    for run in list(_alive):
+    for run in list(_runs):
         run._become_a_child()
 
 
-atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -3,26 +3,53 @@
 from __future__ import annotations
 
 import collections
+import itertools
+import queue
 import random
 import threading
 import time
 from pathlib import Path
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, Union
 
-from losswatch.batches import MAX_POINTS, Batch, Record, next_batch
+from losswatch import lifetime
+from losswatch.batches import MAX_POINTS, Record, next_batch
+from losswatch.context import encode_context
+from losswatch.delivery import Delivery
+from losswatch.leftovers import deliver_file, sweeps
+from losswatch.limits import Limits
 from losswatch.notices import Notices
-from losswatch.points import dumps, encode, encode_context, is_finite
-from losswatch.spool import Address, FileSpool, MemorySpool, Spool, left_behind, open_spool
-from losswatch.transport import Away, Delivered, Gone, Outcome, Refused, Transport, run_path
+from losswatch.points import dumps, encode, is_finite
+from losswatch.spool import Address, FileSpool, MemorySpool
+from losswatch.spool_folder import files_of_run, spool_path
+from losswatch.transport import Away, Delivered, Gone, Transport, report_link
 
 REQUEST_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 30.0
 YIELD_EVERY = 32
 """Points encoded before the interpreter is offered to the training thread: about 0.2 ms of work."""
 
+KEPT_AT_ONCE = 200
+"""Records written to disk together: where it is nearly full, the most that do not use the room that is left."""
 
-Entry = Tuple[int, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]], Optional[str]]
-"""What goes through the queue: a sequence number, the step, and one of values, context and last state."""
+Entry = Tuple[int, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]]]
+"""What goes through the queue: a sequence number, the step, and one of values and context."""
+
+_numbers = itertools.count()
+
+
+class Origin(NamedTuple):
+    """In whose name a sender speaks: a worker process reports points, but neither the context nor the end of a run."""
+
+    rank: int
+    is_owner: bool
+    last_step: int
+    """The step before the first that is logged without one."""
+
+
+class _Waiter(NamedTuple):
+    event: threading.Event
+    is_patient: bool
+    """Whether it goes on waiting while the service is away."""
 
 
 class Sender:
@@ -30,136 +57,192 @@ class Sender:
 
     def __init__(
         self,
-        queue: Deque[Entry],
+        entries: Deque[Entry],
         address: Address,
-        transport: Transport,
+        make_transport: Callable[[], Transport],
         notices: Notices,
+        origin: Origin,
         *,
         context: Dict[str, Any],
-        rank: int,
         interval: float,
         folder: Optional[Path],
     ) -> None:
+        self.address = address
+        self.number = next(_numbers)
         self.report: Optional[Dict[str, Any]] = None
-        self.dropped = 0
-        self._queue = queue
-        self._address = address
-        self._transport = transport
+        self.last_step = origin.last_step
+        self._entries = entries
+        self._make_transport = make_transport
+        self._transport = make_transport()
         self._notices = notices
-        self._rank = rank
+        self._origin = origin
         self._interval = interval
         self._folder = folder
-        self._waiting: Spool = MemorySpool(limit=10 * (queue.maxlen or 0))
-        self._spool: Optional[Spool] = None
-        self._left: Optional[List[Tuple[Address, FileSpool]]] = None
-        if context:
+        self._limits = Limits()
+        self._delivery = Delivery(self._transport, address, notices, self._limits, self._timeout, self._stored)
+        self._waiting = MemorySpool()
+        self._spool: Optional[FileSpool] = None
+        if context and origin.is_owner:
             self._waiting.append([self._context_record(context)])
-        self._taken = 0
-        self._highest = -1
+        self._taken = self._highest = 0
+        self._overrun = self._left_out = self._unwanted = self._dropped_on_disk = 0
         self._failures = 0
         self._retry_at = 0.0
+        self._why_away = ""
         self._reached = False
+        self._earlier_are_sent = False
+        self._earlier_tries = 0
         self._gone = False
+        self._end_state: Optional[str] = None
         self._closing_at: Optional[float] = None
-        self._flushes: Deque[threading.Event] = collections.deque()
-        self._wake = threading.Event()
+        self._end_is_kept = False
+        self._is_complete = False
+        """Whether everything was delivered when the thread ended."""
+        self._waiters: Deque[_Waiter] = collections.deque()
+        # Not an Event: the garbage collector may end a run in this very thread while it holds the Event's lock.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="losswatch-sender", daemon=True)
-        self._thread.start()
-
-    def flush(self, timeout: float) -> bool:
-        """Waits until what was logged so far is delivered; False when that did not happen in time."""
-        delivered = threading.Event()
-        self._flushes.append(delivered)
-        self._wake.set()
-        return delivered.wait(timeout)
+        self.thread = threading.Thread(target=self._live, name="losswatch-sender", daemon=True)
+        lifetime.opened(self)
+        try:
+            self.thread.start()
+        except BaseException:
+            lifetime.closed(self)
+            raise
 
     @property
-    def left_behind(self) -> Optional[int]:
-        """How many files of earlier processes still wait; None before they were looked for."""
-        return None if self._left is None else len(self._left)
+    def dropped(self) -> int:
+        """Points that were logged and will never be stored."""
+        on_disk = self._dropped_on_disk + (self._spool.dropped if self._spool is not None else 0)
+        refused = self._delivery.refused
+        return self._overrun + self._left_out + self._unwanted + on_disk + self._waiting.dropped + refused
+
+    def flush(self, timeout: float, *, while_away: bool = True) -> bool:
+        """Waits until everything that was logged is stored; False when it took too long or points were dropped.
+
+        Without ``while_away`` it waits no longer than until the service turns out to be away.
+        """
+        if not self._done.is_set() and (while_away or not self._failures):
+            delivered = threading.Event()
+            self._waiters.append(_Waiter(delivered, while_away))
+            self._wake.put(None)
+            deadline = time.monotonic() + timeout
+            while not delivered.wait(min(max(deadline - time.monotonic(), 0.0), 1.0)):
+                if time.monotonic() >= deadline or self._done.is_set():
+                    break
+            return delivered.is_set() and self.dropped == 0
+        return self._is_complete and self.dropped == 0
+
+    def end(self, state: Optional[str], timeout: float) -> None:
+        """Asks the thread to deliver what it can within ``timeout`` seconds and to end. The first wins; no lock."""
+        if self._closing_at is None:
+            self._end_state = state if self._origin.is_owner and self._origin.rank == 0 else None
+            self._closing_at = time.monotonic() + timeout
+            self._wake.put(None)
+
+    def wait(self, timeout: float) -> bool:
+        """Whether the thread has ended in time."""
+        return self._done.wait(timeout)
 
     @property
-    def is_away(self) -> bool:
-        """Whether the service could not be reached at the last try."""
-        return self._failures > 0
-
-    def close(self, timeout: float) -> bool:
-        """Delivers what can be delivered within ``timeout`` seconds, leaves the rest on disk, and ends the thread."""
-        self._closing_at = time.monotonic() + timeout
-        self._wake.set()
-        return self._done.wait(timeout + 1.0)
+    def is_done(self) -> bool:
+        """Whether the thread has ended."""
+        return self._done.is_set()
 
     def _live(self) -> None:
         while True:
-            self._wake.wait(self._pause())
-            self._wake.clear()
+            self._sleep()
             closing = self._closing_at
             try:
-                self._turn()
+                self._turn(closing is not None)
             except Exception as error:  # noqa: BLE001 - a fault of ours must not end the thread or touch the training
                 self._notices.once("fault", f"the client failed ({error!r}); some points may be missing")
             if closing is not None and (self._all_delivered() or not self._worth_waiting(closing)):
                 break
         self._leave()
+        lifetime.closed(self)
         self._done.set()
 
-    def _pause(self) -> float:
-        if self._closing_at is None:
-            return self._interval
-        return max(0.0, min(self._retry_at - time.monotonic(), self._interval))
+    def _sleep(self) -> None:
+        pause = self._interval
+        if self._closing_at is not None:
+            pause = max(0.0, min(self._retry_at - time.monotonic(), self._interval))
+        try:
+            self._wake.get(timeout=pause)
+            while True:
+                self._wake.get_nowait()
+        except queue.Empty:
+            return
 
     def _worth_waiting(self, closing_at: float) -> bool:
         """Whether a service that is away may still be back before the end: only if it was there before."""
         return self._reached and self._failures > 0 and time.monotonic() < self._retry_at < closing_at
 
-    def _turn(self) -> None:
-        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
-        self._collect()
+    def _turn(self, is_closing: bool) -> None:
+        waiters = [self._waiters.popleft() for _ in range(len(self._waiters))]
+        self._collect(is_closing)
+        if is_closing and not self._end_is_kept:
+            self._end_is_kept = True
+            if self._end_state is not None and self._taken and not self._gone:
+                self._waiting.append([Record(dumps({"finish": self._end_state}), finish=self._end_state)])
+            self._retry_at = 0.0  # a last try
         if time.monotonic() >= self._retry_at:
             self._deliver()
-        if self._all_delivered():
-            for delivered in flushes:
-                delivered.set()
-        else:
-            self._flushes.extend(flushes)
+        if self._failures:
+            self._keep()
+        elif self._reached:
+            sweeps.start_if_due(self.address.url, self._folder, self._make_transport)
+        is_delivered = self._all_delivered()
+        for waiter in waiters:
+            if is_delivered or (self._failures and not waiter.is_patient):
+                waiter.event.set()
+            else:
+                self._waiters.append(waiter)
 
     def _all_delivered(self) -> bool:
-        return not any(spool and next_batch(spool.peek(MAX_POINTS)) for spool in (self._spool, self._waiting))
+        return not any(kept and _has_more_than_contexts(kept) for kept in (self._spool, self._waiting))
 
     # --- from the queue -------------------------------------------------------------------------------------------
 
-    def _collect(self) -> None:
-        records: List[Record] = []
-        for count in range(len(self._queue)):
+    def _collect(self, is_last: bool) -> None:
+        was_full = len(self._entries) == self._entries.maxlen
+        for count in range(len(self._entries)):
             try:
-                entry = self._queue.popleft()
+                entry = self._entries.popleft()
             except IndexError:  # the training thread pushed the oldest out meanwhile
                 break
             self._taken += 1
-            self._highest = max(self._highest, entry[0])
+            self._highest = max(self._highest, entry[0] + 1)
             record = self._record(entry)
-            if record is not None:
-                records.append(record)
+            if record is not None and self._gone:
+                self._unwanted += record.step >= 0
+            elif record is not None:
+                self._waiting.append([record])
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 time.sleep(0)
-        if self._gone:
-            return
-        lost = self._highest + 1 - self._taken
-        if lost > self.dropped:
-            self.dropped = lost
+        # Two threads may put in their entries in another order than that of their numbers: only a full queue has lost.
+        if was_full or is_last or len(self._entries) == self._entries.maxlen:
+            self._overrun = max(self._overrun, self._highest - self._taken)
+        if self._overrun:
             self._notices.once("full", "points come faster than they can be read; the oldest are dropped")
-        (self._spool or self._waiting).append(records)
 
     def _record(self, entry: Entry) -> Optional[Record]:
-        _, step, values, context, state = entry
-        if state is not None:
-            return Record(dumps({"finish": state}), finish=state)
+        _, step, values, context = entry
         if context is not None:
             return self._context_record(context)
-        encoded = encode(step, values or {}, self._rank)
+        try:
+            encoded = encode(
+                self.last_step + 1 if step is None else step, values or {}, self._origin.rank, self._limits
+            )
+        except Exception as error:  # noqa: BLE001 - one point must not take others with it
+            self._left_out += 1
+            self._notices.once("point", f"a point is left out: {error!r}")
+            return None
         self._notices.complain(encoded.complaints)
-        if encoded.line is None or (self._rank and is_finite(encoded.line)):
+        self._left_out += encoded.step < 0
+        if encoded.step >= 0 and (step is not None or encoded.line is not None):
+            self.last_step = encoded.step
+        if encoded.line is None or (self._origin.rank and is_finite(encoded.line)):
             return None
         return Record(encoded.line, encoded.step, encoded.names)
 
@@ -172,148 +255,132 @@ class Sender:
 
     def _deliver(self) -> None:
         """Everything that waits, in order: what an earlier process of this run left, the spool, then memory."""
-        if self._left is None:
-            self._left = left_behind(self._folder, self._address)
-        while self._left and self._left[0][0][:3] == self._address[:3]:
-            if not self._deliver_left():
-                return
-        if self._spool and not self._drain(self._address, self._spool):
-            return
-        if not self._drain(self._address, self._waiting):
-            return
-        if self._left:  # of other runs: one file a turn, so that this run never waits for them long
-            self._deliver_left()
+        if not self._earlier_are_sent and not self._deliver_earlier():
+            return None
+        for kept in (self._spool, self._waiting):
+            if kept:
+                outcome = self._delivery.drain(kept)
+                if isinstance(outcome, Away):
+                    return self._back_off(outcome)
+                if isinstance(outcome, Gone):
+                    return self._give_up(outcome)
+        self._earlier_are_sent = True
+        if self._failures:
+            self._failures = 0
+            self._notices.once("back", "the service is back; what waited is delivered")
+        if self._spool is not None:
+            self._let_go_of_spool()
+        return None
 
-    def _deliver_left(self) -> bool:
-        left = self._left or []
-        owner, spool = left[0]
-        if not self._drain(owner, spool):
-            return False
-        spool.clear()  # at most a change of context that no point followed
-        spool.close()
-        left.pop(0)
-        return True
+    def _deliver_earlier(self) -> bool:
+        """What other writers of this run left: before its own points, as their order matters after a resume.
 
-    def _drain(self, address: Address, source: Spool) -> bool:
-        """Sends what is in ``source``; False when the service is away and the rest has to wait."""
-        while source:
-            batch = next_batch(source.peek(MAX_POINTS))
-            if batch is None:
-                return True
-            outcome = self._send(address, batch)
-            if isinstance(outcome, Away):
-                self._back_off(outcome)
+        Only a service that is away as a whole keeps this run waiting. A file that is not taken is left to the sweeps;
+        so is one that gets no answer while, at the third try, the run's own points do.
+        """
+        for path in files_of_run(self._folder, self.address):
+            tried = deliver_file(path, lambda url: self._transport if url == self.address.url else None)
+            if tried.away is not None and tried.away.status == 0:
+                self._earlier_tries += 1
+                if self._earlier_tries % 3 == 0:
+                    return True
+                self._back_off(tried.away)
                 return False
-            if isinstance(outcome, Gone):
-                self._notices.once("gone", f"{outcome.detail} Nothing more of it is sent.")
-                source.clear()
-                self._gone = self._gone or address == self._address
-                return True
-            source.advance(batch.used)
-            self._succeed(address, outcome)
         return True
-
-    def _send(self, address: Address, batch: Batch) -> Outcome:
-        """One batch. What the service refuses for good is dropped and said; the rest is sent again without it."""
-        if batch.finish is not None:
-            body = dumps({"state": batch.finish})
-            return self._post(address, "finish", body, "the end of the run")
-        points, context = batch.points, batch.context
-        while points:
-            outcome = self._post_points(address, points, context)
-            if not isinstance(outcome, Refused):
-                return outcome
-            bad = {place: why for place, why in outcome.points.items() if place < len(points)}
-            if bad:
-                place, why = min(bad.items())
-                what = f"{len(bad)} of {len(points)} points refused and dropped"
-                self._notices.say(f"{what}; the first, {points[place].decode()}: {why}")
-                points = [point for place, point in enumerate(points) if place not in bad]
-            elif context:
-                wrong = {name: why for name, why in outcome.context.items() if name in context} or context
-                self._notices.say(f"left out of the context: {', '.join(wrong)}. {outcome.detail}")
-                context = {name: value for name, value in context.items() if name not in wrong}
-            elif len(points) > 1:  # too large, or bad in a way without a pointer: find the part that is taken
-                half = len(points) // 2
-                first = self._send(address, Batch(None, points[:half], None, half))
-                if isinstance(first, (Away, Gone)):
-                    return first
-                points = points[half:]
-            else:
-                self._notices.say(f"a point is refused and dropped, {points[0].decode()}: {outcome.detail}")
-                points = []
-        return Delivered(None)
-
-    def _post_points(self, address: Address, points: List[bytes], context: Optional[Dict[str, Any]]) -> Outcome:
-        head = {"writer": address.writer, **({"context": context} if context else {})}
-        body = dumps(head)[:-1] + b',"points":[' + b",".join(points) + b"]}"
-        return self._transport.post(run_path(address.run, "points"), address.project, body, self._timeout())
-
-    def _post(self, address: Address, call: str, body: bytes, what: str) -> Outcome:
-        outcome = self._transport.post(run_path(address.run, call), address.project, body, self._timeout())
-        if isinstance(outcome, Refused):
-            self._notices.say(f"{what} is refused: {outcome.detail}")
-            return Delivered(None)
-        return outcome
 
     def _timeout(self) -> float:
         if self._closing_at is None:
             return REQUEST_TIMEOUT_S
         return min(max(self._closing_at - time.monotonic(), 0.1), REQUEST_TIMEOUT_S)
 
-    def _succeed(self, address: Address, outcome: Outcome) -> None:
+    def _stored(self, delivered: Delivered) -> None:
         self._reached = True
-        if self._failures:
-            self._failures = 0
-            self._notices.say("the service is back; what waited is delivered")
-            self._notices.again("away")
-        if isinstance(outcome, Delivered) and outcome.report is not None and address == self._address:
-            self.report = outcome.report
-            self._notices.report(outcome.report)
+        if delivered.report is None:
+            return
+        self.report = delivered.report
+        if self._origin.is_owner and self._origin.rank == 0:
+            self._notices.tell("begin", f"reports to {self.address.url}: {report_link(*self.address[:3])}")
+        self._notices.report(delivered.report)
+
+    def _give_up(self, gone: Gone) -> None:
+        """The run was removed from the service: nothing more of it is wanted."""
+        self._gone = True
+        for kept in (self._spool, self._waiting):
+            if kept is not None:
+                self._unwanted += kept.points
+                kept.clear()
+        self._notices.once("gone", f"{gone.detail} Nothing more of it is sent.")
 
     def _back_off(self, away: Away) -> None:
         """Waits before the next try, longer each time, with jitter so that many clients do not come back at once."""
         self._failures += 1
+        self._why_away = away.why
         delay: float = min(self._interval * 2.0 ** min(self._failures - 1, 20), MAX_BACKOFF_S) * random.uniform(0.5, 1)
         delay = max(delay, away.after * random.uniform(1, 1.1))
         self._retry_at = time.monotonic() + delay
-        self._keep()
+        wrong = "" if self._reached else "; is that the address? LOSSWATCH_URL or url= sets another"
         self._notices.once(
-            "away", f"{self._address.url} is away ({away.why}); training goes on, points are kept and delivered later"
+            "away",
+            f"{self.address.url} is away ({away.why}); training goes on, points are kept and delivered later{wrong}",
         )
 
     def _keep(self) -> None:
-        """Moves what waits in memory to the spool, in order."""
-        if self._spool is None:
-            self._spool = open_spool(self._folder, self._address)
-        records = self._waiting.peek(1_000_000)
+        """Moves what waits in memory to disk, in order; what the disk does not take stays in memory for now."""
         try:
-            self._spool.append(records)
-            self._waiting.advance(len(records))
-        except OSError as error:  # the disk is full: memory has to do
+            if self._folder is None:
+                raise OSError("this user has no folder for them")
+            if self._spool is None:
+                self._spool = FileSpool(spool_path(self._folder, self.address), self.address)
+            while self._waiting:
+                records = self._waiting.peek(KEPT_AT_ONCE)
+                self._spool.append(records)
+                self._waiting.advance(len(records))
+        except OSError as error:
             self._notices.once("disk", f"cannot keep points on disk ({error}); they are kept in memory")
-        if self._spool.dropped:
-            self._notices.once("spool", "the spool is full; the oldest points are dropped")
+        if self._waiting.dropped or (self._spool is not None and self._spool.dropped):
+            self._notices.once("spool", "there is no room left for points that wait; the oldest are dropped")
 
     def _leave(self) -> None:
         """The end: what is not delivered goes to disk, files and the connection are let go of."""
         try:
-            if not self._all_delivered():
+            self._is_complete = self._all_delivered()
+            if self._is_complete:
+                if self._spool is not None:
+                    self._spool.clear()
+                self._notices.end(self._end_state, self.report, report_link(*self.address[:3]))
+            else:
                 self._keep()
-                self._notices.say(self._last_words())
-            elif self._spool is not None:
-                self._spool.clear()
-            if self._spool is not None:
-                self._spool.close()
-            for _, spool in self._left or ():
-                spool.close()
+                self._tell_what_waits()
+            if self.dropped:
+                self._notices.once("dropped", f"{self.dropped} points were dropped")
         except Exception as error:  # noqa: BLE001 - the training is over; there is nobody left to hurt
-            self._notices.say(f"points are lost: {error!r}")
+            self._notices.once("lost", f"points are lost: {error!r}")
+        self._let_go_of_spool()
         self._transport.close()
 
-    def _last_words(self) -> str:
-        if isinstance(self._spool, FileSpool):
-            return (
-                f"undelivered points wait in {self._spool.path}; the next run, or `python -m losswatch`, delivers them"
+    def _let_go_of_spool(self) -> None:
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            self._dropped_on_disk += spool.dropped
+            spool.close()
+
+    def _tell_what_waits(self) -> None:
+        lost = self._waiting.points
+        if lost:
+            self._unwanted += lost
+            self._waiting.clear()
+            self._notices.once("lost", f"{lost} points are lost: neither the service nor the disk takes them")
+        if self._spool:
+            points = self._spool.points
+            what = f"{points} points wait" if points else "the end of the run waits"
+            elsewhere = f"; to another address: python -m losswatch --from {self.address.url} --url ADDRESS"
+            self._notices.once(
+                "left",
+                f"{what} in {self._spool.path}: {self.address.url} is away ({self._why_away}); the next run, or "
+                f"`python -m losswatch`, delivers them{'' if self._reached else elsewhere}",
             )
-        return "the service is away; undelivered points are lost"
+
+
+def _has_more_than_contexts(kept: Union[FileSpool, MemorySpool]) -> bool:
+    """Whether a point or an end waits: a context goes with what follows it."""
+    return any(record.context is None for record in kept.peek(64)) or next_batch(kept.peek(MAX_POINTS)) is not None

@@ -16,7 +16,7 @@ GZIP_FROM_BYTES = 16_384
 CONNECT_TIMEOUT_S = 3.0
 MAX_RETRY_AFTER_S = 300.0
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
-_POINTER = re.compile(r"/points/(\d+)(?:/|$)")
+_POINTER = re.compile(r"/points/(\d+)(?:/([^/]+))?(?:/|$)")
 _CONTEXT_POINTER = re.compile(r"/context/([^/]+)")
 
 
@@ -27,18 +27,24 @@ class Delivered(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Understood and refused for good: the places of the bad points, the bad context fields, and the reasons."""
+    """Understood and refused for good: the bad fields of points by place ("" for a whole point), and of the context."""
 
-    points: Dict[int, str]
+    points: Dict[int, Dict[str, str]]
     context: Dict[str, str]
     detail: str
 
 
 class Away(NamedTuple):
-    """Not taken now: worth trying again, not before ``after`` seconds."""
+    """Not taken now: worth trying again, not before ``after`` seconds.
+
+    ``status`` is that of the answer, 0 where none came: then nothing else is taken at this address either.
+    ``is_ours`` says that a Losswatch service answered, not something else at its address.
+    """
 
     why: str
     after: float
+    status: int = 0
+    is_ours: bool = False
 
 
 class Gone(NamedTuple):
@@ -77,7 +83,7 @@ class Transport:
                 for chunk in answer.iter_bytes():
                     content += chunk
                     if time.monotonic() > deadline:
-                        return Away("the answer took too long", 0.0)
+                        return Away(f"no whole answer within {timeout:.3g} seconds", 0.0)
                 return judge(answer.status_code, bytes(content), answer.headers.get("retry-after"))
         except Exception as error:  # noqa: BLE001 - whatever goes wrong here must not reach the training
             self.close()
@@ -111,12 +117,18 @@ def run_path(run: str, call: str) -> str:
     return f"/v1/runs/{quote(run, safe='')}/{call}"
 
 
+def report_link(url: str, project: Optional[str], run: str) -> str:
+    """Where the report of a run can be read."""
+    query = f"?project={quote(project, safe='')}" if project else ""
+    return f"{url}{run_path(run, 'report')}{query}"
+
+
 def judge(status: int, content: bytes, retry_after: Optional[str]) -> Outcome:
     """What an answer means. Pure but for the clock that a Retry-After date is held against."""
     body = _object(content)
     if 200 <= status < 300:
-        if body is None:
-            return Away("the answer is not one of a Losswatch service", 0.0)
+        if body is None or not ("status" in body or "accepted" in body):
+            return Away("the answer is not one of a Losswatch service", 0.0, status)
         return Delivered(body if "status" in body else None)
     detail = str((body or {}).get("detail") or f"the service answered {status}")
     if status == 410:
@@ -124,9 +136,8 @@ def judge(status: int, content: bytes, retry_after: Optional[str]) -> Outcome:
     if status in (400, 409, 413, 415, 422):
         points, context = _problems(body or {})
         return Refused(points, context, detail)
-    if status in (401, 403, 404):
-        return Away(f"{detail} (status {status})", 30.0)
-    return Away(f"{detail} (status {status})", _seconds(retry_after))
+    after = 30.0 if status in (401, 403, 404) else _seconds(retry_after)
+    return Away(f"{detail} (status {status})", after, status, "type" in (body or {}) and "detail" in (body or {}))
 
 
 def _object(content: bytes) -> Optional[Dict[str, Any]]:
@@ -137,9 +148,9 @@ def _object(content: bytes) -> Optional[Dict[str, Any]]:
     return value if isinstance(value, dict) else None
 
 
-def _problems(body: Dict[str, Any]) -> Tuple[Dict[int, str], Dict[str, str]]:
+def _problems(body: Dict[str, Any]) -> Tuple[Dict[int, Dict[str, str]], Dict[str, str]]:
     """The bad points and context fields of a problem document, by the pointers of its list of errors."""
-    points: Dict[int, str] = {}
+    points: Dict[int, Dict[str, str]] = {}
     context: Dict[str, str] = {}
     errors = body.get("errors")
     for error in errors if isinstance(errors, list) else ():
@@ -150,10 +161,15 @@ def _problems(body: Dict[str, Any]) -> Tuple[Dict[int, str], Dict[str, str]]:
         point = _POINTER.search(pointer)
         field = _CONTEXT_POINTER.search(pointer)
         if point:
-            points.setdefault(int(point.group(1)), detail)
+            points.setdefault(int(point.group(1)), {}).setdefault(_unescaped(point.group(2) or ""), detail)
         elif field:
-            context.setdefault(field.group(1), detail)
+            context.setdefault(_unescaped(field.group(1)), detail)
     return points, context
+
+
+def _unescaped(part: str) -> str:
+    """A part of a JSON pointer (RFC 6901) as the name that it stands for."""
+    return part.replace("~1", "/").replace("~0", "~")
 
 
 def _seconds(retry_after: Optional[str]) -> float:
