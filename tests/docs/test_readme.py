@@ -77,6 +77,7 @@ def test_the_training_loop_of_the_readme_is_told_to_stop(address, tmp_path):
     assert report["status"] == "critical"
     assert report["action"] == "stop"
     assert "diverging" in [finding["condition"] for finding in report["findings"]]
+    assert 4 <= report["step"] <= 10
 
 
 def run_line(line: str) -> str:

@@ -74,11 +74,15 @@ def test_a_finding_is_said_once_unless_quiet(quiet: bool, times: int, caplog: py
         run.finish()
     said = [record.getMessage() for record in caplog.records if record.name == "losswatch"]
     link = f"{service.url}/v1/runs/a/report"
-    assert said == [
-        f"losswatch: a: reports to {service.url}: {link}",
-        "losswatch: a, step 5: The loss is diverging. Lower the learning rate.",
-        f"losswatch: a: finished after step 5. The loss is diverging. {link}",
-    ] * times
+    assert (
+        said
+        == [
+            f"losswatch: a: reports to {service.url}: {link}",
+            "losswatch: a, step 5: The loss is diverging. Lower the learning rate.",
+            f"losswatch: a: finished after step 5. The loss is diverging. {link}",
+        ]
+        * times
+    )
 
 
 def test_values_that_are_not_finite_travel_as_strings() -> None:
