@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.pictures import conditions, diverging
+from benchmarks.pictures import conditions, curves, diverging
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = ROOT / "service" / "losswatch_server" / "catalogue" / "pictures"
 PICTURES: Mapping[Path, Callable[[], str]] = {
     ROOT / "tests" / "benchmarks" / "pictures" / "first-run.svg": diverging.draw,
-    **{CATALOGUE / f"{condition}.svg": partial(conditions.draw, condition) for condition in conditions.RUNS},
+    **{CATALOGUE / f"{condition}.svg": partial(conditions.draw, condition) for condition in curves.RUNS},
 }
 
 

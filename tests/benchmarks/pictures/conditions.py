@@ -1,17 +1,15 @@
-"""A picture for each condition: a run of the bug zoo, really trained, and the moment at which it was reported."""
+"""A picture for each condition: a run of the bug zoo (``curves.py``) and the moment at which it was reported."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.detection.diagnosing import watch
 from benchmarks.detection.labels import LabelledRun
-from benchmarks.detection.zoo import faulty_run, healthy_run
-from benchmarks.detection.zoo.faults import faults
-from benchmarks.detection.zoo.healthy import healthy
+from benchmarks.pictures.curves import RUNS, kept
 from benchmarks.pictures.svg import Picture
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Point
@@ -25,21 +23,6 @@ COLUMNS = 120
 INK, GREY, RED, TICK = "#1f2328", "#8c959f", "#cf222e", "#d0d7de"
 COLOURS = ("#0969da", "#bc4c00", "#1a7f37", "#8250df", "#9a6700", "#57606a")
 
-RUNS: Mapping[Condition, str] = {
-    Condition.NON_FINITE: "learning_rate_too_high-x40-teacher-momentum-2",
-    Condition.DIVERGING: "learning_rate_too_high-later-x40-glyphs-momentum-1",
-    Condition.EXPLODING_GRADIENT: "inputs_not_scaled-x300+offset-tokens-adam-2",
-    Condition.VANISHING_GRADIENT: "poor_initialization-tiny-deep-rings-sgd-0",
-    Condition.NOT_LEARNING: "parameters_not_updated-start-rings-sgd-0",
-    Condition.OVERFITTING: "overfit_small_data-150-glyphs-sgd-2",
-    Condition.OSCILLATION: "data_not_shuffled-later-friedman-sgd-2",
-    Condition.LOSS_SPIKE: "bad_batch-x30-rings-sgd-0",
-    Condition.PLATEAU: "insufficient_capacity-one-unit-chirp-adam-0",
-    Condition.SLOW_CONVERGENCE: "learning_rate_too_low-/400-friedman-adam-0",
-    Condition.CONVERGED: "healthy-saddle-rings-adam-0",
-}
-"""Which run of the zoo shows a condition. Silence is told by the clock alone, so no curve shows it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -47,15 +30,6 @@ class Curve:
 
     name: str
     values: list[tuple[int, float]]
-
-
-def run_of(condition: Condition) -> LabelledRun:
-    """The run that shows a condition, trained."""
-    wanted = RUNS[condition]
-    for fault in faults(range(1)):
-        if fault.id == wanted:
-            return faulty_run(fault)
-    return healthy_run(next(run for run in healthy(range(1)) if run.id == wanted))
 
 
 def finding_of(run: LabelledRun, condition: Condition) -> Finding:
@@ -100,7 +74,7 @@ def thinned(values: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def draw(condition: Condition) -> str:
     """The picture as SVG."""
-    run = run_of(condition)
+    run = kept()[RUNS[condition]]
     finding = finding_of(run, condition)
     curves = curves_of(run, finding)
     picture = Picture(760, 330, f"{condition}: {finding.summary}")
