@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench-client help demo serve test test-frameworks lint fix bench bench-notifications bench-detection bench-repair bench-calibration openapi docs soak clean
+.PHONY: bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -26,6 +26,16 @@ serve: $(STAMP) ## start the service on 127.0.0.1:8000
 test: $(STAMP) ## run the whole suite
 	@$(BIN)/python -m pytest
 
+test-fast: $(STAMP) ## run what takes a minute: every part of the code, the property tests with few examples
+	@$(BIN)/python -m pytest -q -m "not slow" --hypothesis-profile fast
+
+COMPUTES := tests/monitor tests/cases tests/benchmarks tests/demo tests/docs/test_pictures.py tests/runs tests/store
+test-other-processor: $(STAMP) ## run the tests that compute with other kernels, other mathematics and one thread
+	@$(BIN)/python tests/other_processor.py -m pytest -q -m "not slow" --hypothesis-profile fast $(COMPUTES)
+
+mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: which changes does no test notice?
+	@cd tests && ../$(BIN)/python -m benchmarks.mutation
+
 FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
@@ -36,8 +46,9 @@ $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.to
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
 	@PYTHONPATH=service $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
-soak: $(STAMP) ## kill the store a hundred times in the middle of posting
+soak: $(STAMP) ## kill the store a hundred times in the middle of posting, and try thousands of new examples
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
+	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
@@ -74,6 +85,10 @@ openapi: $(STAMP) ## write openapi.json anew
 
 docs: $(STAMP) ## write the documentation's pictures, figures and tables anew
 	@cd tests && ../$(BIN)/python -m docs
+
+docs-curves: $(STAMP) ## train anew the runs that the pictures show, then write the documentation
+	@cd tests && ../$(BIN)/python -m benchmarks.pictures.curves
+	@$(MAKE) docs
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

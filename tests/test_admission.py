@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.admission import (
@@ -257,7 +257,6 @@ posts = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(posts)
 def test_every_point_is_in_exactly_one_count_and_repeating_the_last_request_changes_nothing(
     requests: list[tuple[list[Point], str | None]],
@@ -275,7 +274,6 @@ def test_every_point_is_in_exactly_one_count_and_repeating_the_last_request_chan
         assert (run.judged, run.aside, run.ledger.attempt) == before
 
 
-@settings(max_examples=60, deadline=None)
 @given(posts)
 def test_the_last_point_of_the_ledger_is_the_merged_one_at_the_highest_step(
     requests: list[tuple[list[Point], str | None]],
@@ -290,7 +288,6 @@ def test_the_last_point_of_the_ledger_is_the_merged_one_at_the_highest_step(
         assert run.ledger.last == max(mains, key=lambda point: point.step, default=None)
 
 
-@settings(max_examples=60, deadline=None)
 @given(points, points)
 def test_what_a_point_adds_is_what_merging_adds(first: Point, second: Point) -> None:
     second = second._replace(step=first.step, rank=first.rank)
@@ -299,7 +296,6 @@ def test_what_a_point_adds_is_what_merging_adds(first: Point, second: Point) -> 
     assert compare(merge(first, second), second).added is None
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(points, min_size=1, max_size=8), st.integers(1, 7))
 def test_splitting_a_sorted_request_makes_the_same_entries(request: list[Point], cut: int) -> None:
     try:

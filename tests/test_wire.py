@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server import wire
@@ -186,7 +186,6 @@ points = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(points, max_size=5), st.none() | st.just("w-1"))
 def test_the_fast_path_reads_what_the_exact_one_reads(sent: list[dict[str, Any]], writer: str | None) -> None:
     raw = json.dumps({"points": sent, "writer": writer}).encode()
@@ -194,7 +193,6 @@ def test_the_fast_path_reads_what_the_exact_one_reads(sent: list[dict[str, Any]]
     assert same(body, read_value(parse_json(raw)))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
 @given(points)
 def test_a_point_comes_back_exactly(sent: dict[str, Any]) -> None:
     (point,) = wire.read_body(json.dumps(sent).encode()).points
@@ -224,7 +222,6 @@ nearly = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
 @given(any_json | nearly | st.builds(lambda items: {"points": items}, st.lists(nearly, max_size=3)))
 def test_any_json_is_read_or_refused_in_words_that_can_be_written(value: Any) -> None:
     try:
@@ -239,7 +236,6 @@ def test_any_json_is_read_or_refused_in_words_that_can_be_written(value: Any) ->
     assert all(len(problem.detail) < 600 for problem in refusal.problems)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
 @given(any_json)
 def test_what_is_written_is_strict_json(value: Any) -> None:
     read = strict(wire.dumps({"value": value}))
@@ -320,7 +316,6 @@ contexts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(contexts)
 def test_a_context_comes_back_as_it_was_sent(sent: dict[str, Any]) -> None:
     written = wire.dumps(wire.context_json(wire.read_context(sent)))

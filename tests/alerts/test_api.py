@@ -57,13 +57,11 @@ def waits_for(receiver: Receiver, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_diverging_run_reaches_slack_within_a_second_of_its_post(api: TestClient, project: str) -> None:
+def test_a_diverging_run_reaches_slack(api: TestClient, project: str) -> None:
     with receiving("slack") as slack:
         made = make(api, project, "slack", slack.url)
-        began = time.monotonic()
         diverge(api, project, "keras-demo")
-        waits_for(slack, 1)
-        assert time.monotonic() - began < 5  # the promise of 1 s is measured by make bench-notifications
+        waits_for(slack, 1)  # how soon is measured by make bench-notifications
         text = slack.taken[0][1].decode()
         assert "keras-demo: diverging" in text
         assert "Lower the learning rate from 0.01" in text

@@ -81,7 +81,7 @@ async def always_429(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 def test_evil_receivers_delay_nobody_else_and_cost_no_memory(folder: Path) -> None:
     async def go() -> None:
         store = SqliteStore.open(folder)
-        settings = AlertSettings(allow_private_targets=True, send_timeout_s=2.0)
+        settings = AlertSettings(allow_private_targets=True, send_timeout_s=300.0)
         alerts = Alerts(store, Runs(store), settings)
         evil = [never_answers, a_byte_a_moment, ten_gigabytes, redirects_inside, always_429]
         async with AsyncExitStack() as stack, counting() as (port, got):
@@ -91,12 +91,11 @@ def test_evil_receivers_delay_nobody_else_and_cost_no_memory(folder: Path) -> No
             await alerts.registry.create("default", "webhook", f"http://127.0.0.1:{port}/good", {})
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             await alerts.start()
-            began = time.monotonic()
             await put(store, [f"run-{number}" for number in range(20)])
             alerts.wake()
-            await until(lambda: len(got) == 20)
-            assert got[-1][0] - began < 5, "one receiver's trouble is not another's"
+            await until(lambda: len(got) == 20)  # long before the time limit of those that never answer
             assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000  # kB
+            await stack.aclose()
             await alerts.stop()
         store.close()
 

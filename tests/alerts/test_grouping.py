@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.alerts.concerns import Concern, Event, apply, as_json, from_json
@@ -77,7 +77,6 @@ def courses(draw: st.DrawFn) -> Course:
     return course
 
 
-@settings(max_examples=200, deadline=None)
 @given(courses())
 def test_whatever_happens_messages_keep_their_distance(course: Course) -> None:
     times = [at for at, _ in play(course).reviews]
@@ -87,7 +86,6 @@ def test_whatever_happens_messages_keep_their_distance(course: Course) -> None:
         assert len(within) <= 3
 
 
-@settings(max_examples=200, deadline=None)
 @given(courses())
 def test_whatever_stays_is_told_once_and_whatever_is_over_is_told_as_resolved(course: Course) -> None:
     told = play(course)
@@ -103,7 +101,6 @@ def test_whatever_stays_is_told_once_and_whatever_is_over_is_told_as_resolved(co
     assert open_now == {f"f_{run}" for run, spans in course.items() if spans[-1][1] > END}
 
 
-@settings(max_examples=100, deadline=None)
 @given(courses())
 def test_a_group_and_its_concerns_survive_the_store(course: Course) -> None:
     told = play(course)
@@ -112,7 +109,6 @@ def test_a_group_and_its_concerns_survive_the_store(course: Course) -> None:
         assert from_json(as_json(one)) == one
 
 
-@settings(max_examples=100, deadline=None)
 @given(courses())
 def test_the_latest_state_says_everything_that_was_never_delivered(course: Course) -> None:
     """All messages but the last were lost: the one that replaces them names just what is open."""

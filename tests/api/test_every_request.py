@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
@@ -29,6 +30,7 @@ CHECKS = [
 description = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 
 
+@pytest.mark.slow
 @description.parametrize()
 @settings(
     max_examples=8,

@@ -28,6 +28,7 @@ def is_too_large(answer: httpx.Response) -> bool:
     return answer.status_code == problem["status"] == 413 and problem["type"] == "/docs/problems#too-large"
 
 
+@pytest.mark.slow
 def test_a_body_of_50_mb_is_413_whether_declared_or_chunked(client: httpx.Client) -> None:
     big = b'{"points":[' + b" " * (50 * MIB) + b"]}"
     assert is_too_large(client.post("/v1/runs/big/points", content=big))
@@ -36,6 +37,7 @@ def test_a_body_of_50_mb_is_413_whether_declared_or_chunked(client: httpx.Client
     assert client.get("/livez").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_gzip_bomb_is_413_and_costs_no_memory(client: httpx.Client) -> None:
     bomb = gzip.compress(bytes(512 * MIB), 9)
     assert len(bomb) < MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,17 @@ import pytest
 import losswatch
 from losswatch_server import wire
 from losswatch_server.cli.demo import service
-from losswatch_server.demo.trainings import Measurement
+from losswatch_server.demo.trainings import Measurement, Training
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import diagnose
 
 Judge = Callable[[Iterable[Measurement], Mapping[str, Any]], dict[str, Any]]
+
+
+@cache
+def trained(training: Callable[..., Training], *arguments: Any, **named: Any) -> tuple[Measurement, ...]:
+    """The whole training, done once however many tests look at it."""
+    return tuple(training(*arguments, **named))
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +43,7 @@ def judge_alone(measured: Iterable[Measurement], context: Mapping[str, Any]) -> 
     return wire.assessment_json(diagnose(points, Context(**context)))
 
 
-@pytest.fixture(params=["monitor", "service"])
+@pytest.fixture(params=["monitor", pytest.param("service", marks=pytest.mark.slow)])
 def judge(request: pytest.FixtureRequest, tmp_path: Path) -> Judge:
     """Judges a training, by the monitor alone or by a service over HTTP."""
     if request.param == "monitor":

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cases.conftest import Judge, judge_alone
+from cases.conftest import Judge, judge_alone, trained
 from losswatch_server.demo import trainings
 from losswatch_server.demo.cases import CASES
 from losswatch_server.demo.trainings import Training
@@ -44,12 +44,12 @@ def is_silent(report: dict[str, Any]) -> bool:
 
 
 def test_the_growing_loss_is_called_diverging_by_the_fifth_point(judge: Judge) -> None:
-    report = judge(islice(trainings.linear_model(), 5), SGD)
+    report = judge(islice(trained(trainings.linear_model), 5), SGD)
     assert troubles(report)["diverging"]["opened_step"] <= 5
 
 
 def test_the_growing_loss_is_blamed_on_the_learning_rate_with_the_limit_in_numbers(judge: Judge) -> None:
-    report = judge(islice(trainings.linear_model(), 20), {**SGD, "learning_rate": 0.01})
+    report = judge(islice(trained(trainings.linear_model), 20), {**SGD, "learning_rate": 0.01})
     finding = troubles(report)["diverging"]
     assert finding["causes"][0]["cause"] == "learning_rate_too_high"
     assert "inputs_not_scaled" in first_causes(finding)
@@ -61,29 +61,29 @@ def test_the_growing_loss_is_blamed_on_the_learning_rate_with_the_limit_in_numbe
 
 
 def test_without_the_learning_rate_the_advice_is_a_factor(judge: Judge) -> None:
-    report = judge(islice(trainings.linear_model(), 20), {"optimizer": "sgd"})
+    report = judge(islice(trained(trainings.linear_model), 20), {"optimizer": "sgd"})
     advised = [a for a in troubles(report)["diverging"]["advice"] if a["action"] == "multiply_learning_rate"]
     assert advised[0]["value"] * 0.01 == pytest.approx(STABLE_LIMIT / 2, rel=0.1)
 
 
 def test_the_loop_is_told_to_stop_before_the_overflow(judge: Judge) -> None:
-    assert judge(islice(trainings.linear_model(), 30), {**SGD, "learning_rate": 0.01})["action"] == "stop"
+    assert judge(islice(trained(trainings.linear_model), 30), {**SGD, "learning_rate": 0.01})["action"] == "stop"
 
 
 def test_the_whole_diverged_run_is_still_blamed_on_the_learning_rate(judge: Judge) -> None:
-    report = judge(trainings.linear_model(), {**SGD, "learning_rate": 0.01})
+    report = judge(trained(trainings.linear_model), {**SGD, "learning_rate": 0.01})
     assert report["status"] == "critical"
     assert troubles(report)["diverging"]["causes"][0]["cause"] == "learning_rate_too_high"
 
 
 @pytest.mark.parametrize("learning_rate", [0.0001, 0.00347])
 def test_with_a_stable_learning_rate_nothing_is_said(judge: Judge, learning_rate: float) -> None:
-    assert is_silent(judge(trainings.linear_model(learning_rate), {**SGD, "learning_rate": learning_rate}))
+    assert is_silent(judge(trained(trainings.linear_model, learning_rate), {**SGD, "learning_rate": learning_rate}))
 
 
 def test_eighteen_samples_diverge_and_ten_do_not() -> None:
-    assert "diverging" in troubles(judge_alone(trainings.linear_model(samples=18), SGD))
-    assert is_silent(judge_alone(trainings.linear_model(samples=10), SGD))
+    assert "diverging" in troubles(judge_alone(trained(trainings.linear_model, samples=18), SGD))
+    assert is_silent(judge_alone(trained(trainings.linear_model, samples=10), SGD))
 
 
 def keras_console(training: Training, epochs: int) -> str:
@@ -116,14 +116,14 @@ def paste(service_url: str) -> Callable[..., dict[str, Any]]:
 
 
 def test_the_pasted_log_of_the_growing_loss_gets_the_same_answer(paste: Callable[..., dict[str, Any]]) -> None:
-    report = paste(keras_console(trainings.linear_model(), 500), "?learning_rate=0.01&optimizer=sgd")
+    report = paste(keras_console(trained(trainings.linear_model), 500), "?learning_rate=0.01&optimizer=sgd")
     finding = troubles(report)["diverging"]
     assert finding["causes"][0]["cause"] == "learning_rate_too_high"
     assert finding["evidence"]["learning_rate_limit"] == pytest.approx(STABLE_LIMIT, rel=0.05)
 
 
 def test_the_pasted_log_of_the_stable_run_is_healthy(paste: Callable[..., dict[str, Any]]) -> None:
-    assert is_silent(paste(keras_console(trainings.linear_model(0.0001), 500)))
+    assert is_silent(paste(keras_console(trained(trainings.linear_model, 0.0001), 500)))
 
 
 # --- 2: two hidden tanh layers ----------------------------------------------------------------------------------------
@@ -131,14 +131,14 @@ def test_the_pasted_log_of_the_stable_run_is_healthy(paste: Callable[..., dict[s
 
 @pytest.mark.parametrize("data", [{}, {"separation": 1.5, "inputs": 12}])
 def test_a_learning_rate_of_one_is_caught_and_named(judge: Judge, data: dict[str, Any]) -> None:
-    report = judge(trainings.tanh_network(1.0, **data), {**SGD, "learning_rate": 1.0})
+    report = judge(trained(trainings.tanh_network, 1.0, **data), {**SGD, "learning_rate": 1.0})
     assert report["status"] in ("warning", "critical")
     assert any("learning_rate_too_high" in first_causes(finding) for finding in troubles(report).values())
 
 
 @pytest.mark.parametrize("data", [{}, {"separation": 1.5, "inputs": 12}])
 def test_a_hundredth_of_it_is_left_alone(judge: Judge, data: dict[str, Any]) -> None:
-    assert is_silent(judge(trainings.tanh_network(0.01, **data), {**SGD, "learning_rate": 0.01}))
+    assert is_silent(judge(trained(trainings.tanh_network, 0.01, **data), {**SGD, "learning_rate": 0.01}))
 
 
 # --- 3: a network without activations ---------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def says_train_longer(report: dict[str, Any]) -> list[str]:
 
 
 def test_the_floor_of_a_linear_network_is_a_plateau_that_needs_an_activation(judge: Judge) -> None:
-    report = judge(trainings.three_points(), {**ADAM, "learning_rate": 1e-5, "full_batch": True})
+    report = judge(trained(trainings.three_points), {**ADAM, "learning_rate": 1e-5, "full_batch": True})
     finding = troubles(report)["plateau"]
     assert finding["causes"][0]["cause"] in LINEAR
     assert says_train_longer(report) == []
@@ -161,15 +161,15 @@ def test_the_floor_of_a_linear_network_is_a_plateau_that_needs_an_activation(jud
 def test_the_pasted_log_of_the_linear_network_names_it_among_the_first_three(
     paste: Callable[..., dict[str, Any]],
 ) -> None:
-    report = paste(r_console(trainings.three_points(), 10_000))
+    report = paste(r_console(trained(trainings.three_points), 10_000))
     assert set(LINEAR) & set(first_causes(troubles(report)["plateau"]))
     assert says_train_longer(report) == []
 
 
 def test_with_an_activation_the_floor_is_left(judge: Judge) -> None:
-    trained = list(trainings.three_points(0.01, activation="tanh", epochs=2000))
-    assert trained[-1].loss < 0.0001
-    assert not set(troubles(judge(trained, {**ADAM, "learning_rate": 0.01, "full_batch": True}))) & {
+    measured = trained(trainings.three_points, 0.01, activation="tanh", epochs=2000)
+    assert measured[-1].loss < 0.0001
+    assert not set(troubles(judge(measured, {**ADAM, "learning_rate": 0.01, "full_batch": True}))) & {
         "diverging",
         "not_learning",
     }
@@ -182,12 +182,15 @@ def test_with_an_activation_the_floor_is_left(judge: Judge) -> None:
 def test_the_true_cause_is_among_the_first_three(judge: Judge, name: str) -> None:
     case = next(case for case in CASES if case.name == name)
     context = {name: value for name, value in case.context.items() if name != "framework"}
-    named = [cause for finding in troubles(judge(case.train(), context)).values() for cause in first_causes(finding)]
+    named = [
+        cause for finding in troubles(judge(trained(case.train), context)).values() for cause in first_causes(finding)
+    ]
     assert set(case.causes) & set(named)
 
 
 @pytest.mark.parametrize(
-    "training", [lambda: trainings.scaled_inputs(standardised=True), lambda: trainings.sine_targets(hidden=True)]
+    "training",
+    [lambda: trained(trainings.scaled_inputs, standardised=True), lambda: trained(trainings.sine_targets, hidden=True)],
 )
 def test_the_mended_training_is_left_alone(judge: Judge, training: Callable[[], Training]) -> None:
     assert is_silent(judge(training(), {**ADAM, "batch_size": 32}))
@@ -199,7 +202,7 @@ def test_the_mended_training_is_left_alone(judge: Judge, training: Callable[[], 
 @pytest.mark.parametrize("name", ["bad-batch", "dead-relu", "no-zero-grad", "learned-by-heart"])
 def test_an_injected_fault_is_named_among_the_first_three_causes(judge: Judge, name: str) -> None:
     case = next(case for case in CASES if case.name == name)
-    report = judge(case.train(), {**case.context})
+    report = judge(trained(case.train), {**case.context})
     named = [cause for finding in report["findings"] for cause in first_causes(finding)]
     assert set(case.causes) & set(named)
 
@@ -208,7 +211,7 @@ def test_an_injected_fault_is_named_among_the_first_three_causes(judge: Judge, n
 
 
 def test_the_first_case_overflows_where_it_was_documented() -> None:
-    losses = [m.loss for m in trainings.linear_model()]
+    losses = [m.loss for m in trained(trainings.linear_model)]
     assert math.isfinite(losses[62])
     assert math.isinf(losses[63])
     assert math.isnan(losses[-1])
@@ -216,12 +219,12 @@ def test_the_first_case_overflows_where_it_was_documented() -> None:
 
 
 def test_the_floor_of_three_points_is_the_optimum_of_linear_regression() -> None:
-    assert list(trainings.three_points(0.001, epochs=4000))[-1].loss == pytest.approx(0.005676, rel=1e-3)
+    assert trained(trainings.three_points, 0.001, epochs=4000)[-1].loss == pytest.approx(0.005676, rel=1e-3)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_training_is_the_same_each_time_and_as_long_as_it_says(case: Any) -> None:
-    steps = [m.step for m in case.train()]
-    assert steps == list(range(1, case.steps + 1))
-    again = islice(zip(case.train(), case.train(), strict=True), 20)
+    first = trained(case.train)
+    assert [m.step for m in first] == list(range(1, case.steps + 1))
+    again = islice(zip(first, case.train(), strict=True), 20)
     assert all(a.loss == b.loss or (math.isnan(a.loss) and math.isnan(b.loss)) for a, b in again)

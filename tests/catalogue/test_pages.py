@@ -201,8 +201,9 @@ def test_a_changed_parameter_changes_the_page():
     assert text == f"above {diverging.total_rise:g} times"
 
 
-def test_a_parameter_that_no_detector_has_does_not_break_the_page():
-    assert rules.resolve("at {{parameter:no_such}} times", Condition.DIVERGING) == "at `no_such` times"
+def test_a_parameter_that_no_detector_has_is_refused_and_the_known_ones_are_listed():
+    with pytest.raises(ValueError, match=r"no parameter 'totl_rise'; there are .*total_rise"):
+        rules.resolve("above {{parameter:totl_rise}} times", Condition.DIVERGING)
 
 
 @pytest.mark.parametrize("condition", PRIORS, ids=str)

@@ -59,6 +59,7 @@ def test_it_answers_once_it_says_so_and_ends_cleanly(start: Start, stop: signal.
     assert (process.returncode, out, errors) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_second_process_on_the_same_data_is_refused_with_the_first_ones_number(start: Start) -> None:
     first = start("--port", "0")
     address_of(first)
@@ -97,6 +98,7 @@ def test_a_bad_option_is_wrong_usage(command, arguments: list[str], variables: d
     assert said in done.stderr
 
 
+@pytest.mark.slow
 def test_points_survive_a_restart(start: Start) -> None:
     first = start("--port", "0")
     body = json.dumps({"points": [{"step": step, "loss": 1.0} for step in range(10)]}).encode()

@@ -55,6 +55,7 @@ def test_the_build_may_see_only_what_it_copies(stages):
     assert copied == allowed
 
 
+@pytest.mark.slow
 def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(stages, tmp_path):
     """Every COPY and RUN of the build stage, then ENTRYPOINT, CMD and HEALTHCHECK, with the paths moved to a folder."""
 

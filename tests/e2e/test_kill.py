@@ -21,6 +21,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
     return int(request.config.getoption("--kill-rounds", default=ROUNDS) or ROUNDS)
 
 
+@pytest.mark.slow
 def test_a_kill_loses_no_acknowledged_point_and_stores_none_twice(tmp_path: Path, rounds: int) -> None:
     draw = random.Random(20261121)
     acknowledged = 0

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.monitor import Monitor
@@ -30,7 +30,6 @@ measured = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(measured, measured, measured, measured), max_size=120), st.booleans())
 def test_no_sequence_of_numbers_breaks_the_fold_or_the_report(
     rows: list[tuple[float | None, float | None, float | None, float | None]], classes: bool
@@ -73,6 +72,7 @@ def test_a_negative_loss_is_watched_like_any_other() -> None:
     assert "diverging" in conditions(watch(points(broken.tolist())))
 
 
+@pytest.mark.slow
 def test_the_state_stays_within_its_bound_however_long_the_run() -> None:
     rng = np.random.default_rng(0)
     monitor = Monitor("long")

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.explain import MOST_ROWS, Probe, explain
@@ -196,7 +196,6 @@ rows_of = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows_of, st.integers(0, 4000), st.integers(1, 40))
 def test_thinning_keeps_the_extremes_and_what_is_around_the_marks(
     pattern: list[tuple[float, float | None]], mark: int, repeats: int

@@ -21,7 +21,7 @@ STREAMS = {
 CONTEXT = Context(loss_name="cross_entropy", num_classes=10, total_steps=300, optimizer="sgd", learning_rate=0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 3)
 @given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 231), max_size=6))
 def test_freezing_and_thawing_anywhere_changes_nothing(name: str, cuts: list[int]) -> None:
     whole = watch(STREAMS[name], CONTEXT)

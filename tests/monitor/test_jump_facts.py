@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.jump_facts import JumpFacts, jump_facts
@@ -55,7 +55,6 @@ def test_nothing_is_said_of_a_begin_at_the_start() -> None:
     assert jump_facts(remembered([5.0, *CALM[:50]]).loss, 0) is None
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.floats(-1e140, 1e140), min_size=1, max_size=60),
     st.integers(0, 60),

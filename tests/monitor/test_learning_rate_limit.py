@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.learning_rate_limit import (
@@ -75,7 +75,6 @@ def descend(rate: float, sharpness: float, mu: float, nesterov: bool, steps: int
     nesterov=st.booleans(),
     steps_per_point=st.sampled_from([1, 2, 3]),
 )
-@settings(max_examples=200, deadline=None)
 def test_the_limit_of_a_quadratic_is_recovered_with_any_momentum(
     mu: float, beyond: float, sharpness: float, nesterov: bool, steps_per_point: int
 ) -> None:
@@ -89,7 +88,6 @@ def test_the_limit_of_a_quadratic_is_recovered_with_any_momentum(
 
 
 @given(mu=st.floats(0.1, 0.95), beyond=st.floats(1.1, 4.0))
-@settings(max_examples=50, deadline=None)
 def test_ignoring_momentum_errs_on_the_safe_side(mu: float, beyond: float) -> None:
     limit_rate = 2 * (1 + mu)
     ratio = difference_ratios(descend(beyond * limit_rate, 1.0, mu, False, 100))[-1]

@@ -122,7 +122,7 @@ def told_in_pieces(house: House, story: list[Post], name: str, draw: random.Rand
 
 
 @pytest.mark.parametrize("story", list(STORIES))
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 16, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_any_way_of_telling_a_story_gives_the_same_report_to_the_byte(story: str, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -46,13 +46,13 @@ def bits(point: Point) -> Any:
     return tuple(one(value) for value in point)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.lists(points, min_size=1, max_size=20))
 def test_a_block_gives_back_every_bit(batch: list[Point]) -> None:
     assert list(map(bits, unpack(pack(batch)))) == list(map(bits, batch))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings().max_examples // 2)
 @given(
     st.lists(
         st.tuples(

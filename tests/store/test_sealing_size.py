@@ -18,6 +18,7 @@ from losswatch_server.store.rows import EntryKind
 POINTS = 30_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("per_request", "as_float32", "at_most"),
     [

@@ -131,7 +131,7 @@ def test_numbers_are_the_float64_that_is_printed(printed: str) -> None:
         ('{"accuracy": [1, 2]}', "nothing in it is named like a loss"),
         (b"PK\x03\x04zip", "binary file"),
         ("a,b\n1,2\n", "header line"),
-        ("1\n" * 1_000_001, "more than 1,000,000 points"),
+        pytest.param("1\n" * 1_000_001, "more than 1,000,000 points", marks=pytest.mark.slow, id="too many points"),
     ],
 )
 def test_what_is_no_log_is_refused_with_a_sentence(text: str | bytes, part: str) -> None:

@@ -38,7 +38,7 @@ def parameters(condition: Condition) -> dict[str, float]:
 
 
 def resolve(text: str, condition: Condition) -> str:
-    """``text`` with every placeholder replaced; a parameter that the detectors do not have keeps its bare name."""
+    """``text`` with every placeholder replaced; ValueError for a parameter that the detectors do not have."""
     values = parameters(condition)
 
     def replacement(match: re.Match[str]) -> str:
@@ -47,7 +47,9 @@ def resolve(text: str, condition: Condition) -> str:
             return waiting(values, least=int(values[least]) if least else patience.LEAST_SINGLE_STEPS)
         if name is None:
             return life(condition)
-        return f"{values[name]:g}" if name in values else f"`{name}`"
+        if name not in values:
+            raise ValueError(f"{condition} has no parameter {name!r}; there are {', '.join(sorted(values))}")
+        return f"{values[name]:g}"
 
     return _PLACEHOLDER.sub(replacement, text)
 

@@ -11,6 +11,7 @@ from benchmarks.ingest.load import Sample
 from benchmarks.ingest.table import Ratio, medians, text
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
     samples, kept = measure(seconds=0.2, rounds=1, connections=[1, 8], hogs=False, history=100)

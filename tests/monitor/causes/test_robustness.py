@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.advice import ACTIONS, advise
@@ -42,7 +42,6 @@ contexts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=250, deadline=None)
 @given(
     losses=st.lists(numbers, max_size=90),
     repeats=st.integers(1, 5),

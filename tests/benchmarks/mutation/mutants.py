@@ -1,0 +1,148 @@
+"""What can be changed about the monitor: numeric parameters of its rules, and rows of its evidence.
+
+Both are found, not listed: a *rule* is a dataclass instance with a ``condition`` and a ``step``, held in a module-level
+collection of the monitor; a row of *evidence* is a mapping from causes to numbers, wherever in such a collection.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from types import ModuleType
+from typing import Any
+
+import losswatch_server.monitor as package
+from losswatch_server.monitor.vocabulary import CauseName
+
+_CAUSES = frozenset(cause.value for cause in CauseName)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change. ``words`` occur in the tests that should notice it; they are run first."""
+
+    name: str
+    words: tuple[str, ...]
+    _make: Callable[[], Callable[[], None]]
+
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """The change, made and taken back."""
+        undo = self._make()
+        try:
+            yield
+        finally:
+            undo()
+
+
+def mutants() -> list[Mutant]:
+    """Every change, in a fixed order."""
+    return [*_of_rules(), *_of_evidence()]
+
+
+def _modules() -> Iterator[ModuleType]:
+    """Every module of the monitor, by name."""
+    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    yield from (importlib.import_module(info.name) for info in sorted(found, key=lambda info: info.name))
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def rules() -> list[Any]:
+    """Every registered rule, once."""
+    held = (item for module in _modules() for value in vars(module).values() for item in _items(value))
+    return list({id(item): item for item in held if _is_rule(item)}.values())
+
+
+def _items(value: object) -> Iterator[object]:
+    if isinstance(value, tuple | list):
+        yield from value
+    elif isinstance(value, Mapping):
+        yield from value.values()
+
+
+def _is_rule(item: object) -> bool:
+    named = hasattr(item, "condition") and callable(getattr(item, "step", None))
+    return named and is_dataclass(item) and not isinstance(item, type)
+
+
+def _of_rules() -> Iterator[Mutant]:
+    for rule in rules():
+        title = type(rule).__name__
+        for parameter in fields(rule):
+            value = getattr(rule, parameter.name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            half = value // 2 if isinstance(value, int) else value / 2
+            for changed in (half, 2 * value):
+                if changed != value:
+                    name = f"{title}.{parameter.name}: {value:g} -> {changed:g}"
+                    yield Mutant(name, (title, f"{rule.condition}"), _parameter(rule, parameter.name, changed))
+
+
+def _parameter(rule: Any, name: str, changed: float) -> Callable[[], Callable[[], None]]:
+    def make() -> Callable[[], None]:
+        before = getattr(rule, name)
+        # tests make rules of their own too: a default that was the same value changes along
+        defaults = type(rule).__init__.__kwdefaults__ or {}
+        shared = defaults.get(name) == before
+
+        def put(value: float) -> None:
+            object.__setattr__(rule, name, value)
+            if shared:
+                defaults[name] = value
+
+        put(changed)
+        return lambda: put(before)
+
+    return make
+
+
+# --- evidence ---------------------------------------------------------------------------------------------------------
+
+
+def _of_evidence() -> Iterator[Mutant]:
+    seen: set[int] = set()
+    for module in _modules():
+        for variable, value in list(vars(module).items()):
+            if not isinstance(value, ModuleType | type) and not variable.startswith("__"):
+                yield from _rows(value, module.__name__.rsplit(".", 1)[1] + "." + variable, seen)
+
+
+def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
+    if id(value) in seen or isinstance(value, str | bytes):
+        return
+    if isinstance(value, Mapping):
+        seen.add(id(value))
+        if _is_row(value):
+            yield Mutant(f"{path}: dropped", (path.rsplit("[", 1)[-1].strip("]'"),), _dropped(value, path))
+            return
+        for key, inner in value.items():
+            yield from _rows(inner, f"{path}[{str(key)!r}]", seen)
+    elif isinstance(value, tuple | list):
+        for place, inner in enumerate(value):
+            yield from _rows(inner, f"{path}[{getattr(inner, 'name', place)!r}]", seen)
+    elif is_dataclass(value) and not isinstance(value, type):
+        seen.add(id(value))
+        for part in fields(value):
+            yield from _rows(getattr(value, part.name, None), f"{path}.{part.name}", seen)
+
+
+def _is_row(value: Mapping[Any, Any]) -> bool:
+    numbers = all(isinstance(weight, int | float) and not isinstance(weight, bool) for weight in value.values())
+    return bool(value) and numbers and all(isinstance(key, str) and key in _CAUSES for key in value)
+
+
+def _dropped(row: Mapping[Any, Any], path: str) -> Callable[[], Callable[[], None]]:
+    def make() -> Callable[[], None]:
+        if not isinstance(row, MutableMapping):
+            raise TypeError(f"{path} is a {type(row).__name__}, which cannot be emptied")
+        before = dict(row)
+        row.clear()
+        return lambda: row.update(before)
+
+    return make

@@ -1,0 +1,65 @@
+"""Run the tests against one change, in a forked process in which everything else is as it was."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.mutation.mutants import Mutant
+
+TESTS = Path(__file__).parents[2]
+OPTIONS = ("-x", "-q", "-m", "not slow", "--hypothesis-profile", "fast", "-p", "no:cacheprovider", "--timeout", "60")
+NOTICED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+"""A failed test; or a test file that cannot even be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What happened: the first test that noticed, None where none did."""
+
+    name: str
+    noticed_by: str | None
+
+
+class _First:
+    """Remembers the first test that failed."""
+
+    node = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.node:
+            self.node = report.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed and not self.node:
+            self.node = report.nodeid
+
+
+def files_for(mutant: Mutant | None, folder: Path = TESTS / "monitor") -> list[Path]:
+    """The monitor's test files, those first that speak of what is changed."""
+    texts = {path: path.read_text(encoding="utf-8").lower() for path in sorted(folder.rglob("test_*.py"))}
+    words = [word.lower() for word in (mutant.words if mutant else ())]
+    return sorted(texts, key=lambda path: (-sum(word in texts[path] for word in words), len(texts[path])))
+
+
+def try_out(mutant: Mutant | None) -> Trial:
+    """One run of the tests with the change made; None: without any. Only for a process that then ends."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(quiet, stream)
+    os.chdir(TESTS.parent)
+    first = _First()
+    arguments = [*OPTIONS, *map(str, files_for(mutant))]
+    if mutant is None:
+        code = pytest.main(arguments, plugins=[first])
+    else:
+        with mutant.made():
+            code = pytest.main(arguments, plugins=[first])
+    if code == pytest.ExitCode.OK:
+        return Trial(mutant.name if mutant else "", None)
+    if code in NOTICED:
+        return Trial(mutant.name if mutant else "", first.node or "a file that cannot be imported")
+    raise RuntimeError(f"pytest ended with {code!r}")
