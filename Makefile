@@ -29,9 +29,9 @@ test: $(STAMP) ## run the whole suite
 test-fast: $(STAMP) ## run what takes a minute: every part of the code, the property tests with few examples
 	@$(BIN)/python -m pytest -q -m "not slow" --hypothesis-profile fast
 
-COMPUTES := tests/monitor tests/cases tests/benchmarks tests/demo tests/docs/test_pictures.py tests/runs tests/store
+COMPUTES := $(addprefix tests/, monitor cases demo benchmarks/detection benchmarks/repair docs/test_pictures.py)
 test-other-processor: $(STAMP) ## run the tests that compute with other kernels, other mathematics and one thread
-	@$(BIN)/python tests/other_processor.py -m pytest -q -m "not slow" --hypothesis-profile fast $(COMPUTES)
+	@$(BIN)/python tests/other_processor.py -m pytest -q --hypothesis-profile fast $(COMPUTES)
 
 mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: which changes does no test notice?
 	@cd tests && ../$(BIN)/python -m benchmarks.mutation

@@ -240,6 +240,7 @@ def test_a_budget_holds_back_and_gathers_what_is_over_it(story: Story) -> None:
     assert len(story.unheard) == 3
 
 
+@pytest.mark.slow
 def test_ten_thousand_healthy_runs_over_an_hour_send_nothing(story: Story) -> None:
     story.target()
     for index in range(10_000):

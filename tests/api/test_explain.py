@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
@@ -120,6 +121,7 @@ def siblings(api: TestClient, run: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 def test_a_run_is_compared_with_the_twenty_before_it_in_its_sweep(api: TestClient, run: str) -> None:
     group = {"context": {"group": run}}
     for number in range(20):

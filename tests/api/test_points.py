@@ -98,6 +98,7 @@ def test_an_empty_batch_changes_nothing_and_is_no_error(api: TestClient, run: st
     assert steps(api, run) == [1]
 
 
+@pytest.mark.slow
 def test_more_points_than_fit_are_refused_and_as_many_as_fit_are_taken(api: TestClient, run: str) -> None:
     most = b'{"points":[' + b",".join(b'{"step":%d}' % i for i in range(100_001)) + b"]}"
     refused = post(api, run, most)

@@ -129,6 +129,7 @@ def test_the_pasted_log_of_the_stable_run_is_healthy(paste: Callable[..., dict[s
 # --- 2: two hidden tanh layers ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [{}, {"separation": 1.5, "inputs": 12}])
 def test_a_learning_rate_of_one_is_caught_and_named(judge: Judge, data: dict[str, Any]) -> None:
     report = judge(trained(trainings.tanh_network, 1.0, **data), {**SGD, "learning_rate": 1.0})
@@ -136,6 +137,7 @@ def test_a_learning_rate_of_one_is_caught_and_named(judge: Judge, data: dict[str
     assert any("learning_rate_too_high" in first_causes(finding) for finding in troubles(report).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [{}, {"separation": 1.5, "inputs": 12}])
 def test_a_hundredth_of_it_is_left_alone(judge: Judge, data: dict[str, Any]) -> None:
     assert is_silent(judge(trained(trainings.tanh_network, 0.01, **data), {**SGD, "learning_rate": 0.01}))
@@ -222,6 +224,7 @@ def test_the_floor_of_three_points_is_the_optimum_of_linear_regression() -> None
     assert trained(trainings.three_points, 0.001, epochs=4000)[-1].loss == pytest.approx(0.005676, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_training_is_the_same_each_time_and_as_long_as_it_says(case: Any) -> None:
     first = trained(case.train)

@@ -22,6 +22,7 @@ def fault(prefix: str) -> Fault:
     return next(f for f in faults(range(1)) if f.id.startswith(prefix))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASES)
 def test_a_healthy_twin_gains_at_least_half_of_what_chance_loses(name: str) -> None:
     trace = trained(validating(BASES[name]))
@@ -43,6 +44,7 @@ def test_every_fault_and_healthy_run_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "condition"),
     [

@@ -59,6 +59,7 @@ def test_an_action_changes_what_it_says(
     assert applied(recipe, action, value) == replace(BASE, **cured)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prefix",
     [
