@@ -10,7 +10,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 
 import pytest
 from service_stub import HEALTHY, BadService, eventually, free_port
@@ -141,28 +141,25 @@ def test_a_point_with_an_impossible_step_is_left_out_and_said(step: object, capl
     assert "a step must be a whole number" in caplog.text
 
 
-def test_logging_takes_microseconds_while_the_service_hangs() -> None:
+def test_logging_waits_for_no_answer_of_the_service() -> None:
+    """How many microseconds it takes is measured by make bench-client."""
+    released, answered = threading.Event(), []
+
     def hang(request: object, service: object) -> tuple[int, dict[str, str], object]:
-        time.sleep(0.3)
+        answered.append(released.wait(60))
         return 200, {}, HEALTHY
 
     with BadService(hang) as service:
         run = losswatch.Run("a", url=service.url, flush_interval=0.01)
-        slowest = []
         for step in range(2000):
-            before = time.perf_counter()
             run.log(step, loss=1.0, grad_norm=1.0)
-            slowest.append(time.perf_counter() - before)
-        slowest.sort()
-        assert slowest[len(slowest) // 2] < 50e-6
-        assert slowest[-20] < 5e-3  # the machine may take the processor away; the network may not
+        assert answered == []
+        released.set()
         run.finish()
         assert service.steps == list(range(2000))
 
 
 def test_a_value_that_is_still_being_computed_is_waited_for_by_the_sender_alone() -> None:
-    import threading
-
     computed = threading.Event()
 
     class OnDevice:
