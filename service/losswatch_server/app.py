@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import math
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote, urlsplit
 
@@ -13,39 +15,70 @@ from fastapi import FastAPI
 
 from losswatch_server.alerts.channels.channel import MailServer
 from losswatch_server.alerts.metrics import DeliveryMetrics
+from losswatch_server.alerts.redaction import scrub
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.site import LOOPBACK_NAMES, Site
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings, SettingsError
+from losswatch_server.store import StoreError
 from losswatch_server.store.sqlite import SqliteStore
+from losswatch_server.supervision import Supervisor, told
+
+LOOK_EVERY_S = 5.0
+GRACE_S = 5.0
+"""Between the loss of the database and the end: so long the probes and every answer say what has happened."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None) -> FastAPI:
     """The service. Nothing is opened before it starts; what it opens is closed when it stops.
 
-    Starting raises DataDirectoryLockedError, SchemaTooNewError or OSError where the data directory cannot be had.
+    Starting raises DataDirectoryError, SchemaTooNewError or StoreFailedError where the data directory cannot be had.
+    ``on_lost`` is called, a little later, when the database was deleted or replaced: only a new start can help then.
     """
+    supervisor = Supervisor(tell=lambda error: scrub(told(error)))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
             runs = Runs(store, on_commit=lambda: alerts.wake())
-            alerts = Alerts(store, runs, alert_settings(settings), metrics=app.state.notification_metrics)
+            alerts = Alerts(
+                store,
+                runs,
+                alert_settings(settings),
+                metrics=app.state.notification_metrics,
+                supervisor=supervisor,
+            )
             app.state.runs, app.state.alerts = runs, alerts
             await alerts.start()
+            supervisor.start("sealing", runs.seal_leftovers)
+            supervisor.start("look at the database", lambda: _look(store, on_lost))
+            supervisor.watch("writing", lambda: store.failing_since)
             try:
                 yield
             finally:
+                await supervisor.stop()
                 await alerts.stop()
                 await runs.close()
         finally:
             await asyncio.to_thread(store.close)
 
-    app = create_api(lifespan, site=site(settings))
+    app = create_api(lifespan, site=site(settings), supervisor=supervisor)
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
+
+
+async def _look(store: SqliteStore, on_lost: Callable[[str], None] | None) -> float | None:
+    """Whether the database is still there; also where nobody writes, it is missed within seconds."""
+    with contextlib.suppress(StoreError):  # the writer knows and has said so
+        await store.check(trusted_s=math.inf)
+    if store.lost is None:
+        return LOOK_EVERY_S
+    if on_lost is not None:
+        await asyncio.sleep(GRACE_S)
+        on_lost(store.lost)
+    return None
 
 
 def alert_settings(settings: Settings) -> AlertSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import Runs
 from losswatch_server.store.sqlite import SqliteStore
+from losswatch_server.supervision import Supervisor
 
 GRACES = [
     ("four requests are no rhythm", 4, [10.0] * 3, None, None),
@@ -207,6 +209,95 @@ def test_a_run_at_less_than_half_its_speed_for_a_quarter_of_an_hour_is_slow_once
         slow = next(e for e in await stage.runs.events(None, after=0) if e.kind == "run.slow")
         assert b"20 steps a minute; before it made 1 steps a second" in slow.body
         assert slow.at == pytest.approx(1_800_000_000 + 75 * 60, abs=400)
+
+    play(scene)
+
+
+def test_reads_that_fail_for_a_while_delay_the_watch_and_do_not_end_it(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        for step in range(6):
+            await stage.posts("lr-1", step)
+            await stage.passes(10)
+        looks = 0
+
+        async def sleeps(seconds: float) -> None:
+            nonlocal looks
+            looks += 1
+            stage.now += seconds
+            await asyncio.sleep(0)
+
+        def broken(connection: sqlite3.Connection) -> list[object]:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        supervisor = Supervisor(clock=lambda: stage.now, sleep=sleeps)
+        with monkeypatch.context() as patch:
+            patch.setattr("losswatch_server.store.alerting.watching.running", broken)
+            supervisor.start("watch", stage.watch.look, longest_pause_s=15.0)
+            async with asyncio.timeout(20):
+                while looks < 10:  # noqa: ASYNC110 - a clock of its own
+                    await asyncio.sleep(0)
+            assert [found.name for found in supervisor.not_running()] == ["watch"]
+        async with asyncio.timeout(20):
+            while await stage.state("lr-1") is RunState.RUNNING:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert supervisor.not_running() == []
+        await supervisor.stop()
+        assert await stage.kinds() == ["run.silent"]
+
+    play(scene)
+
+
+def test_a_run_that_cannot_be_judged_costs_no_other_run_its_watch(
+    play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(stage: Stage) -> None:
+        for step in range(6):
+            for name in ("a", "b", "c"):
+                await stage.posts(name, step)
+            await stage.passes(10)
+        uid = (await stage.runs.get("default", "a")).uid
+        real = stage.runs.mark_silent
+
+        async def fails(project: str, of: str, *rest: float) -> bool:
+            if of == uid:
+                raise KeyError("damaged")
+            return await real(project, of, *rest)
+
+        monkeypatch.setattr(stage.runs, "mark_silent", fails)
+        await stage.passes(120)
+        states = [await stage.state(name) for name in ("a", "b", "c")]
+        assert states == [RunState.RUNNING, RunState.SILENT, RunState.SILENT]
+        assert len(caplog.records) == 1, "said once"
+
+    play(scene)
+
+
+def test_a_clock_that_was_ahead_for_a_moment_hides_no_silence(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        for step in range(8):
+            await stage.posts("posts-on", step)
+            await stage.posts("stops", step)
+            await stage.passes(10)
+        stage.now += 3600
+        await stage.posts("posts-on", 8)
+        await stage.posts("stops", 8)
+        await stage.watch.tick()
+        stage.now -= 3600
+        for step in range(9, 12):
+            await stage.posts("posts-on", step)
+            await stage.passes(10)
+        assert (await stage.runs.get("default", "posts-on")).last_seen_at <= stage.now
+        assert await stage.kinds() == []
+        await stage.passes(40)
+        assert await stage.state("posts-on") is RunState.RUNNING
+        await stage.passes(25)
+        assert await stage.state("posts-on") is RunState.SILENT
+        await stage.passes(7200)  # twice the gap of an hour that it seems to have made
+        assert await stage.state("stops") is RunState.SILENT
+        silent = next(f for f in await stage.runs.findings("default", "stops") if f.finding.condition == "silent")
+        assert silent.finding.evidence["last_seen_at"] <= stage.now
 
     play(scene)
 

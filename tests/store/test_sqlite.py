@@ -19,6 +19,7 @@ from losswatch_server.store import (
     SqliteStore,
     StoreBusyError,
     StoreClosedError,
+    StoreConflictError,
     StoreFailedError,
     schema,
 )
@@ -109,7 +110,7 @@ def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_nobody_with_it
         return await asyncio.gather(first, *others, return_exceptions=True)
 
     results = asyncio.run(together())
-    assert [isinstance(result, sqlite3.IntegrityError) for result in results] == [False, False, False, True, False]
+    assert [isinstance(result, StoreConflictError) for result in results] == [False, False, False, True, False]
     assert asyncio.run(names(store)) == ["a", "b", "c"]
 
 

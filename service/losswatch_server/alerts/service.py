@@ -1,4 +1,4 @@
-"""Alerts: one background task that reads the outbox, sends what follows, and watches for runs that fall silent."""
+"""Alerts: what reads the outbox, sends what follows, and watches for runs that fall silent, as supervised jobs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from losswatch_server.alerts.door import Door
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.redaction import ScrubbingFilter
 from losswatch_server.alerts.registry import Registry
-from losswatch_server.alerts.watch import SilenceMarker, Watch
+from losswatch_server.alerts.watch import LONGEST_RETRY_S, SilenceMarker, Watch
 from losswatch_server.store.alerting import deliveries, outbox
 from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.supervision import Supervisor
 
 logger = logging.getLogger(__name__)
 logger.addFilter(ScrubbingFilter())
@@ -35,6 +36,10 @@ LONGEST_PASS_S = 5.0
 TIDY_EVERY_S = 3_600.0
 KEEP_CONCERNS_S = 86_400.0
 KEEP_DELIVERIES_S = 30 * 86_400.0
+KEEP_EVENTS_S = 7 * 86_400.0
+"""An event that was read into notifications is kept this long for those who follow events and were away."""
+TIDY_PAUSE_S = 1.0
+"""Between two of its writes while there is more to forget, so that nobody waits for it."""
 DRAIN_S = 5.0
 
 
@@ -63,6 +68,7 @@ class Alerts:
         *,
         door: Door | None = None,
         metrics: DeliveryMetrics | None = None,
+        supervisor: Supervisor | None = None,
         seed: int | None = None,
     ) -> None:
         self._settings = settings or AlertSettings()
@@ -75,8 +81,7 @@ class Alerts:
             door=self._door, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
         )
         self._awake = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._tidied_at = clock()
+        self._supervisor = supervisor or Supervisor()
         worker, counted = secrets.token_hex(8), metrics or DeliveryMetrics()
         self.dispatcher = Dispatcher(store, clock, new_message_id)
         self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake, counted)
@@ -93,10 +98,9 @@ class Alerts:
     async def start(self) -> None:
         """Install the targets file and begin. Raises TargetsFileError."""
         await self.prepare()
-        self._tasks = [
-            asyncio.create_task(self._run(), name="alerts"),
-            asyncio.create_task(self.watch.run(), name="watch"),
-        ]
+        self._supervisor.start("notifications", self._pass, self._awake, longest_pause_s=LONGEST_RETRY_S)
+        self._supervisor.start("watch for silent runs", self.watch.look, longest_pause_s=LONGEST_RETRY_S)
+        self._supervisor.start("tidying", self._tidy)
 
     async def prepare(self) -> None:
         """What ``start`` does before the first pass."""
@@ -110,10 +114,7 @@ class Alerts:
 
     async def stop(self) -> None:
         """Stop looking, let what is being sent end for a few seconds."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._supervisor.stop()
         await self.deliverer.drain(DRAIN_S)
         await self._door.close()
 
@@ -127,25 +128,12 @@ class Alerts:
             pass
         await self.deliverer.run_once()
 
-    async def _run(self) -> None:
-        while True:
-            self._awake.clear()
-            began = time.monotonic()
-            try:
-                await self.run_once()
-                await self._tidy()
-                pause = await self._pause()
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:  # noqa: BLE001 - a full disk or a bug must not end all notifications for good
-                logger.error("notifications could not be worked on, trying again: %s: %s", type(error).__name__, error)
-                pause = LONGEST_PASS_S
-            try:
-                async with asyncio.timeout(pause):
-                    await self._awake.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(max(0.0, SHORTEST_PASS_S - (time.monotonic() - began)))
+    async def _pass(self) -> float:
+        began = time.monotonic()
+        await self.run_once()
+        pause = await self._pause()
+        await asyncio.sleep(max(0.0, SHORTEST_PASS_S - (time.monotonic() - began)))
+        return pause
 
     async def _pause(self) -> float:
         """How long nothing is due; a second where what is due cannot be sent yet."""
@@ -156,13 +144,14 @@ class Alerts:
         ahead = min(due) - now
         return min(LONGEST_PASS_S, ahead if ahead > SHORTEST_PASS_S else 1.0)
 
-    async def _tidy(self) -> None:
+    async def _tidy(self) -> float:
+        """Forget what nobody needs any more, a little at a time; after how many seconds to do so again."""
         now = self.clock()
-        if now - self._tidied_at >= TIDY_EVERY_S:
-            self._tidied_at = now
-            await self._store.write(
-                lambda connection: outbox.tidy(connection, now - KEEP_CONCERNS_S, now - KEEP_DELIVERIES_S)
-            )
+        before = outbox.Before(
+            concern=now - KEEP_CONCERNS_S, delivery=now - KEEP_DELIVERIES_S, event=now - KEEP_EVENTS_S
+        )
+        is_done = await self._store.write(lambda connection: outbox.tidy(connection, before))
+        return TIDY_EVERY_S if is_done else TIDY_PAUSE_S
 
 
 def new_message_id() -> str:

@@ -45,6 +45,7 @@ from losswatch_server.api.problems import (
 )
 from losswatch_server.api.site import LOOPBACK_NAMES, Site
 from losswatch_server.api.straight import Straight
+from losswatch_server.supervision import Supervisor
 from losswatch_server.wire import Problem
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
@@ -82,11 +83,12 @@ def create_api(
     lifespan: Lifespan[FastAPI] | None = None,
     *,
     site: Site | None = None,
+    supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``.
 
-    ``site`` None answers under the names of loopback alone.
+    ``site`` None answers under the names of loopback alone. ``supervisor`` is that of the work in the background.
     """
     app = Application(
         title="Losswatch",
@@ -97,7 +99,8 @@ def create_api(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.metrics = Metrics()
+    app.state.supervisor = supervisor or Supervisor()
+    app.state.metrics = Metrics(app.state.supervisor)
     app.state.diagnosing = asyncio.Semaphore(diagnose.AT_ONCE)
     routers = (*ROUTERS, *more_routers)
     for router in routers:

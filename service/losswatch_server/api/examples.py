@@ -132,6 +132,7 @@ CAUSES = {
     ]
 }
 ALIVE = {"status": "ok"}
+READY = {"status": "ok", "not_running": []}
 
 
 def problem(kind: ProblemKind) -> dict[str, Any]:

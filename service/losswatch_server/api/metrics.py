@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -11,10 +13,13 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from losswatch_server import __version__
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
+from losswatch_server.supervision import Supervisor
 from losswatch_server.wire.reports import CountFacts
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -26,10 +31,11 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self) -> None:
+    def __init__(self, supervisor: Supervisor) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.registry.register(_Background(supervisor))
         Info("losswatch", "Version of the service.", registry=self.registry).info(
             {"version": __version__, "detection_version": str(DETECTION_VERSION)}
         )
@@ -74,3 +80,25 @@ class Metrics:
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Background(Collector):
+    """What runs in the background, asked at every scrape."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        failures = CounterMetricFamily(
+            "losswatch_background_failures", "Passes of work in the background that failed.", labels=("name",)
+        )
+        for name, count in self._supervisor.failures.items():
+            failures.add_metric((name,), count)
+        yield failures
+        running = GaugeMetricFamily(
+            "losswatch_background_running", "Whether work in the background is being done.", labels=("name",)
+        )
+        failing = {found.name for found in self._supervisor.not_running()}
+        for name in self._supervisor.names:
+            running.add_metric((name,), name not in failing)
+        yield running

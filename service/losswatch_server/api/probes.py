@@ -9,6 +9,10 @@ from losswatch_server.api import examples, schemas
 from losswatch_server.api.access import UseCases, json_answer
 from losswatch_server.api.describe import answer, refusals
 from losswatch_server.api.metrics import Metrics
+from losswatch_server.api.problems import ProblemError, problem_of
+from losswatch_server.store.errors import StoreError
+from losswatch_server.supervision import Supervisor
+from losswatch_server.wire.encoding import timestamp
 
 router = APIRouter(tags=["operations"])
 
@@ -27,12 +31,25 @@ async def livez() -> Response:
     "/readyz",
     operation_id="readyz",
     summary="Can it do its work?",
-    description="Asks the store a question. 503 while it starts, stops, or cannot read.",
-    responses={**answer(200, schemas.Alive, "It can.", examples.ALIVE), **refusals(parameters=False)},
+    description=(
+        "200 while points would be kept, 503 while not: it starts, stops, or cannot read or write its database. "
+        "`not_running` names what does not run in the background (the watch for silent runs, notifications, …), since "
+        "when and why; it is tried again, and points are kept meanwhile."
+    ),
+    responses={**answer(200, schemas.Ready, "It can.", examples.READY), **refusals(parameters=False)},
 )
-async def readyz(runs: UseCases) -> Response:
-    await runs.list("default", limit=1)
-    return json_answer({"status": "ok"})
+async def readyz(request: Request, runs: UseCases) -> Response:
+    supervisor: Supervisor = request.app.state.supervisor
+    not_running = [
+        {"name": found.name, "since": timestamp(found.since), "why": found.why} for found in supervisor.not_running()
+    ]
+    try:
+        await runs.check()
+    except StoreError as error:
+        told = problem_of(error)
+        detail = f"{told.detail} Why: {error}"
+        raise ProblemError(told.kind, detail, members={"not_running": not_running}) from error
+    return json_answer({"status": "degraded" if not_running else "ok", "not_running": not_running})
 
 
 @router.get(

@@ -16,7 +16,14 @@ from losswatch_server.runs import (
     RunGoneError,
     RunNotFoundError,
 )
-from losswatch_server.store.errors import StoreBusyError, StoreClosedError, StoreFailedError
+from losswatch_server.store.errors import (
+    RunMovedError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+    StoreLostError,
+    StoreUnreadableError,
+)
 from losswatch_server.wire import BodyRefusedError, NotJsonError, Problem, dumps
 
 MEDIA_TYPE = "application/problem+json"
@@ -116,6 +123,16 @@ STOPPING = ProblemKind("stopping", 503, "The service is starting or stopping", "
 STORE_FAILED = ProblemKind(
     "store-failed", 503, "Nothing could be stored", "The database refused to keep the data.", retry_after_s=10
 )
+STORE_UNREADABLE = ProblemKind(
+    "store-unreadable", 503, "The stored data cannot be read", "The database refused to be read.", retry_after_s=10
+)
+STORE_LOST = ProblemKind(
+    "store-lost",
+    503,
+    "The database is gone",
+    "The database file was deleted or replaced under the service, which stops for that reason.",
+    retry_after_s=30,
+)
 
 KINDS = (
     MALFORMED_BODY,
@@ -142,6 +159,8 @@ KINDS = (
     BUSY,
     STOPPING,
     STORE_FAILED,
+    STORE_UNREADABLE,
+    STORE_LOST,
 )
 
 
@@ -156,6 +175,7 @@ class ProblemError(Exception):
         errors: Iterable[Problem] = (),
         total: int | None = None,
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
@@ -163,6 +183,8 @@ class ProblemError(Exception):
         self.errors = tuple(errors)
         self.total = total
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
+        """Further members of the answer's body (RFC 9457, 3.2)."""
 
 
 def problem_response(problem: ProblemError, instance: str | None = None) -> Response:
@@ -179,6 +201,7 @@ def problem_response(problem: ProblemError, instance: str | None = None) -> Resp
     if problem.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in problem.errors]
         body["errors_total"] = len(problem.errors) if problem.total is None else problem.total
+    body |= problem.members
     headers = dict(problem.headers)
     if kind.retry_after_s is not None:
         headers["Retry-After"] = str(kind.retry_after_s)
@@ -246,6 +269,22 @@ def _store_failed(_: Exception) -> ProblemError:
     )
 
 
+def _store_unreadable(_: Exception) -> ProblemError:
+    return ProblemError(
+        STORE_UNREADABLE,
+        "The database could not be read, for instance because of a fault of the disk. Nothing was changed; "
+        "send the request again later.",
+    )
+
+
+def _store_lost(_: Exception) -> ProblemError:
+    return ProblemError(
+        STORE_LOST,
+        "The database file was deleted or replaced while the service was using it. Nothing of this request was kept; "
+        "send it again when the service has been started again.",
+    )
+
+
 def _not_json(error: Exception) -> ProblemError:
     return ProblemError(MALFORMED_BODY, _sentence(str(error)[:1].upper() + str(error)[1:]))
 
@@ -281,6 +320,14 @@ DOMAIN_PROBLEMS: Mapping[type[Exception], Callable[[Exception], ProblemError]] =
     ClientDisconnect: _disconnected,
     StoreBusyError: _busy,
     StoreClosedError: _stopping,
-    StoreFailedError: _store_failed,
+    RunMovedError: _busy,
+    StoreUnreadableError: _store_unreadable,
+    StoreLostError: _store_lost,
+    StoreError: _store_failed,
 }
 """From what the inside raises to what the outside is told."""
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """What the outside is told of an error in DOMAIN_PROBLEMS, or of a kind of it."""
+    return next(DOMAIN_PROBLEMS[kind] for kind in type(error).__mro__ if kind in DOMAIN_PROBLEMS)(error)

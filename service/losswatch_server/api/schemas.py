@@ -6,7 +6,7 @@ Answers are written by ``losswatch_server.wire``; a test checks every answer aga
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
@@ -286,6 +286,21 @@ class Alive(Answer):
     status: str
 
 
+class NotRunning(Answer):
+    """Work in the background that is not done now."""
+
+    name: str
+    since: str
+    why: str
+
+
+class Ready(Answer):
+    """Points are kept; `status` is `degraded` where something in the background does not run."""
+
+    status: Literal["ok", "degraded"]
+    not_running: list[NotRunning]
+
+
 class Fault(Answer):
     """One bad place."""
 
@@ -346,6 +361,7 @@ ANSWERS: tuple[type[BaseModel], ...] = (
     Conditions,
     Causes,
     Alive,
+    Ready,
     Problem,
     Finish,
     Pause,

@@ -113,13 +113,15 @@ def serve(
         graceful_timeout_s=graceful_timeout,
     )
     from losswatch_server.app import create_app, is_loopback
-    from losswatch_server.cli.serve import CannotServeError, open_to_all
+    from losswatch_server.cli.serve import CannotServeError, Ending, open_to_all
     from losswatch_server.cli.serve import serve as run
 
     if not is_loopback(settings.host):
         typer.echo(open_to_all(settings.host), err=True)
+    ending = Ending()
+    app = create_app(settings, on_lost=ending.because)
     try:
-        run(create_app(settings), settings, lambda address: typer.echo(f"Losswatch answers on {address}"))
+        run(app, settings, lambda address: typer.echo(f"Losswatch answers on {address}"), ending)
     except CannotServeError as error:
         fail(str(error), UNAVAILABLE)
 

@@ -24,14 +24,29 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class CannotServeError(Exception):
-    """The service cannot start; the message says why and what to change."""
+    """The service cannot start, or cannot go on; the message says why and what to change."""
 
 
-def serve(app: App, settings: Settings, announce: Callable[[str], None]) -> None:
+class Ending:
+    """How the application ends the service by itself."""
+
+    def __init__(self) -> None:
+        self.why: str | None = None
+        self.stop: Callable[[], None] = lambda: None
+
+    def because(self, why: str) -> None:
+        """Stop serving, as on SIGTERM, and end with ``why``."""
+        self.why = why
+        self.stop()
+
+
+def serve(app: App, settings: Settings, announce: Callable[[str], None], ending: Ending | None = None) -> None:
     """Runs ``app`` until SIGINT or SIGTERM; calls ``announce`` with the address once it answers.
 
-    Raises CannotServeError when the address cannot be had or the application does not start.
+    Raises CannotServeError when the address cannot be had, the application does not start, or ``ending`` says why it
+    cannot go on.
     """
+    ending = ending or Ending()
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -50,6 +65,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None]) -> None
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout_s)),
     )
     server = _Server(config, lambda: announce(address(listening)))
+    ending.stop = lambda: setattr(server, "should_exit", True)
     try:
         with contextlib.closing(listening), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets=[listening]))
@@ -58,6 +74,8 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None]) -> None
             raise
     if remembered.failure is not None:
         raise CannotServeError(f"{settings.data_dir}: {remembered.failure}") from remembered.failure
+    if ending.why is not None:
+        raise CannotServeError(ending.why)
 
 
 def bind(host: str, port: int) -> socket.socket:

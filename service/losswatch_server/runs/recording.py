@@ -141,7 +141,7 @@ class Recorder:
         items, counted = _items(live, admission, context)
         writers = changed_writers(live.ledger, admission.ledger)
         back = row.state is RunState.SILENT and len(points) > 0
-        if live.stored and not items and not writers and not back and now - row.last_seen_at < SEEN_EVERY_S:
+        if live.stored and not items and not writers and not back and abs(now - row.last_seen_at) < SEEN_EVERY_S:
             return None
         draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context is not row.context)
         if not live.stored:
@@ -171,7 +171,7 @@ class Recorder:
             state=state,
             finished_at=finished_at,
             paused_until=None if moved else row.paused_until,
-            last_seen_at=max(now, row.last_seen_at),
+            last_seen_at=now,
         )
         if items or back or not live.stored:
             live.report = None

@@ -6,6 +6,7 @@ points at once, is an import and says nothing about when the next one is due.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +36,9 @@ class Rhythm(NamedTuple):
         """With one more request, of ``points`` received ``at``."""
         if is_import(at, points):
             return Rhythm(self.requests, self.imports + 1, self.last_at, self.gaps)
-        gaps = (*self.gaps[1 - KEPT_GAPS :], max(0.0, at - self.last_at)) if self.requests else ()
+        if at < self.last_at:  # the clock was ahead: what it made of the gap before is no gap, and nor is this one
+            return Rhythm(self.requests + 1, self.imports, at, self.gaps[:-1])
+        gaps = (*self.gaps[1 - KEPT_GAPS :], at - self.last_at) if self.requests else ()
         return Rhythm(self.requests + 1, self.imports, at, gaps)
 
     def pack(self) -> bytes:
@@ -46,13 +49,14 @@ class Rhythm(NamedTuple):
 
     @classmethod
     def unpack(cls, data: bytes) -> Rhythm:
-        """From ``pack``; no bytes mean that nothing was heard yet."""
-        if not data:
+        """From ``pack``; no bytes mean that nothing was heard yet, and so do bytes that ``pack`` cannot have made."""
+        try:
+            version, requests, imports, last_at, count = _HEAD.unpack_from(data)
+            gaps = _GAPS[count].unpack_from(data, _HEAD.size)
+        except (struct.error, IndexError, TypeError):
             return cls()
-        version, requests, imports, last_at, count = _HEAD.unpack_from(data)
-        if version != FORMAT:
-            return cls()
-        return cls(requests, imports, last_at, _GAPS[count].unpack_from(data, _HEAD.size))
+        sound = version == FORMAT and all(map(math.isfinite, (last_at, *gaps))) and min(gaps, default=0.0) >= 0
+        return cls(requests, imports, last_at, gaps) if sound else cls()
 
 
 NOT_HEARD = Rhythm()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -25,10 +24,11 @@ from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.recording import Draft, Recorder
 from losswatch_server.runs.shelf import ENDED, KEPT, Shelf
 from losswatch_server.runs.siblings import stand
-from losswatch_server.store import Store, StoreError
+from losswatch_server.store import Store
 from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding, StoredRun
 from losswatch_server.store.sealing import SEAL_POINTS
 
+LEFTOVERS_EVERY_S = 60.0
 MUTED_FOR_GOOD = 253402300799.0
 """A mute without an end: the last second of the year 9999."""
 
@@ -61,11 +61,18 @@ class Runs:
         self._shelf = Shelf(store, kept)
         self._recorder = Recorder(self._shelf, clock, uid)
         self._sealing: set[asyncio.Task[None]] = set()
+        self._unsealed: dict[tuple[str, str], Exception | None] = {}
+        self._looked_for_leftovers = False
 
     async def close(self) -> None:
         """Wait for work in the background. The store is closed by whoever opened it."""
         while self._sealing:
             await asyncio.wait(self._sealing)
+
+    async def check(self) -> None:
+        """Whether points would be kept now, and answers given. Raises the StoreError of which it would fail."""
+        await self._store.check()
+        await self._store.events(None, (1 << 62), None, 1)
 
     async def record(
         self,
@@ -221,10 +228,13 @@ class Runs:
             await self._heard(live, now, paused_until=now + seconds)
             return live.row
 
-    async def mark_silent(self, project: str, uid: str, at: float, last_seen: float) -> bool:
+    async def mark_silent(
+        self, project: str, uid: str, at: float, last_seen: float, heard_at: float | None = None
+    ) -> bool:
         """The run stopped reporting; False where that is not (or no longer) so, and nothing was changed.
 
         ``last_seen`` is the ``last_seen_at`` on which the caller decided: a run heard of since is not silent.
+        ``heard_at`` is when that was, where the clock was wrong then.
         """
         row = await self._store.run_of(project, uid)
         if row is None:
@@ -233,10 +243,10 @@ class Runs:
             live = await self._shelf.load(slot, project, row.name)
             if live is None or live.row.uid != uid or live.row.state is not RunState.RUNNING:
                 return False
-            if live.row.last_seen_at > last_seen or (live.row.paused_until or 0) > at:
+            if live.row.last_seen_at != last_seen or (live.row.paused_until or 0) > at:
                 return False
             draft = Draft(at, Outcome(live.known), kinds=["run.silent"])
-            draft.outcome.forward([silence(live.row, live.known.values(), at, last_seen)])
+            draft.outcome.forward([silence(live.row, live.known.values(), at, heard_at or last_seen)])
             live.row = live.row._replace(state=RunState.SILENT)
             live.report = None
             await self._recorder.commit(live, draft)
@@ -261,7 +271,7 @@ class Runs:
             draft.kinds.append("run.returned")
             draft.outcome.forward(returned(live.known.values(), live.row.step, at))
             live.row = live.row._replace(state=RunState.RUNNING)
-        live.row = live.row._replace(paused_until=paused_until, last_seen_at=max(at, live.row.last_seen_at))
+        live.row = live.row._replace(paused_until=paused_until, last_seen_at=at)
         live.report = None
         await self._recorder.commit(live, draft)
         self._told()
@@ -323,5 +333,29 @@ class Runs:
         task.add_done_callback(self._sealing.discard)
 
     async def _sealed(self, project: str, uid: str) -> None:
-        with contextlib.suppress(StoreError):  # nothing is lost: the rows stay as they are until the next time
+        """Nothing is lost where that fails: the rows stay as they are, and are left over for ``seal_leftovers``."""
+        try:
             await self._store.seal(project, uid)
+        except Exception as error:  # noqa: BLE001 - whatever it is: this task has nobody to tell
+            self._unsealed[project, uid] = error
+
+    async def seal_leftovers(self) -> float:
+        """Compress what a stop, or a failure, left uncompressed; after how many seconds to look again.
+
+        The error of one run is no reason not to go on with the next; the last one is raised at the end.
+        """
+        if not self._looked_for_leftovers:
+            self._unsealed |= dict.fromkeys(await self._store.runs_to_seal())
+            self._looked_for_leftovers = True
+        failed: dict[tuple[str, str], Exception | None] = {}
+        while self._unsealed:
+            key, _ = self._unsealed.popitem()
+            try:
+                await self._store.seal(*key)
+            except Exception as error:  # noqa: BLE001
+                failed[key] = error
+        self._unsealed |= failed
+        for why in failed.values():
+            if why is not None:
+                raise why
+        return LEFTOVERS_EVERY_S

@@ -1,10 +1,17 @@
-"""What can go wrong with the store, each with what a caller may do about it."""
+"""What can go wrong with the store, each with what a caller may do about it.
+
+Nothing else comes out of a store's reads and writes but these and the errors of the work itself: ``failed_read`` and
+``failed_write`` translate what SQLite, the operating system and a machine without memory raise.
+"""
 
 from __future__ import annotations
 
+import sqlite3
+import zlib
+
 
 class StoreError(Exception):
-    """Something is wrong with the store; nothing of the refused write was kept."""
+    """Something is wrong with the store; nothing of a refused write was kept."""
 
 
 class StoreBusyError(StoreError):
@@ -16,14 +23,30 @@ class StoreClosedError(StoreError):
 
 
 class StoreFailedError(StoreError):
-    """The database could not keep a write (a full disk, an input/output error). Nothing of it was kept."""
+    """The database could not keep a write (a full disk, an input/output error). Nothing of it was kept. Try again."""
+
+
+class StoreUnreadableError(StoreError):
+    """The database could not be read (an input/output error, no file descriptors, a damaged page). Try again."""
+
+
+class StoreLostError(StoreError):
+    """The database file was replaced or deleted under the store. It stays so until the process is started again."""
+
+
+class StoreConflictError(StoreError):
+    """What was to be written contradicts what is there. Nothing of it was kept; trying again will not help."""
 
 
 class RunMovedError(StoreError):
     """The stored run is no longer as the writer knew it: load it anew and try again."""
 
 
-class DataDirectoryLockedError(StoreError):
+class DataDirectoryError(StoreError):
+    """The data directory cannot be had; the message is a sentence for whoever chose it."""
+
+
+class DataDirectoryLockedError(DataDirectoryError):
     """Another process has the data directory open; ``pid`` says which, where it is known."""
 
     def __init__(self, pid: int | None) -> None:
@@ -42,3 +65,31 @@ class SchemaTooNewError(StoreError):
         )
         self.found = found
         self.known = known
+
+
+RAW = (sqlite3.Error, sqlite3.Warning, zlib.error, MemoryError, OSError)
+"""What a database, its file and the machine raise by themselves."""
+
+
+def failed_read(error: Exception) -> Exception:
+    """What a read that ended with ``error`` raises: a StoreError for what is in RAW, else the error itself."""
+    if isinstance(error, RAW):
+        return StoreUnreadableError(f"The database could not be read: {_reason(error)}.")
+    return error
+
+
+def failed_write(error: Exception) -> Exception:
+    """The same for a write."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreConflictError(f"The database refused a write that contradicts what it holds: {_reason(error)}.")
+    if isinstance(error, RAW):
+        return StoreFailedError(f"The database could not keep the write: {_reason(error)}.")
+    return error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

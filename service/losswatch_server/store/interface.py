@@ -20,6 +20,10 @@ from losswatch_server.store.rows import (
 class Store(Protocol):
     """Keeps runs. A method that writes returns when what it wrote survives a power loss."""
 
+    async def check(self) -> None:
+        """Whether a write would be kept now. Raises the StoreError of which it would die."""
+        ...
+
     async def find_run(self, project: str, name: str) -> StoredRun | None:
         """The run that has this name now."""
         ...
@@ -91,4 +95,8 @@ class Store(Protocol):
 
     async def seal(self, project: str, uid: str) -> None:
         """Compress the run's small rows. Changes no answer."""
+        ...
+
+    async def runs_to_seal(self) -> list[tuple[str, str]]:
+        """(project, uid) of the runs that have many small rows."""
         ...

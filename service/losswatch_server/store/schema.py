@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from losswatch_server.store.errors import SchemaTooNewError
+from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 10_000
@@ -13,8 +13,9 @@ BUSY_MS = 10_000
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection for writing. A commit returns when the data is on the disk (WAL, synchronous=FULL)."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    for pragma in (
+    return _open(
+        path,
+        256,
         "page_size = 4096",
         f"busy_timeout = {BUSY_MS}",
         "journal_mode = WAL",
@@ -23,17 +24,36 @@ def connect(path: Path) -> sqlite3.Connection:
         "cache_size = -32768",  # 32 MiB
         "wal_autocheckpoint = 4000",  # 16 MiB of log before pages are copied back
         "journal_size_limit = 67108864",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
+    )
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, and does not wait for the one that does."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=128)
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    connection.execute("PRAGMA query_only = ON")
+    return _open(path, 128, f"busy_timeout = {BUSY_MS}", "query_only = ON")
+
+
+def _open(path: Path, statements: int, *pragmas: str) -> sqlite3.Connection:
+    """An existing file, never a new one: that would be an empty database in the place of one that was deleted."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=statements,
+    )
+    try:
+        connection.text_factory = _text
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _text(data: bytes) -> str:
+    """A damaged text is read with marks in it: Python's own reading would refuse the row, and all rows beside it."""
+    return data.decode("utf-8", "replace")
 
 
 def head() -> str:
@@ -44,10 +64,14 @@ def head() -> str:
 def migrate(path: Path) -> tuple[str | None, str]:
     """Bring the file up to date; the schema that was found (None: a new file) and the one that is there now.
 
-    Raises SchemaTooNewError for a file that a newer version wrote; it is left as it is.
+    Raises SchemaTooNewError for a file that a newer version wrote; it is left as it is. Raises StoreFailedError where
+    the file cannot be read or written.
     """
-    found = current(path)
     newest = head()
+    try:
+        found = current(path)
+    except sqlite3.Error as error:
+        raise StoreFailedError(f"The database cannot be read: {error}.") from error
     if found is not None and found > newest:
         raise SchemaTooNewError(found, newest)
     if found != newest:
@@ -72,6 +96,7 @@ def current(path: Path) -> str | None:
 def _upgrade(path: Path) -> None:
     # Alembic takes 0.4 s to import: only a file that is behind pays for it.
     import sqlalchemy
+    import sqlalchemy.exc
     from alembic import command
     from alembic.config import Config
 
@@ -84,5 +109,7 @@ def _upgrade(path: Path) -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+    except sqlalchemy.exc.DBAPIError as error:
+        raise StoreFailedError(f"The database cannot be brought up to date: {error.orig}.") from error
     finally:
         engine.dispose()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,7 +15,15 @@ from typing import TypeVar
 
 from losswatch_server.store import changes, queries, schema
 from losswatch_server.store.datadir import DataDirectory
-from losswatch_server.store.errors import StoreClosedError
+from losswatch_server.store.errors import (
+    StoreBusyError,
+    StoreClosedError,
+    StoreFailedError,
+    StoreLostError,
+    failed_read,
+    failed_write,
+)
+from losswatch_server.store.identity import OpenFiles
 from losswatch_server.store.rows import (
     Change,
     NewEvent,
@@ -32,22 +42,44 @@ READERS = 4
 WAITING_WRITES = 2048
 """Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
 commit that is a wait of well under a second."""
+TRUSTED_S = 30.0
+"""A write that was kept so lately says that the next one can be, too: an idle service that is asked writes two pages
+a minute."""
+PROBE_S = 1.0
+"""A failed probe is not repeated sooner, however often somebody asks: each is a write that waits for the disk."""
+PATIENCE_S = 5.0
+"""A disk that takes longer for one small write keeps nothing, for whoever asks whether it does."""
 
 
 class SqliteStore:
     """Open with ``SqliteStore.open(directory)``; close with ``close()``. One process at a time per directory."""
 
-    def __init__(self, directory: DataDirectory, *, waiting_writes: int = WAITING_WRITES) -> None:
+    def __init__(
+        self,
+        directory: DataDirectory,
+        *,
+        waiting_writes: int = WAITING_WRITES,
+        connect: Callable[[Path], sqlite3.Connection] = schema.connect,
+        connect_reader: Callable[[Path], sqlite3.Connection] = schema.connect_reader,
+    ) -> None:
         self._directory = directory
-        self._writer = GroupWriter(partial(schema.connect, directory.database), waiting_writes)
+        self._connect = connect
+        self._connect_reader = connect_reader
+        self._files = OpenFiles(directory.database)
+        self._writer = GroupWriter(self._connect_writer, waiting_writes, self._files.check)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: set[sqlite3.Connection] = set()
         self._local = threading.local()
         self._closed = False
+        self._probing: asyncio.Task[None] | None = None
+        self._probed_at = -PROBE_S
 
     @classmethod
     def open(cls, path: Path, *, waiting_writes: int = WAITING_WRITES) -> SqliteStore:
-        """Create or open the store in a directory. Raises DataDirectoryLockedError, SchemaTooNewError."""
+        """Create or open the store in a directory.
+
+        Raises DataDirectoryError, SchemaTooNewError, and StoreFailedError where the database cannot be made or read.
+        """
         directory = DataDirectory(path)
         try:
             schema.migrate(directory.database)
@@ -70,9 +102,13 @@ class SqliteStore:
         self._readers.shutdown()
         for connection in self._connections:
             connection.close()
-        last = schema.connect(self.path)
-        last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        last.close()
+        with contextlib.suppress(StoreLostError, sqlite3.Error, OSError):  # the log is as safe as the file is
+            self._files.check()
+            last = self._connect(self.path)
+            try:
+                last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                last.close()
         self._directory.release()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -80,21 +116,112 @@ class SqliteStore:
         return await self._writer.write(work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, run on a reader thread and on one state of the database throughout."""
+        """What ``work`` returns, run on a reader thread and on one state of the database throughout.
+
+        Raises StoreUnreadableError, StoreClosedError, StoreLostError.
+        """
         if self._closed:
             raise StoreClosedError("The store is closed.")
+        if self._writer.lost is not None:
+            raise StoreLostError(str(self._writer.lost))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection = self._reader()
+            connection.execute("BEGIN")
+            value = work(connection)
+            connection.execute("ROLLBACK")
+        except Exception as error:
+            self._drop_reader()
+            told = failed_read(error)
+            if told is error:
+                raise
+            raise told from error
+        return value
+
+    def _reader(self) -> sqlite3.Connection:
+        """The connection of this thread."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = schema.connect_reader(self.path)
-            self._connections.append(connection)
-        connection.execute("BEGIN")
+            connection = self._connect_reader(self.path)
+            self._connections.add(connection)
+            self._local.connection = connection
+        return connection
+
+    def _drop_reader(self) -> None:
+        """The next read of this thread opens a connection anew: after a failure this one is not trusted."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            self._local.connection = None
+            self._connections.discard(connection)
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _connect_writer(self) -> sqlite3.Connection:
+        self._files.check()
+        connection = self._connect(self.path)
         try:
-            return work(connection)
+            connection.execute("SELECT 1 FROM run LIMIT 1").fetchone()
+            self._files.log_opened()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def check(self, trusted_s: float = TRUSTED_S) -> None:
+        """Whether a write would be kept now. Raises the StoreError of which it would die.
+
+        A write that was kept in the last ``trusted_s`` is answer enough; else one page is written, however many ask.
+        """
+        if self._closed:
+            raise StoreClosedError("The store is closed.")
+        if self._writer.lost is not None:
+            raise StoreLostError(str(self._writer.lost))
+        if not self._writer.is_alive:
+            raise StoreFailedError("The writer thread has ended.")
+        try:
+            self._files.check()
+        except StoreLostError:
+            await self._writer.write(lambda connection: None)  # so that the writer knows, and says so
+        except OSError as error:
+            raise failed_write(error) from error
+        last = self._writer.last
+        if last.error is None and time.monotonic() - last.at < trusted_s:
+            return
+        if last.error is not None and time.monotonic() - self._probed_at < PROBE_S:
+            raise StoreFailedError(str(last.error))
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self._probe())
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.shield(self._probing)
+        except TimeoutError:
+            raise StoreFailedError(f"The disk took longer than {PATIENCE_S:g} s to keep a single page.") from None
+
+    async def _probe(self) -> None:
+        try:
+            await self._writer.write(_touch)
+        except StoreBusyError:
+            return  # others are writing: their outcome will tell
         finally:
-            connection.execute("ROLLBACK")
+            self._probed_at = time.monotonic()
+
+    @property
+    def failing_since(self) -> tuple[float, str] | None:
+        """Since when (seconds since 1970) nothing could be stored, and why; None where the last write was kept."""
+        last = self._writer.last
+        return None if last.failed_since is None else (last.failed_since, str(last.error))
+
+    @property
+    def lost(self) -> str | None:
+        """Why the database file is lost to this process; None where it is not."""
+        return None if self._writer.lost is None else str(self._writer.lost)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the writer's thread is there."""
+        return self._writer.is_alive
 
     async def apply(self, change: Change) -> None:
         await self._writer.apply(change)
@@ -161,9 +288,13 @@ class SqliteStore:
             new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
             await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
 
-    async def seal_leftovers(self) -> int:
-        """Seal every run that a stop left with many small rows; how many there were."""
-        left = await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
-        for project, uid in left:
-            await self.seal(project, uid)
-        return len(left)
+    async def runs_to_seal(self) -> list[tuple[str, str]]:
+        """(project, uid) of the runs that a stop left with many small rows."""
+        return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Change one page. SQLite knows a row that is written as it was, and writes nothing; a counter it does not use
+    itself always moves."""
+    (count,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {(count + 1) % 1_000_000}")

@@ -114,14 +114,37 @@ def delete_groups(connection: sqlite3.Connection, keys: Iterable[tuple[str, str,
     connection.executemany("DELETE FROM target_group WHERE project = ? AND target = ? AND key = ?", keys)
 
 
-def tidy(connection: sqlite3.Connection, closed_before: float, delivered_before: float) -> None:
-    """Forget concerns that closed long ago and deliveries that were finished long ago, a bounded number at a time."""
-    connection.execute(
-        "DELETE FROM concern WHERE (project, uid, id) IN "
-        "(SELECT project, uid, id FROM concern WHERE closed_at < ? LIMIT 1000)",
-        (closed_before,),
-    )
-    connection.execute(
-        "DELETE FROM delivery WHERE rowid IN (SELECT rowid FROM delivery WHERE finished_at < ? LIMIT 1000)",
-        (delivered_before,),
-    )
+class Before(NamedTuple):
+    """What ended or happened before these times (seconds since 1970) may be forgotten."""
+
+    concern: float
+    delivery: float
+    event: float
+
+
+AT_ONCE = 1000
+"""Rows that are forgotten in one write: some milliseconds in which others wait."""
+
+
+def tidy(connection: sqlite3.Connection, before: Before) -> bool:
+    """Forget concerns that closed, deliveries that were finished and events that were read before these times.
+
+    At most AT_ONCE of each; whether that was all. An event that the dispatcher has not read is kept however old.
+    """
+    forgotten = [
+        connection.execute(
+            "DELETE FROM concern WHERE (project, uid, id) IN "
+            f"(SELECT project, uid, id FROM concern WHERE closed_at < ? LIMIT {AT_ONCE})",
+            (before.concern,),
+        ),
+        connection.execute(
+            f"DELETE FROM delivery WHERE rowid IN (SELECT rowid FROM delivery WHERE finished_at < ? LIMIT {AT_ONCE})",
+            (before.delivery,),
+        ),
+        connection.execute(
+            "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event "
+            f"WHERE id <= (SELECT min(event_id) FROM alert_cursor) ORDER BY id LIMIT {AT_ONCE}) WHERE at < ?)",
+            (before.event,),
+        ),
+    ]
+    return all(done.rowcount < AT_ONCE for done in forgotten)
