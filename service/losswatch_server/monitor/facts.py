@@ -22,7 +22,6 @@ from losswatch_server.monitor.series_facts import (
     gradient_facts,
     layer_facts,
     loss_facts,
-    tamed,
     validation_facts,
     window,
 )
@@ -86,13 +85,12 @@ class Facts:
 def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
     """The facts of a run for another finding: only what came shortly before its begin is taken anew."""
     with np.errstate(all="ignore"):
-        jump = jump_facts(tamed(memory.loss), since_step)
+        jump = jump_facts(memory.loss, since_step)
     return replace(facts, rate_jump=_rate_jump(memory, since_step), jump=jump)
 
 
 def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
     """The facts of a run as they stand; ``since_step``: where the finding in question began."""
-    memory = replace(memory, loss=tamed(memory.loss), grad_norm=tamed(memory.grad_norm))
     with np.errstate(all="ignore"):
         return _gather(memory, context, since_step)
 
@@ -111,7 +109,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
         loss=loss,
         gradient=gradient,
         layers=layer_facts(memory.layers, context),
-        validation=validation_facts(tamed(memory.validation), loss),
+        validation=validation_facts(memory.validation, loss),
         adaptive=adaptive,
         learning_rate=rate,
         first_learning_rate=first_rate,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from losswatch_server.monitor.history import COUNT, FIRST_STEP, LAST_STEP, MEAN, Track
 from losswatch_server.monitor.memory import Memory, Rates
-from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.points import LARGEST, Context
 from losswatch_server.monitor.trend import difference_scale, median
 
 Array = NDArray[np.float64]
@@ -32,8 +32,6 @@ FINE = 14
 HORIZONS = 32
 MISFIT = 0.003
 """How far real curves depart from any of the shapes, as a share of the range of the block means."""
-LARGEST = 1e140
-"""A loss beyond this has nowhere left to go, and its square no room."""
 LAST_BLOCKS = 6
 FITS = 3.0
 """Distance of the fit from the last blocks, in standard errors, up to which it counts as a fit."""
@@ -145,7 +143,7 @@ NOTHING = Forecast()
 
 def forecast(memory: Memory, context: Context) -> Forecast:
     """The forecast of the loss as it stands."""
-    if context.objective == "none" or max(abs(memory.loss.highest), abs(memory.loss.lowest)) > LARGEST:
+    if context.objective == "none" or max(memory.loss.highest, -memory.loss.lowest) >= LARGEST:
         return NOTHING
     with np.errstate(all="ignore"):
         return _forecast(memory)
@@ -212,7 +210,7 @@ def _noise(track: Track) -> tuple[float, float]:
     far = float(np.median(np.abs(y[4:] - 2 * y[2:-2] + y[:-4])))
     if near <= 0 or far <= 0:
         return difference_scale(values), 0.0
-    correlation = float(np.interp((far / near) ** 2, _RATIOS, _CORRELATIONS))
+    correlation = float(np.interp(min(far / near, 10.0) ** 2, _RATIOS, _CORRELATIONS))
     # variance of a second difference of an AR(1): 2 (1 - phi) (3 - phi) times that of the noise
     return 1.4826 * scale * near / math.sqrt(2 * (1 - correlation) * (3 - correlation)), correlation
 

@@ -100,7 +100,7 @@ class Track:
         mean = sum(values) / BLOCK
         m2 = 0.0
         for value in values:
-            m2 += (value - mean) ** 2 if abs(value - mean) < 1e150 else math.inf
+            m2 += (value - mean) ** 2
         low = min(values)
         log_mean = sum(map(math.log, values)) / BLOCK if low > 0 else math.nan
         block = [float(BLOCK), mean, m2, low, max(values), log_mean]

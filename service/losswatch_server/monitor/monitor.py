@@ -13,7 +13,7 @@ from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle
 from losswatch_server.monitor.memory import Memory
-from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
 from losswatch_server.monitor.vocabulary import Condition
 
 REVIEW_SHARE = 16
@@ -77,6 +77,7 @@ class Monitor:
 
     def see(self, point: Point) -> None:
         """Fold the next point: a step above the last for rank 0, any step for other ranks."""
+        point = tamed(point)
         if point.rank:
             self._ask(point, finite_only=True)
             return
@@ -100,7 +101,7 @@ class Monitor:
         Validation losses are judged as they enter; a loss or gradient norm is kept out of the judged series, whose
         order of steps it would break.
         """
-        value = point.validation_loss
+        value = tamed(point).validation_loss
         if value is None or point.rank or not math.isfinite(value):
             return
         track = self.memory.validation

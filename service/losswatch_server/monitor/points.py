@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 MAX_STEP = 2**53 - 1
+LARGEST, SMALLEST = 1e140, 1e-140
+"""Sizes within which values are judged: their squares, and sums of those over any run, have room in a float64. Larger
+ones count as this large (float32 ends at 3e38), smaller ones as 0 (float32's smallest is 1e-45)."""
 SERIES = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
 """The scalar series of a point, in the order in which stores and fingerprints list them."""
 
@@ -30,6 +34,26 @@ class Point(NamedTuple):
     metrics: Mapping[str, float] | None = None
     rank: int = 0
     loss_is_null: bool = False
+
+
+def tamed(point: Point) -> Point:
+    """The point as it is judged: its finite series cut to what arithmetic has room for. Itself in all usual cases."""
+    _, loss, norm, rate, validation = point[:5]
+    if _fits(loss) and _fits(norm) and _fits(rate) and _fits(validation):
+        return point
+    return point._replace(
+        loss=_cut(loss), grad_norm=_cut(norm), learning_rate=_cut(rate), validation_loss=_cut(validation)
+    )
+
+
+def _fits(value: float | None) -> bool:
+    return value is None or SMALLEST <= value <= LARGEST or value == 0
+
+
+def _cut(value: float | None) -> float | None:
+    if value is None or not math.isfinite(value):
+        return value
+    return max(-LARGEST, min(value, LARGEST)) if abs(value) >= SMALLEST else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

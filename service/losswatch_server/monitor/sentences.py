@@ -53,9 +53,9 @@ def _diverging(f: Finding, e: Facts) -> str:
 
 def _loss_spike(f: Finding, e: Facts) -> str:
     end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
+    far = "" if e.get("height") is None else f", {number(e['height'], 2)} times the noise"
     return (
-        f"The loss jumped at step {f.onset_step} from about {number(e['level_before'])} to {number(e['peak'])}, "
-        f"{number(e['height'], 2)} times the noise{end}."
+        f"The loss jumped at step {f.onset_step} from about {number(e['level_before'])} to {number(e['peak'])}{far}{end}."
     )
 
 

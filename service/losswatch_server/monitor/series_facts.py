@@ -7,13 +7,13 @@ history come from the equal-width buckets. A number is None where it cannot be h
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from losswatch_server.monitor.history import COUNT, FIRST_STEP, M2, MAX, MEAN, MIN, Track
+from losswatch_server.monitor.history import COUNT, FIRST_STEP, M2, MAX, MEAN, Track
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, difference_ratios, spread
 from losswatch_server.monitor.memory import Layers
 from losswatch_server.monitor.points import Context
@@ -22,7 +22,6 @@ from losswatch_server.monitor.trend import difference_scale, median, quantum
 
 Array = NDArray[np.float64]
 
-LARGEST = 1e140
 ZERO_LAYER = math.log(1e-12)
 """A layer whose norm stays below this gets no gradient; the smallest of healthy layers was 1e-7."""
 
@@ -140,30 +139,6 @@ class ValidationFacts:
     """How many of the last validation losses are the same number."""
     gap: float
     """Validation minus training loss now, over the larger of training loss and 1 % of its first value."""
-
-
-def tamed(track: Track) -> Track:
-    """The track with every value cut to +-1e140, so that squares and sums stay finite; itself in all usual cases."""
-    if track.n == 0 or max(abs(track.highest), abs(track.lowest)) <= LARGEST:
-        return track
-    return replace(
-        track,
-        lowest=_cut(track.lowest),
-        highest=_cut(track.highest),
-        head=[_cut(v) for v in track.head],
-        recent=[_cut(v) for v in track.recent],
-        buckets=[_cut_bucket(b) for b in track.buckets],
-        open_bucket=None if track.open_bucket is None else _cut_bucket(track.open_bucket),
-    )
-
-
-def _cut(value: float) -> float:
-    return min(max(value, -LARGEST), LARGEST) if not math.isnan(value) else LARGEST
-
-
-def _cut_bucket(bucket: list[float]) -> list[float]:
-    m2 = LARGEST**2 if math.isnan(bucket[M2]) else min(bucket[M2], LARGEST**2)
-    return [*bucket[:MEAN], _cut(bucket[MEAN]), m2, *map(_cut, bucket[MIN : MAX + 1]), *bucket[MAX + 1 :]]
 
 
 def _quantum(values: list[float]) -> float:

@@ -54,20 +54,25 @@ def slope_test(y: Array) -> tuple[float, float]:
     """Slope per block of ``y`` (shape (m,), m >= 5) and its t statistic with an AR(1)-inflated standard error.
 
     The residuals' lag-1 correlation r is corrected upwards for small samples, (m r + 1) / (m - 4), clipped to
-    [0, 0.95]; the standard error grows by sqrt((1 + r) / (1 - r)). A perfect line has t = +-inf; a constant 0.
+    [0, 0.95]; the standard error grows by sqrt((1 + r) / (1 - r)). What rounding alone may leave of a perfect line,
+    1e-12 of its size, bounds t; a constant has t = 0.
     """
     m = len(y)
     x, sxx = _centred(m)
     centred = y - float(y.sum()) / m
+    size = float(np.abs(centred).max())
+    if not 0 < size < math.inf:
+        return 0.0, 0.0
+    # a power of two: squares keep their room, and no digit changes
+    unit = 2.0 ** math.frexp(size)[1]
+    centred = centred / unit
     slope = float(x @ centred) / sxx
     residual = centred - slope * x
-    rss = float(residual @ residual)
-    if rss <= 1e-24 * max(float(centred @ centred), 1e-300):
-        return slope, math.copysign(math.inf, slope) if slope else 0.0
+    rss = max(float(residual @ residual), 1e-24 * float(centred @ centred))
     r = float(residual[1:] @ residual[:-1]) / rss
     r = min(max((m * r + 1) / (m - 4), 0.0), 0.95)
     error = math.sqrt(rss / (m - 2) / sxx * (1 + r) / (1 - r))
-    return slope, slope / error
+    return slope * unit, slope / error
 
 
 @cache

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ from losswatch_server.monitor.history import BLOCK, Track
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
 from losswatch_server.monitor.trend import difference_scale, kendall_test, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
+
+EPSILON = sys.float_info.epsilon
 
 
 @dataclass(slots=True)
@@ -76,15 +79,19 @@ class Diverging:
             return self._open(state, view, "monotone", _lowest_late(recent))
         if view.review and track.n >= 6 * BLOCK and self._lost(view):
             return self._open(state, view, "lost", max(0, len(recent) - track.n // 4))
-        # a jump makes blocks rise by itself: while it lasts, only a block above all of the one before goes on growing
-        spiking = Condition.LOSS_SPIKE in view.troubled and sum(recent[-BLOCK:]) <= BLOCK * max(
-            recent[-2 * BLOCK : -BLOCK]
-        )
-        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and not spiking:
+        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and not self._spiking(view):
             onset = self._climbs(view)
             if onset is not None:
                 return self._open(state, view, "ladder", onset)
         return QUIET
+
+    def _spiking(self, view: View) -> bool:
+        """A jump makes blocks rise by itself: while it lasts, only a block above all of the one before goes on
+        growing. Needs two blocks."""
+        recent = view.memory.loss.recent
+        return Condition.LOSS_SPIKE in view.troubled and sum(recent[-BLOCK:]) <= BLOCK * max(
+            recent[-2 * BLOCK : -BLOCK]
+        )
 
     def _grows(self, track: Track) -> bool:
         """Rule C: four convex rises to a record high, by more than half of the start."""
@@ -230,35 +237,35 @@ def growth_evidence(track: Track, steady_spread: float) -> dict[str, Any]:
         return {"rises": len(rise) - 1, "steady": False}
     differences = [b - a for a, b in itertools.pairwise(rise)]
     ratios = [b / a for a, b in itertools.pairwise(differences) if a > 0]
-    ratios = [r for r in ratios if math.isfinite(r)]
     late = ratios[-8:]
     spread = max(late) / min(late) if late and min(late) > 0 else math.inf
     stride = (steps[-1] - steps[i]) / (len(rise) - 1)
+    # a straight line has ratios of 1 but for the rounding of its values
+    least = 1.0 + 8 * EPSILON * max(abs(rise[0]), abs(rise[-1])) / min(differences)
     evidence: dict[str, Any] = {
         "rises": len(rise) - 1,
         "ratio_spread": spread if math.isfinite(spread) else None,
-        "steady": len(late) >= 3 and spread <= steady_spread and min(late) > 1.0,
+        "steady": len(late) >= 3 and spread <= steady_spread and min(late) > least,
         "accelerating": len(late) >= 3 and late[-1] > 1.3 * late[0],
     }
     if late:
         ratio = median(late)
         evidence["difference_ratio"] = ratio
         evidence["steps_per_rise"] = stride
-        if ratio > 1 and stride > 0:
-            growth = ratio ** (1 / stride)
-            evidence["growth_per_step"] = growth
-            evidence["doubling_steps"] = math.log(2) / math.log(growth)
+        if ratio > least:
+            # the rate may be too near 1 for a float64 although its logarithm is not 0
+            evidence["growth_per_step"] = ratio ** (1 / stride)
+            evidence["doubling_steps"] = stride * math.log(2) / math.log(ratio)
     return evidence
 
 
 def implications(view: View, evidence: dict[str, Any]) -> dict[str, Any]:
     """What a growth says of the learning rate and of the step at which the loss overflows."""
-    ratio, context = evidence.get("difference_ratio"), view.context
-    if ratio is None or ratio <= 1:
+    ratio, growth, context = evidence.get("difference_ratio"), evidence.get("growth_per_step"), view.context
+    if ratio is None or growth is None:
         return {}
     said: dict[str, Any] = {}
-    growth = evidence.get("growth_per_step")
-    if growth is not None and evidence["steady"]:
+    if evidence["steady"]:
         said["overflow_step"] = overflow_step(
             view.point.step, evidence["current"], growth, context.precision, context.batch_size
         )

@@ -22,6 +22,8 @@ from losswatch_server.monitor.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 WINDOW = 128
+UNKNOWN_NOISE = 0.8
+"""Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
 
 
 @dataclass(slots=True)
@@ -160,7 +162,7 @@ class LossSpike:
         if loss <= max(2 * highest, 0.0):
             return QUIET
         centre = median(before[-8:])
-        scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre))
+        scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre), 1e-6 * abs(highest))
         if loss - centre <= self.sds * scale:
             return QUIET
         state.threshold = Threshold(limit=2 * highest, recovery=highest, centre=centre, scale=scale)
@@ -180,10 +182,13 @@ class LossSpike:
         lasting = state.length >= self.lasting and state.below == 0 and height >= self.sds
         undone = (state.peak - state.threshold.centre) / progress if progress > 0 else math.inf
         far = undone >= (1 if height >= self.sds else self.undone_in_a_heavy_tail)
-        return far or height >= self.certain_sds or lasting
+        return far or self.certain_sds <= height < math.inf or lasting
 
     def _height(self, state: SpikeState) -> float:
+        """The jump in standard deviations; infinite after losses of exactly 0, which show no noise at all."""
         threshold = state.threshold
+        if threshold.scale == 0:
+            return math.inf
         if threshold.logarithmic:
             return math.log(state.peak / threshold.centre) / threshold.scale
         return (state.peak - threshold.centre) / threshold.scale
@@ -210,10 +215,10 @@ class LossSpike:
         height = self._height(state)
         return Alarm(
             onset_step=state.onset,
-            confidence=min(0.99, 0.6 + 0.02 * height),
+            confidence=min(0.99, 0.6 + 0.02 * height) if math.isfinite(height) else UNKNOWN_NOISE,
             severity=Severity.WARNING if state.alarming else Severity.INFO,
             evidence={
-                "height": height,
+                "height": height if math.isfinite(height) else None,
                 "level_before": threshold.centre,
                 "peak": state.peak,
                 "factor": state.peak / threshold.centre if threshold.centre > 0 else None,

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from losswatch_server.monitor.detectors.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.detectors.patience import patience_over
 from losswatch_server.monitor.detectors.plateau import bad_floor
+from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -135,4 +136,4 @@ class Oscillation:
         if crossings.sum() < 3:
             return None
         period = 2 * len(half) * shape.per_block / float(crossings.sum())
-        return {"amplitude": spread, "wider_than_noise": spread / max(expected, 1e-300), "period": period}
+        return {"amplitude": spread, "wider_than_noise": spread / max(expected, SMALLEST), "period": period}

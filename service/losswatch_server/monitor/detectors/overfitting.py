@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.history import Track
+from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.trend import difference_scale, kendall_test, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -68,7 +69,7 @@ class Overfitting:
         after = values[a + 1 :]
         if len(after) < 3:
             return QUIET
-        scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(values[a]), 1e-300)
+        scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(values[a]), SMALLEST)
         k = max(3, len(after) // 2)
         around = values[max(0, a - 1) : a + 2]
         minimum = sum(around) / len(around)
