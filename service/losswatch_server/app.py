@@ -42,7 +42,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
-            runs = Runs(store, on_commit=lambda: alerts.wake())
+            runs = Runs(store, on_commit=lambda: alerts.wake(), faults=app.state.faults)
             alerts = Alerts(
                 store,
                 runs,

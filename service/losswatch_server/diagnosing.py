@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from losswatch_logs import LogPoint, ReadLog, read
 from losswatch_server.monitor.explain import Explanation, Probe
+from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
@@ -29,6 +30,8 @@ class Diagnosis:
     context: Context
     log: ReadLog | None
     explanations: tuple[Explanation, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """What failed on the way, for whoever logs and counts; the answer says it too."""
 
 
 class _Begin(NamedTuple):
@@ -55,9 +58,12 @@ def diagnose_bytes(
         log = read(raw, name=name)
         merged = read_context(log.context).merged(context)
         entries = _lineage(log.points)
-    assessment = assess(_folded(entries, merged))
+    monitor = _folded(entries, merged)
+    assessment = assess(monitor)
     explanations = _explained(entries, merged, assessment.findings) if explain else ()
-    return Diagnosis(assessment=assessment, context=merged, log=log, explanations=explanations)
+    faults = [*monitor.drain_faults(), *assessment.faults]
+    faults += [fault for explanation in explanations for fault in explanation.faults]
+    return Diagnosis(assessment=assessment, context=merged, log=log, explanations=explanations, faults=tuple(faults))
 
 
 def _explained(

@@ -31,8 +31,14 @@ def growing(n: int = 20, *, factor: float = 1.3, start: float = 1.0) -> list[flo
 def points(losses: Iterable[float | None], first: int = 0, **series: Sequence[float | None]) -> list[Point]:
     """One point per loss; further series by name, of the same length."""
     return [
-        Point(first + i, loss, **{name: values[i] for name, values in series.items()}) for i, loss in enumerate(losses)
+        Point(first + i, _plain(loss), **{name: _plain(values[i]) for name, values in series.items()})
+        for i, loss in enumerate(losses)
     ]
+
+
+def _plain(value: float | None) -> float | None:
+    """As it comes from JSON: never a scalar of numpy's."""
+    return None if value is None else float(value)
 
 
 def watch(stream: Iterable[Point], context: Context | None = None) -> Monitor:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from losswatch_server.monitor.explain import Probe
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.report import Assessment, assess
-from losswatch_server.runs.answers import Report
-from losswatch_server.store.rows import RunRow
-from losswatch_server.wire import dumps, report_json
-from losswatch_server.wire.explanations import explanation_json
 
 Values = list[float | None]
 Rng = np.random.Generator
@@ -114,7 +107,8 @@ def _curve(rng: Rng, n: int) -> np.ndarray:
         values = np.concatenate([values[:cut], CURVES[rng.integers(len(CURVES))](rng, n - cut)])
     for _ in range(int(rng.choice([0, 0, 0, 1, 1, 2, 4]))):  # jumps
         place, length = int(rng.integers(n)), int(rng.choice([1, 1, 2, 5, 1000]))
-        values[place : place + length] = values[place] * rng.choice([0.0, 3.0, 10.0, 1e3, 1e30]) + rng.choice([0, 1, 9.4])
+        factor, more = rng.choice([0.0, 3.0, 10.0, 1e3, 1e30]), rng.choice([0.0, 1.0, 9.4])
+        values[place : place + length] = values[place] * factor + more
     return values
 
 
@@ -160,7 +154,9 @@ def odd_context(rng: Rng) -> Context:
         momentum=_pick(rng, None, None, 0.0, 0.9, 0.999999, 1.0, 5.0, 1e300),
         nesterov=_pick(rng, None, True, False),
         batch_size=_pick(rng, None, 0, 1, 2, 4, 32, 2**53 - 1),
-        loss_name=_pick(rng, None, "mse", "cross_entropy", "bce", "gaussian_nll", "wgan", "hinge", "squared", "nll", ""),
+        loss_name=_pick(
+            rng, None, "mse", "cross_entropy", "bce", "gaussian_nll", "wgan", "hinge", "squared", "nll", ""
+        ),
         num_classes=_pick(rng, None, 0, 1, 2, 3, 10, 128256, 2**53 - 1),
         total_steps=_pick(rng, None, 0, 1, 10, 40, 1000, 2**53 - 1),
         weight_decay=_pick(rng, None, 0.0, 0.1, 10.0, 1e300),

@@ -44,7 +44,7 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
 def test_a_snapshot_of_other_rules_is_refused() -> None:
     data = watch(STREAMS["spike"]).freeze()
     with pytest.raises(ValueError, match="detection version"):
-        Monitor.thaw(data.replace(b'"detection_version":1,', b'"detection_version":9,'))
+        Monitor.thaw(data.replace(b'"detection_version":2,', b'"detection_version":9,'))
 
 
 def test_late_validation_enters_its_series_and_judges_nothing_anew() -> None:

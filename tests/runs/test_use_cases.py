@@ -9,7 +9,7 @@ import pytest
 
 from house import House
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.vocabulary import ClosedBy, RunState
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
 from losswatch_server.runs import (
     FindingNotFoundError,
     PointsRefusedError,
@@ -217,7 +217,7 @@ def test_a_newer_rule_judges_a_live_run_anew_and_tells_nobody(house: House) -> N
     told = house.kinds()
     assert house.report().run.detection_version == 0
     house.record(growing(0, 31)[30:])
-    assert house.report().run.detection_version == 1
+    assert house.report().run.detection_version == DETECTION_VERSION
     assert {item.finding.id: item.finding.closed_by for item in in_project(house, "findings", "run")}[
         "f_old"
     ] == "rule_changed"

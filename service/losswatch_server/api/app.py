@@ -45,6 +45,7 @@ from losswatch_server.api.problems import (
 )
 from losswatch_server.api.site import LOOPBACK_NAMES, Site
 from losswatch_server.api.straight import Straight
+from losswatch_server.runs.faults import FaultLog
 from losswatch_server.supervision import Supervisor
 from losswatch_server.wire import Problem
 
@@ -101,6 +102,7 @@ def create_api(
     )
     app.state.supervisor = supervisor or Supervisor()
     app.state.metrics = Metrics(app.state.supervisor)
+    app.state.faults = FaultLog(app.state.metrics.count_fault)
     app.state.diagnosing = asyncio.Semaphore(diagnose.AT_ONCE)
     routers = (*ROUTERS, *more_routers)
     for router in routers:

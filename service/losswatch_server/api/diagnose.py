@@ -86,6 +86,7 @@ async def diagnose(request: Request) -> Response:
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
     async with request.app.state.diagnosing:
         diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context)
+    request.app.state.faults.take(diagnosis.faults, "a diagnosis")
     return json_answer(diagnosis_json(diagnosis))
 
 

@@ -59,7 +59,7 @@ VERDICT: dict[str, Any] = {
     "notes": [],
 }
 _WHO = {"run": "keras-demo", "project": "default", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1t", "attempt": 1}
-_WHERE = {"step": 20, "points": 20, "version": 20, "detection_version": 1}
+_WHERE = {"step": 20, "points": 20, "version": 20, "detection_version": 2}
 COUNTS = {"accepted": 1, "duplicates": 0, "late": 0, "conflicts": 0}
 REPORT = {**_WHO, **_WHERE, "state": "running", **VERDICT, "stale": False}
 RECORDED = {**_WHO, **_WHERE, **COUNTS, "state": "running", **VERDICT, "stale": False}
@@ -99,7 +99,7 @@ DIAGNOSIS = {
     "attempt": 1,
     "step": 20,
     "points": 20,
-    "detection_version": 1,
+    "detection_version": 2,
     **VERDICT,
     "read": {
         "format": "csv",

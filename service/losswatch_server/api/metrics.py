@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from losswatch_server import __version__
+from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.supervision import Supervisor
 from losswatch_server.wire.reports import CountFacts
@@ -55,6 +56,12 @@ class Metrics:
         self._accepted, self._duplicates, self._late, self._conflicts = (
             points.labels(outcome) for outcome in ("accepted", "duplicate", "late", "conflict")
         )
+        self._faults = Counter(
+            "losswatch_judgement_faults",
+            "Faults of the service in judging a run; the run went on without what failed.",
+            ("part", "of", "error"),
+            registry=self.registry,
+        )
         self._by_label: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count_points(self, counts: CountFacts) -> None:
@@ -66,6 +73,10 @@ class Metrics:
             self._late.inc(counts.late)
         if counts.conflicts:
             self._conflicts.inc(counts.conflicts)
+
+    def count_fault(self, fault: Fault) -> None:
+        """A rule, a cause or a sentence that failed, as often as it did."""
+        self._faults.labels(fault.part, fault.of, fault.error).inc(fault.count)
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """One answered request. ``route`` is the path's template, so that there are few of them."""

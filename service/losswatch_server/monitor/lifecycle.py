@@ -71,9 +71,15 @@ class LifeCycle:
     tracks: dict[str, Track] = field(default_factory=dict)
     closed: list[Finding] = field(default_factory=list)
     changes: list[Finding] = field(default_factory=list)
-    troubled: frozenset[Condition] = frozenset()
-    open: int = 0
-    """How many findings are open."""
+
+    @property
+    def troubled(self) -> frozenset[Condition]:
+        """Conditions with an open finding of severity warning or above."""
+        return frozenset(
+            t.finding.condition
+            for t in self.tracks.values()
+            if t.finding is not None and t.finding.severity is not Severity.INFO
+        )
 
     def take(self, detector: Detector, verdict: Verdict, step: int, points: int) -> None:
         """Apply a verdict given at ``step``, the ``points``-th point."""
@@ -157,23 +163,10 @@ class LifeCycle:
         self.closed.append(finding)
         del self.closed[:-KEPT]
         self.changes.append(finding)
-        self.refresh()
 
     def _set(self, track: Track, finding: Finding) -> None:
-        changed = track.finding is None or track.finding.severity is not finding.severity
         track.finding = finding
         self.changes.append(finding)
-        if changed:
-            self.refresh()
-
-    def refresh(self) -> None:
-        """Recount what is open."""
-        self.open = sum(1 for t in self.tracks.values() if t.finding is not None)
-        self.troubled = frozenset(
-            t.finding.condition
-            for t in self.tracks.values()
-            if t.finding is not None and t.finding.severity is not Severity.INFO
-        )
 
     def begin_attempt(self, number: int) -> None:
         """Findings that open from here on belong to the new attempt; episodes are counted anew."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import QUIET, UNSURE, View
+from losswatch_server.monitor.detectors.base import QUIET, UNSURE, View, checked
+from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle
@@ -47,6 +49,7 @@ class Monitor:
     __slots__ = (
         "attempt",
         "context",
+        "faults",
         "forecast",
         "judged_by_level",
         "life",
@@ -73,6 +76,7 @@ class Monitor:
         self.next_review = 1
         self.next_forecast = FORECAST_FROM
         self.forecast = NOTHING
+        self.faults = Faults()
         self.view = View(memory=self.memory)
 
     def see(self, point: Point) -> None:
@@ -84,12 +88,14 @@ class Monitor:
         memory = self.memory
         self.points += 1
         self.step = point.step
-        self._remember(point)
+        self.faults.shield("memory", "", point.step, partial(self._remember, point), None)
         loss = memory.loss
         review = loss.n >= self.next_review
         if review:
             if loss.n >= self.next_forecast:
-                self.forecast = forecast(memory, self.context)
+                self.forecast = self.faults.shield(
+                    "forecast", "", point.step, partial(forecast, memory, self.context), NOTHING
+                )
                 self.next_forecast = loss.n + loss.n // 2
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
@@ -106,7 +112,7 @@ class Monitor:
             return
         track = self.memory.validation
         if point.step > track.last_step:
-            track.add(point.step, value)
+            self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
             self._ask(Point(point.step, validation_loss=value))
 
     def see_context(self, context: Context) -> None:
@@ -160,11 +166,17 @@ class Monitor:
         # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for place, detector in due:
-                verdict = detector.step(states[place], view)
-                # a quiet verdict matters only to a finding that is open
-                if verdict is UNSURE or (verdict is QUIET and not life.open):
-                    continue
-                life.take(detector, verdict, step, self.points)
+                try:
+                    verdict = detector.step(states[place], view)
+                    # a quiet verdict matters only to a finding that is open
+                    if verdict is UNSURE or (verdict is QUIET and not life.tracks):
+                        continue
+                    life.take(detector, checked(verdict), step, self.points)
+                except MemoryError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - see Detector: a rule's bug costs its verdict alone
+                    self.faults.add("rule", f"{detector.condition}/{detector.series}", step, error)
+                    states[place] = detector.start()
 
     def findings(self) -> tuple[Finding, ...]:
         """Open findings and the latest closed ones; causes and advice are filled in by ``report.assess``."""
@@ -174,6 +186,10 @@ class Monitor:
         """Findings opened, updated or closed since the last call, in order."""
         changes, self.life.changes = self.life.changes, []
         return changes
+
+    def drain_faults(self) -> list[Fault]:
+        """What failed since the last call, for whoever logs and counts."""
+        return self.faults.drain()
 
     def freeze(self) -> bytes:
         """The whole state as bytes: see ``snapshot`` for the format."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from losswatch_server.monitor import advice, causes
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.facts import Facts, gather, with_onset
-from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.faults import Fault, Faults
+from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor, judged_by_level
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.sentences import headline, number, summary
+from losswatch_server.monitor.sentences import headline, number, plainly, summary
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5
@@ -20,6 +22,8 @@ LEAST_POINTS = 5
 STOP_CONFIDENCE = 0.99
 _ORDER = tuple(Condition)
 NO_FACTS = Facts()
+NO_CAUSES: tuple[Cause, ...] = ()
+NO_ADVICE: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class Assessment:
     attempt: int
     step: int | None
     points: int
+    faults: tuple[Fault, ...] = ()
+    """What failed while this was put together, for whoever logs and counts; the notes say it too."""
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -80,11 +86,15 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     return f"Healthy: the loss went from {number(first)} to {number(last)} in {track.n} points."
 
 
-def _explained(monitor: Monitor, finding: Finding, gathered: Facts) -> Finding:
-    facts = with_onset(gathered, monitor.memory, finding.onset_step)
-    told = replace(finding, summary=summary(finding))
-    ranked = causes.rank(told, facts, monitor.context)
-    return replace(told, causes=ranked, advice=advice.advise(told, ranked, facts, monitor.context))
+def _explained(monitor: Monitor, finding: Finding, gathered: Facts, faults: Faults) -> Finding:
+    of, step, context = f"{finding.condition}/{finding.series}", monitor.step, monitor.context
+    facts = faults.shield(
+        "causes", of, step, partial(with_onset, gathered, monitor.memory, finding.onset_step), gathered
+    )
+    told = replace(finding, summary=faults.shield("sentence", of, step, partial(summary, finding), plainly(finding)))
+    ranked = faults.shield("causes", of, step, partial(causes.rank, told, facts, context), NO_CAUSES)
+    advised = faults.shield("advice", of, step, partial(advice.advise, told, ranked, facts, context), NO_ADVICE)
+    return replace(told, causes=ranked, advice=advised)
 
 
 def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
@@ -103,22 +113,36 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def assess(monitor: Monitor) -> Assessment:
-    """Everything the report says, from the state and the present context. Pure; cheap while nothing is wrong."""
+    """Everything the report says, from the state and the present context. Pure; cheap while nothing is wrong.
+
+    What cannot be said of a finding is left out, and the notes say so.
+    """
     found = monitor.findings()
-    facts = gather(monitor.memory, monitor.context) if found else NO_FACTS
-    findings = tuple(_explained(monitor, f, facts) for f in found)
+    faults, facts = Faults(), NO_FACTS
+    if found:
+        facts = faults.shield(
+            "causes", "this run", monitor.step, partial(gather, monitor.memory, monitor.context), NO_FACTS
+        )
+    findings = tuple(_explained(monitor, f, facts, faults) for f in found)
     status = status_of(findings, monitor.points)
     troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
+    if troubles:
+        of = f"{troubles[0].condition}/{troubles[0].series}"
+        head = faults.shield("sentence", of, monitor.step, partial(headline, troubles[0]), troubles[0].summary)
+    else:
+        say = partial(_quiet_headline, monitor, status, findings)
+        head = faults.shield("sentence", "this run", monitor.step, say, f"The run is {status}.")
     return Assessment(
         status=status,
         action=action_of(findings),
-        headline=headline(troubles[0]) if troubles else _quiet_headline(monitor, status, findings),
+        headline=head,
         findings=findings,
         forecast=monitor.forecast,
-        notes=_notes(monitor, findings),
+        notes=_notes(monitor, findings) + tuple(fault.note for fault in (*monitor.faults.known(), *faults.known())),
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,
         points=monitor.points,
+        faults=tuple(faults.drain()),
     )
 
 

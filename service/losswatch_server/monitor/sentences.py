@@ -54,9 +54,8 @@ def _diverging(f: Finding, e: Facts) -> str:
 def _loss_spike(f: Finding, e: Facts) -> str:
     end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
     far = "" if e.get("height") is None else f", {number(e['height'], 2)} times the noise"
-    return (
-        f"The loss jumped at step {f.onset_step} from about {number(e['level_before'])} to {number(e['peak'])}{far}{end}."
-    )
+    levels = f"from about {number(e['level_before'])} to {number(e['peak'])}"
+    return f"The loss jumped at step {f.onset_step} {levels}{far}{end}."
 
 
 def _exploding_gradient(f: Finding, e: Facts) -> str:
@@ -153,6 +152,11 @@ _SENTENCES: dict[Condition, Callable[[Finding, Facts], str]] = {
 def summary(finding: Finding) -> str:
     """One sentence that a person can check against the evidence."""
     return _SENTENCES[finding.condition](finding, finding.evidence)
+
+
+def plainly(finding: Finding) -> str:
+    """The sentence that needs nothing but the finding itself, for when its own could not be made."""
+    return f"{finding.condition} ({finding.series}) since step {finding.onset_step}."
 
 
 def headline(finding: Finding) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
+from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.monitor import judged_by_level
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
@@ -48,6 +50,8 @@ class Standing:
     siblings: tuple[Sibling, ...]
     not_reached: int
     sentence: str
+    faults: tuple[Fault, ...] = ()
+    """What failed while this was put together, for whoever logs and counts; ``sentence`` says it then."""
 
 
 def level(losses: Sequence[float | None]) -> float | None:
@@ -79,18 +83,35 @@ def compare(
 ) -> Standing:
     """Where the run ``uid`` with this loss stands among ``siblings`` at ``step``."""
     if step is None or loss is None or not siblings:
-        return Standing(
-            group=group,
-            step=None,
-            loss=None,
-            rank=None,
-            worse_than=0,
-            better_than=0,
-            quantiles=None,
-            siblings=(),
-            not_reached=not_reached,
-            sentence=_nothing(group, not_reached),
-        )
+        return _incomparable(group, not_reached, _nothing(group, not_reached))
+    faults = Faults()
+    standing = faults.shield(
+        "comparison", "", step, partial(_compare, uid, group, step, loss, siblings, not_reached), None
+    )
+    if standing is not None:
+        return standing
+    said = " ".join(fault.note for fault in faults.known())
+    return replace(_incomparable(group, not_reached, said), faults=tuple(faults.drain()))
+
+
+def _incomparable(group: str | None, not_reached: int, sentence: str) -> Standing:
+    return Standing(
+        group=group,
+        step=None,
+        loss=None,
+        rank=None,
+        worse_than=0,
+        better_than=0,
+        quantiles=None,
+        siblings=(),
+        not_reached=not_reached,
+        sentence=sentence,
+    )
+
+
+def _compare(
+    uid: str, group: str | None, step: int, loss: float, siblings: Sequence[Sibling], not_reached: int
+) -> Standing:
     ordered = tuple(sorted(siblings, key=lambda sibling: (sibling.loss, sibling.run, sibling.attempt)))
     lower = sum(sibling.loss < loss for sibling in ordered)
     higher = sum(sibling.loss > loss for sibling in ordered)

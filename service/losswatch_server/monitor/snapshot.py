@@ -10,7 +10,7 @@ Format (version 1)::
 The header is ``{"detection_version", "state"}``. In the state, a list of numbers is ``{"$f": [offset, count]}``
 (integers: ``"$i"``; rows of equal length: ``{"$m": [offset, rows, columns]}``), offset and count in numbers of the
 rest. Everything else is named by the fields of the dataclasses it comes from: Memory, the detectors' states in the
-order of the registry, and the findings.
+order of the registry, the findings, and the faults that were met.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from array import array
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.lifecycle import Track
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from losswatch_server.monitor.monitor import Monitor
 
 MAGIC = b"LWS1"
+_FAULT_FIELDS = ("part", "of", "error", "message", "step", "last_step", "count")
 _FLOATS, _INTS, _LISTS = {float}, {int}, {list}
 
 
@@ -118,7 +120,7 @@ def _finding(fields: dict[str, Any] | None) -> Finding | None:
 
 
 def freeze(monitor: Monitor) -> bytes:
-    """All of a monitor's state; ``drain_changes`` is not part of it."""
+    """All of a monitor's state; what ``drain_changes`` and ``drain_faults`` give is not part of it."""
     writer = _Writer()
     life = monitor.life
     state = {
@@ -143,6 +145,7 @@ def freeze(monitor: Monitor) -> bytes:
             for key, t in life.tracks.items()
         },
         "closed": [_finding_fields(f) for f in life.closed],
+        "faults": [[getattr(fault, name) for name in _FAULT_FIELDS] for fault in monitor.faults.known()],
     }
     header = json.dumps({"detection_version": DETECTION_VERSION, "state": state}, separators=(",", ":")).encode()
     numbers = writer.numbers
@@ -195,7 +198,7 @@ def thaw(data: bytes) -> Monitor:
                 resolved_at=t["resolved_at"],
             )
         life.closed = [f for f in map(_finding, state["closed"]) if f is not None]
-        life.refresh()
+        monitor.faults = Faults(Fault(**dict(zip(_FAULT_FIELDS, fault, strict=True))) for fault in state["faults"])
     except (KeyError, IndexError, TypeError, struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"a damaged snapshot: {error}") from error
     return monitor

@@ -231,6 +231,7 @@ class Recorder:
         row's headline is then that of the last report.
         """
         outcome = draft.outcome
+        self._shelf.heed(live)
         if live.report is None and (full or outcome.changed or draft.kinds):
             await self._shelf.settle(live)
         elif live.report is None:

@@ -19,6 +19,7 @@ from losswatch_server.runs.cursors import read_cursor, write_cursor
 from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
 from losswatch_server.runs.events import event
 from losswatch_server.runs.explaining import Grace
+from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.live import Live
 from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.recording import Draft, Recorder
@@ -42,8 +43,9 @@ class Runs:
     """All use cases of runs over one store.
 
     One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
-    ``on_commit`` is called after each commit. Every method may raise StoreBusyError, StoreFailedError and
-    StoreClosedError; those that take the name of a run raise RunNotFoundError where there is none.
+    ``on_commit`` is called after each commit; ``faults`` hears of what failed in judging. Every method may raise
+    StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run raise RunNotFoundError
+    where there is none.
     """
 
     def __init__(
@@ -54,11 +56,13 @@ class Runs:
         *,
         kept: int = KEPT,
         uid: Callable[[], str] = new_uid,
+        faults: FaultLog | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._on_commit = on_commit
-        self._shelf = Shelf(store, kept)
+        self._faults = faults or FaultLog()
+        self._shelf = Shelf(store, kept, self._faults)
         self._recorder = Recorder(self._shelf, clock, uid)
         self._sealing: set[asyncio.Task[None]] = set()
         self._unsealed: dict[tuple[str, str], Exception | None] = {}
@@ -172,11 +176,15 @@ class Runs:
     async def explain(self, project: str, name: str, finding_id: str, grace: Grace) -> Explanation:
         """The statistic behind a finding over time. ``grace`` tells what gap between requests is allowed."""
         finding = (await self.finding(project, name, finding_id)).finding
-        return await explaining.explain(self._store, await self._stored(project, name), finding, grace)
+        explanation = await explaining.explain(self._store, await self._stored(project, name), finding, grace)
+        self._faults.take(explanation.faults, f"run {name!r} in project {project!r}")
+        return explanation
 
     async def siblings(self, project: str, name: str) -> Standing:
         """Where the run stands among the other runs of its group and its own earlier attempts."""
-        return await stand(self._store, await self._stored(project, name))
+        standing = await stand(self._store, await self._stored(project, name))
+        self._faults.take(standing.faults, f"run {name!r} in project {project!r}")
+        return standing
 
     async def _stored(self, project: str, name: str) -> StoredRun:
         run = await self._store.find_run(project, name)

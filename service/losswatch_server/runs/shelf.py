@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 
+from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.report import assess
@@ -15,6 +16,7 @@ from losswatch_server.monitor.vocabulary import DETECTION_VERSION, RunState
 from losswatch_server.runs import archive
 from losswatch_server.runs.answers import Report
 from losswatch_server.runs.errors import RunNotFoundError
+from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live import Live, ledger_of, rivals
 from losswatch_server.runs.record import judged, looked_up, read
@@ -66,8 +68,9 @@ class _Hold:
 class Shelf:
     """Hands out runs, one user of a run at a time."""
 
-    def __init__(self, store: Store, kept: int = KEPT) -> None:
+    def __init__(self, store: Store, kept: int, faults: FaultLog) -> None:
         self.store = store
+        self._faults = faults
         self._kept = kept
         self._slots: OrderedDict[tuple[str, str], _Slot] = OrderedDict()
 
@@ -153,7 +156,13 @@ class Shelf:
         live.top = folded.top
         live.since = folded.since
         live.ledger = live.ledger._replace(last=folded.last)
+        self.heed(live)
         return folded.changes, folded.monitor.findings()
+
+    def heed(self, live: Live, more: Iterable[Fault] = ()) -> None:
+        """Count and log what failed since the last call in folding the run, and ``more``."""
+        faults = [] if live.monitor is None else live.monitor.drain_faults()
+        self._faults.take([*faults, *more], f"run {live.row.name!r} in project {live.row.project!r}")
 
     async def _last_point(self, live: Live) -> Point | None:
         """The last point of rank 0 without folding anything."""
@@ -166,6 +175,7 @@ class Shelf:
         """Judge the run as it stands, and bring its row up to date with that."""
         if live.monitor is not None:
             live.judgement = assess(live.monitor)
+            self.heed(live, live.judgement.faults)
         elif live.archived is not None:
             live.judgement = archive.from_bytes(live.archived)
         else:

@@ -10,8 +10,15 @@ from losswatch_server.monitor.causes import rank
 from losswatch_server.monitor.facts import Facts, gather
 from losswatch_server.monitor.findings import Cause, Finding
 from losswatch_server.monitor.memory import Memory
-from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.points import Context, Point, tamed
 from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+def judged(value: float) -> float:
+    """The value as the monitor takes it into its memory."""
+    loss = tamed(Point(0, value)).loss
+    assert loss is not None
+    return loss
 
 
 def remembered(
@@ -27,15 +34,15 @@ def remembered(
     memory = Memory()
     for i, loss in enumerate(losses):
         step = i * every
-        memory.loss.add(step, loss)
+        memory.loss.add(step, judged(loss))
         if norms is not None:
-            memory.grad_norm.add(step, norms[i])
+            memory.grad_norm.add(step, judged(norms[i]))
         if rates is not None:
-            memory.rates.add(step, rates[i])
+            memory.rates.add(step, judged(rates[i]))
         if layers is not None:
             memory.layers.add({name: series[i] for name, series in layers.items()})
     for i, loss in enumerate(validation or ()):
-        memory.validation.add(i * len(losses) * every // len(validation or (1,)), loss)
+        memory.validation.add(i * len(losses) * every // len(validation or (1,)), judged(loss))
     return memory
 
 

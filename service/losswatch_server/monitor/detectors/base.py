@@ -7,6 +7,7 @@ not its business: they live once, in ``lifecycle.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any, ClassVar, Protocol
 
 from losswatch_server.monitor.memory import Memory
@@ -74,8 +75,32 @@ class View:
         self._shape = None
 
 
+def checked(verdict: Verdict) -> Verdict:
+    """The verdict itself. Raises TypeError or ValueError for one that could not be kept, or sent as JSON."""
+    if not isinstance(verdict, Alarm):
+        if not isinstance(verdict, Quiet | Waiting | Unsure):
+            raise TypeError(f"no verdict: {verdict!r}")
+        return verdict
+    if type(verdict.onset_step) is not int or not isinstance(verdict.severity, Severity):
+        raise TypeError(f"an alarm with onset step {verdict.onset_step!r} and severity {verdict.severity!r}")
+    if not 0 <= verdict.confidence <= 1:
+        raise ValueError(f"an alarm with confidence {verdict.confidence!r}")
+    for name, value in verdict.evidence.items():
+        if not all(isinstance(part, _PLAIN) for part in (value if isinstance(value, tuple) else (value,))):
+            raise TypeError(f"evidence {name} is {value!r}")
+    return verdict
+
+
+_PLAIN = (int, float, str, NoneType)
+
+
 class Detector(Protocol):
-    """One condition's rule. ``every_point`` False: only asked at reviews."""
+    """One condition's rule. ``every_point`` False: only asked at reviews.
+
+    A rule that raises, or gives a verdict that cannot be kept, has said nothing at that point, and its state begins
+    anew: half a change might never heal. That depends on the points alone, so a fold that is repeated, or goes on
+    from a snapshot, comes to the same.
+    """
 
     condition: ClassVar[Condition]
     series: ClassVar[str]

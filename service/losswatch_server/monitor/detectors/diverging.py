@@ -241,7 +241,7 @@ def growth_evidence(track: Track, steady_spread: float) -> dict[str, Any]:
     spread = max(late) / min(late) if late and min(late) > 0 else math.inf
     stride = (steps[-1] - steps[i]) / (len(rise) - 1)
     # a straight line has ratios of 1 but for the rounding of its values
-    least = 1.0 + 8 * EPSILON * max(abs(rise[0]), abs(rise[-1])) / min(differences)
+    least = 1.0 + 8 * EPSILON * max(max(abs(a), abs(b)) / (b - a) for a, b in itertools.pairwise(rise))
     evidence: dict[str, Any] = {
         "rises": len(rise) - 1,
         "ratio_spread": spread if math.isfinite(spread) else None,

@@ -81,7 +81,8 @@ def _growth(rule: Diverging) -> Gauge:
         record = max(before)
         start = abs(record) if track.lowest > 0 else max(abs(recent[-5]), record - min(before))
         rise = recent[-1] - max(recent[-5], record)
-        return Reading(rise / start, rule.total_rise, track.recent_steps[-5]) if start > 0 else None
+        share = rise / start if start > 0 else math.inf if rise > 0 else 0.0
+        return Reading(share, rule.total_rise, track.recent_steps[-5])
 
     return Gauge(
         place=detector(Diverging)[0],

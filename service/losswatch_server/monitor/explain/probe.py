@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,10 +14,14 @@ from losswatch_server.monitor.detectors import DETECTORS
 from losswatch_server.monitor.explain import fast, slow
 from losswatch_server.monitor.explain.gauge import Gauge
 from losswatch_server.monitor.explain.thinning import Row, condense, thin
+from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.sentences import plainly
 from losswatch_server.monitor.vocabulary import Condition
+
+T = TypeVar("T")
 
 ROOM = 16384
 """Rows held before they are condensed: a run of millions of points is explained in a few megabytes."""
@@ -44,11 +50,23 @@ class Explanation:
     used: tuple[int, int]
     onset_step: int
     opened_step: int
+    faults: tuple[Fault, ...] = ()
+    """What failed while this was put together, for whoever logs and counts; ``rule`` says it too."""
+
+
+NO_ROWS: list[Row] = []
+_GAUGES = {**fast.GAUGES, **slow.GAUGES}
 
 
 def gauge_of(finding: Finding) -> Gauge:
     """The gauge of a finding. LookupError for one that does not come from points."""
-    return {**fast.GAUGES, **slow.GAUGES}[finding.condition](finding)
+    return _GAUGES[finding.condition](finding)
+
+
+def _no_gauge(finding: Finding) -> Gauge:
+    """For a finding whose own could not be had: it reads nothing."""
+    place = next(i for i, d in enumerate(DETECTORS) if (d.condition, d.series) == (finding.condition, finding.series))
+    return Gauge(place=place, statistic="", unit="", above=True, rule=plainly(finding), read=lambda state, view: None)
 
 
 class Probe:
@@ -60,8 +78,11 @@ class Probe:
 
     def __init__(self, finding: Finding) -> None:
         """LookupError for a finding that does not come from points (``silent``)."""
+        if finding.condition not in _GAUGES:
+            raise LookupError(f"{finding.condition} does not come from points")
         self._finding = finding
-        self._gauge = gauge_of(finding)
+        self._faults = Faults()
+        self._gauge = self._shield(finding.opened_step, lambda: gauge_of(finding), None) or _no_gauge(finding)
         self._detector = DETECTORS[self._gauge.place]
         self._marks = (finding.onset_step, finding.opened_step)
         self._rows: list[Row] = []
@@ -71,8 +92,15 @@ class Probe:
         self._from_step: int | None = None
         self._at_opening: Finding | None = None
 
+    def _shield(self, step: int, work: Callable[[], T], otherwise: T) -> T:
+        finding = self._finding
+        return self._faults.shield("explanation", f"{finding.condition}/{finding.series}", step, work, otherwise)
+
     def look(self, monitor: Monitor) -> None:
         """Read the detector's statistic, if the last item made it judge."""
+        self._shield(monitor.view.point.step, partial(self._look, monitor), None)
+
+    def _look(self, monitor: Monitor) -> None:
         view = monitor.view
         point = view.point
         if point is self._seen or not self._asked(monitor):
@@ -110,13 +138,17 @@ class Probe:
     def corrected(self) -> Probe | None:
         """A fresh probe for the rule that opened the finding, where this one watched another; None: it was right."""
         opened = self._at_opening
-        if opened is None or gauge_of(opened).statistic == self._gauge.statistic:
+        if opened is None:
+            return None
+        gauge = self._shield(opened.opened_step, lambda: gauge_of(opened), self._gauge)
+        if gauge.statistic == self._gauge.statistic:
             return None
         return Probe(replace(opened, id=self._finding.id))
 
     def explanation(self) -> Explanation:
         """What was seen so far."""
         finding, gauge = self._finding, self._gauge
+        rows: list[Row] = self._shield(finding.last_step, lambda: thin(self._rows, self._marks), NO_ROWS)
         from_step = self._from_step
         if from_step is None:
             from_step = min(max(self._first, 0), finding.opened_step)
@@ -124,15 +156,16 @@ class Probe:
             finding=finding.id,
             condition=finding.condition,
             series=finding.series,
-            rule=gauge.rule,
+            rule=" ".join([gauge.rule, *(fault.note for fault in self._faults.known())]),
             statistic=gauge.statistic,
             unit=gauge.unit,
             above=gauge.above,
             threshold=None if self._opened is None else self._opened.threshold,
-            values=tuple(thin(self._rows, self._marks)),
+            values=tuple(rows),
             used=(min(from_step, finding.onset_step), finding.opened_step),
             onset_step=finding.onset_step,
             opened_step=finding.opened_step,
+            faults=tuple(self._faults.drain()),
         )
 
 

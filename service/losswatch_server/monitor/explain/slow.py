@@ -78,15 +78,15 @@ def _not_learning(finding: Finding) -> Gauge:
 
 def _blown_up(place: int, rule: NotLearning) -> Gauge:
     def read(state: Any, view: View) -> Reading | None:
-        start = view.memory.loss.head[0] if view.shape.n >= rule.least_points else 0.0
-        if start <= 0:
+        if view.shape.n < rule.least_points:
             return None
-        return Reading(view.shape.now / start, 1 - rule.least_share, view.memory.loss.head_steps[0])
+        track = view.memory.loss
+        return Reading(view.shape.now, (1 - rule.least_share) * track.head[0], track.head_steps[0])
 
     return Gauge(
         place=place,
         statistic="level of the loss",
-        unit="of the very first loss",
+        unit="loss",
         above=True,
         rule=(
             f"The loss went to more than {rule.blow_up:g} times its first value, and has not come back to "
