@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict
 from losswatch_server.monitor.detectors.loss_spike import LossSpike
 from losswatch_server.monitor.detectors.non_finite import NonFiniteLoss
-from losswatch_server.monitor.lifecycle import KEPT, LifeCycle
+from losswatch_server.monitor.lifecycle import KEPT, QUIET_POINTS, LifeCycle
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.report import assess
 from losswatch_server.monitor.vocabulary import Severity
 from monitor.curves import alarms, falling, growing, points, watch
 
@@ -47,6 +53,46 @@ def test_a_condition_that_returns_soon_keeps_its_id_and_later_gets_a_new_one() -
     assert soon.findings()[0].id == play(WARN).findings()[0].id
     assert len({f.id for f in later.findings()}) == 2
     assert [f.episode for f in later.findings()] == [1, 2]
+
+
+def bursts(length: int = 3, gap: int = 20, n: int = 400) -> list[float]:
+    """A healthy curve with two bursts of NaN, the second soon enough after the first to be the same finding."""
+    losses = falling(n)
+    for start in (200, 200 + gap):
+        losses[start : start + length] = [math.nan] * length
+    return losses
+
+
+@pytest.mark.parametrize("gap", [8, 20, 34])
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_finding_that_opened_again_resolves_again(length: int, gap: int) -> None:
+    monitor = watch(points(bursts(length, gap)))
+    report = assess(monitor)
+    assert (report.status, report.action) == ("healthy", "continue")
+    (finding,) = [f for f in report.findings if f.condition == "non_finite"]
+    assert (finding.closed_by, finding.episode) == ("resolved", 1)
+    assert finding.resolved_step == 200 + gap + length - 1 + QUIET_POINTS
+
+
+def test_a_finding_that_opened_again_is_the_same_after_a_restart_at_any_point() -> None:
+    stream = points(bursts(n=260))
+    straight, restarted = Monitor("test"), Monitor("test")
+    for point in stream:
+        straight.see(point)
+        restarted = Monitor.thaw(restarted.freeze())
+        restarted.see(point)
+        assert restarted.freeze() == straight.freeze()
+        assert assess(restarted).action == assess(straight).action
+    assert assess(restarted) == assess(straight)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from([QUIET, UNSURE, WARN, CRIT]), max_size=120))
+def test_what_is_open_and_what_troubles_are_never_stale(verdicts: list[Verdict]) -> None:
+    life = LifeCycle("run")
+    for i, verdict in enumerate(verdicts):
+        life.take(NonFiniteLoss(), verdict, step=i, points=i + 1)
+        assert life.troubled == {f.condition for f in life.findings() if f.is_open and f.severity.rank}
 
 
 def test_a_spike_under_a_non_finite_loss_opens_nothing() -> None:

@@ -30,7 +30,7 @@ class Post:
 
 
 def curve(seed: int, first: int, count: int, kind: str) -> list[Point]:
-    """A loss with noise that falls, explodes, stays flat, or turns into NaN."""
+    """A loss with noise that falls, explodes, stays flat, turns into NaN, or does so twice and comes back."""
     draw = random.Random(seed)
     points = []
     for step in range(first, first + count):
@@ -40,6 +40,7 @@ def curve(seed: int, first: int, count: int, kind: str) -> list[Point]:
             "diverges": 0.5 * math.exp(max(0, x - 40) / 6),
             "flat": 0.693,
             "breaks": 1.0 if x < 70 else NAN,
+            "breaks twice": NAN if 40 <= x < 43 or 60 <= x < 63 else 2 * math.exp(-x / 60) + 0.1,
         }[kind] * math.exp(0.03 * draw.gauss(0, 1))
         norm = math.exp(0.2 * draw.gauss(0, 1))
         points.append(Point(step, loss=loss, grad_norm=norm, learning_rate=0.1, metrics={"acc": x / count}))
@@ -54,6 +55,7 @@ STORIES: dict[str, list[Post]] = {
         Post([Point(step, validation_loss=1.5) for step in (30, 49, 100)], None, "eval"),
         Post(curve(4, 120, 30, "flat"), None, "second"),
     ],
+    "a run that breaks, comes back, and does both again": [Post(curve(14, 0, 110, "breaks twice"), None, "w")],
     "a run that steps back twice without saying who writes": [
         Post(curve(5, 0, 60, "falls")),
         Post(curve(6, 40, 60, "diverges")),
