@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict
@@ -86,7 +86,6 @@ def test_a_finding_that_opened_again_is_the_same_after_a_restart_at_any_point() 
     assert assess(restarted) == assess(straight)
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from([QUIET, UNSURE, WARN, CRIT]), max_size=120))
 def test_what_is_open_and_what_troubles_are_never_stale(verdicts: list[Verdict]) -> None:
     life = LifeCycle("run")
