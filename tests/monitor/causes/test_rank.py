@@ -8,13 +8,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from losswatch_server.monitor import causes
 from losswatch_server.monitor.causes.checks import separating_check
-from losswatch_server.monitor.causes.priors import PRIORS
+from losswatch_server.monitor.causes.priors import PRIORS, RARE
+from losswatch_server.monitor.causes.signs import Sign
 from losswatch_server.monitor.causes.weights import CAP, GROUPS
+from losswatch_server.monitor.facts import Facts
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName, Condition
-from monitor.causes.remembered import names, ranked, remembered
+from monitor.causes.remembered import found, names, ranked, remembered
 
 RNG = np.random.default_rng
 TEN = Context(loss_name="cross_entropy", num_classes=10, batch_size=32)
@@ -27,6 +30,10 @@ def noisy(level: float, n: int = 400, noise: float = 0.025, seed: int = 0) -> li
 
 def sgd(rate: float = 0.1) -> Context:
     return TEN.merged(Context(optimizer="sgd", learning_rate=rate))
+
+
+PROOF = (remembered([2.3125] * 300, [0.5] * 300, validation=[2.4] * 20), sgd())
+"""A loss and a validation loss that are equal to the last digit, and a gradient: nothing is updated."""
 
 
 def test_the_documented_keras_run_is_blamed_on_the_rate_with_the_inputs_beside_it() -> None:
@@ -241,10 +248,12 @@ def test_every_cause_that_is_told_has_reasons_with_numbers_and_a_check() -> None
     assert all(len(set(cause.because)) == len(cause.because) for cause in causes)
 
 
-def test_the_probabilities_leave_room_for_none_of_these() -> None:
-    causes, _, _ = ranked(Condition.PLATEAU, remembered(noisy(1.0)), Context())
-    assert 0 < sum(c.probability for c in causes) < 1
-    assert all(a.probability >= b.probability for a, b in pairwise(causes))
+def test_none_of_these_is_likely_while_nothing_speaks_for_a_cause_and_all_but_excluded_by_proof() -> None:
+    unknown, _, _ = ranked(Condition.PLATEAU, remembered(noisy(1.0)), Context())
+    proven, _, _ = ranked(Condition.NOT_LEARNING, *PROOF)
+    assert sum(c.probability for c in unknown) < 0.6
+    assert 0.98 < sum(c.probability for c in proven) < 1
+    assert all(a.probability >= b.probability for a, b in pairwise(unknown))
 
 
 @pytest.mark.parametrize("condition", [Condition.CONVERGED, Condition.SILENT])
@@ -252,27 +261,36 @@ def test_what_is_no_fault_has_no_cause(condition: Condition) -> None:
     assert ranked(condition, remembered(noisy(1.0)), Context())[0] == ()
 
 
-def test_one_group_of_signs_cannot_outweigh_the_cap() -> None:
-    strongest = {
-        cause: [
-            max(0.0, sum(w.get(cause, 0.0) for w in group.values() if w.get(cause, 0.0) > 0))
-            for group in GROUPS.values()
-        ]
-        for cause in CauseName
-    }
-    assert any(total > CAP for totals in strongest.values() for total in totals), "the cap would not matter"
-    memory = remembered([2.3125] * 300, [0.5] * 300, validation=[2.4] * 20)
-    causes, _, _ = ranked(Condition.NOT_LEARNING, memory, sgd())
-    assert causes[0].cause is CauseName.PARAMETERS_NOT_UPDATED
-    assert causes[0].probability < 1
+@pytest.mark.parametrize("group", GROUPS)
+def test_one_group_of_signs_cannot_outweigh_the_cap(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(causes, "collect", lambda *_: [Sign(name, 1.0, "It is plain.") for name in GROUPS[group]])
+    for condition, prior in PRIORS.items():
+        for scored in causes.score(found(condition, remembered([1.0])), Facts(), Context()):
+            said = sum(weights.get(scored.cause, 0.0) for weights in GROUPS[group].values())
+            assert scored.score - prior.get(scored.cause, RARE) == pytest.approx(min(max(said, -CAP), CAP))
 
 
-def test_every_cause_can_be_reached_and_has_its_own_check() -> None:
-    reachable = {cause for prior in PRIORS.values() for cause in prior}
-    assert reachable == set(CauseName)
+def test_the_cap_matters() -> None:
+    said = [sum(weights.get(cause, 0.0) for weights in g.values()) for g in GROUPS.values() for cause in CauseName]
+    assert min(said) < -CAP
+    assert max(said) > CAP
+
+
+NEVER_FIRST = {CauseName.NO_WARMUP}
+"""Nothing speaks for it but a high rate, and that speaks more for the rate itself."""
+
+
+def test_for_every_cause_there_is_a_sign_that_puts_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = set()
+    for name in (name for group in GROUPS.values() for name in group):
+        monkeypatch.setattr(causes, "collect", lambda *_, name=name: [Sign(name, 1.0, "It is plain.")])
+        for condition in PRIORS:
+            first.add(causes.score(found(condition, remembered([1.0])), Facts(), Context())[0].cause)
+    assert set(CauseName) - first == NEVER_FIRST
+
+
+def test_every_cause_has_its_own_check() -> None:
     assert len({separating_check(cause, None) for cause in CauseName}) == len(CauseName)
-    weighed = {cause for group in GROUPS.values() for weights in group.values() for cause in weights}
-    assert weighed == set(CauseName)
 
 
 def test_a_pair_that_is_often_confused_gets_the_check_that_separates_it() -> None:
