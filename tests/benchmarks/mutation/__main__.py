@@ -20,7 +20,7 @@ def _numbered(number: int) -> Trial:
 
 
 def main() -> None:
-    """Two thirds of a second to half a minute a change, in ``--jobs`` processes."""
+    """Seconds a change, in ``--jobs`` processes: the progress goes to standard error, the result to standard output."""
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", default="", help="changes whose name holds this")
@@ -34,8 +34,9 @@ def main() -> None:
             sys.exit(f"the tests fail without any change: {unchanged.noticed_by}")
         for trial in pool.imap(_numbered, range(len(_CHANGES)), chunksize=1):
             trials.append(trial)
-            if sys.stderr.isatty():
-                print(f"\r{len(trials)} of {len(_CHANGES)}", end="", file=sys.stderr, flush=True)
+            print(
+                f"{len(trials)} of {len(_CHANGES)}: {trial.name}: {trial.noticed_by or 'NOT NOTICED'}", file=sys.stderr
+            )
     report(trials, time.monotonic() - began)
 
 

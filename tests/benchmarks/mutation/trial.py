@@ -42,7 +42,12 @@ def files_for(mutant: Mutant | None, folder: Path = TESTS / "monitor") -> list[P
     """The monitor's test files, those first that speak of what is changed."""
     texts = {path: path.read_text(encoding="utf-8").lower() for path in sorted(folder.rglob("test_*.py"))}
     words = [word.lower() for word in (mutant.words if mutant else ())]
-    return sorted(texts, key=lambda path: (-sum(word in texts[path] for word in words), len(texts[path])))
+
+    def rank(path: Path) -> tuple[int, float]:
+        named = sum(word in path.name for word in words)
+        return -named, -sum(texts[path].count(word) for word in words) / len(texts[path])
+
+    return sorted(texts, key=rank)
 
 
 def try_out(mutant: Mutant | None) -> Trial:

@@ -1,0 +1,56 @@
+"""Every parameter and every row of evidence is found, changed, and put back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from benchmarks.mutation.mutants import mutants, rules
+from benchmarks.mutation.trial import files_for
+from losswatch_server.catalogue.rules import detectors_of
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.curves import conditions, falling, growing, points, watch
+
+
+def test_every_registered_rule_is_found_once() -> None:
+    registered = {id(rule) for condition in Condition for rule in detectors_of(condition)}
+    assert {id(rule) for rule in rules()} == registered
+    assert len(rules()) == len(registered)
+
+
+def test_every_number_of_a_rule_is_halved_and_doubled() -> None:
+    names = [mutant.name for mutant in mutants()]
+    assert len(names) == len(set(names))
+    for rule in rules():
+        for parameter in fields(rule):
+            if not isinstance(getattr(rule, parameter.name), bool):
+                changes = [n for n in names if n.startswith(f"{type(rule).__name__}.{parameter.name}: ")]
+                assert len(changes) == 2, (rule, parameter.name)
+
+
+def test_evidence_is_dropped_row_by_row() -> None:
+    dropped = [mutant for mutant in mutants() if mutant.name.endswith(": dropped")]
+    assert len(dropped) > 100
+    assert any("rate_jumped" in mutant.words for mutant in dropped)
+
+
+def said(stream: list[Any]) -> list[str]:
+    return conditions(watch(stream))
+
+
+def test_a_change_is_seen_by_the_monitor_and_taken_back() -> None:
+    (rule,) = detectors_of(Condition.DIVERGING)
+    stream = points([*falling(60, floor=0.3), *growing(30, factor=1.4, start=0.3)])
+    before = said(stream)
+    assert "diverging" in before
+    for mutant in mutants():
+        if mutant.name.startswith("Diverging."):
+            with mutant.made():
+                assert type(rule)() == rule, "a rule that a test makes changes along"
+                said(stream)
+    assert said(stream) == before
+
+
+def test_tests_that_speak_of_what_is_changed_are_run_first() -> None:
+    (spiking, *_) = [mutant for mutant in mutants() if mutant.name.startswith("LossSpike.")]
+    assert "spike" in files_for(spiking)[0].name
