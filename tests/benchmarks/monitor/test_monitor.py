@@ -12,7 +12,7 @@ from benchmarks.monitor.table import ratios, text
 def test_a_run_is_followed_to_every_count(series: str) -> None:
     costs = list(follow(series, [1000, 2000]))
     assert [cost.points for cost in costs] == [1000, 2000]
-    assert all(0 < cost.mean_us < 20_000 and cost.last_us > 0 for cost in costs)
+    assert all(cost.mean_us > 0 and cost.last_us > 0 for cost in costs)
     assert all(1024 < cost.state_bytes <= 64 * 1024 for cost in costs)
 
 
