@@ -1,4 +1,4 @@
-"""Training logs as they stand -> points: console output, CSV, JSON lines and columns, trainer state files.
+"""Training logs as they stand -> points: console output of any framework, CSV, JSON, notebooks, lists of numbers.
 
 Pure and of the standard library alone: text in, points out, no I/O.
 
@@ -8,8 +8,8 @@ Pure and of the standard library alone: text in, points out, no I/O.
 [0.7, 0.5]
 """
 
-from losswatch_logs.reader import read
-from losswatch_logs.result import LogPoint, ReadLog, Skipped, UnreadableLogError
+from losswatch_logs.reading import read, read_all
+from losswatch_logs.result import Columns, Doubt, LogPoint, ReadLog, Skipped, UnreadableLogError
 
-__all__ = ["LogPoint", "ReadLog", "Skipped", "UnreadableLogError", "__version__", "read"]
+__all__ = ["Columns", "Doubt", "LogPoint", "ReadLog", "Skipped", "UnreadableLogError", "__version__", "read", "read_all"]
 __version__ = "0.1.0"

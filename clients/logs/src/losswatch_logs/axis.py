@@ -1,53 +1,107 @@
-"""Which step a row belongs to: a step counter, a counter within the epoch, the epoch, or the number of the row."""
+"""Which step a row belongs to: every counter is tried, and one that never changes or does not ascend is not trusted."""
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from losswatch_logs.columns import Roles
+from losswatch_logs.names import BRACKET, LEAD, PLACE, meaning
+from losswatch_logs.roles import Roles
 from losswatch_logs.table import Row, Table
 
 MAX_STEP = 2**53 - 1
 # A counter that goes back more often than at every fifth row counts something else than the steps of a few runs in
 # one file: batches within an epoch, or several ranks writing into the same log.
 _ROWS_PER_RETURN = 5
+_MOST_PER_STEP = 64
+"""Rows of one step: processes that write into one log, or the heads of a network."""
+
+Steps = List[Optional[int]]
+
+
+_UNNAMED = {
+    PLACE: "the counter without a name",
+    LEAD: "the number at the start of the line",
+    BRACKET: "the number in brackets",
+}
 
 
 class Axis(NamedTuple):
     """A step for each row (None: the row says nothing of its step) and the sentence that says where it comes from.
 
-    ``steps`` is None where the number of the point is the step.
+    ``steps`` is None where the number of the point is the step. ``doubts`` name counters that were not trusted;
+    ``per_step`` is how many rows with values of their own each step has.
     """
 
-    steps: Optional[List[Optional[int]]]
+    steps: Optional[Steps]
     sentence: str
     unit: Optional[str] = None
     steps_per_epoch: Optional[int] = None
+    total_steps: Optional[int] = None
+    doubts: Tuple[str, ...] = ()
+    per_step: int = 1
 
 
-def choose(table: Table, roles: Roles, driving: Sequence[bool]) -> Axis:
+def choose(table: Table, roles: Roles, driving: Sequence[bool], *, asked: bool) -> Axis:
     """The axis of a table; ``driving`` marks the rows that bring what makes a point (a loss or a gradient norm)."""
+    doubts: List[str] = []
     epochs = _counter(table.rows, roles.epoch) if roles.epoch else None
     if epochs is not None and not _usable(epochs, driving):
         epochs = None
-    for name in (roles.step, roles.batch):
-        steps = _counter(table.rows, name) if name else None
+    axis = None
+    for name in roles.counters:
+        steps = _counter(table.rows, name)
         if steps is None or not _usable(steps, driving):
+            if asked:
+                doubts.append(f"{table.spelled(name)!r} does not count: most rows lack it, or it is not whole")
             continue
-        if epochs is not None and (name == roles.batch or _restarts(steps, epochs, driving)):
-            if table.steps_per_epoch:
-                return _within_epoch(steps, epochs, driving, table.steps_per_epoch, name or "")
-            return Axis(None, f"{name!r} begins anew in each epoch, so the number of the row is the step")
-        if name == roles.step and _ascends(steps, driving):
-            return Axis(steps, f"{name!r} as the step")
-    if epochs is not None and _ascends(epochs, driving):
-        return Axis(epochs, f"{roles.epoch!r} as the step: one point per epoch", unit="epoch")
-    return Axis(None, "the number of the row as the step", unit="epoch" if table.by_epoch else None)
+        axis = _by_counter(table, name, steps, epochs, driving, doubts, asked=asked)
+        if axis is not None:
+            break
+    if axis is None and epochs is not None and _goes_on(epochs, driving) and _returns(epochs, driving) * _ROWS_PER_RETURN <= sum(driving):
+        axis = _by_epoch(table, roles.epoch or "", epochs, driving)
+    if axis is None:
+        why = f": {'; '.join(doubts)}" if doubts else ""
+        axis = Axis(None, f"the number of the row as the step{why}", unit="epoch" if table.by_epoch else None)
+    return axis._replace(doubts=tuple(doubts))
 
 
-def _counter(rows: Sequence[Row], name: str) -> Optional[List[Optional[int]]]:
+def _by_counter(
+    table: Table, name: str, steps: Steps, epochs: Optional[Steps], driving: Sequence[bool], doubts: List[str],
+    *, asked: bool,
+) -> Optional[Axis]:  # fmt: skip
+    called = _UNNAMED.get(name) or repr(table.spelled(name))
+    rows = sum(1 for step, drive in zip(steps, driving) if drive and step is not None)
+    if rows > 2 and not _goes_on(steps, driving):
+        doubts.append(f"{called} never changes")
+        return None
+    total = _whole(table.totals.get(name))
+    returns = _returns(steps, driving)
+    if returns and epochs is not None and _restarts(steps, epochs, driving):
+        return _within_epoch(steps, epochs, driving, total, called)
+    if returns and epochs is None and _begins_anew(steps, driving, total):
+        return _adding_up(steps, driving, total, called)
+    if returns * _ROWS_PER_RETURN > rows and not asked:
+        doubts.append(f"{called} goes back {returns} times in {rows} rows")
+        return None
+    per_step = _per_step(steps, driving)
+    if per_step > 1 and not asked and (per_step > _MOST_PER_STEP or _uneven(steps, driving, per_step)):
+        doubts.append(f"{called} stands still over many rows")
+        return None
+    if epochs is not None and meaning(table.spelled(name)).kind == "batch":
+        return Axis(steps, f"{called} as the step, within one epoch", steps_per_epoch=total, per_step=per_step)
+    return Axis(steps, f"{called} as the step", total_steps=total, per_step=per_step)
+
+
+def _by_epoch(table: Table, name: str, epochs: Steps, driving: Sequence[bool]) -> Optional[Axis]:
+    if _per_step(epochs, driving) > 1:
+        return None
+    total = _whole(table.totals.get(name))
+    return Axis(epochs, f"{table.spelled(name)!r} as the step: one point per epoch", unit="epoch", total_steps=total)
+
+
+def _counter(rows: Sequence[Row], name: str) -> Optional[Steps]:
     """The column as whole numbers; None when a value is no count (an epoch of 0.32)."""
-    counts: List[Optional[int]] = []
+    counts: Steps = []
     for row in rows:
         value = row.get(name)
         if value is None:
@@ -59,25 +113,55 @@ def _counter(rows: Sequence[Row], name: str) -> Optional[List[Optional[int]]]:
     return counts
 
 
-def _usable(steps: Sequence[Optional[int]], driving: Sequence[bool]) -> bool:
+def _usable(steps: Steps, driving: Sequence[bool]) -> bool:
     """Whether most rows that make a point have a step at all."""
     drives = sum(driving)
     having = sum(1 for step, drive in zip(steps, driving) if drive and step is not None)
     return having > 0 and having * 2 > drives
 
 
-def _ascends(steps: Sequence[Optional[int]], driving: Sequence[bool]) -> bool:
-    """Whether the counter ascends, but for the few returns of resumes and of several runs in one file."""
-    last, rows, returns = -1, 0, 0
-    for step, drive in zip(steps, driving):
-        if drive and step is not None:
-            rows += 1
-            returns += step <= last
-            last = step
-    return returns == 0 or returns * _ROWS_PER_RETURN <= rows
+def _driven(steps: Steps, driving: Sequence[bool]) -> List[int]:
+    return [step for step, drive in zip(steps, driving) if drive and step is not None]
 
 
-def _restarts(steps: Sequence[Optional[int]], epochs: Sequence[Optional[int]], driving: Sequence[bool]) -> bool:
+def _goes_on(steps: Steps, driving: Sequence[bool]) -> bool:
+    driven = _driven(steps, driving)
+    return len(driven) < 3 or any(step != driven[0] for step in driven)
+
+
+def _returns(steps: Steps, driving: Sequence[bool]) -> int:
+    driven = _driven(steps, driving)
+    return sum(after < before for before, after in zip(driven, driven[1:]))
+
+
+def _per_step(steps: Steps, driving: Sequence[bool]) -> int:
+    """Rows per step: the number that most steps have."""
+    sizes = _sizes(steps, driving)
+    if not sizes or sum(sizes) < 3:
+        return 1
+    return max(set(sizes), key=lambda size: (sizes.count(size) * size, size)) if len(sizes) <= 2000 else max(
+        sorted(set(sizes[:2000])), key=sizes[:2000].count
+    )
+
+
+def _sizes(steps: Steps, driving: Sequence[bool]) -> List[int]:
+    sizes: List[int] = []
+    last: Optional[int] = None
+    for step in _driven(steps, driving):
+        if step == last:
+            sizes[-1] += 1
+        else:
+            sizes.append(1)
+        last = step
+    return sizes
+
+
+def _uneven(steps: Steps, driving: Sequence[bool], per_step: int) -> bool:
+    sizes = _sizes(steps, driving)[:-1]
+    return len(sizes) < 2 or sum(size == per_step for size in sizes) * 10 < 7 * len(sizes)
+
+
+def _restarts(steps: Steps, epochs: Steps, driving: Sequence[bool]) -> bool:
     """Whether the counter goes back just where the epoch goes on."""
     last: Optional[int] = None
     epoch: Optional[int] = None
@@ -85,33 +169,67 @@ def _restarts(steps: Sequence[Optional[int]], epochs: Sequence[Optional[int]], d
     for step, now, drive in zip(steps, epochs, driving):
         if not drive or step is None:
             continue
-        if last is not None and step <= last:
+        if last is not None and (step < last or (step == last and now != epoch)):
             returns += 1
             with_epoch += epoch is not None and now is not None and now > epoch
         last, epoch = step, now
     return with_epoch * 2 > returns
 
 
+def _begins_anew(steps: Steps, driving: Sequence[bool], total: Optional[int]) -> bool:
+    """Whether the counter, without an epoch beside it, runs to the same end again and again."""
+    driven = _driven(steps, driving)
+    ends = [before for before, after in zip(driven, driven[1:]) if after < before]
+    starts = [after for before, after in zip(driven, driven[1:]) if after < before]
+    if total is not None and len(ends) >= 1:
+        return all(end * 5 >= total * 4 for end in ends) and max(driven) <= total
+    if len(ends) < 3:
+        return False
+    top = max(driven)
+    return all(end * 10 >= top * 8 for end in ends) and all(start * 2 <= top for start in starts)
+
+
+def _adding_up(steps: Steps, driving: Sequence[bool], total: Optional[int], called: str) -> Axis:
+    length = total or max(_driven(steps, driving))
+    offset, last = 0, -1
+    joined: Steps = []
+    for step, drive in zip(steps, driving):
+        if step is None or not drive:
+            joined.append(None)
+            continue
+        if step < last:
+            offset += length
+        last = step
+        joined.append(min(offset + step, MAX_STEP))
+    sentence = f"{called} begins anew after {length}: its passes were added up to the step"
+    return Axis(joined, sentence, steps_per_epoch=total)
+
+
 def _within_epoch(
-    steps: Sequence[Optional[int]],
-    epochs: Sequence[Optional[int]],
-    driving: Sequence[bool],
-    per_epoch: int,
-    name: str,
-) -> Axis:
+    steps: Steps, epochs: Steps, driving: Sequence[bool], total: Optional[int], called: str
+) -> Optional[Axis]:
     """Step = whole epochs before + the counter; epochs count from 0 or, when none is 0, from 1."""
     base = 0 if 0 in epochs else 1
-    joined: List[Optional[int]] = []
+    length = total if total and total >= max(_driven(steps, driving)) else max(_driven(steps, driving))
+    if length == 0:
+        return None
+    if total is None and min(_driven(steps, driving)) == 0:
+        length += 1
+    joined: Steps = []
     for step, epoch, drive in zip(steps, epochs, driving):
         if step is None or epoch is None or not drive:
             joined.append(None)  # a validation row counts its own batches
         else:
-            joined.append(min((epoch - base) * per_epoch + step, MAX_STEP))
-    sentence = (
-        f"(epoch - {base}) x {per_epoch} + {name!r} as the step"
-        if base
-        else f"epoch x {per_epoch} + {name!r} as the step"
-    )
-    if not _ascends(joined, driving):
-        return Axis(None, f"{name!r} begins anew in each epoch, so the number of the row is the step")
-    return Axis(joined, sentence, steps_per_epoch=per_epoch)
+            joined.append(min((epoch - base) * length + step, MAX_STEP))
+    times = f"(epoch - {base}) x {length}" if base else f"epoch x {length}"
+    how = "" if total else " (its largest value, for want of a total)"
+    if _returns(joined, driving) * _ROWS_PER_RETURN > sum(driving):
+        return None
+    per_step = _per_step(joined, driving)
+    return Axis(joined, f"{times} + {called} as the step{how}", steps_per_epoch=total, per_step=per_step)
+
+
+def _whole(total: Optional[float]) -> Optional[int]:
+    return int(total) if total is not None and 0 < total < 2**53 and total == int(total) else None
+
+

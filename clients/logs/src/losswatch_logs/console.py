@@ -1,111 +1,156 @@
-"""Console logs of ``name value`` lines: nanoGPT, llm.c, modded-nanogpt, PyTorch's examples, mmengine, detectron2,
-Megatron, fairseq, progress bars, and what people print themselves.
+"""Console logs of named numbers: nanoGPT, llm.c, PyTorch's examples, mmengine, detectron2, Megatron, fairseq, Hugging
+Face's dictionaries, progress bars, and what people print themselves.
 """
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+import re
+from typing import Dict, Optional, Sequence
 
-from losswatch_logs import columns
 from losswatch_logs.lines import Line
-from losswatch_logs.numbers import spelled_out
-from losswatch_logs.table import Row, Table
-from losswatch_logs.words import BATCH, Words, is_known, read_words
+from losswatch_logs.names import meaning
+from losswatch_logs.table import Mark, Table
+from losswatch_logs.templates import Words, read_words
 
 _LONGEST = 20_000
 """A console line is shorter; longer ones are skipped unread."""
-_COUNTERS = frozenset(columns.STEP + columns.EPOCH + columns.BATCH)
+_MODE = re.compile(
+    r"[\W_]*(?:(?:start(?:ing)?|begin(?:ning)?|running|run) )?(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing|e))?"
+    r"|test(?:ing)?)(?: (?:set|phase|results?|metrics|stats|loop|mode))?[\W_]*",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(
+    r"^\W*[#=*~-]{2,}|:\s*$|\b(?:run|experiment|exp|trial|fold|seed|config|model|setting|variant|baseline|training|attempt|job|start(?:ing|ed)?|with)\b",
+    re.IGNORECASE,
+)
+_PLANNED = 70
+"""A counter that scores less says how many steps there are, or will be."""
 
 
 def read_console(lines: Sequence[Line]) -> Optional[Table]:
     """The rows of the lines that name a loss or a gradient norm, or None when there is none."""
-    table = Table("console")
-    carried: Dict[str, float] = {}
-    totals: Dict[str, float] = {}
-    for line in lines:
-        if len(line.text) > _LONGEST:
-            table.skip(line.number, line.text[:400], f"longer than {_LONGEST:,} characters")
-            continue
-        words = read_words(spelled_out(line.text))
-        if any(_measured(name) for name in words.values):
-            row = {**{name: value for name, value in carried.items() if not _has(words, name)}, **words.values}
-            table.add(_distinct(row))
-            totals.update(words.totals)
-            continue
-        counters = {
-            columns.plain(name): value for name, value in words.values.items() if columns.plain(name) in _COUNTERS
-        }
-        if counters and len(counters) == len(words.values) and BATCH not in counters:
-            carried = {**carried, **counters} if set(counters) & set(columns.STEP) else counters
-            totals.update({columns.plain(name): total for name, total in words.totals.items()})
-        table.skip(line.number, line.text, "no loss or gradient norm in it")
-    if not table.rows:
-        return None
-    _tell_totals(table, totals)
-    _join_counters(table)
-    return table
+    return _Console().read(lines)
+
+
+class _Console:
+    def __init__(self) -> None:
+        self.table = Table("console")
+        self.carried: Dict[str, float] = {}
+        self.mode = ""
+        self.dictionaries = 0
+
+    def read(self, lines: Sequence[Line]) -> Optional[Table]:
+        for line in lines:
+            self._see(line)
+        table = self.table
+        if not table.rows:
+            return None
+        _join_counters(table)
+        names = set(table.counts())
+        if self.dictionaries * 2 > len(table.rows) and {"loss", "learning_rate", "epoch"} <= names:
+            table.context["framework"] = "transformers"
+        if "step" not in names and table.context.get("framework") == "transformers":
+            table.notes.append("these lines carry no step: its number is the count of the logged lines")
+        return table
+
+    def _see(self, line: Line) -> None:
+        text, table = line.text, self.table
+        if len(text) > _LONGEST:
+            table.skip(line.number, text[:400], f"longer than {_LONGEST:,} characters")
+            return
+        words = read_words(text)
+        plan = words.plan
+        if "train_runtime" in words.values:
+            table.skip(line.number, text, "the summary at the end of the training, not a step")
+        elif plan.measures or (plan.tells and (plan.counts or self.carried)):
+            self._add(line, words)
+        else:
+            self._carry(words)
+            self._head(text, plan.counts)
+            table.skip(line.number, text, "no loss or gradient norm in it")
+
+    def _add(self, line: Line, words: Words) -> None:
+        values, names = words.values, words.plan.names
+        if self.mode and words.plan.measures and not words.plan.counts:
+            values, names = _held_out(values, names, self.mode)
+        row = {name: value for name, value in self.carried.items() if name not in values} if self.carried else {}
+        row.update(values)
+        table = self.table
+        if names is not words.plan.names or any(name not in table.names for name in values):
+            for name in values:
+                table.names.setdefault(name, names[name])
+        if words.totals:
+            table.totals.update(words.totals)
+        self.dictionaries += line.text.lstrip().startswith("{'") or "{'" in line.text
+        table.add(row, Mark(line.number, line.redrawn or words.plan.bar, id(words.plan)))
+
+    def _carry(self, words: Words) -> None:
+        """Counters on a line of their own ("Epoch 3/90") hold for the lines that follow."""
+        counters: Dict[str, float] = {}
+        steps = False
+        for name, value in words.values.items():
+            means = meaning(words.plan.names[name])
+            if means.kind in ("step", "epoch") and means.score >= _PLANNED:
+                counters[name] = value
+                steps = steps or means.kind == "step"
+                self.table.names.setdefault(name, words.plan.names[name])
+        if not counters or len(words.values) > len(counters) + 1:
+            return
+        self.carried = {**self.carried, **counters} if steps else counters
+        self.mode = ""
+        self.table.totals.update({name: total for name, total in words.totals.items() if name in counters})
+
+    def _head(self, text: str, counts: bool) -> None:
+        """A heading may begin the validation, or a run."""
+        if len(text) > 120:
+            return
+        mode = _MODE.fullmatch(text.strip())
+        if mode:
+            word = mode[1].lower()
+            self.mode = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
+        elif _HEADING.search(text) and not text.lower().lstrip(" -=*#").startswith(("epoch", "step", "iter")):
+            self.table.headings.append((len(self.table.rows), text.strip()))
+
+
+def _held_out(
+    values: Dict[str, float], names: Dict[str, str], mode: str
+) -> tuple[Dict[str, float], Dict[str, str]]:
+    """Values under a heading "Validation:" by names that say so."""
+    if any(meaning(names[name]).split for name in values):
+        return values, names
+    renamed = {f"{mode}_{name}": value for name, value in values.items()}
+    return renamed, {f"{mode}_{name}": f"{mode} {names[name]}" for name in values}
 
 
 def _join_counters(table: Table) -> None:
     """nanoGPT counts training lines as "iter" and evaluations as "step": one counter where no line has two."""
-    counters = [name for name in table.counts() if name in columns.STEP]
-    if len(counters) < 2 or any(sum(name in row for name in counters) > 1 for row in table.rows):
-        return
-    table.rows = [
-        {"step" if name in counters else name: value for name, value in row.items()} for row in table.rows
-    ]  # fmt: skip
-
-
-def _measured(name: str) -> bool:
-    plain = columns.plain(name)
-    return (
-        columns.is_loss(name)
-        or columns.is_validation_loss(name)
-        or plain in columns.GRAD_NORM
-        or (plain in ("train", "val") and is_known(name))
-    )
-
-
-def _has(words: Words, name: str) -> bool:
-    return any(columns.plain(given) == name for given in words.values)
-
-
-def _distinct(row: Dict[str, float]) -> Row:
-    """The same series under one spelling: "Step" and "step" of different lines are one column."""
-    return {columns.plain(name) or name: value for name, value in row.items()}
-
-
-def _tell_totals(table: Table, totals: Dict[str, float]) -> None:
-    """``step 10/500`` says the total of steps; ``[3][40/735]`` the steps of an epoch."""
-    named = {columns.plain(name): total for name, total in totals.items()}
-    counts = table.counts()
-    batches = _whole(named.get(BATCH))
-    if batches and "epoch" in counts and not any(name in counts for name in columns.STEP):
-        table.steps_per_epoch = batches
-        return
-    for name in columns.STEP:
-        total = _whole(named.get(name))
-        if total is None:
+    for kind in ("step", "epoch"):
+        counters = [
+            name
+            for name in table.counts()
+            if meaning(table.spelled(name)).kind == kind and meaning(table.spelled(name)).score >= _PLANNED
+        ]
+        if len(counters) < 2 or any(sum(name in row for name in counters) > 1 for row in table.rows):
             continue
-        if _restarts(table.rows, name):
-            table.steps_per_epoch = total
-        else:
-            table.context["total_steps"] = total
-        return
+        first = counters[0]
+        others = set(counters[1:])
+        table.rows = [
+            {first if name in others else name: value for name, value in row.items()} if not others.isdisjoint(row) else row
+            for row in table.rows
+        ]  # fmt: skip
+        for name in others:
+            if name in table.totals:
+                table.totals.setdefault(first, table.totals[name])
 
 
-def _whole(total: Optional[float]) -> Optional[int]:
-    return int(total) if total is not None and 0 < total < 2**53 and total == int(total) else None
+def values_of_best(table: Table) -> int:
+    """How many values the fullest column of a loss or gradient norm has."""
+    counts = table.counts()
+    return max((count for name, count in counts.items() if meaning(table.spelled(name)).measured), default=0)
 
 
-def _restarts(rows: List[Row], name: str) -> bool:
-    """Whether the counter goes back while an epoch is counted beside it."""
-    epochs = [name for name in columns.EPOCH if any(name in row for row in rows)]
-    last = -1.0
-    for row in rows:
-        value = row.get(name)
-        if value is not None:
-            if value < last and epochs:
-                return True
-            last = value
-    return False
+def counted(table: Table) -> bool:
+    """Whether any row carries a counter."""
+    return any(meaning(table.spelled(name)).counts for name in table.counts())
+
+

@@ -9,6 +9,8 @@ NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 """A plain number or NaN or infinity within a line of text; to be compiled with re.IGNORECASE and re.ASCII."""
 
 _NUMBER = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_WRAPPED = re.compile(r"(?:[\w.]{1,40}\()\[?\s*(" + NUMBER + r")(?=[\s,)\]]).*", re.IGNORECASE | re.ASCII | re.DOTALL)
 _NAN, _INF = float("nan"), float("inf")
 # C runtimes on Windows, R, Fortran and spreadsheets have their own words.
 _WORDS: Dict[str, float] = {
@@ -29,7 +31,7 @@ _WORDS: Dict[str, float] = {
     "+∞": _INF,
     "-∞": -_INF,
 }
-ABSENT = frozenset(("", "na", "n/a", "null", "none", "nil", "-", "--", ".", "missing", "<na>"))
+ABSENT = frozenset(("", "na", "n/a", "null", "none", "nil", "-", "--", ".", "missing", "<na>", "no log"))
 """Cells that mean "not measured", in lower case."""
 
 
@@ -44,6 +46,22 @@ def number(text: str) -> Optional[float]:
     if lower.startswith(("1.#", "-1.#")):  # the runtime pads with the precision: 1.#INF00, -1.#IND000
         return _WORDS.get(lower.rstrip("0"))
     return None
+
+
+def cell(text: str) -> Optional[float]:
+    """The number in a cell of a table: also ``71.00%``, ``1,250``, ``tensor(3.13, device='cuda:0')``, ``[0.5]``."""
+    text = text.strip().strip("'\"")
+    value = number(text)
+    if value is not None or not text:
+        return value
+    if text.endswith("%"):
+        return number(text[:-1])
+    if "," in text and _THOUSANDS.fullmatch(text):
+        return float(text.replace(",", ""))
+    if text.startswith("[") and text.endswith("]"):
+        return number(text[1:-1])
+    wrapped = _WRAPPED.fullmatch(text) if "(" in text else None
+    return float(wrapped[1]) if wrapped else None
 
 
 def spelled_out(line: str) -> str:

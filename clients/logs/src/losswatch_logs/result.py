@@ -12,7 +12,7 @@ MAX_QUOTE = 200
 
 
 class UnreadableLogError(ValueError):
-    """The text holds no training log that can be read. ``detail`` is one sentence that says what could be."""
+    """The text holds no training log that can be read. ``detail`` says why, and what could be read."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -46,20 +46,41 @@ class Skipped(NamedTuple):
     reason: str
 
 
+class Doubt(NamedTuple):
+    """Where the reading may be wrong, as a sentence. ``serious``: so much so that no verdict should rest on it;
+    ``remedy`` is then the choice that would settle it, such as ``loss_column=total``."""
+
+    detail: str
+    serious: bool = False
+    remedy: str = ""
+
+
+class Columns(NamedTuple):
+    """The columns that a person names, over what the reading would choose. Case and punctuation do not matter."""
+
+    loss: Optional[str] = None
+    step: Optional[str] = None
+    validation: Optional[str] = None
+    gradient_norm: Optional[str] = None
+
+
 @dataclass(frozen=True)
 class ReadLog:
     """A log that was read.
 
     ``format`` names the family (``keras-console``, ``csv``, …). ``context`` has keys of the contract's context
-    (``framework``, ``step_unit``, ``total_steps``, ``steps_per_epoch``, ``steps_per_point``, ``batch_size``) as far as
-    the log says them. ``read_as`` are sentences: which column or pattern was read as what. ``skipped`` quotes the first
-    hundred lines that were not read, ``skipped_lines`` counts all of them.
+    (``framework``, ``step_unit``, ``total_steps``, ``steps_per_epoch``, ``batch_size``, …) as far as the log says
+    them. ``read_as`` are sentences: which column or pattern was read as what; ``doubts`` where that may be wrong.
+    ``run`` names the run where one text holds several. ``skipped`` quotes the first hundred lines that were not read,
+    ``skipped_lines`` counts all of them.
     """
 
     format: str
     points: List[LogPoint]
     context: Dict[str, Any] = field(default_factory=dict)
     read_as: List[str] = field(default_factory=list)
+    doubts: List[Doubt] = field(default_factory=list)
     skipped: List[Skipped] = field(default_factory=list)
     skipped_lines: int = 0
     total_lines: int = 0
+    run: Optional[str] = None

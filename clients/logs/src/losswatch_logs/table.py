@@ -1,11 +1,11 @@
-"""A log as rows of named numbers: what every reader gives and `assemble` turns into points."""
+"""A log as rows of named numbers: what every reader gives and `points` turns into points."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from losswatch_logs.result import MAX_QUOTE, MAX_SKIPPED, Skipped, UnreadableLogError
+from losswatch_logs.result import MAX_QUOTE, MAX_SKIPPED, Doubt, Skipped, UnreadableLogError
 
 MAX_ROWS = 1_000_000
 """A point costs about 200 bytes; more rows than this come from a log that should be thinned before it is sent."""
@@ -14,27 +14,51 @@ Row = Mapping[str, Optional[float]]
 """Column -> value; None is an explicit null, a column without a value is absent."""
 
 
+class Mark(NamedTuple):
+    """Where a row comes from: its line, whether a progress bar was drawn there, and the template of its line."""
+
+    line: int = 0
+    bar: bool = False
+    form: int = 0
+
+
+_NO_MARK = Mark()
+
+
 @dataclass
 class Table:
     """The rows that a reader found, in the order of the log, and what it says about them."""
 
     format: str
     rows: List[Row] = field(default_factory=list)
+    marks: List[Mark] = field(default_factory=list)
+    runs: List[str] = field(default_factory=list)
+    """The run that each row belongs to, where a column says so."""
+    headings: List[Tuple[int, str]] = field(default_factory=list)
+    """Lines that may be the heading of a run, with the number of rows before them."""
+    names: Dict[str, str] = field(default_factory=dict)
+    """How the log spells a column, where that is not the column's key."""
+    totals: Dict[str, float] = field(default_factory=dict)
+    """What stands behind the slash of a counter."""
     context: Dict[str, Any] = field(default_factory=dict)
     notes: List[str] = field(default_factory=list)
+    doubts: List[Doubt] = field(default_factory=list)
     skipped: List[Skipped] = field(default_factory=list)
     skipped_lines: int = 0
-    steps_per_epoch: Optional[int] = None
     by_epoch: bool = False
     """Whether a row without a step stands for a whole epoch, whatever its columns are."""
+    run: Optional[str] = None
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, mark: Mark = _NO_MARK, run: Optional[str] = None) -> None:
         """Append a row. Raises UnreadableLogError when there are too many."""
         if len(self.rows) >= MAX_ROWS:
             raise UnreadableLogError(
                 f"The log has more than {MAX_ROWS:,} points; keep every tenth or hundredth line and send it again."
             )
         self.rows.append(row)
+        self.marks.append(mark)
+        if run is not None:
+            self.runs.append(run)
 
     def skip(self, line: int, text: str, reason: str) -> None:
         """Say that a line was not read, and why."""
@@ -49,3 +73,24 @@ class Table:
             for name in row:
                 counts[name] = counts.get(name, 0) + 1
         return counts
+
+    def spelled(self, name: str) -> str:
+        """A column's name as the log spells it."""
+        return self.names.get(name, name)
+
+    def part(self, places: List[int], run: str) -> Table:
+        """The rows of one run."""
+        return Table(
+            self.format,
+            rows=[self.rows[place] for place in places],
+            marks=[self.marks[place] for place in places],
+            names=self.names,
+            totals=self.totals,
+            context=dict(self.context),
+            notes=list(self.notes),
+            doubts=list(self.doubts),
+            skipped=self.skipped,
+            skipped_lines=self.skipped_lines,
+            by_epoch=self.by_epoch,
+            run=run,
+        )

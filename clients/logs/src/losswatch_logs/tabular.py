@@ -1,4 +1,4 @@
-"""Tables with a header line: CSV of every separator (Keras CSVLogger, Lightning, YOLO), and columns set with spaces."""
+"""Tables with a header line and a separator: CSV, TSV and their kin (Keras CSVLogger, Lightning, YOLO, W&B, MLflow)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import csv
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from losswatch_logs import columns
 from losswatch_logs.lines import Line
-from losswatch_logs.numbers import number
-from losswatch_logs.table import Table
+from losswatch_logs.names import meaning
+from losswatch_logs.numbers import ABSENT, cell, number
+from losswatch_logs.roles import MAX_METRICS
+from losswatch_logs.table import Mark, Table
 
 _HEADER_WITHIN = 200
 """A header line comes within so many lines: banners and warnings may precede it."""
@@ -20,13 +21,16 @@ _CANDIDATES = 10
 """So many lines are tried as headers, which bounds the work on a hostile text."""
 _ENDS_IN_NUMBER = re.compile(r"[\s:=][-+.]?\d\S*$")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?", re.ASCII)
-_NAMES = {",": "csv", "\t": "tsv", ";": "csv (semicolons)", "|": "csv (bars)", "": "table"}
+_NAMES = {",": "csv", "\t": "tsv", ";": "csv (semicolons)"}
+_RUNS = re.compile(r"(?:run|experiment|exp|trial|seed|fold|model|config|variant|job|group|name|optimizer)(?:[ _]?(?:id|name|no|nr))?", re.IGNORECASE)
+"""Columns that say which run a row belongs to, where the counter begins anew with them."""
 
 Split = Callable[[str], List[str]]
 
 
 class _Header(NamedTuple):
     place: int
+    given: List[str]
     names: List[str]
     separator: str
     split: Split
@@ -38,35 +42,40 @@ def read_table(lines: Sequence[Line]) -> Optional[Table]:
     if header is None:
         return None
     table = Table(_NAMES[header.separator])
-    if "val_loss" in header.names and "epoch" in header.names and header.separator == ",":
+    if header.separator == "," and {"val_loss", "epoch"} <= set(header.names):
         table.by_epoch = True
     wanted = _wanted(header.names)
+    run_column = next((place for place, name in enumerate(header.names) if _RUNS.fullmatch(name)), None)
     comma = header.separator in (";", "\t") and _has_decimal_commas(lines, header)
     for line in lines[: header.place]:
         table.skip(line.number, line.text, "it comes before the header line")
     for line in lines[header.place + 1 :]:
         cells = header.split(line.text)
-        if cells == header.names:
+        if [each.strip() for each in cells] == header.given:
             continue  # a run appended with its header
-        if len(cells) == len(header.names) + 1 and header.separator == "":
-            cells = cells[1:]  # the row number that R and pandas print without a name
-        if len(cells) > len(header.names) and any(cell.strip() for cell in cells[len(header.names) :]):
+        if len(cells) > len(header.names) and any(each.strip() for each in cells[len(header.names) :]):
             table.skip(line.number, line.text, f"{len(cells)} cells where the header names {len(header.names)} columns")
             continue
-        row: Dict[str, Optional[float]] = {}
-        for place, name in wanted:
-            if place < len(cells):
-                cell = cells[place]
-                value = number(cell.replace(",", ".") if comma else cell)
-                if value is not None:
-                    row[name] = value
+        row = _row(cells, wanted, comma=comma)
         if row:
-            table.add(row)
+            run = cells[run_column].strip() if run_column is not None and run_column < len(cells) else None
+            table.add(row, Mark(line.number), run)
         else:
             table.skip(line.number, line.text, "no numbers in the columns of the header")
     if comma:
         table.notes.append("commas within numbers as decimal points")
     return table if table.rows else None
+
+
+def _row(cells: Sequence[str], wanted: Sequence[tuple[int, str]], *, comma: bool) -> Dict[str, Optional[float]]:
+    row: Dict[str, Optional[float]] = {}
+    for place, name in wanted:
+        if place < len(cells):
+            text = cells[place].strip()
+            value = cell(text.replace(",", ".") if comma else text)
+            if value is not None:
+                row[name] = value
+    return row
 
 
 def read_bare(lines: Sequence[Line]) -> Optional[Table]:
@@ -82,6 +91,8 @@ def read_bare(lines: Sequence[Line]) -> Optional[Table]:
             return _bare_column([Line(1, cell) for cell in sample[0]])
         if all(len(cells) == 2 for cells in sample):
             return _bare_pairs(lines, split)
+        if all(len(cells) == 3 and float(cells[0]) > 1e9 for cells in sample):
+            return _metric_file(lines, split)
     return None
 
 
@@ -109,18 +120,31 @@ def _bare_pairs(lines: Sequence[Line], split: Split) -> Table:
     return table
 
 
+def _metric_file(lines: Sequence[Line], split: Split) -> Table:
+    """MLflow's files: a time in milliseconds, the value, the step."""
+    table = Table("mlflow")
+    for line in lines:
+        values = [number(cell) for cell in split(line.text)]
+        if len(values) == 3 and values[1] is not None and values[2] is not None:
+            table.add({"loss": values[1], "step": values[2]}, Mark(line.number))
+        else:
+            table.skip(line.number, line.text, "not a time, a value and a step")
+    table.notes.append("three columns without a header, taken as time, loss and step as MLflow writes them")
+    return table
+
+
 def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
     tried = 0
     for place, line in enumerate(lines[:_HEADER_WITHIN]):
         text = line.text.lstrip("# ") if line.text.lstrip().startswith("#") else line.text
-        for separator in (",", "\t", ";", "|", ""):
-            if separator and separator not in text:
+        for separator in (",", "\t", ";"):
+            if separator not in text:
                 continue
             split = _splitter(separator)
             names = [name.strip() for name in split(text)]
             if _is_header(names):
-                if _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split, separator):
-                    return _Header(place, _distinct(names), separator, split)
+                if _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split):
+                    return _Header(place, names, _distinct(names), separator, split)
                 tried += 1
         if tried >= _CANDIDATES:
             break
@@ -128,35 +152,38 @@ def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
 
 
 def _is_header(names: Sequence[str]) -> bool:
-    """Some name is a loss or a gradient norm, and none is a number."""
-    if len(names) > _WIDEST:
+    """Some name is a loss or a gradient norm, none is a number, and few end in one (``loss: 0.5`` is no name)."""
+    if len(names) > _WIDEST or any("{" in name or "[" in name or "': " in name for name in names):
         return False
-    if any(number(name.rstrip(",:;%)")) is not None or _ENDS_IN_NUMBER.search(name[-60:]) for name in names):
+    if any(number(name.rstrip(",:;%)")) is not None for name in names):
         return False
-    return any(_is_measured(name) for name in names)
+    valued = sum(1 for name in names if _ENDS_IN_NUMBER.search(name[-60:]))
+    return valued * 2 < len(names) and any(_is_measured(name) for name in names)
 
 
 def _is_measured(name: str) -> bool:
-    plain = columns.plain(name)
-    return (
-        columns.is_loss(name)
-        or columns.is_validation_loss(name)
-        or plain in columns.GRAD_NORM
-        or plain in ("value", "train_rmse", "train_logloss")
-    )
+    means = meaning(name)
+    return (means.kind == "loss" and len(name) < 120) or means.kind == "grad_norm" or name.strip().lower() == "value"
 
 
-def _agrees(names: Sequence[str], after: Sequence[Line], split: Split, separator: str) -> bool:
+def _agrees(names: Sequence[str], after: Sequence[Line], split: Split) -> bool:
     """Whether most of the lines that follow have as many cells, with a number among them."""
     fitting = 0
     for line in after:
-        cells = split(line.text)
-        width = len(cells) in (len(names), len(names) + 1) if separator == "" else len(cells) >= min(2, len(names))
-        if [cell.strip() for cell in cells] == list(names) or (
-            width and any(number(cell.replace(",", ".", 1)) is not None for cell in cells)
-        ):
+        cells = [each.strip() for each in split(line.text)]
+        if cells == list(names) or (
+            len(cells) >= min(2, len(names)) and any(cell(each.replace(",", ".", 1)) is not None for each in cells)
+            and all(_fits(each) for each in cells[:3])
+        ):  # fmt: skip
             fitting += 1
     return fitting > 0 and fitting * 2 >= len(after)
+
+
+def _fits(text: str) -> bool:
+    """Whether a cell is a value and no ``name: value``, as a console line with commas has."""
+    return ("loss" not in text.lower() or not any(sign in text for sign in ":=")) and (
+        len(text) < 200 or text.lower() in ABSENT
+    )
 
 
 def _splitter(separator: str) -> Split:
@@ -179,6 +206,7 @@ def _distinct(names: Sequence[str]) -> List[str]:
     seen: Dict[str, int] = {}
     distinct = []
     for name in names:
+        name = name.strip().strip("\"'")
         count = seen.get(name, 0)
         seen[name] = count + 1
         distinct.append(f"{name}.{count}" if count else name)
@@ -187,21 +215,21 @@ def _distinct(names: Sequence[str]) -> List[str]:
 
 def _wanted(names: Sequence[str]) -> List[tuple[int, str]]:
     """The columns worth reading: all of them, but of thousands those with a role and the first metrics."""
-    if len(names) <= 4 * columns.MAX_METRICS:
-        return list(enumerate(names))
+    if len(names) <= 4 * MAX_METRICS:
+        return [(place, name) for place, name in enumerate(names) if name]
     return [
         (place, name)
         for place, name in enumerate(names)
-        if place <= columns.MAX_METRICS or columns.plain(name) in columns.KNOWN or _is_measured(name)
-    ][: 4 * columns.MAX_METRICS]
+        if place <= MAX_METRICS or meaning(name).kind not in ("metric", "nothing")
+    ][: 4 * MAX_METRICS]
 
 
 def _has_decimal_commas(lines: Sequence[Line], header: _Header) -> bool:
     """Sure only when some cell is a number with a comma and none has a point."""
     seen = False
     for line in lines[header.place + 1 :]:
-        for cell in header.split(line.text):
-            if "." in cell and number(cell) is not None:
+        for each in header.split(line.text):
+            if "." in each and number(each) is not None:
                 return False
-            seen = seen or _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
+            seen = seen or _DECIMAL_COMMA.fullmatch(each.strip()) is not None
     return seen

@@ -1,128 +1,90 @@
-"""A line of words and numbers as pairs: ``step 10/500 | train loss 0.53 | lr 1e-4``, ``Epoch: [3][ 40/735] loss: 0.5``.
-
-The line is cut at its numbers; the words before a number, back to the last separator, are its name. Nothing here looks
-back over the line, so the time is linear.
-"""
+"""The words that names of series are made of, sorted by what they say. Data alone; `names` reads names with them."""
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-from typing import Dict, NamedTuple, Optional
+TRAINING = frozenset("train training trn tr trl learn fit trained".split())
+VALIDATION = frozenset(
+    "val valid validation validating validate vali vld eval evaluation evaluating evalset dev devel holdout heldout oof".split()
+)
+TEST = frozenset("test testing tst tel".split())
+HELD_OUT = VALIDATION | TEST
+"""Words for data that is not trained on."""
 
-from losswatch_logs import columns
-from losswatch_logs.numbers import NUMBER
+LOSS = frozenset("loss losses lossfn".split())
+NOT_A_LOSS = frozenset(
+    """scale scaler scaling weight weights coef coeff coefficient lambda factor ratio rate time cost_time secs best min
+    minimum max maximum lowest highest smallest ever previous prev old patience threshold tol tolerance std stdev sd var
+    variance count counter num number function fn type name improvement improved decrease decreased increase increased
+    drop change changed delta diff difference speed eta remaining spike spikes skipped skip nan lr grad norm
+    gradient gamma hist histogram memory size py warning""".split()
+)
+"""Words that make of a loss something about the loss: its scale, its record, its weight."""
 
-_VALUE = re.compile(rf"(?<![\w.@#])({NUMBER})(?![\w@]|\.\w|:\d|,\d\d\d\b)", re.IGNORECASE | re.ASCII)
-_SEPARATORS = re.compile(r"[|,;{}()\[\]<>]|\s-+\s|:\s|=\s|\s=|\s:")
-_MODE = re.compile(r"\b(Epoch|Iter)\((train|val|test)\)", re.IGNORECASE)
-_HELD_OUT = re.compile(r"\b(?:" + "|".join(columns.HELD_OUT) + r")\b", re.IGNORECASE)
-_TRAIN = re.compile(r"\btrain", re.IGNORECASE)
-_SAMPLES = re.compile(r"/\d+ \(\d")  # [640/60000 (1%)] counts samples, not batches
-BATCH = "batch"
+TOTAL = frozenset("total sum overall combined full joint all whole".split())
+SUMMARY = frozenset(
+    """avg average averaged avr ave mean running smooth smoothed smoothing moving ema ma mov epoch epochs cum cumulative
+    accumulated interval window acc_mean""".split()
+)
+"""A mean over many steps: smoother and later than the loss of a step."""
+PLAIN_WITH_LOSS = (
+    TRAINING | HELD_OUT | TOTAL | SUMMARY
+    | frozenset(
+        """step steps batch batches minibatch mini iter iteration iterations it per sample samples token tokens word words
+        item items example examples frame frames set sets dataset data metric metrics model net network this current cur
+        curr now the on for in of at is and log logs value raw unscaled scaled reported global local main student lm
+        language modeling modelling causal target tgt weighted normalized normalised after s sub subset split stage phase
+        master rank reduced_train task objective logging history final_train reduced default name""".split()
+    )
+) - {"default", "name", "target", "tgt"}  # fmt: skip
+"""Words beside "loss" that do not make it one term among several."""
+LAST = frozenset("final last end ending initial init first start starting".split())
+LANGUAGE_MODEL = frozenset("lm language modeling modelling causal".split())
+UPSTREAM = frozenset("tok2vec transformer aux auxiliary reg penalty".split())
+"""Terms that serve the one that matters: a shared encoder's, a regulariser's."""
+DETECTION_PARTS = frozenset(
+    """box cls dfl obj seg sem pose kobj giou ciou iou l1 bbox class classification localization location loc
+    objectness rpn mask reg regression regularization kpt keypoint conf confidence xy wh angle rle cent centerness
+    centre ctr noobj angle depth dir heatmap hm offset off""".split()
+)
+"""Terms of one detection loss: where no total is printed, their sum is the loss."""
+ADVERSARIAL = frozenset(
+    """d g gan disc discriminator dis gen generator adv adversarial fake real cycle cyc idt identity da db ga gb netd
+    netg feat fm wgan gp""".split()
+)
+REINFORCEMENT = frozenset(
+    """policy value actor critic entropy vf pg pi q qf qf1 qf2 td ppo surrogate surr alpha kl approx clipfrac advantage
+    temperature temp ent v""".split()
+)
+REWARD = frozenset("reward rewards return returns episodic_return ep_rew_mean rew score_mean ret".split())
 
+CROSS_ENTROPY = frozenset("crossentropy xent xentropy ce bce cce celoss nll nllloss logloss mlogloss softmaxloss softmaxoutput".split())
+SQUARED = frozenset("mse rmse l2 rmsle sse huber quantile msle".split())
+ABSOLUTE = frozenset("mae l1 mape smape".split())
+PERPLEXITY = frozenset("ppl perplexity wpp".split())
+BITS = frozenset("bpc bpb bpd bpw".split())
+ACCURACY = frozenset(
+    """acc accuracy acc1 acc5 top1 top5 prec precision recall f1 fscore auc roc map map50 miou iou dice bleu wer cer rouge
+    psnr ssim ndcg mrr hit hits r2 score ap mcc kappa correct em exact match prec1 prec5 rougel specificity sensitivity
+    jaccard lwlrap spearman pearson aucpr""".split()
+)
 
-class Words(NamedTuple):
-    """The named numbers of a line, and the totals that follow a counter (``10/500``) by the counter's name."""
-
-    values: Dict[str, float]
-    totals: Dict[str, float]
-
-
-def read_words(line: str) -> Words:
-    """The pairs of one line. Numbers without a name are left out, but for counters in brackets and a leading one."""
-    line = " ".join(line.split())
-    held_out = False
-    mode = _MODE.search(line)
-    if mode:
-        held_out = mode[2].lower() != "train"
-        line = f"{line[: mode.start()]}{mode[1]}{line[mode.end() :]}"
-    values: Dict[str, float] = {}
-    totals: Dict[str, float] = {}
-    last: Optional[str] = None  # the name of the number before, "" when it had none
-    position = 0
-    slashes = 0
-    for match in _VALUE.finditer(line):
-        gap = line[position : match.start()]
-        position = match.end()
-        value = float(match[1])
-        if gap.strip() == "/":
-            slashes += 1
-            if last is not None and slashes == 1:
-                totals[last] = value
-            elif slashes > 1:
-                totals.pop(last or "", None)  # a date: 11/24/2024
-            continue
-        slashes = 0
-        name = _name(gap[-200:], held_out) if match.start() else None
-        if name is None:
-            name = _unnamed(gap, line, match, values)
-        last = name
-        if name and name not in values:
-            values[name] = value
-    if BATCH in values and BATCH not in totals and "epoch" not in map(columns.plain, values):
-        del values[BATCH]
-    return Words(values, {name: total for name, total in totals.items() if name in values})
-
-
-@lru_cache(maxsize=4096)
-def _name(gap: str, held_out: bool) -> Optional[str]:
-    """The words right before a number as its name, marked where they tell of held-out data; None for none or prose."""
-    name = _words_before(gap)
-    return _mark_held_out(name) if name and (held_out or _of_held_out(gap, name)) else name
-
-
-def _words_before(gap: str) -> Optional[str]:
-    text = gap.rstrip(" ([{\"'")
-    explicit = text.endswith((":", "="))
-    text = text.rstrip(" :=\"'")
-    pieces = _SEPARATORS.split(text)
-    words = pieces[-1].strip(" \"'*-").split(" ") if pieces else []
-    if words and words[-1] == "is":
-        words, explicit = words[:-1], False
-    words = [word for word in words if word]
-    if not words:
-        return None
-    for length in range(min(4, len(words)), 0, -1):
-        name = " ".join(words[-length:])
-        if is_known(name):
-            return name
-    name = " ".join(words[-3:])
-    if explicit and name[0].isalpha() and len(name) <= 60 and not name.lower().startswith("eta"):
-        return name
-    return None
-
-
-def is_known(name: str) -> bool:
-    """Whether a name in running text means a series; the looser endings of column names are not enough there."""
-    plain = columns.plain(name)
-    return plain in columns.KNOWN or (
-        " " not in name and (columns.is_loss(name) or columns.is_validation_loss(name))
-    )  # fmt: skip
-
-
-def _unnamed(gap: str, line: str, match: re.Match[str], values: Dict[str, float]) -> str:
-    """``[3][40/735]`` and a progress bar's ``40/735`` count batches; a whole number at the start counts steps."""
-    after = line[match.end() : match.end() + 1]
-    if match[1].isdigit() and BATCH not in values:
-        if after == "/" and gap.rstrip().endswith(("[", "|")) and not _SAMPLES.match(line, match.end()):
-            return BATCH
-        if gap == "" and after == " ":
-            return "step"
-        if line.startswith("[") and match.start() == 1 and after in ",":
-            return "epoch"
-        if gap == ", " and list(values) == ["epoch"] and after == "]":
-            return BATCH
-    return ""
-
-
-def _of_held_out(gap: str, name: str) -> bool:
-    before = gap[: gap.rfind(name)] if name in gap else gap
-    return (
-        columns.is_loss(name) and _HELD_OUT.search(before) is not None and not _TRAIN.search(f"{before} {name}")
-    )  # fmt: skip
-
-
-def _mark_held_out(name: str) -> str:
-    counters = columns.STEP + columns.EPOCH + columns.BATCH
-    return name if columns.plain(name) in counters or columns.held_out(name) else f"val {name}"
+EPOCH = frozenset("epoch epochs ep epoche epochen epoque époque epoca época эпоха epochnumber 轮次 回合".split())
+STEP = frozenset("step steps iteration iterations iter iters it itr niter update updates up upd nupdates numupdates schritt 步数 迭代 итерация pass".split())
+FAR_STEP = frozenset("timestep timesteps frames tree trees round rounds episode episodes kimg tick ticks generation trial games game #".split())
+"""Counters that grow with the training but are not its optimizer's steps."""
+BATCH = frozenset("batch batches minibatch minibatches mb i j bidx batchidx".split())
+PROGRESS = frozenset("samples sample tokens token images image examples sen sentences seen consumed words sequences percent pct".split())
+WITH_COUNTER = frozenset(
+    """global total current cur curr train training optimizer opt num number n no nr idx index id of the this at after in inner
+    outer local overall env environment trainer completed finished done val valid validation test eval end start begin
+    starting beginning running processed so far main elapsed seen trained consumed""".split()
+)
+NO_COUNTER = frozenset(
+    """per time sec secs s ms avg mean speed size skipped nan log save every interval warmup max min remaining left best
+    length last patience decay milestone milestones accumulation accumulated planned until limit freq frequency fps bad""".split()
+)
+NO_SERIES = frozenset(
+    """line lineno pid port gpu gpus node ip seed eta h m hours minutes version v worker workers thread threads py job
+    process core cores cpu cpus cuda device dp tp pp id""".split()
+)
+RANK = frozenset("rank local_rank".split())

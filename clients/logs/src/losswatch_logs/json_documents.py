@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from losswatch_logs import columns
+from losswatch_logs import words as w
 from losswatch_logs.lines import Line
-from losswatch_logs.numbers import number
+from losswatch_logs.names import meaning
+from losswatch_logs.numbers import cell
+from losswatch_logs.roles import MAX_METRICS
 from losswatch_logs.table import MAX_ROWS, Table
 
 _DEPTH = 4
@@ -51,10 +53,9 @@ def row_of(document: Mapping[str, Any]) -> Dict[str, Optional[float]]:
     """The numbers of an object by their path; of a row of ``"mode": "val"`` with ``val_`` before."""
     row: Dict[str, Optional[float]] = {}
     _flatten(document, "", row, 0)
-    if any(name in document and str(document[name])[:20].lower() in columns.HELD_OUT for name in _MODES):
-        counters = columns.STEP + columns.EPOCH + columns.BATCH
+    if any(name in document and str(document[name])[:20].lower() in w.HELD_OUT for name in _MODES):
         row = {
-            name if columns.plain(name) in counters or columns.held_out(name) else f"val_{name}": value
+            name if meaning(name).counts or meaning(name).held_out else f"val_{name}": value
             for name, value in row.items()
         }
     return row
@@ -64,7 +65,7 @@ def _flatten(value: Mapping[str, Any], path: str, row: Dict[str, Optional[float]
     for key, item in value.items():
         name = f"{path}{key}"[:200]
         if item is None:
-            if columns.is_loss(name):
+            if _is_loss(name):
                 row[name] = None
         elif isinstance(item, dict):
             if depth < _DEPTH:
@@ -83,7 +84,11 @@ def _value(item: Any) -> Optional[float]:
             return float(item)
         except OverflowError:
             return float("inf") if item > 0 else float("-inf")
-    return number(item) if isinstance(item, str) else None
+    return cell(item) if isinstance(item, str) and len(item) < 200 else None
+
+
+def _is_loss(name: str) -> bool:
+    return meaning(name).kind == "loss" and not meaning(name).held_out
 
 
 def _trainer_state(state: Mapping[str, Any]) -> Table:
@@ -209,10 +214,10 @@ def _columns(document: Mapping[str, Any]) -> Optional[Table]:
     _gather(document, "", lists, 0)
     if not any(_measured(name) for name in lists):
         return None
-    table = Table("json-columns", by_epoch=any(columns.held_out(name) for name in lists))
+    table = Table("json-columns", by_epoch=any(meaning(name).held_out for name in lists))
     rows: List[Dict[str, Optional[float]]] = [{} for _ in range(min(max(map(len, lists.values())), MAX_ROWS + 1))]
     for name, items in lists.items():
-        kept_null = columns.is_loss(name)
+        kept_null = _is_loss(name)
         for row, item in zip(rows, items):
             given = _value(item)
             if given is not None or (item is None and kept_null):
@@ -226,7 +231,7 @@ def _columns(document: Mapping[str, Any]) -> Optional[Table]:
 def _gather(value: Mapping[str, Any], path: str, lists: Dict[str, List[Any]], depth: int) -> None:
     for key, item in value.items():
         name = f"{path}{key}"[:200]
-        if len(lists) >= 4 * columns.MAX_METRICS and not _measured(name):
+        if len(lists) >= 4 * MAX_METRICS and not _measured(name):
             continue
         if isinstance(item, list):
             if item and not isinstance(item[0], (list, dict)):
@@ -242,8 +247,10 @@ def _single(document: Mapping[str, Any]) -> Optional[Table]:
     row = row_of(document)
     if not any(_measured(name) and value is not None for name, value in row.items()):
         return None
-    return Table("json-lines", rows=[row])
+    table = Table("json-lines")
+    table.add(row)
+    return table
 
 
 def _measured(name: str) -> bool:
-    return columns.is_loss(name) or columns.is_validation_loss(name) or columns.plain(name) in columns.GRAD_NORM
+    return meaning(name).measured

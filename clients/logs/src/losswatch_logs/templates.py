@@ -1,0 +1,293 @@
+"""A console line as a template and its numbers: ``step 10/500 | loss 0.53`` is ``step #/# | loss #`` with 10, 500, 0.53.
+
+A log repeats few templates many times. So a template is understood once (`understand`: which number has which name)
+and a line costs one split and one look-up. Nothing here looks back over a line, so the time is linear in its length.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from losswatch_logs import words as w
+from losswatch_logs.names import BRACKET, LEAD, NOTHING, PLACE, meaning, plain
+from losswatch_logs.numbers import spelled_out
+
+_NUMBER = re.compile(
+    r"(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
+    r"([-+]?(?:(?<![\[(\d])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+    r"|(?:nan|inf(?:inity)?)(?![\w(])))",
+    re.IGNORECASE | re.ASCII,
+)
+_BAR = re.compile(r"[\u2500-\u259f]+|(?<=[\[|])[#=>.\-* ]{4,}(?=[\]|])|(?<=[\[|])[#=>.\-*]{1,3}(?=[\]|])")
+_COLUMNS = re.compile(r"(?<=[^\s\[(:=|,])(?: {2,}|\s*\t\s*)(?=[A-Za-z])")
+_MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
+_LEVELS = frozenset("info debug warning warn error notice trace critical".split())
+_COMPLETING = frozenset("rate entropy likelihood error".split())
+"""Words that mean a series with the word before them alone."""
+_COUNTED = re.compile(r"\b(epoch|step|iter|iteration|ep|rank)[_-]?(?=\d)", re.IGNORECASE)
+_SEPARATORS = re.compile(r"[|,;{}()\[\]<>\"`]|'(?!s\s)|\.\s|\s[-–—~*]+(?=\s)|[:=]|->|=>|→|：|，|。|、")
+_ENDING = re.compile(r"(?:[:=：]|->|=>|→)\s*$")
+_OPENING = re.compile(r"(?:[\w.]*(?:tensor|array|float|int|float16|float32|float64|variable|scalar)\s*\()?[\s\[({\"'`$]*$", re.IGNORECASE)
+_SPLIT_WORD = re.compile(
+    r"(?<![\w./\\-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uat(?:ion|ing|e))?|validating|test(?:ing)?|dev)(?![\w/\\]|\.\w|-\w|=)",
+    re.IGNORECASE,
+)
+_STOP = frozenset(
+    "is was are of at the a an with and or to from by for in on so now got reached became equals after epoch step iter done".split()
+)
+_LONGEST_NAME = 80
+
+
+class Plan(NamedTuple):
+    """What the numbers of a template are: ``values`` and ``totals`` as (column, place), and what the words say.
+
+    ``measures``: a loss or gradient norm is among the values; ``tells``: a learning rate or an accuracy.
+    """
+
+    values: Tuple[Tuple[str, int], ...]
+    totals: Tuple[Tuple[str, int], ...]
+    names: Dict[str, str]
+    measures: bool
+    tells: bool
+    counts: bool
+    bar: bool
+
+
+class Words(NamedTuple):
+    """The named numbers of one line, the totals that follow a counter (``10/500``), and its plan."""
+
+    values: Dict[str, float]
+    totals: Dict[str, float]
+    plan: Plan
+
+
+def read_words(line: str) -> Words:
+    """The named numbers of one line."""
+    parts = split_numbers(line)
+    plan = understand(tuple(parts[::2]))
+    values = {name: _value(parts[place]) for name, place in plan.values}
+    totals = {name: _value(parts[place]) for name, place in plan.totals}
+    return Words(values, totals, plan)
+
+
+def split_numbers(line: str) -> List[str]:
+    """Text, number, text, number, …, text."""
+    if "#" in line or "(ind)" in line or "(snan)" in line:
+        line = spelled_out(line)
+    if not line.isascii() or "[=" in line or "[#" in line or "[." in line or "[>" in line or "|#" in line:
+        line = _BAR.sub("", line)
+    if "  " in line or "\t" in line:
+        line = _COLUMNS.sub(" | ", line.strip())
+    line = _COUNTED.sub(r"\1 ", " ".join(line.split()))
+    return _NUMBER.split(line)
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", "")) if "," in text else float(text)
+
+
+@lru_cache(maxsize=8192)
+def understand(gaps: Tuple[str, ...]) -> Plan:
+    """Which number of a template is what. ``gaps`` is the text before, between and after the numbers."""
+    return _Reader(gaps).plan()
+
+
+class _Reader:
+    def __init__(self, gaps: Tuple[str, ...]) -> None:
+        self.gaps = gaps
+        self.values: Dict[str, int] = {}
+        self.totals: Dict[str, int] = {}
+        self.names: Dict[str, str] = {}
+        self.last: Optional[str] = None
+        self.split = ""
+        self.bracketed = 0
+
+    def plan(self) -> Plan:
+        for place in range(len(self.gaps) - 1):
+            self._see(place)
+        meanings = [meaning(self.names[name]) for name in self.values]
+        text = "".join(self.gaps)
+        return Plan(
+            tuple((name, 2 * place + 1) for name, place in self.values.items()),
+            tuple((name, 2 * place + 1) for name, place in self.totals.items() if name in self.values),
+            self.names,
+            any(each.measured for each in meanings),
+            any(each.kind in ("learning_rate", "accuracy") for each in meanings),
+            any(each.counts for each in meanings),
+            "%|" in text or "it/s" in text or "s/it" in text or "%: " in text,
+        )
+
+    def _see(self, place: int) -> None:
+        gap, after = self.gaps[place], self.gaps[place + 1]
+        for word in _SPLIT_WORD.finditer(gap):
+            self.split = _split_of(word[1].lower())
+        if self._continues(gap, after, place):
+            return
+        name = self._name(gap, after, place)
+        self.last = None
+        if name is None:
+            return
+        said = meaning(name)
+        if said.kind == NOTHING:
+            self.last = ""
+            return
+        column = name if name in (PLACE, LEAD, BRACKET) else plain(name) or name
+        if self.split in ("val", "test") and not said.counts and not said.split and said.kind != "learning_rate":
+            name = f"{self.split} {name}"
+            column = plain(name)
+        self.last = column
+        if column not in self.values:
+            self.values[column] = place
+            self.names[column] = name
+
+    def _continues(self, gap: str, after: str, place: int) -> bool:
+        """A number that belongs to the one before it: its total, its spread, its mean, the rest of a date or time."""
+        tight = gap.strip()
+        if place == 0:
+            return False
+        if tight in ("/", "of", "out of", "von", "de", "sur"):
+            if self.last and self._is_date(place):
+                self._forget(place - 1)
+            elif self.last and self.last not in self.totals:
+                self.totals[self.last] = place
+            return True
+        if gap in ("- ", "-", " - ", "..") and self.last in (PLACE, "minibatch", "batch"):
+            self.values[self.last] = place  # a range of batches: its end
+            return True
+        if tight in ("±", "+/-", "+-", "+", "(+", "(±", "(+/-"):
+            return True
+        if tight == "(" and after.lstrip().startswith((")", "%)")):
+            return True
+        if gap in (":", "-", "/", ",", "."):
+            if gap == ":" and self.last and not meaning(self.names.get(self.last, "")).counts:
+                self._forget(place - 1)
+            return gap != "," or self.last is None
+        return False
+
+    def _is_date(self, place: int) -> bool:
+        """``2031/06/30``, ``11/24 10:30:22``: fractions that go on."""
+        gaps = self.gaps
+        third = place + 1 < len(gaps) - 1 and gaps[place + 1].strip() == "/" and gaps[place + 1] == "/"
+        clock = place + 2 < len(gaps) - 1 and gaps[place + 1] == " " and gaps[place + 2] == ":"
+        return third or clock
+
+    def _forget(self, place: int) -> None:
+        for name in [name for name, at in self.values.items() if at == place]:
+            del self.values[name]
+        self.last = ""
+
+    def _name(self, gap: str, after: str, place: int) -> Optional[str]:
+        unit = after[:1]
+        if unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum()):
+            if not _is_known_unit_of_loss(after):
+                return None
+        opened = _OPENING.search(gap)
+        text = gap[: opened.start()] if opened else gap
+        brackets = opened[0].strip() if opened else ""
+        explicit = _ENDING.search(text) is not None
+        text = _MODE.sub("", text[-240:])
+        name = _named(text, explicit, following=place > 0)
+        if name is not None and brackets.endswith("[") and after.startswith(("/", "]")) and not meaning(name).counts:
+            if after.startswith("]") and gap[-2:-1].isalnum():
+                return None  # the index of a series: EvalErr[0]
+            name = None
+        if name is not None:
+            if after.startswith("%") and meaning(name).kind in ("step", "batch", "epoch", "loss") and "loss" not in name.lower():
+                return None
+            return name
+        return self._unnamed(gap, after, brackets, place)
+
+    def _unnamed(self, gap: str, after: str, brackets: str, place: int) -> Optional[str]:
+        """Counters that are known by their place: ``[3][40/735]``, ``|36/96 [``, ``[1, 500]``, ``12: loss``."""
+        closing = after.lstrip()
+        fraction = closing.startswith("/") or after.startswith(" of ")
+        clock = place + 2 < len(self.gaps) and self.gaps[place + 1] == "/" and self._is_date(place + 1)
+        if fraction and not clock and (brackets.endswith(("[", "(")) or gap.rstrip().endswith(("|", "]")) or not gap.strip()):
+            samples = self.gaps[place + 2 : place + 3]
+            if samples and samples[0].startswith((" (", "(")) and self.gaps[place + 3 : place + 4][:1] and self.gaps[place + 3].startswith("%"):
+                return "samples"
+            return self._bracket()
+        start = not gap.strip(" \"'") or gap.strip() == "["
+        if place == 0 and start:
+            if gap.strip() == "[" and after.startswith(",") and any(map(str.isalpha, "".join(self.gaps[2:3]))):
+                self.bracketed += 1
+                return "epoch"
+            if gap.strip() == "[" and after.startswith("]"):
+                return BRACKET
+            if not gap.strip() and (after.startswith((" ", "\t", ": ", ":\t", ") ", ". ", " |")) and after.strip(" :|).")):
+                return LEAD
+        if self.bracketed == 1 and gap.strip() == "," and after.startswith("]") and place == 1:
+            self.bracketed += 1
+            return PLACE
+        if gap.strip() == "][" and after.startswith("]") and "epoch" in self.values:
+            return PLACE
+        return None
+
+    def _bracket(self) -> Optional[str]:
+        """The first fraction without a name is the epoch where a second follows, else the batch."""
+        rest = "#".join(self.gaps)
+        if not any(meaning(name).kind == "epoch" for name in self.names.values()) and rest.count("[#/#]") >= 2:
+            if "epoch" not in self.values:
+                return "epoch"
+        return PLACE if PLACE not in self.values else None
+
+
+def _is_known_unit_of_loss(after: str) -> bool:
+    return after.startswith(("nats", "bits", "e+", "e-")) or after[:2] == "x "
+
+
+def _split_of(word: str) -> str:
+    if word in w.VALIDATION or word.startswith(("val", "eval", "dev")):
+        return "val"
+    return "test" if word.startswith("test") else "train"
+
+
+def _named(text: str, explicit: bool, *, following: bool) -> Optional[str]:
+    """The name that ends ``text``: the whole words back to the last separator; None for none, or prose."""
+    text = text.rstrip(" :=：→>\t\"'`*").rstrip()
+    if text.endswith(("-", "–")) and not explicit:
+        return None
+    pieces = _SEPARATORS.split(text)
+    last = pieces[-1].strip(" \"'*-–~.#!")
+    if not last and pieces[-1].strip() == "#":
+        last = "#"
+    found = [word for word in last.split(" ") if word]
+    if found and found[-1].lower() in ("is", "was", "are", "at", "of", "="):
+        found = found[:-1]
+    if not found:
+        return None
+    if following and len(pieces) == 1 and len(found) > 1 and "/" in found[0]:
+        found = found[1:]  # the unit of the number before: samples/sec
+    while len(found) > 1 and (found[0].lower() in _STOP or found[0].lower() in _LEVELS or not found[0][0].isalnum()):
+        found = found[1:]
+    if explicit and len(found) <= 6:
+        name = " ".join(found)
+        if len(name) <= _LONGEST_NAME and (name[0].isalpha() or name[0] in "_#<"):
+            tail = _known_tail(found)
+            if meaning(name).kind in (NOTHING, "metric") and tail and len(found) > 3:
+                return tail
+            return name
+        return None
+    return _known_tail(found)
+
+
+def _known_tail(found: List[str]) -> Optional[str]:
+    """The longest run of words at the end that means a series; in running text nothing else counts as a name."""
+    best: Optional[str] = None
+    if meaning(found[-1]).kind in (NOTHING, "metric") and found[-1].lower() not in _COMPLETING:
+        return None
+    for length in range(1, min(4, len(found)) + 1):
+        if found[-length].lower() in _STOP and best is not None:
+            break
+        name = " ".join(found[-length:])
+        said = meaning(name)
+        if said.kind in (NOTHING, "metric"):
+            if best is None and length < 3:
+                continue
+            if said.kind == NOTHING and best is not None and said.split == meaning(best).split:
+                return None if meaning(best).kind == "loss" else best  # "loss scale", "best loss"
+            break
+        best = name
+    return best
