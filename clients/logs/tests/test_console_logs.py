@@ -53,7 +53,7 @@ LOGS: dict[str, tuple[str, list[tuple[object, ...]], dict[str, object]]] = {
     ),
     "PyTorch CIFAR tutorial": (
         "[1,  2000] loss: 2.173\n[1,  4000] loss: 1.850\n[2,  2000] loss: 1.500\n",
-        [(1, 2.173, None, None, None), (2, 1.85, None, None, None), (3, 1.5, None, None, None)],
+        [(2000, 2.173, None, None, None), (4000, 1.85, None, None, None), (6000, 1.5, None, None, None)],
         {},
     ),
     "step within the epoch": (
@@ -112,7 +112,7 @@ LOGS: dict[str, tuple[str, list[tuple[object, ...]], dict[str, object]]] = {
     ),
     "XGBoost": (
         "[0]\ttrain-rmse:0.5\teval-rmse:0.6\n[1]\ttrain-rmse:0.4\teval-rmse:0.5\n",
-        [(1, 0.5, None, None, 0.6), (2, 0.4, None, None, 0.5)],
+        [(0, 0.5, None, None, 0.6), (1, 0.4, None, None, 0.5)],
         {},
     ),
     "R luz": (
@@ -159,7 +159,7 @@ def test_a_console_log_gives_the_numbers_it_prints(name: str) -> None:
 def test_the_answer_says_what_was_read_as_what_and_what_was_skipped() -> None:
     log = read("hello\nstep 1/9 | train loss 0.5 | norm 2 | acc: 0.1\nstep 2/9 | train loss 0.4 | norm 1 | acc: 0.2\n")
     assert log.read_as == [
-        "'train_loss' as loss (2 values)",
+        "'train loss' as loss (2 values)",
         "'norm' as gradient norm (2 values)",
         "'acc' as metrics, kept but not judged",
         "'step' as the step",

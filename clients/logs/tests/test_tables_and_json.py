@@ -88,11 +88,11 @@ def test_rows_marked_as_validation_carry_a_validation_loss() -> None:
     assert [(p.loss, p.validation_loss) for p in log.points] == [(2.0, 1.9)]
 
 
-def test_a_counter_that_begins_anew_in_each_epoch_is_no_step() -> None:
+def test_a_counter_that_begins_anew_in_each_epoch_adds_up_with_the_epoch() -> None:
     rows = [f"{epoch},{batch},{1 / (epoch * 10 + batch)}" for epoch in (1, 2, 3) for batch in range(1, 9)]
     log = read("epoch,iter,loss\n" + "\n".join(rows))
     assert [point.step for point in log.points] == list(range(1, 25))
-    assert "'iter' begins anew in each epoch, so the number of the row is the step" in log.read_as
+    assert "(epoch - 1) x 8 + 'iter' as the step (its largest value, for want of a total)" in log.read_as
 
 
 def test_two_runs_in_one_file_are_two_attempts() -> None:

@@ -76,6 +76,8 @@ def _by_counter(
         return None
     total = _whole(table.totals.get(name))
     returns = _returns(steps, driving)
+    if epochs is not None and total and meaning(table.spelled(name)).kind == "batch":
+        return _within_epoch(steps, epochs, driving, total, called)
     if returns and epochs is not None and _restarts(steps, epochs, driving):
         return _within_epoch(steps, epochs, driving, total, called)
     if returns and epochs is None and _begins_anew(steps, driving, total):

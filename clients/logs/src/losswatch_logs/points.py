@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from losswatch_logs import axis as axes
@@ -15,6 +16,7 @@ from losswatch_logs.table import Row, Table
 _NOTHING: Dict[str, float] = {}
 _ROUNDING = 1e-3
 """So far may two printed forms of one number differ: ``2.3000`` and ``2.2999999999999998``, ``4.991e-05``, ``4.9911e-05``."""
+_RUNNING = re.compile(r"av[egr]|running|smooth|ema|mov", re.IGNORECASE)
 _MUCH = 0.2
 """A share of the rows that may not be left out without a word."""
 
@@ -365,9 +367,9 @@ def _doubts(table: Table, chosen: Roles, axis: axes.Axis, builder: _Builder, poi
         doubts.append(
             Doubt(f"{builder.stepless} rows have a loss and no step and were left out", serious=True, remedy="step_column=…")
         )
-    if chosen.loss and all(meaning(table.spelled(name)).summary for name in chosen.loss):
+    if chosen.loss and axis.unit != "epoch":
         name = table.spelled(chosen.loss[0])
-        if "epoch" not in name.lower() and axis.unit != "epoch":
+        if _RUNNING.search(name):
             doubts.append(Doubt(f"{name!r} is a running mean: it turns later than the loss and hides single steps"))
     if len(chosen.loss) == 1 and meaning(table.spelled(chosen.loss[0])).score in range(20, 33):
         name = table.spelled(chosen.loss[0])

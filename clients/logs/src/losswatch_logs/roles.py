@@ -12,8 +12,6 @@ from losswatch_logs.table import Table
 MAX_METRICS = 64
 _SEPARATE = 4
 """Scores that lie so close are a choice to be doubted."""
-_SPARSE = 20
-"""What a column loses that has less than a quarter of the values of another loss: a figure per epoch, a last word."""
 _PREFERENCE_PAIRS = frozenset(("chosen", "rejected", "margins", "margin"))
 
 
@@ -48,6 +46,10 @@ def choose(table: Table, asked: Columns) -> Roles:
     losses = _candidates(said, counts, lambda means: means.kind == "loss" and not means.held_out)
     held_out = _candidates(said, counts, lambda means: means.kind == "loss" and means.held_out)
     doubts: List[Doubt] = []
+    if not losses and not held_out and {"wall_time", "value"} <= {plain(name) for name in counts}:
+        value = next(name for name in counts if plain(name) == "value")
+        losses = [_Candidate(value, Meaning("loss"), 50, counts[value])]  # TensorBoard's download of one scalar
+        said[value] = losses[0].means
     loss = _asked(table, counts, asked.loss, "loss") or _chosen(table, losses, doubts, "loss")
     validation = _asked(table, counts, asked.validation, "validation") or _validation(table, held_out, loss, said, doubts)
     if loss and loss[0] not in said:
@@ -96,10 +98,15 @@ def _candidates(said: Dict[str, Meaning], counts: Dict[str, int], wanted: Callab
     fitting = [name for name, means in said.items() if wanted(means)]
     most = max((counts[name] for name in fitting if said[name].score >= 50), default=0)
     ranked = [
-        _Candidate(name, said[name], said[name].score - _SPARSE * (counts[name] * 4 < most), counts[name])
+        _Candidate(name, said[name], said[name].score - _sparse(counts[name], most), counts[name])
         for name in fitting
     ]
     return sorted(ranked, key=lambda candidate: -candidate.score)
+
+
+def _sparse(count: int, most: int) -> int:
+    """What a column loses that has fewer values than another loss: a figure per epoch, an estimate, a last word."""
+    return 20 if count * 4 < most else 8 if count * 10 < 7 * most else 0
 
 
 def _best(said: Dict[str, Meaning], counts: Dict[str, int], kind: str) -> Tuple[str, ...]:
@@ -175,8 +182,8 @@ def _validation(
         for each in ranked
     ]
     scored.sort(key=lambda each: -each.score)
-    if len(loss) > 1 or scored[0].means.part:
-        parts = _parts(scored)
+    if len(loss) > 1 or (scored[0].means.part and not wanted - {"loss"}):
+        parts = _parts(ranked)
         if len(parts) > 1:
             return parts
     if loss and loss[0] in said and said[loss[0]].minimize != scored[0].means.minimize:

@@ -11,10 +11,11 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
-from losswatch_logs.numbers import ABSENT, cell, number
+from losswatch_logs.numbers import ABSENT, cell
 from losswatch_logs.table import Mark, Table
 
-_BAR = re.compile(r":?\s*\d{1,3}%[|\s].*$")
+_BAR = re.compile(r":?\s*(?<![\d.])\d{1,3}%(?:\||\s*[\u2500-\u259f]).*$")
+_VALUE = re.compile(r"(?:^|[\s:=\[(/|])[-+]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)(?=$|[\s,;%)\]|])", re.IGNORECASE)
 _WIDE = re.compile(r"\s{2,}|\t")
 _RULE = re.compile(r"[\s|+=_─━═\-–—:╪╞╡┼├┤~*]+")
 _COUNT = re.compile(r"(\d{1,12})/(\d{1,12})")
@@ -92,10 +93,12 @@ def _begin(lines: Sequence[Line], place: int, text: str, found_main: bool) -> Op
 
 
 def _may_be_header(text: str) -> bool:
+    if _VALUE.search(text):
+        return False
     words = text.replace("|", " ").split()
     if not 2 <= len(words) <= 200 or not any(word[0].isalpha() for word in words):
         return False
-    return not any(number(word.strip("%:,;")) is not None for word in words) and "=" not in text
+    return "=" not in text and "{" not in text
 
 
 def _splits(text: str) -> List[List[str]]:

@@ -25,6 +25,8 @@ _NAMES = {",": "csv", "\t": "tsv", ";": "csv (semicolons)"}
 _RUNS = re.compile(r"(?:run|experiment|exp|trial|seed|fold|model|config|variant|job|group|name|optimizer)(?:[ _]?(?:id|name|no|nr))?", re.IGNORECASE)
 """Columns that say which run a row belongs to, where the counter begins anew with them."""
 
+_BARE_NAME = re.compile(r"[A-Za-z][\w /.-]{0,40}:?")
+
 Split = Callable[[str], List[str]]
 
 
@@ -81,14 +83,17 @@ def _row(cells: Sequence[str], wanted: Sequence[tuple[int, str]], *, comma: bool
 def read_bare(lines: Sequence[Line]) -> Optional[Table]:
     """Numbers without a header: one on each line (or separated by commas on one line), or pairs of step and loss."""
     if all(number(line.text) is not None for line in lines[:_SAMPLE]):
-        return _bare_column(lines)
+        return _bare_column(lines, "loss")
+    name = lines[0].text.strip()
+    if len(lines) > 1 and _BARE_NAME.fullmatch(name) and all(number(line.text) is not None for line in lines[1:_SAMPLE]):
+        return _bare_column(lines[1:], name if meaning(name).measured else "loss")
     for separator in (",", "\t", ";", ""):
         split = _splitter(separator)
         sample = [split(line.text) for line in lines[:_SAMPLE]]
         if not all(len(cells) > 1 and all(number(cell) is not None for cell in cells) for cells in sample):
             continue
         if len(lines) == 1:
-            return _bare_column([Line(1, cell) for cell in sample[0]])
+            return _bare_column([Line(1, cell) for cell in sample[0]], "loss")
         if all(len(cells) == 2 for cells in sample):
             return _bare_pairs(lines, split)
         if all(len(cells) == 3 and float(cells[0]) > 1e9 for cells in sample):
@@ -96,14 +101,14 @@ def read_bare(lines: Sequence[Line]) -> Optional[Table]:
     return None
 
 
-def _bare_column(lines: Sequence[Line]) -> Table:
+def _bare_column(lines: Sequence[Line], name: str) -> Table:
     table = Table("numbers")
     for line in lines:
         value = number(line.text)
         if value is None:
             table.skip(line.number, line.text, "not a number")
         else:
-            table.add({"loss": value})
+            table.add({name: value})
     table.notes.append("a bare list of numbers, each taken as a loss")
     return table
 

@@ -39,7 +39,7 @@ PLAIN_WITH_LOSS = (
 """Words beside "loss" that do not make it one term among several."""
 LAST = frozenset("final last end ending initial init first start starting".split())
 LANGUAGE_MODEL = frozenset("lm language modeling modelling causal".split())
-UPSTREAM = frozenset("tok2vec transformer aux auxiliary reg penalty".split())
+UPSTREAM = frozenset("tok2vec tok2 vec transformer aux auxiliary reg penalty".split())
 """Terms that serve the one that matters: a shared encoder's, a regulariser's."""
 DETECTION_PARTS = frozenset(
     """box cls dfl obj seg sem pose kobj giou ciou iou l1 bbox class classification localization location loc
