@@ -6,25 +6,27 @@ Pure: nothing is stored, and the same bytes give the same answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from losswatch_logs import LogPoint, ReadLog, read
+from losswatch_logs import Columns, Doubt, LogPoint, ReadLog, read_all
 from losswatch_server.monitor.explain import Explanation, Probe
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.report import Assessment, assess
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, Status
 from losswatch_server.same_step import in_order
-from losswatch_server.wire import NotJsonError, read_context
+from losswatch_server.wire import NotJsonError, assessment_json, read_context
 from losswatch_server.wire.bodies import Body, parse_json, read_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """What is said of the points, the context that was used, how a log was read (None for a JSON body), and, where
-    that was asked for, each finding explained."""
+    that was asked for, each finding explained. Of a log that holds several runs: the worst, and all of them as
+    ``runs``, in the order of the log."""
 
     assessment: Assessment
     context: Context
@@ -32,6 +34,10 @@ class Diagnosis:
     explanations: tuple[Explanation, ...] = ()
     faults: tuple[Fault, ...] = ()
     """What failed on the way, for whoever logs and counts; the answer says it too."""
+    runs: tuple[Diagnosis, ...] = ()
+
+
+_BADNESS = (Status.HEALTHY, Status.WAITING, Status.WARNING, Status.CRITICAL)
 
 
 class _Begin(NamedTuple):
@@ -42,28 +48,108 @@ class _Begin(NamedTuple):
 
 
 def diagnose_bytes(
-    raw: bytes, context: Context = EMPTY_CONTEXT, *, name: str | None = None, explain: bool = False
+    raw: bytes,
+    context: Context = EMPTY_CONTEXT,
+    *,
+    name: str | None = None,
+    explain: bool = False,
+    columns: Columns = Columns(),
 ) -> Diagnosis:
     """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
 
-    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one.
+    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one;
+    ``columns`` are those of its columns that a person names.
     ``explain``: the numbers behind each finding too, for the price of a second fold. Raises BodyRefusedError,
     PointsRefusedError or ``losswatch_logs.UnreadableLogError``.
     """
     body = _points_request(raw)
     if body is not None:
         merged = (body.context or EMPTY_CONTEXT).merged(context)
-        log, entries = None, list[Point | _Begin](in_order(body.points))
-    else:
-        log = read(raw, name=name)
-        merged = read_context(log.context).merged(context)
-        entries = _lineage(log.points)
-    monitor = _folded(entries, merged)
+        return _diagnosed(list(in_order(body.points)), merged, None, explain=explain)
+    runs = [
+        _diagnosed(_lineage(log.points), read_context(log.context).merged(context), log, explain=explain)
+        for log in read_all(raw, name=name, columns=columns)
+    ]
+    worst = max(runs, key=lambda run: _BADNESS.index(run.assessment.status))
+    if len(runs) == 1:
+        return worst
+    return replace(worst, runs=tuple(runs), faults=tuple(fault for run in runs for fault in run.faults))
+
+
+def answer_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What ``POST /v1/diagnose`` answers: the verdict, how the log was read, and of several runs a report each."""
+    answer = _run_json(diagnosis)
+    if diagnosis.runs:
+        answer["reports"] = [_run_json(run) for run in diagnosis.runs]
+    return answer
+
+
+def _run_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    log = diagnosis.log
+    verdict = assessment_json(diagnosis.assessment)
+    who = {name: verdict.pop(name) for name in ("attempt", "step", "points")}
+    run = {} if log is None or log.run is None else {"run": log.run}
+    return {
+        **run,
+        **who,
+        "detection_version": DETECTION_VERSION,
+        **verdict,
+        "read": None if log is None else _reading_json(log),
+    }
+
+
+def _reading_json(log: ReadLog) -> dict[str, Any]:
+    return {
+        "format": log.format,
+        "points": len(log.points),
+        "total_lines": log.total_lines,
+        "read_as": list(log.read_as),
+        "doubts": [doubt_sentence(doubt) for doubt in log.doubts],
+        "skipped": [{"line": line.line, "text": line.text, "reason": line.reason} for line in log.skipped],
+        "skipped_lines": log.skipped_lines,
+        "context": dict(log.context),
+    }
+
+
+def doubt_sentence(doubt: Doubt) -> str:
+    """A doubt, with the parameter and the option that would settle it."""
+    if not doubt.remedy:
+        return doubt.detail
+    name, _, value = doubt.remedy.partition("=")
+    option = f"--{name.replace('_', '-')}"
+    return f"{doubt.detail}; say {doubt.remedy} ({option} {value!r}) if that is wrong"
+
+
+def _diagnosed(
+    entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool
+) -> Diagnosis:
+    monitor = _folded(entries, context)
     assessment = assess(monitor)
-    explanations = _explained(entries, merged, assessment.findings) if explain else ()
+    explanations = _explained(entries, context, assessment.findings) if explain else ()
     faults = [*monitor.drain_faults(), *assessment.faults]
     faults += [fault for explanation in explanations for fault in explanation.faults]
-    return Diagnosis(assessment=assessment, context=merged, log=log, explanations=explanations, faults=tuple(faults))
+    if log is not None:
+        assessment = _with_doubts(assessment, log.doubts)
+    return Diagnosis(
+        assessment=assessment, context=context, log=log, explanations=explanations, faults=tuple(faults)
+    )
+
+
+def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:
+    """The verdict that follows from a reading in doubt: nothing is called healthy on it, and an alarm says so."""
+    serious = [doubt_sentence(doubt) for doubt in doubts if doubt.serious]
+    if not serious:
+        return assessment
+    notes = (*assessment.notes, *(f"The reading is in doubt: {sentence}." for sentence in serious))
+    if assessment.status not in (Status.HEALTHY, Status.WAITING):
+        return replace(assessment, notes=notes)
+    return replace(
+        assessment,
+        status=Status.WAITING,
+        action=LoopAction.LOOK,
+        headline=f"The reading is in doubt: {serious[0]}. Read so, nothing is wrong.",
+        notes=notes[:-1] if len(serious) == 1 else notes,
+    )
 
 
 def _explained(

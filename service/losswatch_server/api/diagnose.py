@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from losswatch_logs import Columns
 from losswatch_server.api import examples, schemas
 from losswatch_server.api.access import json_answer
 from losswatch_server.api.body import DIAGNOSE_LIMIT, read_raw
@@ -22,16 +23,30 @@ from losswatch_server.api.problems import (
     ProblemError,
 )
 from losswatch_server.api.requests import POINTS_REQUEST, context_in
-from losswatch_server.diagnosing import Diagnosis, diagnose_bytes
+from losswatch_server.diagnosing import answer_json, diagnose_bytes
 from losswatch_server.monitor.points import Context
-from losswatch_server.monitor.vocabulary import DETECTION_VERSION
-from losswatch_server.wire import BodyRefusedError, assessment_json, context_from_text
+from losswatch_server.wire import BodyRefusedError, context_from_text
 from losswatch_server.wire.contexts import CHOICES, INTEGERS, NUMBERS, SWITCHES, TEXTS
 
 router = APIRouter(tags=["diagnose"])
 
 AT_ONCE = 2
 """Diagnoses that run at the same time: a large log takes seconds of a core, which live runs need too."""
+
+
+COLUMNS = {
+    "loss_column": "The column of the log that is the loss.",
+    "step_column": "The column that counts the steps.",
+    "validation_column": "The column that is the validation loss.",
+    "gradient_norm_column": "The column that is the gradient norm.",
+}
+
+
+def _column_parameters() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in COLUMNS.items()
+    ]
 
 
 def _context_parameters() -> list[dict[str, Any]]:
@@ -61,15 +76,17 @@ def _context_parameters() -> list[dict[str, Any]]:
     summary="Diagnose points or a training log; nothing is stored",
     description=(
         "Takes the body of a points request, or a log as it stands: console output, CSV, JSON lines, JSON columns, a "
-        "trainer state file. JSON without `points` or `step` goes to the log readers too. The context may be given as "
-        "query parameters. The answer says what was read as what."
+        "notebook, a trainer state file. JSON without `points` or `step` goes to the log readers too. The context may be "
+        "given as query parameters. The answer says in `read` what was read as what, and in `read.doubts` where that may "
+        "be wrong; `loss_column` and its kin overrule it. Of several runs in one text the answer is the worst one's, and "
+        "`reports` has all of them."
     ),
     responses={
         **answer(200, schemas.Diagnosis, "The verdict.", examples.DIAGNOSIS),
         **refusals(MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY, UNREADABLE_LOG),
     },
     openapi_extra={
-        "parameters": [*_context_parameters(), PROJECT_PARAMETER],
+        "parameters": [*_context_parameters(), *_column_parameters(), PROJECT_PARAMETER],
         **body(
             POINTS_REQUEST,
             ("points", examples.POINTS),
@@ -80,39 +97,21 @@ def _context_parameters() -> list[dict[str, Any]]:
 )
 async def diagnose(request: Request) -> Response:
     """Read, fold in a thread, answer."""
-    context = _context(request)
+    context, columns = _asked(request)
     raw = await read_raw(request, DIAGNOSE_LIMIT)
     if not raw.strip():
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
     async with request.app.state.diagnosing:
-        diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context)
+        diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context, columns=columns)
     request.app.state.faults.take(diagnosis.faults, "a diagnosis")
-    return json_answer(diagnosis_json(diagnosis))
+    return json_answer(answer_json(diagnosis))
 
 
-def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """The answer: the verdict, and how the log was read."""
-    log = diagnosis.log
-    reading = None
-    if log is not None:
-        reading = {
-            "format": log.format,
-            "points": len(log.points),
-            "total_lines": log.total_lines,
-            "read_as": list(log.read_as),
-            "skipped": [{"line": line.line, "text": line.text, "reason": line.reason} for line in log.skipped],
-            "skipped_lines": log.skipped_lines,
-            "context": dict(log.context),
-        }
-    verdict = assessment_json(diagnosis.assessment)
-    who = {name: verdict.pop(name) for name in ("attempt", "step", "points")}
-    return {**who, "detection_version": DETECTION_VERSION, **verdict, "read": reading}
-
-
-def _context(request: Request) -> Context:
+def _asked(request: Request) -> tuple[Context, Columns]:
     given = {name: text for name, text in request.query_params.items() if name != "project"}
+    columns = Columns(**{name.removesuffix("_column"): given.pop(name) for name in COLUMNS if name in given})
     try:
-        return context_from_text(given)
+        return context_from_text(given), columns
     except BodyRefusedError as refusal:
         first = refusal.problems[0]
         raise ProblemError(INVALID_REQUEST, f"In the query: {first.detail}.", errors=refusal.problems) from refusal

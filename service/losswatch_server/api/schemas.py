@@ -230,6 +230,8 @@ class Reading(Answer):
     total_lines: int
     read_as: list[str]
     """Which columns or lines were read as what, in sentences."""
+    doubts: list[str]
+    """Where that may be wrong, and what would settle it."""
     skipped: list[SkippedLine]
     """Up to 100 of the lines that were not understood."""
     skipped_lines: int
@@ -238,14 +240,18 @@ class Reading(Answer):
 
 
 class Diagnosis(Verdict):
-    """The report on points that are not stored."""
+    """The report on points that are not stored; of a text that holds several runs, on the worst of them."""
 
+    run: str | None = None
+    """What the text calls the run, where it holds several; absent otherwise."""
     attempt: int
     step: int | None
     points: int
     detection_version: int
     read: Reading | None
     """Null when the body was points in JSON."""
+    reports: list[dict[str, Any]] | None = None
+    """Where the text holds several runs, a report like this one on each, in the order of the text; absent otherwise."""
 
 
 class Page(Answer):

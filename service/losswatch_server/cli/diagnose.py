@@ -8,10 +8,16 @@ from typing import Annotated, Any
 import typer
 
 _JOB = "What is known of the job"
+_LOG = "How the log is read, where it was read wrong"
+_COLUMNS = ("loss", "step", "validation", "gradient_norm")
 
 
 def _option(help_text: str) -> Any:
     return typer.Option(help=help_text, rich_help_panel=_JOB, show_default=False)
+
+
+def _column(help_text: str) -> Any:
+    return typer.Option(help=help_text, rich_help_panel=_LOG, show_default=False)
 
 
 def diagnose(
@@ -23,6 +29,10 @@ def diagnose(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the numbers behind each finding: its rule, statistic and threshold.")
     ] = False,
+    loss_column: Annotated[str | None, _column("Its column that is the loss.")] = None,
+    step_column: Annotated[str | None, _column("The column that counts the steps.")] = None,
+    validation_column: Annotated[str | None, _column("The column that is the validation loss.")] = None,
+    gradient_norm_column: Annotated[str | None, _column("The column that is the gradient norm.")] = None,
     learning_rate: Annotated[float | None, _option("Its (first) value.")] = None,
     optimizer: Annotated[str | None, _option("sgd, adam, adamw, …")] = None,
     momentum: Annotated[float | None, _option("Of SGD.")] = None,
@@ -50,7 +60,8 @@ def diagnose(
     Exit status: 0 healthy or too short to judge, 1 warning, 2 critical, 64 wrong usage, 66 unreadable.
     """
     given = {name: value for name, value in locals().items() if name not in ("file", "as_json", "plot", "explain")}
-    from losswatch_server.cli.judgement import judge_file  # scipy takes a second: --help does without
+    from losswatch_server.cli.judgement import judge_file  # numpy and the rules take their time: --help does without
 
+    columns = {name: given.pop(f"{name}_column") for name in _COLUMNS}
     known = {name: value for name, value in given.items() if value is not None}
-    raise typer.Exit(judge_file(file, known, as_json=as_json, plot=plot, explain=explain))
+    raise typer.Exit(judge_file(file, known, columns, as_json=as_json, plot=plot, explain=explain))

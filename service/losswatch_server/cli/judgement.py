@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,27 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from losswatch_logs import UnreadableLogError
+from losswatch_logs import Columns, UnreadableLogError
 from losswatch_server import wire
 from losswatch_server.cli.exits import EXIT_OF_STATUS, UNREADABLE, fail
-from losswatch_server.cli.explained import explanation_lines
 from losswatch_server.cli.plot import Mark, draw
 from losswatch_server.cli.render import report_lines
-from losswatch_server.diagnosing import Diagnosis, diagnose_bytes
+from losswatch_server.diagnosing import Diagnosis, answer_json, diagnose_bytes, doubt_sentence
 from losswatch_server.same_step import PointsRefusedError
-from losswatch_server.wire.explanations import explanation_json
 
 MOST_MARKS = 3
 MOST_SKIPPED = 5
+LARGE = 2_000_000
+"""Bytes that take more than a second to read and judge."""
 
 
-def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: bool, explain: bool) -> int:
+def judge_file(
+    file: Path, known: Mapping[str, Any], columns: Mapping[str, str | None], *, as_json: bool, plot: bool, explain: bool
+) -> int:
     """Prints the report on ``file`` (``-``: standard input), given what is ``known`` of the job; the exit status.
 
-    ``explain``: the numbers behind each finding too, in JSON as ``explanations``.
+    ``columns``: what the person says of the log's columns. ``explain``: the numbers behind each finding too, in JSON
+    as ``explanations``.
 
     Ends the command with a sentence where the file cannot be read; raises BadParameter for a bad context.
     """
@@ -40,21 +44,46 @@ def judge_file(file: Path, known: Mapping[str, Any], *, as_json: bool, plot: boo
     name = "standard input" if _is_stdin(file) else str(file)
     try:
         raw = _content(file)
-        diagnosis = diagnose_bytes(raw, context, name=name, explain=explain)
+        with _patience(raw):
+            diagnosis = diagnose_bytes(raw, context, name=name, explain=explain, columns=Columns(**columns))
     except OSError as error:
         fail(f"cannot read {name}: {error.strerror or error}", UNREADABLE)
     except UnreadableLogError as error:
         fail(error.detail, UNREADABLE)
     except (wire.BodyRefusedError, PointsRefusedError) as error:
         fail(f"{name}: {error}", UNREADABLE)
-    report = wire.assessment_json(diagnosis.assessment)
     if as_json:
-        if explain:
-            report["explanations"] = [explanation_json(told) for told in diagnosis.explanations]
-        sys.stdout.buffer.write(wire.dumps(report) + b"\n")
+        _write_json(diagnosis, explain=explain)
     else:
-        show(Console(highlight=False), diagnosis, _curve(raw, diagnosis) if plot else [], report)
+        console = Console(highlight=False)
+        for run in diagnosis.runs or (diagnosis,):
+            if run.log is not None and run.log.run is not None:
+                console.print(Text(f"\n{run.log.run}", style="bold underline"))
+            show(console, run, _curve(raw, run) if plot else [], wire.assessment_json(run.assessment))
     return EXIT_OF_STATUS[diagnosis.assessment.status]
+
+
+def _write_json(diagnosis: Diagnosis, *, explain: bool) -> None:
+    report = answer_json(diagnosis)
+    if explain:
+        from losswatch_server.wire.explanations import explanation_json
+
+        report["explanations"] = [explanation_json(told) for told in diagnosis.explanations]
+    sys.stdout.buffer.write(wire.dumps(report) + b"\n")
+
+
+@contextmanager
+def _patience(raw: bytes) -> Iterator[None]:
+    """A sign of life on a terminal, where the text is large enough to take seconds."""
+    if len(raw) < LARGE or not sys.stderr.isatty():
+        yield
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    what = TextColumn(f"reading and judging {len(raw) / 1e6:.0f} MB")
+    with Progress(SpinnerColumn(), what, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
+        progress.add_task("", total=None)
+        yield
 
 
 def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
@@ -67,12 +96,16 @@ def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]],
     console.print(report_lines(report))
     console.print()
     for told in diagnosis.explanations:
+        from losswatch_server.cli.explained import explanation_lines
+
         console.print(explanation_lines(told, width=max(20, min(console.width - 14, 76))))
         console.print()
     log = diagnosis.log
     if log is None:
         return
     console.print(Text(f"read as {log.format}, {len(log.points)} points: {'; '.join(log.read_as)}", style="dim"))
+    for doubt in log.doubts:
+        console.print(Text(f"in doubt: {doubt_sentence(doubt)}", style="yellow"))
     if log.skipped_lines:
         console.print(Text(f"{log.skipped_lines} of {log.total_lines} lines were not read:", style="dim"))
         for line in log.skipped[:MOST_SKIPPED]:

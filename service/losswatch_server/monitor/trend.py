@@ -13,7 +13,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
@@ -106,7 +105,7 @@ def kendall_test(values: list[float]) -> tuple[int, float]:
     variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
     if variance <= 0:
         return 0, 1.0
-    return s, float(ndtr(-max(abs(s) - 1, 0) / math.sqrt(variance)))
+    return s, 0.5 * math.erfc(max(abs(s) - 1, 0) / math.sqrt(2 * variance))
 
 
 def quantum(values: list[float]) -> float:
