@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from losswatch_logs import Columns, Doubt, LogPoint, ReadLog, read_all
+from losswatch_logs import NO_COLUMNS, Columns, Doubt, LogPoint, ReadLog, read_all
 from losswatch_server.monitor.explain import Explanation, Probe
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
@@ -53,7 +53,7 @@ def diagnose_bytes(
     *,
     name: str | None = None,
     explain: bool = False,
-    columns: Columns = Columns(),
+    columns: Columns = NO_COLUMNS,
 ) -> Diagnosis:
     """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
 
@@ -120,9 +120,7 @@ def doubt_sentence(doubt: Doubt) -> str:
     return f"{doubt.detail}; say {doubt.remedy} ({option} {value!r}) if that is wrong"
 
 
-def _diagnosed(
-    entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool
-) -> Diagnosis:
+def _diagnosed(entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool) -> Diagnosis:
     monitor = _folded(entries, context)
     assessment = assess(monitor)
     explanations = _explained(entries, context, assessment.findings) if explain else ()
@@ -130,9 +128,7 @@ def _diagnosed(
     faults += [fault for explanation in explanations for fault in explanation.faults]
     if log is not None:
         assessment = _with_doubts(assessment, log.doubts)
-    return Diagnosis(
-        assessment=assessment, context=context, log=log, explanations=explanations, faults=tuple(faults)
-    )
+    return Diagnosis(assessment=assessment, context=context, log=log, explanations=explanations, faults=tuple(faults))
 
 
 def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:

@@ -9,7 +9,18 @@ Pure and of the standard library alone: text in, points out, no I/O.
 """
 
 from losswatch_logs.reading import read, read_all
-from losswatch_logs.result import Columns, Doubt, LogPoint, ReadLog, Skipped, UnreadableLogError
+from losswatch_logs.result import NO_COLUMNS, Columns, Doubt, LogPoint, ReadLog, Skipped, UnreadableLogError
 
-__all__ = ["Columns", "Doubt", "LogPoint", "ReadLog", "Skipped", "UnreadableLogError", "__version__", "read", "read_all"]
+__all__ = [
+    "NO_COLUMNS",
+    "Columns",
+    "Doubt",
+    "LogPoint",
+    "ReadLog",
+    "Skipped",
+    "UnreadableLogError",
+    "__version__",
+    "read",
+    "read_all",
+]
 __version__ = "0.1.0"

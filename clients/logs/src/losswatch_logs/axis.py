@@ -57,7 +57,12 @@ def choose(table: Table, roles: Roles, driving: Sequence[bool], *, asked: bool) 
         axis = _by_counter(table, name, steps, epochs, driving, doubts, asked=asked)
         if axis is not None:
             break
-    if axis is None and epochs is not None and _goes_on(epochs, driving) and _returns(epochs, driving) * _ROWS_PER_RETURN <= sum(driving):
+    if (
+        axis is None
+        and epochs is not None
+        and _goes_on(epochs, driving)
+        and _returns(epochs, driving) * _ROWS_PER_RETURN <= sum(driving)
+    ):
         axis = _by_epoch(table, roles.epoch or "", epochs, driving)
     if axis is None:
         why = f": {'; '.join(doubts)}" if doubts else ""
@@ -141,8 +146,10 @@ def _per_step(steps: Steps, driving: Sequence[bool]) -> int:
     sizes = _sizes(steps, driving)
     if not sizes or sum(sizes) < 3:
         return 1
-    return max(set(sizes), key=lambda size: (sizes.count(size) * size, size)) if len(sizes) <= 2000 else max(
-        sorted(set(sizes[:2000])), key=sizes[:2000].count
+    return (
+        max(set(sizes), key=lambda size: (sizes.count(size) * size, size))
+        if len(sizes) <= 2000
+        else max(sorted(set(sizes[:2000])), key=sizes[:2000].count)
     )
 
 
@@ -233,5 +240,3 @@ def _within_epoch(
 
 def _whole(total: Optional[float]) -> Optional[int]:
     return int(total) if total is not None and 0 < total < 2**53 and total == int(total) else None
-
-

@@ -18,7 +18,9 @@ _LEAST = 4
 def read_boxes(lines: Sequence[Line]) -> Optional[Table]:
     """A row for each block, or None where the text has none."""
     sample = [line for line in lines if "|" in line.text or "│" in line.text]
-    if len(sample) < _LEAST or sum(_BOX.fullmatch(line.text) is not None for line in sample[:200]) * 2 < len(sample[:200]):
+    if len(sample) < _LEAST or sum(_BOX.fullmatch(line.text) is not None for line in sample[:200]) * 2 < len(
+        sample[:200]
+    ):
         return None
     table = Table("boxes")
     row: Dict[str, Optional[float]] = {}

@@ -15,8 +15,9 @@ from losswatch_logs.templates import Words, read_words
 _LONGEST = 20_000
 """A console line is shorter; longer ones are skipped unread."""
 _MODE = re.compile(
-    r"[\W_]*(?:(?:start(?:ing)?|begin(?:ning)?|running|run) )?(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing|e))?"
-    r"|test(?:ing)?)(?: (?:set|phase|results?|metrics|stats|loop|mode))?[\W_]*",
+    r"[\W_]*(?:(?:start(?:ing)?|begin(?:ning)?|running|run) )?"
+    r"(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing|e))?|test(?:ing)?)"
+    r"(?: (?:set|phase|results?|metrics|stats|loop|mode))?[\W_]*",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -112,9 +113,7 @@ class _Console:
             self.table.headings.append((len(self.table.rows), text.strip()))
 
 
-def _held_out(
-    values: Dict[str, float], names: Dict[str, str], mode: str
-) -> tuple[Dict[str, float], Dict[str, str]]:
+def _held_out(values: Dict[str, float], names: Dict[str, str], mode: str) -> tuple[Dict[str, float], Dict[str, str]]:
     """Values under a heading "Validation:" by names that say so."""
     if any(meaning(names[name]).split for name in values):
         return values, names
@@ -135,7 +134,9 @@ def _join_counters(table: Table) -> None:
         first = counters[0]
         others = set(counters[1:])
         table.rows = [
-            {first if name in others else name: value for name, value in row.items()} if not others.isdisjoint(row) else row
+            {first if name in others else name: value for name, value in row.items()}
+            if not others.isdisjoint(row)
+            else row
             for row in table.rows
         ]  # fmt: skip
         for name in others:
@@ -152,5 +153,3 @@ def values_of_best(table: Table) -> int:
 def counted(table: Table) -> bool:
     """Whether any row carries a counter."""
     return any(meaning(table.spelled(name)).counts for name in table.counts())
-
-

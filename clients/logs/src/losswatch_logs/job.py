@@ -10,22 +10,36 @@ _SEARCHED = 400_000
 _IS = r"[\"']?\s*[:=]\s*[\"']?"
 _NUMBER = r"(\d+(?:\.\d*)?(?:e[-+]?\d+)?)"
 _BATCH_SIZE = re.compile(
-    r"(?<![\w])(?:(?:per_device_)?train_|global[ _-]|total_|instantaneous |mini)?(?:batch[ _-]?size)(?:_per_device|_train)?"
-    r"(?:_train)?" + _IS + r"(\d{1,7})\b",
+    r"(?<![\w])(?:(?:per_device_)?train_|global[ _-]|total_|instantaneous |mini)?(?:batch[ _-]?size)"
+    r"(?:_per_device|_train)?" + _IS + r"(\d{1,7})\b",
     re.IGNORECASE,
 )
 _OPTIMIZER = re.compile(
-    r"optim(?:izer)?(?:_name|_type)?" + _IS + r"(?:torch\.optim\.|<class ')?(?:paged_)?(adamw?|sgd|adagrad|adadelta|adafactor|rmsprop|lamb|lion|nadam|radam|lbfgs|muon)",
+    r"optim(?:izer)?(?:_name|_type)?"
+    + _IS
+    + r"(?:torch\.optim\.|<class ')?(?:paged_)?"
+    + r"(adamw?|sgd|adagrad|adadelta|adafactor|rmsprop|lamb|lion|nadam|radam|lbfgs|muon)",
     re.IGNORECASE,
 )
 _RATE = re.compile(r"(?<![\w])(?:initial[ _])?(?:learning[ _-]?rate|lr|lr0)" + _IS + _NUMBER, re.IGNORECASE)
-_CLASSES = re.compile(r"(?:num[ _]?(?:of[ _])?(?:classes|labels)|n_classes|nc)" + _IS + r"(\d{1,6})\b|\b(\d{1,6}) classes\b", re.IGNORECASE)
+_CLASSES = re.compile(
+    r"(?:num[ _]?(?:of[ _])?(?:classes|labels)|n_classes|nc)" + _IS + r"(\d{1,6})\b|\b(\d{1,6}) classes\b",
+    re.IGNORECASE,
+)
 _MOMENTUM = re.compile(r"\bmomentum" + _IS + r"(0?\.\d+)", re.IGNORECASE)
 _DECAY = re.compile(r"\bweight[ _]decay" + _IS + _NUMBER, re.IGNORECASE)
-_CLIP = re.compile(r"\b(?:max_grad_norm|clip_grad(?:_norm)?|grad(?:ient)?_clip(?:_val|_norm)?|gradient_clipping|clip_norm)" + _IS + _NUMBER, re.IGNORECASE)
-_BFLOAT = re.compile(r"\bbf16['\"]?\s*[:=]\s*true|bf16-mixed|\bbfloat16\b|--bf16\b|precision" + _IS + "bf16", re.IGNORECASE)
+_CLIP = re.compile(
+    r"\b(?:max_grad_norm|clip_grad(?:_norm)?|grad(?:ient)?_clip(?:_val|_norm)?|gradient_clipping|clip_norm)"
+    + _IS
+    + _NUMBER,
+    re.IGNORECASE,
+)
+_BFLOAT = re.compile(
+    r"\bbf16['\"]?\s*[:=]\s*true|bf16-mixed|\bbfloat16\b|--bf16\b|precision" + _IS + "bf16", re.IGNORECASE
+)
 _HALF = re.compile(
-    r"\bfp16['\"]?[ ]*[:=][ ]*(?:true|\{)|\b16-mixed|16bit (?:native |automatic )?(?:mixed|amp)|mixed_float16|--fp16\b|precision"
+    r"\bfp16['\"]?[ ]*[:=][ ]*(?:true|\{)|\b16-mixed|16bit (?:native |automatic )?(?:mixed|amp)|mixed_float16"
+    r"|--fp16\b|precision"
     + _IS + r"(?:fp|float)?16\b|\bhalf precision (?:training|backend)|torch\.float16",
     re.IGNORECASE,
 )  # fmt: skip
@@ -35,7 +49,9 @@ _OVERFLOW = re.compile(
     r"OVERFLOW!|[Gg]radient overflow|overflow detected|reducing loss scale|loss scale reached|[Ll]owering loss scale|"
     r"Minimum loss scale|Current loss scale already at minimum"
 )
-_LOSS_SCALE = re.compile(r"(?:loss[ _]scale|scaler/scale|amp_scale|grad[ _]scale)[\"']?\s*[:=]\s*(\d+(?:\.\d*)?(?:e\+?\d+)?)", re.IGNORECASE)
+_LOSS_SCALE = re.compile(
+    r"(?:loss[ _]scale|scaler/scale|amp_scale|grad[ _]scale)[\"']?\s*[:=]\s*(\d+(?:\.\d*)?(?:e\+?\d+)?)", re.IGNORECASE
+)
 _FRAMEWORKS = (
     ("ultralytics", re.compile(r"\bUltralytics\b|YOLOv[58]")),
     ("deepspeed", re.compile(r"\[deepspeed\]|DeepSpeed")),
@@ -100,7 +116,9 @@ def _precision(text: str, head: str) -> Dict[str, Any]:
     said: Dict[str, Any] = {}
     tags: Dict[str, str] = {}
     if overflows:
-        tags["half_precision_overflow"] = f"{overflows} {'line tells' if overflows == 1 else 'lines tell'} of an overflow"
+        tags["half_precision_overflow"] = (
+            f"{overflows} {'line tells' if overflows == 1 else 'lines tell'} of an overflow"
+        )
     changing = {float(scale) for scale in scales}
     if len(changing) > 1:
         first, last = float(scales[0]), float(scales[-1])

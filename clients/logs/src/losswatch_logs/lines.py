@@ -17,11 +17,12 @@ _BINARY = (b"PK\x03\x04", b"\x89PNG", b"\x89HDF", b"%PDF", b"SQLite format 3", b
 _GZIP = b"\x1f\x8b"
 MAX_UNPACKED = 64 * 1024 * 1024
 """Bytes of text in a gzip file; no more is unpacked."""
-# A number that prints as the object it is: tensor(0.53, device='cuda:0'), np.float64(0.53), array([0.53], dtype=float32)
+# A number that prints as the object it is: tensor(0.53, device='cuda:0'), np.float64(0.53), array([0.53])
 _MAY_WRAP = re.compile(r"ensor\(|rray\(|float\d\d\(|<tf\.Tensor")
 _WRAPPED = re.compile(
     r"(?:\w{1,20}\.){0,2}(?:[Tt]ensor|(?:Device)?[Aa]rray|b?float\d\d)\(\s*\[{0,2}\s*"
-    r"(?:shape=\(?\[?[\d, ]{0,20}[\])],? ?(?:dtype=\w{1,12},? ?)?value=\s*\[?)?([-+]?[\d.]{1,40}(?:e[-+]?\d{1,3})?|[-+]?nan|[-+]?inf)"
+    r"(?:shape=\(?\[?[\d, ]{0,20}[\])],? ?(?:dtype=\w{1,12},? ?)?value=\s*\[?)?"
+    r"([-+]?[\d.]{1,40}(?:e[-+]?\d{1,3})?|[-+]?nan|[-+]?inf)"
     r"\s*\]{0,2}(?:,[^()\n]{0,120}(?:\([^()\n]{0,60}\)[^()\n]{0,60})?)?\)"
 )
 _BARE_BAR = re.compile(r"[^=\n.\d]{0,40}(?:\d{1,6}[^=\n.\d]{1,12}){0,3}\d{1,3}%\|[^|]{0,400}\|[^=|]{0,120}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import FrozenSet, NamedTuple, Optional, Tuple
+from typing import FrozenSet, List, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
 
@@ -23,7 +23,9 @@ _SOURCE = re.compile(r"\.(?:py|pyx|cc|cpp|cu|c|h|hpp|lua|jl|r|rs|go|java|js|ts|i
 NOTHING = "nothing"
 PLACE, LEAD, BRACKET = "k/n", "n:", "[n]"
 """Columns of counters without a name: of a bar, at the start of a line, in brackets there."""
-_ADVERSARIAL_ALONE = frozenset("d g cycle idt gan a b l1 feat vgg real fake errd errg".split())
+_ADVERSARIAL_ALONE = frozenset(
+    ["d", "g", "cycle", "idt", "gan", "a", "b", "l1", "feat", "vgg", "real", "fake", "errd", "errg"]
+)
 
 
 class Meaning(NamedTuple):
@@ -64,7 +66,7 @@ def plain(name: str) -> str:
 @lru_cache(maxsize=_REMEMBERED)
 def words(name: str) -> Tuple[str, ...]:
     """The words of a name in lower case: ``TrainLossPerSample``, ``val-loss`` and ``valloss`` taken apart."""
-    found = []
+    found: List[str] = []
     for word in _WORD.findall(name.replace("mAP", "map").replace("MAP", "map")):
         word = word.lower()
         glued = _GLUED.fullmatch(word) or _LOSS_OF.fullmatch(word)
@@ -147,7 +149,21 @@ def _rate(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optiona
     named = "lr" in given or {"learning", "rate"} <= given or listed[:2] == ("l", "r") or "learningrate" in given
     if not named:
         return None
-    if given & {"min", "max", "final", "decay", "mult", "scheduler", "schedule", "gamma", "warmup", "factor", "end", "policy", "drop"}:
+    if given & {
+        "min",
+        "max",
+        "final",
+        "decay",
+        "mult",
+        "scheduler",
+        "schedule",
+        "gamma",
+        "warmup",
+        "factor",
+        "end",
+        "policy",
+        "drop",
+    }:
         return Meaning(NOTHING)
     extra = given - {"lr", "learning", "rate", "l", "r", "learningrate"}
     return Meaning("learning_rate", 100 - 10 * len(extra))
@@ -156,13 +172,17 @@ def _rate(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optiona
 def _norm(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optional[Meaning]:
     grad = given & {"grad", "gradient", "grads", "gradients"}
     short = given & {"gnorm", "gradnorm", "gn"}
-    if not (short or (grad and given & {"norm", "l2"}) or listed in (("norm",), ("total", "norm"), ("grad",), ("gradient",))):
+    if not (
+        short or (grad and given & {"norm", "l2"}) or listed in (("norm",), ("total", "norm"), ("grad",), ("gradient",))
+    ):
         return None
     if given & {"clip", "clipping", "max", "threshold", "limit", "num", "zeros", "nan", "layer", "ratio", "clipped"}:
         return Meaning(NOTHING)
     extra = given - {"grad", "gradient", "grads", "gradients", "norm", "gnorm", "gradnorm", "gn", "l2"} - w.TRAINING
     whole = extra <= {"total", "global", "2", "0", "all", "raw", "overall", "g", "avg", "mean", "unclipped"}
-    return Meaning("grad_norm", (100 if whole else 60) - 5 * len(extra) - 20 * (listed in (("norm",), ("grad",), ("gradient",))))
+    return Meaning(
+        "grad_norm", (100 if whole else 60) - 5 * len(extra) - 20 * (listed in (("norm",), ("grad",), ("gradient",)))
+    )
 
 
 def _counter(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optional[Meaning]:
@@ -191,15 +211,38 @@ def _counter(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Opti
 
 def _substitute(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optional[Meaning]:
     """What stands for the loss where nothing is named so."""
-    if given & {"best", "min", "max", "std", "var", "time", "rate", "scale", "weight", "lowest", "threshold", "delta", "diff", "change", "s"} - (
-        {"s"} if "cost" not in given else set()
-    ):
+    if given & {
+        "best",
+        "min",
+        "max",
+        "std",
+        "var",
+        "time",
+        "rate",
+        "scale",
+        "weight",
+        "lowest",
+        "threshold",
+        "delta",
+        "diff",
+        "change",
+        "s",
+    } - ({"s"} if "cost" not in given else set()):
         return None
     train = 5 * (split == "train")
     mean = bool(given & w.SUMMARY)
     likelihood = {"log", "likelihood"} <= given or given & {"loglik", "loglikelihood", "logprob", "llk", "logp"}
-    if {"cross", "entropy"} <= given or given & w.CROSS_ENTROPY or (likelihood and given & {"negative", "neg", "n", "nlog"}):
-        extra = given - w.PLAIN_WITH_LOSS - w.CROSS_ENTROPY - {"cross", "entropy", "binary", "categorical", "sparse", "softmax"}
+    if (
+        {"cross", "entropy"} <= given
+        or given & w.CROSS_ENTROPY
+        or (likelihood and given & {"negative", "neg", "n", "nlog"})
+    ):
+        extra = (
+            given
+            - w.PLAIN_WITH_LOSS
+            - w.CROSS_ENTROPY
+            - {"cross", "entropy", "binary", "categorical", "sparse", "softmax"}
+        )
         return Meaning("loss", 82 + train - 5 * bool(extra), split, summary=mean)
     if "cost" in given or "costs" in given:
         if given - w.PLAIN_WITH_LOSS - {"cost", "costs", "function"} or given & {"batch", "step", "iter", "data"}:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from losswatch_logs import account, refusals, roles
 from losswatch_logs import axis as axes
-from losswatch_logs import refusals, roles
 from losswatch_logs.names import meaning
-from losswatch_logs.result import Columns, Doubt, LogPoint, ReadLog, UnreadableLogError
+from losswatch_logs.result import NO_COLUMNS, Columns, LogPoint, ReadLog, UnreadableLogError
 from losswatch_logs.roles import MAX_METRICS, Roles
 from losswatch_logs.table import Row, Table
 
 _NOTHING: Dict[str, float] = {}
 _ROUNDING = 1e-3
-"""So far may two printed forms of one number differ: ``2.3000`` and ``2.2999999999999998``, ``4.991e-05``, ``4.9911e-05``."""
-_RUNNING = re.compile(r"av[egr]|running|smooth|ema|mov", re.IGNORECASE)
-_MUCH = 0.2
-"""A share of the rows that may not be left out without a word."""
+"""So far may two printed forms of one number differ: ``2.3000``, ``2.2999999999``; ``4.991e-05``, ``4.9911e-05``."""
 
 
-def assemble(table: Table, total_lines: int, asked: Columns = Columns()) -> ReadLog:
+def assemble(table: Table, total_lines: int, asked: Columns = NO_COLUMNS) -> ReadLog:
     """The points of a table. Raises UnreadableLogError when no column is a loss or a gradient norm."""
     chosen = roles.choose(table, asked)
     if not (chosen.loss or chosen.grad_norm or chosen.validation_loss):
@@ -41,12 +37,16 @@ def assemble(table: Table, total_lines: int, asked: Columns = Columns()) -> Read
         else:
             builder.see(row, step, driving[place], numbered=steps is None, bar=table.marks[place].bar)
     points = builder.points()
-    doubts = [*table.doubts, *chosen.doubts, *_doubts(table, chosen, axis, builder, len(points))]
+    doubts = [
+        *table.doubts,
+        *chosen.doubts,
+        *account.doubts(table, chosen, axis, further=builder.further, stepless=builder.stepless, points=len(points)),
+    ]
     return ReadLog(
         format=table.format,
         points=points,
         context=_context(table, chosen, axis),
-        read_as=[*_sentences(table, chosen), axis.sentence, *builder.notes(), *table.notes],
+        read_as=[*account.sentences(table, chosen), axis.sentence, *builder.notes(), *table.notes],
         doubts=[doubt for place, doubt in enumerate(doubts) if doubt not in doubts[:place]],
         skipped=table.skipped,
         skipped_lines=table.skipped_lines,
@@ -106,9 +106,8 @@ def _silence_repeated(table: Table, driving: List[bool], chosen: Roles) -> int:
         row, last = rows[place], rows[before]
         if marks[place].bar:
             continue
-        if not driving[before] and not doubled:
-            if not _identical(row, last):
-                continue
+        if not driving[before] and not doubled and not _identical(row, last):
+            continue
         shared = row.keys() & last.keys()
         if row.keys() == last.keys() and marks[place].form == marks[before].form:
             same = _identical(row, last) and (bool(counters & shared) or (doubled and driving[before]))
@@ -350,59 +349,3 @@ def _sum(row: Row, names: Tuple[str, ...]) -> Optional[float]:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _doubts(table: Table, chosen: Roles, axis: axes.Axis, builder: _Builder, points: int) -> List[Doubt]:
-    doubts = [Doubt(f"the step is the number of the row: {reason}") for reason in axis.doubts if axis.steps is None]
-    if axis.per_step > 1 and builder.further:
-        doubts.append(
-            Doubt(
-                f"each step comes {axis.per_step} times with values of its own (several processes in one log?): "
-                "the first was read",
-                serious=True,
-                remedy="step_column=…",
-            )
-        )
-    if builder.stepless > _MUCH * (points + builder.stepless):
-        doubts.append(
-            Doubt(f"{builder.stepless} rows have a loss and no step and were left out", serious=True, remedy="step_column=…")
-        )
-    if chosen.loss and axis.unit != "epoch":
-        name = table.spelled(chosen.loss[0])
-        if _RUNNING.search(name):
-            doubts.append(Doubt(f"{name!r} is a running mean: it turns later than the loss and hides single steps"))
-    if len(chosen.loss) == 1 and meaning(table.spelled(chosen.loss[0])).score in range(20, 33):
-        name = table.spelled(chosen.loss[0])
-        doubts.append(Doubt(f"{name!r} was read as the loss, for want of a column that is named so"))
-    return doubts
-
-
-def _sentences(table: Table, chosen: Roles) -> List[str]:
-    counts = table.counts()
-    what = "loss (its negative: it is to be maximised)" if chosen.maximized else "loss"
-    sentences = []
-    for names, said in (
-        (chosen.loss, what),
-        ((chosen.grad_norm,) if chosen.grad_norm else (), "gradient norm"),
-        ((chosen.learning_rate,) if chosen.learning_rate else (), "learning rate"),
-        (chosen.validation_loss, f"validation {what}"),
-        ((chosen.epoch,) if chosen.epoch else (), "epoch"),
-    ):
-        shown = [repr(table.spelled(name)) for name in names]
-        if len(names) == 1:
-            sentences.append(f"{shown[0]} as {said} ({_values(counts[names[0]])})")
-        elif names:
-            sentences.append(f"the sum of {', '.join(shown)} as {said} ({_values(counts[names[0]])})")
-    if chosen.metrics:
-        shown = [repr(table.spelled(name)) for name in chosen.metrics[:8]]
-        more = len(chosen.metrics) - 8 + chosen.left_out if len(chosen.metrics) > 8 else chosen.left_out
-        sentences.append(f"{', '.join(shown)}{f' and {more} more' if more > 0 else ''} as metrics, kept but not judged")
-    if chosen.left_out:
-        sentences.append(f"{chosen.left_out} columns beyond the first {MAX_METRICS} metrics were left out")
-    return sentences
-
-
-def _values(count: int) -> str:
-    return "1 value" if count == 1 else f"{count} values"
-
-

@@ -10,7 +10,10 @@ from losswatch_logs.lines import Line
 
 _SAMPLE = 400
 _TIME = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:Z|[+-]\d{2}:?\d{2})?"
-_DATE = r"(?:\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}/\d{1,2}|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* +\d{1,2}(?:,? \d{4})?)"
+_DATE = (
+    r"(?:\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}/\d{1,2}"
+    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* +\d{1,2}(?:,? \d{4})?)"
+)
 _LEVEL = r"(?:INFO|DEBUG|WARNING|WARN|ERROR|NOTICE|I|W)"
 _ITEMS = (
     r"[IWEF]\d{4} " + _TIME + r" +\d+ [\w./-]+:\d+\]",
@@ -90,7 +93,13 @@ def _kept(
 
 def _rank(text: str) -> Optional[int]:
     head = text[:120]
-    if "ank" not in head and "pid=" not in head and "<std" not in head and "[default" not in head and "RANK" not in head:
+    if (
+        "ank" not in head
+        and "pid=" not in head
+        and "<std" not in head
+        and "[default" not in head
+        and "RANK" not in head
+    ):
         return None
     prefix = _PREFIX.match(head)
     found = _RANK.search(prefix[0]) if prefix else None

@@ -6,13 +6,26 @@ import re
 from typing import Any, List, Optional, Sequence, Union
 
 from losswatch_logs import (
-    arrays, boxes, console, formats, job, json_documents, lines, notebook, points, prefixes, refusals, reflow, runs,
-    screen, tabular,
+    arrays,
+    boxes,
+    console,
+    formats,
+    job,
+    json_documents,
+    lines,
+    notebook,
+    points,
+    prefixes,
+    reflow,
+    refusals,
+    runs,
+    screen,
+    tabular,
 )  # fmt: skip
 from losswatch_logs.keras_console import read_keras
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
-from losswatch_logs.result import Columns, Doubt, ReadLog, UnreadableLogError
+from losswatch_logs.result import NO_COLUMNS, Columns, Doubt, ReadLog, UnreadableLogError
 from losswatch_logs.table import Table
 
 _COMMA = re.compile(r"(?<![\d:.,])\d+,\d+(?![\d,.])")
@@ -21,7 +34,7 @@ _DECIMAL = re.compile(r"(?<![\d:.,])(\d+),(\d+)(?![\d,.])")
 _SAMPLE = 60_000
 
 
-def read(text: Union[str, bytes], *, name: Optional[str] = None, columns: Columns = Columns()) -> ReadLog:
+def read(text: Union[str, bytes], *, name: Optional[str] = None, columns: Columns = NO_COLUMNS) -> ReadLog:
     """The points of a training log; of several runs in one text the last, which says so in its doubts.
 
     As `read_all`.
@@ -35,7 +48,7 @@ def read(text: Union[str, bytes], *, name: Optional[str] = None, columns: Column
     return last
 
 
-def read_all(text: Union[str, bytes], *, name: Optional[str] = None, columns: Columns = Columns()) -> List[ReadLog]:
+def read_all(text: Union[str, bytes], *, name: Optional[str] = None, columns: Columns = NO_COLUMNS) -> List[ReadLog]:
     """The runs in a text, whatever framework wrote it, in time linear in its length: mostly one.
 
     ``text`` is the whole log; ``name`` (a file's name) is used in the error alone: the kind of log is told from the
@@ -99,7 +112,7 @@ def _lines(given: Sequence[Line], clean: str) -> Optional[Table]:
 def _stripped_lines(found: Sequence[Line], clean: str) -> Optional[Table]:
     if not found:
         return None
-    if found[0].text.lstrip().startswith("{\""):
+    if found[0].text.lstrip().startswith('{"'):
         table = json_documents.read_lines(found)
         if table is not None and len(table.rows) * 2 >= len(found):
             return table

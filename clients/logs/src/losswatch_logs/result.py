@@ -64,6 +64,10 @@ class Columns(NamedTuple):
     gradient_norm: Optional[str] = None
 
 
+NO_COLUMNS = Columns()
+"""Nobody has named any."""
+
+
 @dataclass(frozen=True)
 class ReadLog:
     """A log that was read.

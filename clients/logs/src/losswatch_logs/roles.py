@@ -36,7 +36,7 @@ class _Candidate(NamedTuple):
     name: str
     means: Meaning
     score: int
-    count: int
+    values: int
 
 
 def choose(table: Table, asked: Columns) -> Roles:
@@ -51,7 +51,9 @@ def choose(table: Table, asked: Columns) -> Roles:
         losses = [_Candidate(value, Meaning("loss"), 50, counts[value])]  # TensorBoard's download of one scalar
         said[value] = losses[0].means
     loss = _asked(table, counts, asked.loss, "loss") or _chosen(table, losses, doubts, "loss")
-    validation = _asked(table, counts, asked.validation, "validation") or _validation(table, held_out, loss, said, doubts)
+    validation = _asked(table, counts, asked.validation, "validation") or _validation(
+        table, held_out, loss, said, doubts
+    )
     if loss and loss[0] not in said:
         said[loss[0]] = Meaning("loss")
     grad_norm = _asked(table, counts, asked.gradient_norm, "gradient_norm") or _best(said, counts, "grad_norm")
@@ -93,13 +95,14 @@ def _asked(table: Table, counts: Dict[str, int], name: Optional[str], role: str)
     raise UnreadableLogError(f"{role}_column names {name[:80]!r}, which is no column of this log; there are: {names}.")
 
 
-def _candidates(said: Dict[str, Meaning], counts: Dict[str, int], wanted: Callable[[Meaning], bool]) -> List[_Candidate]:
+def _candidates(
+    said: Dict[str, Meaning], counts: Dict[str, int], wanted: Callable[[Meaning], bool]
+) -> List[_Candidate]:
     """The columns that may have a role, best first; a column far sparser than the fullest loses score."""
     fitting = [name for name, means in said.items() if wanted(means)]
     most = max((counts[name] for name in fitting if said[name].score >= 50), default=0)
     ranked = [
-        _Candidate(name, said[name], said[name].score - _sparse(counts[name], most), counts[name])
-        for name in fitting
+        _Candidate(name, said[name], said[name].score - _sparse(counts[name], most), counts[name]) for name in fitting
     ]
     return sorted(ranked, key=lambda candidate: -candidate.score)
 
@@ -130,7 +133,7 @@ def _chosen(table: Table, ranked: Sequence[_Candidate], doubts: List[Doubt], rol
             for each in ranked[1:]
             if each.score >= best.score - _SEPARATE
             and not each.means.part
-            and each.count * 2 >= best.count
+            and each.values * 2 >= best.values
             and not set(words(table.spelled(best.name))) & (w.TOTAL | w.TRAINING)
             and not _same_values(table, best, each)
         ]
@@ -148,7 +151,9 @@ def _doubt(table: Table, best: _Candidate, others: Sequence[_Candidate], *, seri
 def _parts(ranked: Sequence[_Candidate]) -> Tuple[str, ...]:
     """The terms of one sum: box, cls and dfl of a detector; or train/a_loss, train/b_loss of one writer."""
     best = ranked[0]
-    alike = [each for each in ranked if each.means.part and each.count == best.count and each.score >= best.score - 10]
+    alike = [
+        each for each in ranked if each.means.part and each.values == best.values and each.score >= best.score - 10
+    ]
     if best.means.family == "detection":
         return tuple(each.name for each in alike if each.means.family == "detection")
     prefixes = {each.name.rsplit("/", 1)[0] for each in alike if "/" in each.name}
@@ -196,13 +201,11 @@ def _bare_words(name: str) -> frozenset[str]:
 
 
 def _objective(table: Table, said: Dict[str, Meaning], loss: Tuple[str, ...]) -> Optional[str]:
-    """"none" where the losses of a GAN or of reinforcement learning are driven up and down by turns."""
+    """ "none" where the losses of a GAN or of reinforcement learning are driven up and down by turns."""
     if any(set(words(table.spelled(name))) & _PREFERENCE_PAIRS for name in said):
         return None
     families = [means.family for means in said.values() if means.kind == "loss" and not means.held_out]
-    adversaries = {
-        word for name, means in said.items() if means.family == "gan" for word in words(table.spelled(name))
-    }
+    adversaries = {word for name, means in said.items() if means.family == "gan" for word in words(table.spelled(name))}
     if adversaries & {"d", "disc", "discriminator", "dis", "netd", "critic"} and adversaries & {
         "g", "gan", "gen", "generator", "netg", "adv", "cycle",
     }:  # fmt: skip

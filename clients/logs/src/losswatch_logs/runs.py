@@ -38,11 +38,15 @@ def _by_run_column(table: Table) -> Optional[List[Table]]:
     counter = _counter(table)
     if counter is None:
         return None
-    firsts = [next((table.rows[place][counter] for place in group if counter in table.rows[place]), None) for group in places.values()]
-    lasts = [next((table.rows[place][counter] for place in reversed(group) if counter in table.rows[place]), None) for group in places.values()]
-    overlap = any(
-        first is not None and last is not None and first <= last for first, last in zip(firsts[1:], lasts)
-    )
+    firsts = [
+        next((table.rows[place][counter] for place in group if counter in table.rows[place]), None)
+        for group in places.values()
+    ]
+    lasts = [
+        next((table.rows[place][counter] for place in reversed(group) if counter in table.rows[place]), None)
+        for group in places.values()
+    ]
+    overlap = any(first is not None and last is not None and first <= last for first, last in zip(firsts[1:], lasts))
     return [table.part(group, run) for run, group in places.items()] if overlap else None
 
 
@@ -73,7 +77,11 @@ def _is_loss(series: str) -> bool:
 
 def _says_split(run: str) -> bool:
     said = {word for word in re.split(r"[^a-z]+", run.lower()) if word}
-    return bool(said & (w.TRAINING | w.HELD_OUT | w.ADVERSARIAL | w.REINFORCEMENT)) or said <= {"history", "metrics", "logs"}
+    return bool(said & (w.TRAINING | w.HELD_OUT | w.ADVERSARIAL | w.REINFORCEMENT)) or said <= {
+        "history",
+        "metrics",
+        "logs",
+    }
 
 
 def _narrow(table: Table, run: str, names: Dict[str, str]) -> Table:

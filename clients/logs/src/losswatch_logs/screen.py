@@ -21,10 +21,37 @@ _RULE = re.compile(r"[\s|+=_─━═\-–—:╪╞╡┼├┤~*]+")
 _COUNT = re.compile(r"(\d{1,12})/(\d{1,12})")
 _LOOK_AHEAD = 8
 _FIRST_WORDS = frozenset(
-    """training train validation valid val test eval learning remaining mini-batch base grad gradient best time oob mean
-    average avg total""".split()
+    [
+        "training",
+        "train",
+        "validation",
+        "valid",
+        "val",
+        "test",
+        "eval",
+        "learning",
+        "remaining",
+        "mini-batch",
+        "base",
+        "grad",
+        "gradient",
+        "best",
+        "time",
+        "oob",
+        "mean",
+        "average",
+        "avg",
+        "total",
+    ]
 )
-_OLD_DETECTION = {"box": "box_loss", "obj": "obj_loss", "cls": "cls_loss", "dfl": "dfl_loss", "seg": "seg_loss", "total": "total_loss"}
+_OLD_DETECTION = {
+    "box": "box_loss",
+    "obj": "obj_loss",
+    "cls": "cls_loss",
+    "dfl": "dfl_loss",
+    "seg": "seg_loss",
+    "total": "total_loss",
+}
 """Column names of YOLOv5's first versions, whose header has gpu_mem."""
 
 
@@ -102,10 +129,12 @@ def _may_be_header(text: str) -> bool:
 
 
 def _splits(text: str) -> List[List[str]]:
-    """The ways to cut a header into names: at wide gaps, at every gap, and with words like "Training" kept to the next."""
-    text = text.strip().lstrip("#").strip().rstrip(":") if text.strip().startswith("#") and text.count("#") == 1 and (
-        text.strip()[1:2] == " " and "  #" not in text
-    ) else text.strip().rstrip(":")
+    """The ways to cut a header into names: at wide gaps, at every gap, with words like "Training" kept to the next."""
+    text = (
+        text.strip().lstrip("#").strip().rstrip(":")
+        if text.strip().startswith("#") and text.count("#") == 1 and (text.strip()[1:2] == " " and "  #" not in text)
+        else text.strip().rstrip(":")
+    )
     wide = [name.strip() for name in _WIDE.split(text) if name.strip()]
     words = text.split()
     joined: List[str] = []
@@ -152,7 +181,9 @@ def _fit(header: _Header, text: str) -> Optional[List[str]]:
         return None
     if header.names[-1].lower() in _EMPTY_AT_END and not header.bars and len(text.split()) == width - 1:
         return [*text.split(), ""]
-    ways = [_cells(text, bars=True)] if header.bars else [text.replace("No log", "NA").split(), _WIDE.split(text.strip())]
+    ways = (
+        [_cells(text, bars=True)] if header.bars else [text.replace("No log", "NA").split(), _WIDE.split(text.strip())]
+    )
     for cells in ways:
         if len(cells) == width:
             return cells

@@ -22,7 +22,10 @@ _CANDIDATES = 10
 _ENDS_IN_NUMBER = re.compile(r"[\s:=][-+.]?\d\S*$")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?", re.ASCII)
 _NAMES = {",": "csv", "\t": "tsv", ";": "csv (semicolons)"}
-_RUNS = re.compile(r"(?:run|experiment|exp|trial|seed|fold|model|config|variant|job|group|name|optimizer)(?:[ _]?(?:id|name|no|nr))?", re.IGNORECASE)
+_RUNS = re.compile(
+    r"(?:run|experiment|exp|trial|seed|fold|model|config|variant|job|group|name|optimizer)(?:[ _]?(?:id|name|no|nr))?",
+    re.IGNORECASE,
+)
 """Columns that say which run a row belongs to, where the counter begins anew with them."""
 
 _BARE_NAME = re.compile(r"[A-Za-z][\w /.-]{0,40}:?")
@@ -85,7 +88,11 @@ def read_bare(lines: Sequence[Line]) -> Optional[Table]:
     if all(number(line.text) is not None for line in lines[:_SAMPLE]):
         return _bare_column(lines, "loss")
     name = lines[0].text.strip()
-    if len(lines) > 1 and _BARE_NAME.fullmatch(name) and all(number(line.text) is not None for line in lines[1:_SAMPLE]):
+    if (
+        len(lines) > 1
+        and _BARE_NAME.fullmatch(name)
+        and all(number(line.text) is not None for line in lines[1:_SAMPLE])
+    ):
         return _bare_column(lines[1:], name if meaning(name).measured else "loss")
     for separator in (",", "\t", ";", ""):
         split = _splitter(separator)

@@ -1,4 +1,4 @@
-"""A console line as a template and its numbers: ``step 10/500 | loss 0.53`` is ``step #/# | loss #`` with 10, 500, 0.53.
+"""A console line as a template and its numbers: ``step 10/500 | loss 0.53`` is ``step #/# | loss #`` and three numbers.
 
 A log repeats few templates many times. So a template is understood once (`understand`: which number has which name)
 and a line costs one split and one look-up. Nothing here looks back over a line, so the time is linear in its length.
@@ -23,19 +23,50 @@ _NUMBER = re.compile(
 _BAR = re.compile(r"[\u2500-\u259f]+|(?<=[\[|])[#=>.\-* ]{4,}(?=[\]|])|(?<=[\[|])[#=>.\-*]{1,3}(?=[\]|])")
 _COLUMNS = re.compile(r"(?<=[^\s\[(:=|,])(?: {2,}|\s*\t\s*)(?=[A-Za-z])")
 _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
-_LEVELS = frozenset("info debug warning warn error notice trace critical".split())
-_COMPLETING = frozenset("rate entropy likelihood error".split())
+_LEVELS = frozenset(["info", "debug", "warning", "warn", "error", "notice", "trace", "critical"])
+_COMPLETING = frozenset(["rate", "entropy", "likelihood", "error"])
 """Words that mean a series with the word before them alone."""
 _COUNTED = re.compile(r"\b(epoch|step|iter|iteration|ep|rank)[_-]?(?=\d)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[|,;{}()\[\]<>\"`]|'(?!s\s)|\.\s|\s[-–—~*]+(?=\s)|[:=]|->|=>|→|：|，|。|、")
 _ENDING = re.compile(r"(?:[:=：]|->|=>|→)\s*$")
-_OPENING = re.compile(r"(?:[\w.]*(?:tensor|array|float|int|float16|float32|float64|variable|scalar)\s*\()?[\s\[({\"'`$]*$", re.IGNORECASE)
+_OPENING = re.compile(
+    r"(?:[\w.]*(?:tensor|array|float|int|float16|float32|float64|variable|scalar)\s*\()?[\s\[({\"'`$]*$", re.IGNORECASE
+)
 _SPLIT_WORD = re.compile(
     r"(?<![\w./\\-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uat(?:ion|ing|e))?|validating|test(?:ing)?|dev)(?![\w/\\]|\.\w|-\w|=)",
     re.IGNORECASE,
 )
 _STOP = frozenset(
-    "is was are of at the a an with and or to from by for in on so now got reached became equals after epoch step iter done".split()
+    [
+        "is",
+        "was",
+        "are",
+        "of",
+        "at",
+        "the",
+        "a",
+        "an",
+        "with",
+        "and",
+        "or",
+        "to",
+        "from",
+        "by",
+        "for",
+        "in",
+        "on",
+        "so",
+        "now",
+        "got",
+        "reached",
+        "became",
+        "equals",
+        "after",
+        "epoch",
+        "step",
+        "iter",
+        "done",
+    ]
 )
 _LONGEST_NAME = 80
 
@@ -180,9 +211,9 @@ class _Reader:
 
     def _name(self, gap: str, after: str, place: int) -> Optional[str]:
         unit = after[:1]
-        if unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum()):
-            if not _is_known_unit_of_loss(after):
-                return None
+        united = unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum())
+        if united and not _is_known_unit_of_loss(after):
+            return None
         opened = _OPENING.search(gap)
         text = gap[: opened.start()] if opened else gap
         brackets = opened[0].strip() if opened else ""
@@ -194,7 +225,11 @@ class _Reader:
                 return None  # the index of a series: EvalErr[0]
             name = None
         if name is not None:
-            if after.startswith("%") and meaning(name).kind in ("step", "batch", "epoch", "loss") and "loss" not in name.lower():
+            if (
+                after.startswith("%")
+                and meaning(name).kind in ("step", "batch", "epoch", "loss")
+                and "loss" not in name.lower()
+            ):
                 return None
             return name
         return self._unnamed(gap, after, brackets, place)
@@ -204,9 +239,18 @@ class _Reader:
         closing = after.lstrip()
         fraction = closing.startswith("/") or after.startswith(" of ")
         clock = place + 2 < len(self.gaps) and self.gaps[place + 1] == "/" and self._is_date(place + 1)
-        if fraction and not clock and (brackets.endswith(("[", "(")) or gap.rstrip().endswith(("|", "]")) or not gap.strip()):
+        if (
+            fraction
+            and not clock
+            and (brackets.endswith(("[", "(")) or gap.rstrip().endswith(("|", "]")) or not gap.strip())
+        ):
             samples = self.gaps[place + 2 : place + 3]
-            if samples and samples[0].startswith((" (", "(")) and self.gaps[place + 3 : place + 4][:1] and self.gaps[place + 3].startswith("%"):
+            if (
+                samples
+                and samples[0].startswith((" (", "("))
+                and self.gaps[place + 3 : place + 4][:1]
+                and self.gaps[place + 3].startswith("%")
+            ):
                 return "samples"
             return self._bracket()
         start = not gap.strip(" \"'") or gap.strip() == "["
@@ -216,7 +260,9 @@ class _Reader:
                 return "epoch"
             if gap.strip() == "[" and after.startswith("]"):
                 return BRACKET
-            if not gap.strip() and (after.startswith((" ", "\t", ": ", ":\t", ") ", ". ", " |")) and after.strip(" :|).")):
+            if not gap.strip() and (
+                after.startswith((" ", "\t", ": ", ":\t", ") ", ". ", " |")) and after.strip(" :|).")
+            ):
                 return LEAD
         if self.bracketed == 1 and gap.strip() == "," and after.startswith("]") and place == 1:
             self.bracketed += 1
@@ -227,10 +273,9 @@ class _Reader:
 
     def _bracket(self) -> Optional[str]:
         """The first fraction without a name is the epoch where a second follows, else the batch."""
-        rest = "#".join(self.gaps)
-        if not any(meaning(name).kind == "epoch" for name in self.names.values()) and rest.count("[#/#]") >= 2:
-            if "epoch" not in self.values:
-                return "epoch"
+        counted = any(meaning(name).kind == "epoch" for name in self.names.values())
+        if not counted and "epoch" not in self.values and "#".join(self.gaps).count("[#/#]") >= 2:
+            return "epoch"
         return PLACE if PLACE not in self.values else None
 
 

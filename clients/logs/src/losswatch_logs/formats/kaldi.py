@@ -20,7 +20,10 @@ FORMAT = Format(
             re.compile(r"ITERATION (\d+): TRAIN AVG\.LOSS " + _NUMBER + r".*?CROSSVAL AVG\.LOSS " + _NUMBER),
             r"iteration \1 train loss: \2 val loss: \3",
         ),
-        (re.compile(r"iter(?:ation)?[ =]?(\d+).*log-prob-per-frame[=: ]+" + _NUMBER), r"iteration \1 log-likelihood: \2"),
+        (
+            re.compile(r"iter(?:ation)?[ =]?(\d+).*log-prob-per-frame[=: ]+" + _NUMBER),
+            r"iteration \1 log-likelihood: \2",
+        ),
     ),
     note="this is a Kaldi log: it reports a log-likelihood per frame, which is to be maximised",
     framework="kaldi",

@@ -9,6 +9,9 @@ FORMAT = Format(
     sign=re.compile(r"^s:\d+ t(?:el|rl):", re.MULTILINE),
     rules=(
         (re.compile(r"^s:(\d+) tel:(\S+)"), r"step \1 | val loss: \2"),
-        (re.compile(r"^s:(\d+) trl:(\S+)(?: lr:(\S+))?(?: norm:(\S+))?"), r"step \1 | train loss: \2 | lr: \3 | grad norm: \4"),
+        (
+            re.compile(r"^s:(\d+) trl:(\S+)(?: lr:(\S+))?(?: norm:(\S+))?"),
+            r"step \1 | train loss: \2 | lr: \3 | grad norm: \4",
+        ),
     ),
 )
