@@ -22,10 +22,15 @@ _CAUSES = frozenset(cause.value for cause in CauseName)
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change. ``words`` occur in the tests that should notice it; they are run first."""
+    """One change.
+
+    ``words`` occur in the tests that should notice it, which are run first; ``through`` are calls, one of which a test
+    has to make for the change to matter at all.
+    """
 
     name: str
     words: tuple[str, ...]
+    through: tuple[str, ...]
     _make: Callable[[], Callable[[], None]]
 
     @contextmanager
@@ -47,6 +52,10 @@ def _modules() -> Iterator[ModuleType]:
     """Every module of the monitor, by name."""
     found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
     yield from (importlib.import_module(info.name) for info in sorted(found, key=lambda info: info.name))
+
+
+THROUGH_RULES = ("watch(", "diagnose", "Monitor(", ".step(")
+THROUGH_EVIDENCE = ("rank", "diagnose", "assess(")
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -81,7 +90,9 @@ def _of_rules() -> Iterator[Mutant]:
             for changed in (half, 2 * value):
                 if changed != value:
                     name = f"{title}.{parameter.name}: {value:g} -> {changed:g}"
-                    yield Mutant(name, (title, f"{rule.condition}"), _parameter(rule, parameter.name, changed))
+                    yield Mutant(
+                        name, (title, f"{rule.condition}"), THROUGH_RULES, _parameter(rule, parameter.name, changed)
+                    )
 
 
 def _parameter(rule: Any, name: str, changed: float) -> Callable[[], Callable[[], None]]:
@@ -119,7 +130,8 @@ def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
     if isinstance(value, Mapping):
         seen.add(id(value))
         if _is_row(value):
-            yield Mutant(f"{path}: dropped", (path.rsplit("[", 1)[-1].strip("]'"),), _dropped(value, path))
+            name = path.rsplit("[", 1)[-1].strip("]'")
+            yield Mutant(f"{path}: dropped", (name,), THROUGH_EVIDENCE, _dropped(value, path))
             return
         for key, inner in value.items():
             yield from _rows(inner, f"{path}[{str(key)!r}]", seen)

@@ -11,7 +11,20 @@ import pytest
 from benchmarks.mutation.mutants import Mutant
 
 TESTS = Path(__file__).parents[2]
-OPTIONS = ("-x", "-q", "-m", "not slow", "--hypothesis-profile", "fast", "-p", "no:cacheprovider", "--timeout", "60")
+OPTIONS = (
+    "-x",
+    "-q",
+    "-m",
+    "not slow",
+    "--hypothesis-profile",
+    "fast",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:schemathesis",
+    "--timeout",
+    "60",
+)
 NOTICED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 """A failed test; or a test file that cannot even be imported."""
 
@@ -39,15 +52,17 @@ class _First:
 
 
 def files_for(mutant: Mutant | None, folder: Path = TESTS / "monitor") -> list[Path]:
-    """The monitor's test files, those first that speak of what is changed."""
-    texts = {path: path.read_text(encoding="utf-8").lower() for path in sorted(folder.rglob("test_*.py"))}
-    words = [word.lower() for word in (mutant.words if mutant else ())]
+    """The monitor's test files that a change can matter to, those first that speak of it; None: all of them."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("test_*.py"))}
+    if mutant is None:
+        return list(texts)
+    reached = [path for path, text in texts.items() if any(call in text for call in mutant.through)]
 
     def rank(path: Path) -> tuple[int, float]:
-        named = sum(word in path.name for word in words)
-        return -named, -sum(texts[path].count(word) for word in words) / len(texts[path])
+        named = sum(word in path.name for word in mutant.words)
+        return -named, -sum(texts[path].count(word) for word in mutant.words) / len(texts[path])
 
-    return sorted(texts, key=rank)
+    return sorted(reached, key=rank)
 
 
 def try_out(mutant: Mutant | None) -> Trial:
