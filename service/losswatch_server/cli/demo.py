@@ -27,8 +27,9 @@ SECONDS_PER_CASE = 1.8
 FIRST_STEPS = 15
 FIRST_SHARE = 0.4
 """The first steps take 40 % of the time: what goes wrong at once would else be over before it is seen."""
-REACTION_S = 5.0
-"""What the first steps say is waited for, so that it is heard however fast the rest is trained."""
+ANSWER_S = 20.0
+"""How long an answer is waited for. What the first steps say is, too, so that it is heard however fast the rest is
+trained, or however slow the machine is."""
 FRAME_S = 0.1
 START_TIMEOUT_S = 30.0
 
@@ -116,7 +117,7 @@ class _Show:
             ) as run,
         ):
             stopped = self._train(case, run, row, live)
-            if not run.flush(20.0):
+            if not run.flush(ANSWER_S):
                 raise DemoError(f"the service at {self._url} does not answer any more")
             self._look(row, run)
             live.update(self._drawn())
@@ -138,7 +139,7 @@ class _Show:
             )
             row.step, row.loss = measured.step, measured.loss
             if done == FIRST_STEPS:
-                run.flush(REACTION_S)
+                run.flush(ANSWER_S)
                 self._look(row, run)
             if run.should_stop:
                 return True
