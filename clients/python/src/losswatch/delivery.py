@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Union
 
 from losswatch.batches import MAX_POINTS, Batch, next_batch
-from losswatch.limits import Limits, cut_layers, cut_metrics
+from losswatch.limits import Limits, cut_point
 from losswatch.notices import Notices
 from losswatch.points import dumps
 from losswatch.spool import Address, Source
@@ -96,31 +96,25 @@ class Delivery:
 
     def _without(self, points: List[bytes], bad: Dict[int, Dict[str, str]]) -> List[bytes]:
         """The points without the fields that are refused; what carries nothing else then is refused as a whole."""
-        lowered: List[str] = []
         for fields in bad.values():
-            for field in ("layers", "metrics"):
-                if field in fields and self._limits.lower(field):
-                    lowered.append(field)
+            for field in fields:
+                if self._limits.lower(field):
                     self._notices.once(f"fewer {field}", f"this service takes fewer {field}: {fields[field]}")
+        cut_all = any(field in fields for fields in bad.values() for field in ("layers", "metrics"))
         kept = []
         for place, line in enumerate(points):
-            if lowered and (b'"layers"' in line or b'"metrics"' in line):
-                point, line = _within(line, self._limits)
-            fields = {name: why for name, why in bad.get(place, {}).items() if name not in lowered}
-            if not fields:
-                kept.append(line)
-                continue
-            point = json.loads(line)
+            point = json.loads(line) if cut_all or place in bad else {}
+            cut = cut_point(point, self._limits) if cut_all else ()
+            fields = {name: why for name, why in bad.get(place, {}).items() if name not in cut}
             whole = [why for name, why in fields.items() if name == "step" or name not in point]
-            for name, why in fields.items():
-                if point.pop(name, None) is not None and not whole:
-                    self._notices.once(
-                        f"refused {name}", f"{name} is refused and left out from step {point.get('step')} on: {why}"
-                    )
-            if whole or not set(point) - {"step", "rank"}:
-                self._refuse(1, json.loads(line).get("step"), (whole or list(fields.values()))[0])
+            for name, why in () if whole else fields.items():
+                del point[name]
+                sentence = f"{name} is refused and left out from step {point['step']} on: {why}"
+                self._notices.once(f"refused {name}", sentence)
+            if whole or (fields and not set(point) - {"step", "rank"}):
+                self._refuse(1, point.get("step"), (whole or list(fields.values()))[0])
             else:
-                kept.append(dumps(point))
+                kept.append(dumps(point) if cut or fields else line)
         return kept
 
     def _refuse(self, count: int, step: Any, why: str) -> None:
@@ -139,17 +133,3 @@ class Delivery:
 
     def _post(self, call: str, body: bytes) -> Outcome:
         return self._transport.post(run_path(self._address.run, call), self._address.project, body, self._timeout())
-
-
-def _within(line: bytes, limits: Limits) -> Tuple[Dict[str, Any], bytes]:
-    """A point cut to what the service takes."""
-    point = json.loads(line)
-    metrics = point.get("metrics") or {}
-    summary: Dict[str, float] = {}
-    if len(point.get("layers") or {}) > limits.layers:
-        sizes = {name: float(value) for name, value in point["layers"].items()}
-        kept, summary = cut_layers(sizes, limits.layers)
-        point["layers"] = {name: point["layers"][name] for name in kept}
-    if summary or len(metrics) > limits.metrics:
-        point["metrics"] = {**cut_metrics(metrics, limits.metrics - len(summary)), **summary}
-    return point, dumps(point)

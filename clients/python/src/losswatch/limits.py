@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Dict, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 FIRST_LAYERS = 256
 FIRST_METRICS = 64
@@ -31,16 +31,16 @@ class Limits:
 def cut_layers(norms: Mapping[str, float], limit: int) -> Tuple[Dict[str, float], Dict[str, float]]:
     """At most ``limit`` of the layers, in their order, and a summary over all as metrics (empty when none was cut).
 
-    Kept are those that are not finite and the largest and smallest (up to an eighth of the limit each kind), then the
+    Kept are those that are not finite and the largest and smallest (an eighth of the limit each kind), then the
     first and the last of the model.
     """
     if len(norms) <= limit:
         return dict(norms), {}
     names = list(norms)
-    some = max(limit // 8, 1)
+    some = max(limit // 16, 1)
     finite = sorted((name for name in names if math.isfinite(norms[name])), key=lambda name: abs(norms[name]))
-    chosen = set([name for name in names if not math.isfinite(norms[name])][:some])
-    chosen.update(finite[-(some // 2) - 1 :], finite[: some // 2])
+    chosen = set([name for name in names if not math.isfinite(norms[name])][: 2 * some])
+    chosen.update(finite[-some:], finite[:some])
     ends = (names[place // 2] if place % 2 == 0 else names[-1 - place // 2] for place in range(len(names)))
     for name in ends:
         if len(chosen) >= limit:
@@ -62,3 +62,21 @@ def cut_layers(norms: Mapping[str, float], limit: int) -> Tuple[Dict[str, float]
 def cut_metrics(metrics: Mapping[str, float], limit: int) -> Dict[str, float]:
     """The first ``limit`` metrics."""
     return dict(list(metrics.items())[:limit])
+
+
+def cut_point(point: Dict[str, Any], limits: Limits) -> List[str]:
+    """Cuts an encoded point in place; the names of the fields that had more than the limits."""
+    cut = []
+    summary: Dict[str, float] = {}
+    layers, metrics = point.get("layers", {}), point.get("metrics", {})
+    if len(layers) > limits.layers:
+        cut.append("layers")
+        kept, summary = cut_layers({name: float(value) for name, value in layers.items()}, limits.layers)
+        point["layers"] = {name: layers[name] for name in kept}
+    if len(metrics) + len(summary) > limits.metrics:
+        cut.append("metrics")
+    if cut:
+        metrics = {**cut_metrics(metrics, limits.metrics - len(summary)), **summary}
+        if metrics:
+            point["metrics"] = metrics
+    return cut

@@ -72,9 +72,9 @@ class Notices:
 
     def end(self, state: Optional[str], report: Optional[Dict[str, Any]], link: str) -> None:
         """The line at the end of a run that was delivered."""
-        said = (report or {}).get("headline")
-        if state is not None and said:
-            self.tell("end", f"{state} after step {(report or {}).get('step')}. {said} {link}")
+        if state is not None and report is not None:
+            step = f" after step {report['step']}" if report.get("step") is not None else ""
+            self.tell("end", f"{state}{step}. {report.get('headline', '')} {link}")
 
     def _sentence(self, report: Dict[str, Any], finding: Dict[str, Any]) -> str:
         is_first = finding is next(iter(report["findings"]))

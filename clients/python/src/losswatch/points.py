@@ -159,7 +159,7 @@ def is_finite(line: bytes) -> bool:
 def _about_name(name: str) -> Complaint:
     field = meant(name, FIELDS, _SHORT_NAMES)
     sentence = f"{_shown(name)} is kept and drawn as a metric, but not judged"
-    return Complaint("name:" + name, f"{sentence}; did you mean {field}?") if field else Complaint("name", sentence)
+    return Complaint("name:" + field, f"{sentence}; did you mean {field}?") if field else Complaint("name", sentence)
 
 
 def dumps(value: Any) -> bytes:
