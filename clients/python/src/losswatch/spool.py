@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import sys
+import threading
 import time
 import weakref
 from pathlib import Path
@@ -113,8 +114,10 @@ class FileSpool:
         if address is not None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         flags = os.O_RDWR | getattr(os, "O_BINARY", 0) | (os.O_CREAT if address is not None else 0)
-        # Without a buffer of its own: nothing is half written, and a forked child has nothing to write a second time.
-        self._file = io.FileIO(os.open(path, flags, 0o600), "r+")
+        with _opening:
+            # Without a buffer of its own: nothing is half written, and a forked child has nothing to write again.
+            self._file = io.FileIO(os.open(path, flags, 0o600), "r+")
+            _held.add(self)
         try:
             lock(self._file)
             if not _is_still_at(self._file, path):
@@ -135,9 +138,8 @@ class FileSpool:
             self.address = _address_in(self._line(0))
             self._head = len(self._line(0))
         except BaseException:
-            self._file.close()
+            self.let_go()
             raise
-        _held.add(self)
 
     def append(self, records: Sequence[Record]) -> None:
         """Keeps all the records behind those already there, or none and raises OSError.
@@ -258,16 +260,19 @@ class FileSpool:
 
 
 _held: weakref.WeakSet[FileSpool] = weakref.WeakSet()
+_opening = threading.RLock()
+"""Held from the opening of a file until it is known, and during a fork: a child can close whatever it inherits."""
 
 
 def _after_fork_in_child() -> None:
     """The parent's files are the parent's: its locks must not live on in a child."""
+    _opening.release()
     for spool in list(_held):
         spool.let_go()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_after_fork_in_child)
 
 
 def _address_in(line: bytes) -> Address:
