@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,3 +68,15 @@ def test_a_new_attempt_names_its_findings_anew() -> None:
         monitor.see(Point(60 + i, float("nan")))
     (finding,) = [f for f in monitor.findings() if f.severity == "critical"]
     assert finding.attempt == 2
+
+
+def test_a_damaged_snapshot_is_refused_or_read_and_never_fails_in_another_way() -> None:
+    whole = watch(STREAMS["spike"], CONTEXT).freeze()
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), size=int(rng.integers(1, 4))):
+            data[place] = rng.integers(256)
+        cut = int(rng.integers(len(data))) if rng.random() < 0.2 else len(data)
+        with contextlib.suppress(ValueError):
+            Monitor.thaw(bytes(data[:cut]))

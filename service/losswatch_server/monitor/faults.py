@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 
 T = TypeVar("T")
 
-Part = Literal["rule", "memory", "forecast", "sentence", "causes", "advice", "explanation", "comparison"]
+Part = Literal["rule", "memory", "forecast", "sentence", "causes", "advice", "explanation", "comparison", "snapshot"]
 KINDS = 32
 """Kinds of faults that are told apart in one run; later ones are dropped."""
 LONGEST = 200
@@ -28,6 +28,7 @@ _CALLED: dict[Part, str] = {
     "advice": "the advice on {of}",
     "explanation": "the explanation of {of}",
     "comparison": "the comparison with its siblings",
+    "snapshot": "the snapshot of its state",
 }
 
 

@@ -199,6 +199,8 @@ def thaw(data: bytes) -> Monitor:
             )
         life.closed = [f for f in map(_finding, state["closed"]) if f is not None]
         monitor.faults = Faults(Fault(**dict(zip(_FAULT_FIELDS, fault, strict=True))) for fault in state["faults"])
-    except (KeyError, IndexError, TypeError, struct.error, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:
         raise ValueError(f"a damaged snapshot: {error}") from error
     return monitor

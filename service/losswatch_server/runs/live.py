@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from losswatch_server.admission import Ledger, Starter
+from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point
@@ -46,6 +47,8 @@ class Live:
     splits: bool = False
     before_last: bytes | None = None
     after_last: list[Item] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
+    """What failed beside the monitor, which is no part of its state."""
 
     @classmethod
     def new(cls, row: RunRow) -> Live:
@@ -82,12 +85,12 @@ class Live:
                 await asyncio.sleep(0)
             if item.kind == EntryKind.POINTS:
                 self.before_last = None
-                if index in freeze_at:
-                    frozen = monitor.freeze()
+                frozen = self._frozen(monitor) if index in freeze_at or (self.splits and index == last_main) else None
+                if frozen is not None and index in freeze_at:
                     snapshots.append(Snapshot(item.seq, self.top, DETECTION_VERSION, frozen))
                     self.since = 0
                 if self.splits and index == last_main:
-                    self.before_last = frozen if index in freeze_at else monitor.freeze()
+                    self.before_last = frozen
                     self.after_last.clear()
             elif self.before_last is not None:
                 self.after_last.append(item)
@@ -96,6 +99,10 @@ class Live:
             apply(monitor, item)
             self.since += 1
         return snapshots
+
+    def _frozen(self, monitor: Monitor) -> bytes | None:
+        """The monitor's state; None where a rule keeps what cannot be written down: a snapshot only saves work."""
+        return self.faults.shield("snapshot", "", monitor.step, monitor.freeze, None)
 
     def drained(self) -> list[Finding]:
         """The changes of findings since the last call."""

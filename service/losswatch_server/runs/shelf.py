@@ -162,7 +162,9 @@ class Shelf:
     def heed(self, live: Live, more: Iterable[Fault] = ()) -> None:
         """Count and log what failed since the last call in folding the run, and ``more``."""
         faults = [] if live.monitor is None else live.monitor.drain_faults()
-        self._faults.take([*faults, *more], f"run {live.row.name!r} in project {live.row.project!r}")
+        self._faults.take(
+            [*faults, *live.faults.drain(), *more], f"run {live.row.name!r} in project {live.row.project!r}"
+        )
 
     async def _last_point(self, live: Live) -> Point | None:
         """The last point of rank 0 without folding anything."""
