@@ -15,6 +15,16 @@ LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off", ""))
 
+_RANGES = (
+    ("port", 0, 65535),
+    ("max_connections", 1, 1_000_000),
+    ("request_memory_mib", 16, 1 << 20),
+    ("head_timeout_s", 0.1, 3600),
+    ("progress_timeout_s", 0.1, 3600),
+    ("idle_timeout_s", 0.1, 86400),
+    ("graceful_timeout_s", 0, 3600),
+)
+
 # Variables of the same prefix that belong to the client, which may run in the same environment.
 _CLIENT_VARIABLES = frozenset(("LOSSWATCH_URL", "LOSSWATCH_API_KEY", "LOSSWATCH_PROJECT", "LOSSWATCH_SPOOL_DIR"))
 
@@ -71,15 +81,26 @@ class Settings:
     )
     mail_from: str = _setting("losswatch@localhost", "Sender of notification mails.")
     log_level: str = _setting("info", f"How much is logged: {', '.join(LOG_LEVELS)}.")
+    max_connections: int = _setting(
+        1000, "Connections at a time; one more ends the one that has been idle for longest, or gets 503."
+    )
+    request_memory_mib: int = _setting(
+        384, "Memory for all bodies under way and for what is made of them; what does not fit gets 503."
+    )
+    head_timeout_s: float = _setting(10.0, "Seconds in which the head of a request must come.")
+    progress_timeout_s: float = _setting(
+        30.0, "Seconds in which a body must bring more, or the client read more of an answer."
+    )
+    idle_timeout_s: float = _setting(75.0, "Seconds that a connection is kept for the next request.")
     graceful_timeout_s: float = _setting(10.0, "Seconds that requests under way get when the service stops.")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= 65535:
-            raise SettingsError(f"port must be from 0 to 65535, not {self.port}")
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
-        if not 0 <= self.graceful_timeout_s <= 3600:
-            raise SettingsError(f"graceful_timeout_s must be from 0 to 3600, not {self.graceful_timeout_s}")
+        for name, least, most in _RANGES:
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise SettingsError(f"{name} must be from {least} to {most}, not {value}")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise SettingsError(f"base_url must begin with http:// or https://, not {self.base_url!r}")
 

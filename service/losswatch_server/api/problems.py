@@ -48,6 +48,19 @@ class ProblemKind:
 MALFORMED_BODY = ProblemKind(
     "malformed-body", 400, "The body cannot be read", "The body is not JSON, not UTF-8, or its gzip data is damaged."
 )
+MALFORMED_REQUEST = ProblemKind(
+    "malformed-request", 400, "The request cannot be read", "What came over the connection is not HTTP/1.1."
+)
+TOO_SLOW = ProblemKind(
+    "too-slow", 408, "The request did not come in time", "Its head or its body stopped coming; nothing was stored."
+)
+URL_TOO_LONG = ProblemKind("url-too-long", 414, "The address is too long", "Path and query have more than 16 KiB.")
+HEAD_TOO_LARGE = ProblemKind(
+    "head-too-large",
+    431,
+    "The headers are too large",
+    "They have more than 64 KiB, or there are more than 256.",
+)
 INVALID_REQUEST = ProblemKind(
     "invalid-request",
     422,
@@ -135,6 +148,7 @@ STORE_LOST = ProblemKind(
 )
 
 KINDS = (
+    MALFORMED_REQUEST,
     MALFORMED_BODY,
     NOT_FOUND,
     RUN_NOT_FOUND,
@@ -147,9 +161,12 @@ KINDS = (
     TARGET_FROM_FILE,
     TOO_MANY,
     TOO_MANY_TESTS,
+    TOO_SLOW,
     RUN_GONE,
     TOO_LARGE,
+    URL_TOO_LONG,
     UNSUPPORTED_MEDIA_TYPE,
+    HEAD_TOO_LARGE,
     WRONG_HOST,
     FOREIGN_PAGE,
     INVALID_REQUEST,

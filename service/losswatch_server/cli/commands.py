@@ -93,6 +93,28 @@ def serve(
     log_level: Annotated[
         str | None, typer.Option(help=setting_help("log_level"), envvar="LOSSWATCH_LOG_LEVEL", show_default="info")
     ] = None,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(help=setting_help("max_connections"), envvar="LOSSWATCH_MAX_CONNECTIONS", show_default="1000"),
+    ] = None,
+    request_memory_mib: Annotated[
+        int | None,
+        typer.Option(
+            help=setting_help("request_memory_mib"), envvar="LOSSWATCH_REQUEST_MEMORY_MIB", show_default="384"
+        ),
+    ] = None,
+    head_timeout: Annotated[
+        float | None,
+        typer.Option(help=setting_help("head_timeout_s"), envvar="LOSSWATCH_HEAD_TIMEOUT_S", show_default="10"),
+    ] = None,
+    progress_timeout: Annotated[
+        float | None,
+        typer.Option(help=setting_help("progress_timeout_s"), envvar="LOSSWATCH_PROGRESS_TIMEOUT_S", show_default="30"),
+    ] = None,
+    idle_timeout: Annotated[
+        float | None,
+        typer.Option(help=setting_help("idle_timeout_s"), envvar="LOSSWATCH_IDLE_TIMEOUT_S", show_default="75"),
+    ] = None,
     graceful_timeout: Annotated[
         float | None,
         typer.Option(help=setting_help("graceful_timeout_s"), envvar="LOSSWATCH_GRACEFUL_TIMEOUT_S", show_default="10"),
@@ -110,6 +132,11 @@ def serve(
         smtp_url=smtp_url,
         mail_from=mail_from,
         log_level=log_level,
+        max_connections=max_connections,
+        request_memory_mib=request_memory_mib,
+        head_timeout_s=head_timeout,
+        progress_timeout_s=progress_timeout,
+        idle_timeout_s=idle_timeout,
         graceful_timeout_s=graceful_timeout,
     )
     from losswatch_server.app import create_app, is_loopback

@@ -10,10 +10,13 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
+from losswatch_server.cli.connections import Connection, Limits
+from losswatch_server.cli.listening import Listener
 from losswatch_server.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -21,6 +24,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+OTHER_DESCRIPTORS = 64
+"""For the database, the event loop, and connections to notification targets."""
+CHECK_S = 1.0
+"""Seconds between two looks at every connection."""
 
 
 class CannotServeError(Exception):
@@ -53,18 +62,23 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
     if settings.log_level != "debug":
         for chatty in ("uvicorn", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "startup failed" not in record.getMessage())
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
     listening = bind(settings.host, settings.port)
     remembered = _RememberFailure(app)
+    limits = Limits(
+        head_s=settings.head_timeout_s, progress_s=settings.progress_timeout_s, idle_s=settings.idle_timeout_s
+    )
     config = uvicorn.Config(
         remembered,
+        http=cast("type[asyncio.Protocol]", partial(Connection, limits=limits)),
         log_config=None,
         access_log=False,
         lifespan="on",
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout_s)),
     )
-    server = _Server(config, lambda: announce(address(listening)))
+    most = min(settings.max_connections, allow_descriptors(settings.max_connections + OTHER_DESCRIPTORS))
+    server = _Server(config, lambda: announce(address(listening)), most)
     ending.stop = lambda: setattr(server, "should_exit", True)
     try:
         with contextlib.closing(listening), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -76,6 +90,22 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         raise CannotServeError(f"{settings.data_dir}: {remembered.failure}") from remembered.failure
     if ending.why is not None:
         raise CannotServeError(ending.why)
+
+
+def allow_descriptors(wanted: int) -> int:
+    """Let the process have up to ``wanted`` file descriptors where the hard limit allows it.
+
+    How many connections there can be then, ``OTHER_DESCRIPTORS`` left aside, and at least one.
+    """
+    if sys.platform == "win32":
+        return wanted - OTHER_DESCRIPTORS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, (wanted if soft == resource.RLIM_INFINITY else soft) - OTHER_DESCRIPTORS)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -141,17 +171,54 @@ class _RememberFailure:
             self.failure = failure
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, with a call once it answers, and a quiet end on SIGINT and SIGTERM: stopping is no error."""
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Not what is told by other means, and not what any scanner of the network can have written into the log."""
+    return not record.getMessage().startswith(("Application startup failed", "Invalid HTTP request"))
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with limits on connections, a call once it answers, and a quiet end on SIGINT and SIGTERM."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], max_connections: int) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._max_connections = max_connections
+        self._listeners: list[Listener] = []
+        self._checked_at = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
+        if sys.platform == "win32":  # its event loop cannot wait for a socket: no limit on connections there
+            await super().startup(sockets=sockets)
+        else:
+            await super().startup(sockets=[])
+            self._listeners = [self._listener(one) for one in sockets or ()]
         if self.started:
             self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._checked_at >= CHECK_S:
+            self._checked_at = now
+            self._check(now)
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for listener in self._listeners:
+            listener.close()
+        await super().shutdown(sockets=sockets)
+
+    def _listener(self, listening: socket.socket) -> Listener:
+        make = partial(
+            cast("Any", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return Listener(listening, make, cast("set[Connection]", self.server_state.connections), self._max_connections)
+
+    def _check(self, now: float) -> None:
+        for connection in tuple(self.server_state.connections):
+            cast("Connection", connection).check(now)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
