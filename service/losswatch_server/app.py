@@ -64,7 +64,12 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         finally:
             await asyncio.to_thread(store.close)
 
-    app = create_api(lifespan, site=site(settings), supervisor=supervisor)
+    app = create_api(
+        lifespan,
+        site=site(settings),
+        request_memory=settings.request_memory_mib << 20,
+        supervisor=supervisor,
+    )
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -31,6 +30,7 @@ from losswatch_server.api import (
     silences,
     targets,
 )
+from losswatch_server.api.load import MIB, Memory, Turns
 from losswatch_server.api.metrics import Metrics
 from losswatch_server.api.openapi import describe
 from losswatch_server.api.outer import Outer
@@ -73,23 +73,26 @@ class Application(FastAPI):
     """FastAPI within ``Outer`` and beside the straight way."""
 
     site: Site
+    memory: Memory
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers lie inside: what they answer by themselves passes ``Outer`` too."""
         inside = Straight(super().build_middleware_stack(), _on_any_error)
-        return Outer(inside, metrics=self.state.metrics, site=self.site)
+        return Outer(inside, metrics=self.state.metrics, site=self.site, memory=self.memory)
 
 
 def create_api(
     lifespan: Lifespan[FastAPI] | None = None,
     *,
     site: Site | None = None,
+    request_memory: int = 384 * MIB,
     supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``.
 
-    ``site`` None answers under the names of loopback alone. ``supervisor`` is that of the work in the background.
+    ``site`` None answers under the names of loopback alone. ``request_memory``: bytes for all requests together.
+    ``supervisor`` is that of the work in the background.
     """
     app = Application(
         title="Losswatch",
@@ -103,14 +106,14 @@ def create_api(
     app.state.supervisor = supervisor or Supervisor()
     app.state.metrics = Metrics(app.state.supervisor)
     app.state.faults = FaultLog(app.state.metrics.count_fault)
-    app.state.diagnosing = asyncio.Semaphore(diagnose.AT_ONCE)
+    app.state.diagnosing = Turns(diagnose.AT_ONCE, diagnose.WAITING)
     routers = (*ROUTERS, *more_routers)
     for router in routers:
         app.include_router(router)
     # Included routers hide their routes; kept for the Allow header of 405.
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
-    app.site = site or Site(LOOPBACK_NAMES)
+    app.site, app.memory = site or Site(LOOPBACK_NAMES), Memory(request_memory)
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from losswatch_logs import Columns
 from losswatch_server.api import examples, schemas
 from losswatch_server.api.access import json_answer
-from losswatch_server.api.body import DIAGNOSE_LIMIT, read_raw
+from losswatch_server.api.body import DIAGNOSE_LIMIT, Sent, gunzip, receive, share_of
 from losswatch_server.api.describe import PROJECT_PARAMETER, answer, body, refusals
+from losswatch_server.api.load import Share, Turns, cost_of_log
 from losswatch_server.api.problems import (
     INVALID_BODY,
     INVALID_REQUEST,
@@ -23,15 +24,18 @@ from losswatch_server.api.problems import (
     ProblemError,
 )
 from losswatch_server.api.requests import POINTS_REQUEST, context_in
-from losswatch_server.diagnosing import answer_json, diagnose_bytes
+from losswatch_server.diagnosing import Diagnosis, answer_json, diagnose_bytes
 from losswatch_server.monitor.points import Context
 from losswatch_server.wire import BodyRefusedError, context_from_text
 from losswatch_server.wire.contexts import CHOICES, INTEGERS, NUMBERS, SWITCHES, TEXTS
 
 router = APIRouter(tags=["diagnose"])
 
-AT_ONCE = 2
-"""Diagnoses that run at the same time: a large log takes seconds of a core, which live runs need too."""
+AT_ONCE, WAITING = 2, 8
+"""Diagnoses that run at the same time, and that wait: a large log takes seconds of a core, which live runs need too."""
+
+_LEAVE_WAITING, _LEAVE_READING = 0.5, 0.125
+"""The parts of the memory that bodies in line leave to the one that is read, and that one to points of live runs."""
 
 
 COLUMNS = {
@@ -98,13 +102,20 @@ def _context_parameters() -> list[dict[str, Any]]:
 async def diagnose(request: Request) -> Response:
     """Read, fold in a thread, answer."""
     context, columns = _asked(request)
-    raw = await read_raw(request, DIAGNOSE_LIMIT)
-    if not raw.strip():
-        raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
-    async with request.app.state.diagnosing:
-        diagnosis = await asyncio.to_thread(diagnose_bytes, raw, context, columns=columns)
+    sent = await receive(request, DIAGNOSE_LIMIT, leave=_LEAVE_WAITING)
+    turns: Turns = request.app.state.diagnosing
+    async with turns.turn():
+        diagnosis = await asyncio.to_thread(_diagnosed, sent, context, columns, share_of(request))
     request.app.state.faults.take(diagnosis.faults, "a diagnosis")
     return json_answer(answer_json(diagnosis))
+
+
+def _diagnosed(sent: Sent, context: Context, columns: Columns, share: Share) -> Diagnosis:
+    raw = gunzip(sent.raw, DIAGNOSE_LIMIT, share, leave=_LEAVE_READING) if sent.packed else sent.raw
+    if not raw.strip():
+        raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
+    share.take(cost_of_log(raw), leave=_LEAVE_READING)
+    return diagnose_bytes(raw, context, columns=columns)
 
 
 def _asked(request: Request) -> tuple[Context, Columns]:

@@ -31,6 +31,6 @@ router = APIRouter(tags=["findings"])
 async def explain_finding(
     request: Request, run: RunName, finding: FindingId, runs: UseCases, project: Project = "default"
 ) -> Response:
-    async with request.app.state.diagnosing:  # a run is folded again: as much work as a diagnosis
+    async with request.app.state.diagnosing.turn():  # a run is folded again: as much work as a diagnosis
         explanation = await runs.explain(project, run, finding, grace_s)
     return json_answer(explanation_json(explanation))

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from losswatch_server.api.load import Memory
 from losswatch_server.api.metrics import Metrics
 from losswatch_server.api.problems import problem_response
 from losswatch_server.api.site import Site
@@ -26,10 +27,11 @@ HEADERS = (
 class Outer:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: Memory) -> None:
         self.app = app
         self.metrics = metrics
         self.site = site
+        self.memory = memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,6 +43,7 @@ class Outer:
         head = method == "HEAD"
         if head:
             scope = {**scope, "method": "GET"}
+        scope["losswatch.share"] = share = self.memory.share()
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -58,6 +61,7 @@ class Outer:
             else:
                 await problem_response(refusal)(scope, receive, send_on)
         finally:
+            share.close()
             self.metrics.count_request(
                 method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
             )

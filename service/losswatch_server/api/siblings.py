@@ -28,7 +28,7 @@ router = APIRouter(tags=["runs"])
     },
 )
 async def get_siblings(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
-    async with request.app.state.diagnosing:  # up to 200 runs are looked at
+    async with request.app.state.diagnosing.turn():  # up to 200 runs are looked at
         row = await runs.get(project, run)
         standing = await runs.siblings(project, run)
     return json_answer({"run": row.name, "project": row.project, "uid": row.uid, **standing_json(standing)})

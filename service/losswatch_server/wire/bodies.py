@@ -7,6 +7,7 @@ Both give the same points for what both accept.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -94,10 +95,10 @@ class _NotPlainError(Exception):
 
 def read_body(raw: bytes) -> Body:
     """The points, context and writer of a request. Raises NotJsonError, or BodyRefusedError naming every fault."""
-    try:
+    # Outside of an except clause, whose exception would keep alive what the fast path has made.
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NotPlainError):
         return _read_fast(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NotPlainError):
-        return read_value(parse_json(raw))
+    return read_value(parse_json(raw))
 
 
 def parse_json(raw: bytes) -> Any:
