@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import logging
 import os
@@ -14,9 +15,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from losswatch_server.cli.connections import HEAD_LIMIT, URL_LIMIT
@@ -58,12 +61,21 @@ class Service:
         return self.process.communicate(timeout=30)[1]
 
 
+@contextlib.contextmanager
+def running(data: Path, *options: str) -> Iterator[Service]:
+    one = Service(data, *options)
+    try:
+        yield one
+    finally:
+        if one.process.poll() is None:
+            one.end()
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     patience = ("--head-timeout", "1", "--progress-timeout", "1", "--idle-timeout", "1")
-    one = Service(tmp_path_factory.mktemp("data"), *patience)
-    yield one
-    one.end()
+    with running(tmp_path_factory.mktemp("data"), *patience) as one:
+        yield one
 
 
 def everything(connection: socket.socket) -> bytes:
@@ -138,6 +150,27 @@ def test_a_head_that_never_ends_costs_no_memory(service: Service, endless: bytes
     assert service.ask(GET + b"\r\n").endswith(b'{"status":"ok"}')
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_many_large_diagnoses_at_once_are_answered_or_turned_away_within_the_budget(tmp_path: Path) -> None:
+    plain = b'{"points":[{"step":1,"loss":1}' + b" " * 10_000_000 + b"]}"
+    packed = gzip.compress(plain)
+    with running(tmp_path, "--request-memory-mib", "64") as one, httpx.Client(trust_env=False, timeout=120) as client:
+        url = f"http://{one.address[0]}:{one.address[1]}/v1/diagnose"
+        client.post(url, content=b"step 1 loss 0.5")
+        before = one.memory()
+        with ThreadPoolExecutor(12) as pool:
+            jobs = [
+                pool.submit(client.post, url, content=body, headers=headers)
+                for body, headers in ((packed, {"Content-Encoding": "gzip"}), (plain, {})) * 12
+            ]
+            answers = [job.result() for job in jobs]
+        assert {answer.status_code for answer in answers} <= {200, 503}
+        assert any(answer.status_code == 200 for answer in answers)
+        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+        assert one.memory() - before < (64 + 48) * MIB  # beside the budget: buffers of sockets and of the allocator
+        assert client.post(url, content=b"step 1 loss 0.5").status_code == 200
+
+
 def test_a_connection_that_sends_nothing_ends(service: Service) -> None:
     with service.connect() as connection:
         assert everything(connection) == b""
@@ -209,9 +242,7 @@ def service_connections(service: Service) -> int:
 
 
 def test_where_there_are_too_many_the_idle_make_room_and_the_rest_gets_503(tmp_path: Path) -> None:
-    one = Service(tmp_path, "--max-connections", "4")
-    with contextlib.ExitStack() as opened:
-        opened.callback(one.process.kill)
+    with running(tmp_path, "--max-connections", "4") as one, contextlib.ExitStack() as opened:
         idle = [opened.enter_context(one.connect()) for _ in range(4)]
         for connection in idle:
             alive(connection)
