@@ -34,7 +34,7 @@ router = APIRouter(tags=["diagnose"])
 AT_ONCE, WAITING = 2, 8
 """Diagnoses that run at the same time, and that wait: a large log takes seconds of a core, which live runs need too."""
 
-_LEAVE_WAITING, _LEAVE_READING = 0.5, 0.125
+_LEAVE_WAITING, _LEAVE_READING = 0.75, 0.125
 """The parts of the memory that bodies in line leave to the one that is read, and that one to points of live runs."""
 
 
