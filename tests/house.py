@@ -48,7 +48,7 @@ class House:
         return dumps(report_json(self.report(name)))
 
     def stored(self, name: str = "run", **choice: Any) -> Any:
-        return self.do(self.runs.points("default", name, **choice))
+        return self.do(self.runs.points("default", name, **choice))[0]
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.do(self.runs.events(None, after=0))]

@@ -40,13 +40,12 @@ class Memory:
         need = needs_record(self.ledger, ordered, writer)
         stored = Stored({}, {})
         if need is not None:
-            known = {key: point for key, point in self.judged.items() if key[0] >= need.wanted.get(key[1], 1 << 60)}
-            ranks = {rank: max([s for s, r in known if r == rank], default=-1) for rank in need.wanted if rank}
-            self.ledger = self.ledger._replace(ranks={**self.ledger.ranks, **ranks})
+            known = {key: self.judged[key] for key in need.wanted if key in self.judged}
             own = {}
-            if need.aside is not None and writer is not None:
+            if need.aside and writer is not None:
                 attempt = self.ledger.starters[writer].attempt
                 own = {(step, rank): p for (a, step, rank), p in self.aside.items() if a == attempt}
+                own = {key: own[key] for key in need.wanted if key in own}
             stored = Stored(known, own)
         result = admit(self.ledger, stored, ordered, writer, len(points))
         for place, entry in enumerate(result.entries):

@@ -16,11 +16,13 @@ from losswatch_server.same_step import Comparison, PointProblem, PointsRefusedEr
 
 __all__ = [
     "Admission", "Begin", "Entry", "Fate", "Key", "Ledger", "Need", "PointProblem", "PointsRefusedError", "Starter",
-    "Stored", "admit", "in_order", "needs_record",
+    "Stored", "admit", "in_order", "needs_ranks", "needs_record",
 ]  # fmt: skip
 
 Key = tuple[int, int]
 """Step and rank."""
+
+_NO_RANKS: Mapping[int, int] = MappingProxyType({})
 
 
 class Fate(Enum):
@@ -54,14 +56,15 @@ class Starter(NamedTuple):
 class Ledger(NamedTuple):
     """What is known of a run: enough to admit points past its last step without reading its record.
 
-    ``begins`` is the step at which each attempt after the first began. ``ranks`` is the last step of other ranks,
-    where it is known. ``newest`` names the starter that began last. ``others`` are writers that never trained.
+    ``begins`` is the step at which each attempt after the first began. ``ranks`` is the last step of each other rank;
+    None while that has not been read. ``newest`` names the starter that began last. ``others`` are writers that never
+    trained.
     """
 
     attempt: int = 1
     last: Point | None = None
     begins: Mapping[int, int] = MappingProxyType({})
-    ranks: Mapping[int, int] = MappingProxyType({})
+    ranks: Mapping[int, int] | None = MappingProxyType({})
     starters: Mapping[str, Starter] = MappingProxyType({})
     newest: str | None = None
     others: frozenset[str] = frozenset()
@@ -80,11 +83,10 @@ class Stored(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What to read: for each rank the lowest step to look up (and then the rank's last step goes into the ledger),
-    and for an earlier writer the range of steps at which points set aside count too."""
+    """The steps and ranks to look up; where ``aside``, points that were set aside there count too."""
 
-    wanted: Mapping[int, int]
-    aside: tuple[int, int] | None
+    wanted: Sequence[Key]
+    aside: bool
 
 
 class Begin(NamedTuple):
@@ -111,20 +113,25 @@ class Admission(NamedTuple):
     plain: bool = False
 
 
+def needs_ranks(ledger: Ledger, points: Sequence[Point]) -> bool:
+    """Whether the last steps of other ranks must be read before ``points`` can be admitted."""
+    return ledger.ranks is None and any(point.rank for point in points)
+
+
 def needs_record(ledger: Ledger, points: Sequence[Point], writer: str | None) -> Need | None:
     """What must be read before ``points`` (in order) can be admitted; None where the ledger says enough."""
-    aside = ledger.last is not None and _is_earlier(ledger, writer)
-    wanted: dict[int, int] = {}
     last_step = -1 if ledger.last is None else ledger.last.step
+    if ledger.last is not None and _is_earlier(ledger, writer):
+        return Need([(point.step, point.rank) for point in points], aside=True)
+    begins = writer is not None and writer not in ledger.starters  # with its first training point: nothing counts then
+    wanted: list[Key] = []
     for point in points:
-        if point.rank == 0:
-            if point.step < last_step:
-                wanted.setdefault(0, point.step)
-        elif point.rank not in ledger.ranks or point.step <= ledger.ranks[point.rank]:
-            wanted.setdefault(point.rank, point.step)
-    if not wanted and not aside:
-        return None
-    return Need(wanted, (points[0].step, points[-1].step) if aside else None)
+        if begins and point.rank == 0 and (point.loss is not None or point.grad_norm is not None):
+            break
+        last = last_step - 1 if point.rank == 0 else (ledger.ranks or _NO_RANKS).get(point.rank, -1)
+        if point.step <= last:
+            wanted.append((point.step, point.rank))
+    return Need(wanted, aside=False) if wanted else None
 
 
 def admit(ledger: Ledger, stored: Stored, points: Sequence[Point], writer: str | None, sent: int = 0) -> Admission:
@@ -249,7 +256,7 @@ class _Desk:
             self._keep(Entry(Fate.ASIDE, self.starter.attempt, found.added, counts=False), found)
 
     def _take_other_rank(self, point: Point) -> None:
-        ranks = self.ranks or self.ledger.ranks
+        ranks = self.ranks or self.ledger.ranks or _NO_RANKS
         tail = ranks.get(point.rank, -1)
         known = self.stored.judged.get((point.step, point.rank)) if point.step <= tail else None
         if known is None:
@@ -279,7 +286,9 @@ class _Desk:
         self.begin = Begin(self.attempt, point.step, len(self.entries))
         if self.started is not None:
             self.started = self.starter = self.started._replace(attempt=self.attempt)
-        self.ranks = {rank: min(step, point.step - 1) for rank, step in (self.ranks or self.ledger.ranks).items()}
+        ranks = self.ledger.ranks if self.ranks is None else self.ranks
+        if ranks is not None:
+            self.ranks = {rank: min(step, point.step - 1) for rank, step in ranks.items()}
         self._new(point)
 
     def _keep(self, entry: Entry, found: Comparison | None = None) -> None:

@@ -81,7 +81,8 @@ SERIES = {
     "points": [
         {"step": 1, "loss": 2.31, "grad_norm": 1.9, "attempt": 1, "superseded": False},
         {"step": 2, "loss": "NaN", "attempt": 1, "superseded": False},
-    ]
+    ],
+    "next_cursor": None,
 }
 SERIES_CSV = "step,attempt,superseded,loss,grad_norm\n1,1,false,2.31,1.9\n2,1,false,NaN,\n"
 SERIES_NDJSON = (

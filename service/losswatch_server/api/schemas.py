@@ -209,9 +209,10 @@ class Point(Answer):
 
 
 class Points(Answer):
-    """The series of a run."""
+    """The series of a run, or a page of it."""
 
     points: list[Point]
+    next_cursor: str | None
 
 
 class SkippedLine(Answer):

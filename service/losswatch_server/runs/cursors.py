@@ -1,25 +1,48 @@
-"""Cursors of the list of runs: opaque to clients, a place in the order to us."""
+"""Cursors of the list of runs and of a run's series: opaque to clients, a place in the order to us."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import json
+from typing import Any
 
+from losswatch_server.runs.walk import Place
 from losswatch_server.store.rows import RunRow
 
 
 def write_cursor(last: RunRow) -> str:
     """The cursor of the page after ``last``."""
-    return base64.urlsafe_b64encode(json.dumps([last.created_at, last.uid]).encode()).decode().rstrip("=")
+    return _write([last.created_at, last.uid])
 
 
 def read_cursor(cursor: str) -> tuple[float, str]:
     """The place (created_at, uid). Raises ValueError for anything that ``write_cursor`` did not write."""
+    match _read(cursor):
+        case [float(created_at), str(uid)]:
+            return created_at, uid
+    raise ValueError("not a cursor of this list")
+
+
+def write_place(uid: str, place: Place) -> str:
+    """The cursor of the page of a run's series after a point."""
+    return _write([uid, *place])
+
+
+def read_place(uid: str, cursor: str) -> Place:
+    """The place. Raises ValueError for anything that ``write_place`` did not write for this run."""
+    match _read(cursor):
+        case [str(of), int(attempt), int(step), int(rank)] if of == uid:
+            return Place(attempt, step, rank)
+    raise ValueError("not a cursor of this series")
+
+
+def _write(place: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _read(cursor: str) -> Any:
     try:
-        place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("not a cursor of this list") from error
-    if not (isinstance(place, list) and len(place) == 2 and isinstance(place[0], float) and isinstance(place[1], str)):
-        raise ValueError("not a cursor of this list")
-    return place[0], place[1]
+        return json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise ValueError("not a cursor") from error

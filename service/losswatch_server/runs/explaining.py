@@ -15,10 +15,11 @@ from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.fold import PAGE, apply
 from losswatch_server.runs.outcome import CLOCK
-from losswatch_server.runs.record import Item, judged, read
+from losswatch_server.runs.record import judged
 from losswatch_server.runs.rhythm import NOT_HEARD
 from losswatch_server.same_step import merge
 from losswatch_server.store import Store
+from losswatch_server.store.entries import Item, read
 from losswatch_server.store.rows import Attempt, EntryKind, RecordRow, StoredRun
 from losswatch_server.store.sealing import row_points, unseal
 

@@ -10,10 +10,12 @@ from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
-from losswatch_server.runs.record import Item, judged, read
+from losswatch_server.runs.record import judged
 from losswatch_server.same_step import merge
 from losswatch_server.store import Store
-from losswatch_server.store.rows import Attempt, EntryKind
+from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.entries import Item, read
+from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
 
 SLICE = 64
 """Items folded before others get their turn: about a millisecond."""
@@ -61,11 +63,16 @@ async def refold(
     """
     monitor, from_seq, top = await _start(store, project, uid, attempts, snapshots)
     folding = _Folding(monitor, top)
-    while rows := await store.record_page(project, uid, from_seq, PAGE):
-        await folding.take(judged(read(rows, from_seq), attempts))
+    cuts = Cuts(attempts)
+    while rows := await store.standing_page(project, uid, cuts, from_seq, PAGE):
+        await folding.take(await asyncio.to_thread(_judged, rows, from_seq, attempts))
         from_seq = rows[-1].seq + rows[-1].n
     await folding.take(judged(extra, attempts))
     return folding.close()
+
+
+def _judged(rows: Sequence[RecordRow], from_seq: int, attempts: Sequence[Attempt]) -> list[Item]:
+    return list(judged(read(rows, from_seq), attempts))
 
 
 async def _start(

@@ -18,9 +18,9 @@ from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.answers import Report
 from losswatch_server.runs.fold import SLICE, apply
-from losswatch_server.runs.record import Item
 from losswatch_server.runs.rhythm import NOT_HEARD, Rhythm
 from losswatch_server.runs.snapshots import EVERY, due, superfluous
+from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import Attempt, EntryKind, RunRow, Snapshot, StoredRun, Writer
 
 
@@ -135,6 +135,7 @@ def ledger_of(run: StoredRun, last: Point | None) -> Ledger:
         starters=starters,
         newest=newest,
         others=frozenset(writer.name for writer in run.writers if writer.ordinal is None),
+        ranks=None,
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
-from losswatch_server.admission import Admission, Need, Stored, admit, in_order, needs_record
+from losswatch_server.admission import Admission, Key, Stored, admit, in_order, needs_ranks, needs_record
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
@@ -16,14 +18,21 @@ from losswatch_server.runs.errors import RunGoneError
 from losswatch_server.runs.events import event
 from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live import Live, changed_writers
+from losswatch_server.runs.lookup import said_at
 from losswatch_server.runs.outcome import Outcome
-from losswatch_server.runs.record import KIND_OF, Item, judged, looked_up, read, superseded, write
+from losswatch_server.runs.record import KIND_OF, standing, write
 from losswatch_server.runs.reports import glanced_row
 from losswatch_server.runs.shelf import ENDED, Shelf
 from losswatch_server.same_step import merge
+from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import Attempt, Change, EntryKind, RecordRow, RunRow, Snapshot, StoredRun, Writer
 
 NOTHING_STORED = Stored({}, {})
+P = ParamSpec("P")
+T = TypeVar("T")
+BESIDE = 512
+"""Points of a request from which on its admission is worked out in a thread: about a millisecond of work."""
 SEEN_EVERY_S = 10.0
 """A request that changes nothing is written down as a sign of life only this often."""
 
@@ -62,7 +71,7 @@ class Recorder:
         report: bool = True,
     ) -> tuple[Recorded, Live, bool]:
         """What became of the request, the run, and whether it is new. See Runs.record."""
-        ordered = in_order(points)
+        ordered = await _beside(points, in_order, points)
         async with self._shelf.hold(project, name) as slot:
             live = await self._shelf.load(slot, project, name)
             now = self._clock()
@@ -73,7 +82,7 @@ class Recorder:
                 live = slot.live = Live.new(row)
             created = not live.stored
             stored = await self._gather(live, ordered, writer)
-            admission = admit(live.ledger, stored, ordered, writer, len(points))
+            admission = await _beside(points, admit, live.ledger, stored, ordered, writer, len(points))
             known = live.row.context
             merged = known if context is None else known.merged(context)
             if merged == known:
@@ -98,34 +107,29 @@ class Recorder:
             raise RunGoneError(f"Run {name!r} was deleted, and this writer belongs to it. Choose another name.")
 
     async def _gather(self, live: Live, points: Sequence[Point], writer: str | None) -> Stored:
-        """What the record says at the steps of a request; the last steps of other ranks go into the ledger."""
-        need = needs_record(live.ledger, points, writer)
-        if need is None or not live.stored:
+        """What the record says at the steps of a request; with points of another rank the last steps of all ranks go
+        into the ledger."""
+        if not live.stored:
             return NOTHING_STORED
         row = live.row
-        known: dict[tuple[int, int], Point] = {}
-        if need.wanted:
-            rows = await self._store.record_back_to(row.project, row.uid, need.wanted)
-            known = looked_up(judged(read(rows), live.attempts))
-            tails = {rank: -1 for rank in need.wanted if rank != 0 and rank not in live.ledger.ranks}
-            for step, rank in known:
-                if rank in tails:
-                    tails[rank] = max(tails[rank], step)
-            if tails:
-                live.ledger = live.ledger._replace(ranks={**live.ledger.ranks, **tails})
-        return Stored(known, await self._aside(live, need, writer))
-
-    async def _aside(self, live: Live, need: Need, writer: str | None) -> dict[tuple[int, int], Point]:
-        """What an earlier writer's own attempt says past the place where a later one took over."""
-        if need.aside is None or writer is None:
-            return {}
-        own = live.ledger.starters[writer].attempt
-        rows = await self._store.record_range(live.row.project, live.row.uid, *need.aside)
-        return looked_up(
-            item
-            for item in read(rows)
-            if item.attempt == own and (item.kind == EntryKind.ASIDE or superseded(item, live.attempts))
-        )
+        if needs_ranks(live.ledger, points):
+            live.ledger = live.ledger._replace(ranks=await self._store.rank_tails(row.project, row.uid, live.attempts))
+        need = await _beside(points, needs_record, live.ledger, points, writer)
+        if need is None:
+            return NOTHING_STORED
+        known = await said_at(self._store, row, need.wanted, standing(live.attempts))
+        aside: dict[Key, Point] = {}
+        if need.aside and writer is not None:
+            own, cuts = live.ledger.starters[writer].attempt, Cuts(live.attempts)
+            aside = await said_at(
+                self._store,
+                row,
+                need.wanted,
+                lambda item: (
+                    item.attempt == own and (item.kind == EntryKind.ASIDE or item.point.step >= cuts.at(item.seq))
+                ),
+            )
+        return Stored(known, aside)
 
     async def _fold(
         self,
@@ -138,7 +142,7 @@ class Recorder:
     ) -> Draft | None:
         """Bring ``live`` to the state after the request; what must be committed, None where that is nothing."""
         row = live.row
-        items, counted = _items(live, admission, context)
+        items, counted = await _beside(points, _items, live, admission, context)
         writers = changed_writers(live.ledger, admission.ledger)
         back = row.state is RunState.SILENT and len(points) > 0
         if live.stored and not items and not writers and not back and abs(now - row.last_seen_at) < SEEN_EVERY_S:
@@ -148,7 +152,7 @@ class Recorder:
             draft.kinds.append("run.created")
         moved = admission.plain or any(item.kind in _MOVING for item in items)
         if items:
-            draft.rows = write(items, writer, int(now * 1000))
+            draft.rows = await _beside(points, write, items, writer, int(now * 1000))
             await self._judge(live, admission, items, draft, moved)
         live.ledger = admission.ledger
         live.next_seq += len(items)
@@ -268,6 +272,13 @@ class Recorder:
         )
         live.stored = True
         live.stored_seq = live.next_seq
+
+
+async def _beside(points: Sequence[Point], work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """What ``work`` returns; for many points from a thread, so that the event loop goes on."""
+    if len(points) <= BESIDE:
+        return work(*arguments, **named)
+    return await asyncio.to_thread(work, *arguments, **named)
 
 
 _BEHIND = (EntryKind.MERGE, EntryKind.ATTEMPT)

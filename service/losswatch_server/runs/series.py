@@ -2,45 +2,63 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Sequence
 
 from losswatch_server.monitor.points import SERIES, Point
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.runs.record import Chart, Item, read
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.runs.walk import walk
+from losswatch_server.same_step import merge
+from losswatch_server.store import Store
+from losswatch_server.store.cuts import NEVER, Cuts
+from losswatch_server.store.entries import Item
+from losswatch_server.store.rows import EntryKind, StoredRun
+
+EXACT = 32_768
+"""Points up to which a picture is made of all of them; past that of summaries, which takes less than reading these."""
 
 
-def chart(rows: Iterable[RecordRow], attempts: Sequence[Attempt]) -> list[StoredPoint]:
-    """All points of the rows, by attempt, step and rank; merges and late fields laid into them."""
-    drawing = Chart()
-    begins = [Item(a.seq, EntryKind.ATTEMPT, a.number, Point(a.step)) for a in sorted(attempts, key=lambda a: a.seq)]
-    place = 0
-    for item in read(rows):
-        while place < len(begins) and begins[place].seq <= item.seq:
-            drawing.add(begins[place])
-            place += 1
-        if item.kind != EntryKind.ATTEMPT:
-            drawing.add(item)
-    for begin in begins[place:]:
-        drawing.add(begin)
-    standing = [StoredPoint(point, attempt, False) for point, attempt in drawing.judged.values()]
-    gone = [StoredPoint(point, attempt, True) for (attempt, _, _), point in drawing.superseded.items()]
-    return sorted(standing + gone, key=lambda stored: (stored.attempt, stored.point.step, stored.point.rank))
-
-
-def within(
-    points: Iterable[StoredPoint], first_step: int | None, last_step: int | None, attempt: int | None
+async def picture(
+    store: Store, run: StoredRun, resolution: int, *, low: int = 0, high: int = NEVER, attempt: int | None = None
 ) -> list[StoredPoint]:
-    """The points at steps from ``first_step`` to ``last_step``, both included, of one attempt or of all."""
-    low = -1 if first_step is None else first_step
-    return [
-        stored
-        for stored in points
-        if stored.point.step >= low
-        and (last_step is None or stored.point.step <= last_step)
-        and (attempt is None or stored.attempt == attempt)
-    ]
+    """About ``resolution`` points at steps from low to high, of one attempt or of all; see ``thin``.
+
+    Of many points it is made from summaries, whatever their number: then a point may come without what was added to
+    its step long after, and layers and metrics come with the first point of a stretch alone. Of an unbroken row of
+    points that are not finite the ends are enough.
+    """
+    project, uid = run.row.project, run.row.uid
+    if run.next_seq > EXACT:
+        await store.summarise(project, uid)
+    if await store.count_between(project, uid, low, high) <= max(EXACT, resolution):
+        points = [stored async for some in walk(store, run, low=low, high=high, attempt=attempt) for stored in some]
+    else:
+        items = await store.outline(project, uid, run.attempts, low, high, max(1, resolution // 2))
+        points = await asyncio.to_thread(_drawn, items, run, attempt)
+    return await asyncio.to_thread(thin, points, resolution) if len(points) > 256 else thin(points, resolution)
+
+
+def _drawn(items: Iterable[Item], run: StoredRun, attempt: int | None) -> list[StoredPoint]:
+    """Entries as points by attempt, step and rank."""
+    cuts = Cuts(run.attempts)
+    owners = [(1, 0), *((begin.number, begin.step) for begin in sorted(run.attempts))]
+    found: dict[tuple[int, int, int], StoredPoint] = {}
+    for item in sorted(items, key=lambda item: item.seq):
+        point = item.point
+        number = item.attempt
+        if item.kind == EntryKind.LATE:  # it says something about the point of the attempt that was there
+            number = next((n for n, step in reversed(owners) if n <= item.attempt and step <= point.step), number)
+        if attempt is not None and number != attempt:
+            continue
+        key = (number, point.step, point.rank)
+        known = found.get(key)
+        if known is None:
+            gone = item.kind == EntryKind.ASIDE or point.step >= cuts.at(item.seq)
+            found[key] = StoredPoint(point, number, gone)
+        else:
+            found[key] = known._replace(point=merge(known.point, point))
+    return [found[key] for key in sorted(found)]
 
 
 def thin(points: Sequence[StoredPoint], resolution: int) -> list[StoredPoint]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from losswatch_server.monitor.explain import Explanation
@@ -15,7 +15,7 @@ from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import explaining, series
 from losswatch_server.runs.answers import Recorded, Report, StoredPoint
 from losswatch_server.runs.clock import returned, silence
-from losswatch_server.runs.cursors import read_cursor, write_cursor
+from losswatch_server.runs.cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
 from losswatch_server.runs.events import event
 from losswatch_server.runs.explaining import Grace
@@ -25,7 +25,9 @@ from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.recording import Draft, Recorder
 from losswatch_server.runs.shelf import ENDED, KEPT, Shelf
 from losswatch_server.runs.siblings import stand
+from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store
+from losswatch_server.store.cuts import NEVER
 from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding, StoredRun
 from losswatch_server.store.sealing import SEAL_POINTS
 
@@ -144,20 +146,45 @@ class Runs:
         to_step: int | None = None,
         attempt: int | None = None,
         resolution: int | None = None,
-    ) -> list[StoredPoint]:
-        """The points by attempt, step and rank, superseded ones too; thinned as series.thin says."""
-        run = await self._store.find_run(project, name)
-        if run is None:
-            raise RunNotFoundError(f"There is no run named {name!r} in project {project!r}.")
-        low = 0 if from_step is None else from_step
-        high = (1 << 62) if to_step is None else to_step
-        rows = await self._store.record_range(project, run.row.uid, low, high)
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> tuple[list[StoredPoint], str | None]:
+        """At most ``limit`` points by attempt, step and rank, superseded ones too, and the cursor of those after them.
 
-        def draw() -> list[StoredPoint]:
-            chosen = series.within(series.chart(rows, run.attempts), from_step, to_step, attempt)
-            return chosen if resolution is None else series.thin(chosen, resolution)
+        With ``resolution`` a picture of all of them on one page, as series.picture says. Raises ValueError for a cursor
+        that this method did not give for this run.
+        """
+        run = await self._stored(project, name)
+        low, high = from_step or 0, NEVER if to_step is None else to_step
+        if resolution is not None:
+            return await series.picture(self._store, run, resolution, low=low, high=high, attempt=attempt), None
+        after = None if cursor is None else read_place(run.row.uid, cursor)
+        page: list[StoredPoint] = []
+        size = POINTS if limit is None else min(POINTS, limit + 1)
+        async for some in walk(self._store, run, low=low, high=high, attempt=attempt, after=after, points=size):
+            page += some
+            if limit is not None and len(page) > limit:
+                point, number, _ = page[limit - 1]
+                return page[:limit], write_place(run.row.uid, Place(number, point.step, point.rank))
+        return page, None
 
-        return draw() if sum(row.n for row in rows) < 256 else await asyncio.to_thread(draw)
+    async def series(
+        self,
+        project: str,
+        name: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        attempt: int | None = None,
+    ) -> AsyncIterator[list[StoredPoint]]:
+        """All points that ``points`` would give, a few thousand at a time."""
+        run = await self._stored(project, name)
+        return walk(self._store, run, low=from_step or 0, high=NEVER if to_step is None else to_step, attempt=attempt)
+
+    async def columns(self, project: str, name: str) -> set[str]:
+        """What the points of the run measure: series, ``time``, ``rank``, ``layers.NAME``, ``metrics.NAME``."""
+        run = await self._stored(project, name)
+        return await self._store.column_names(project, run.row.uid)
 
     async def findings(self, project: str, name: str) -> list[StoredFinding]:
         """Every finding the run ever had, in the order in which they opened, as the report has it now."""

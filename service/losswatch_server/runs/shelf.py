@@ -19,7 +19,8 @@ from losswatch_server.runs.errors import RunNotFoundError
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live import Live, ledger_of, rivals
-from losswatch_server.runs.record import judged, looked_up, read
+from losswatch_server.runs.lookup import said_at
+from losswatch_server.runs.record import standing
 from losswatch_server.runs.reports import judged_row, last_known, with_clock
 from losswatch_server.runs.rhythm import Rhythm
 from losswatch_server.store import Store
@@ -169,9 +170,11 @@ class Shelf:
     async def _last_point(self, live: Live) -> Point | None:
         """The last point of rank 0 without folding anything."""
         row = live.row
-        rows = await self.store.record_back_to(row.project, row.uid, {0: row.step or 0})
-        mains = [point for (_, rank), point in looked_up(judged(read(rows), live.attempts)).items() if rank == 0]
-        return max(mains, key=lambda point: point.step, default=None)
+        step = await self.store.last_main_step(row.project, row.uid, live.next_seq)
+        if step is None:
+            return None
+        said = await said_at(self.store, row, [(step, 0)], standing(live.attempts))
+        return said.get((step, 0))
 
     async def settle(self, live: Live) -> Report:
         """Judge the run as it stands, and bring its row up to date with that."""

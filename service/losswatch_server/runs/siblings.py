@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,13 +9,13 @@ from typing import NamedTuple
 from losswatch_server.monitor.monitor import judged_by_level
 from losswatch_server.monitor.siblings import SMOOTHED, Sibling, Standing, common_step, comparable, compare, level
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.runs.series import chart
+from losswatch_server.runs.walk import walk
 from losswatch_server.store import Store
+from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.rows import RunRow, StoredRun
 
 MOST = 200
 """Runs of a group that are looked at: the newest."""
-_END = 1 << 62
 
 
 class _Attempt(NamedTuple):
@@ -70,26 +69,27 @@ async def _earlier_attempts(store: Store, run: StoredRun) -> list[_Attempt]:
     """Those of whose points some were superseded: a resume that lost nothing leaves nothing to compare with."""
     if not run.attempts or not judged_by_level(run.row.context):
         return []
-    rows = await store.record_range(run.row.project, run.row.uid, min(a.step for a in run.attempts), _END)
-    points = await asyncio.to_thread(chart, rows, run.attempts)
-    last: dict[int, int] = {}
-    for stored in points:
-        if stored.superseded and stored.point.rank == 0 and stored.attempt != run.row.attempt:
-            last[stored.attempt] = max(stored.point.step, last.get(stored.attempt, -1))
-    return [_Attempt(number, step) for number, step in sorted(last.items())]
+    row, cuts = run.row, Cuts(run.attempts)
+    found = []
+    for begin in run.attempts[-MOST:]:  # what was the last point when the attempt began ended the one before
+        step = await store.last_main_step(row.project, row.uid, begin.seq)
+        if step is not None and step >= cuts.at(begin.seq - 1):
+            found.append(_Attempt(begin.number - 1, step))
+    return found
 
 
 async def _losses(store: Store, run: StoredRun, step: int) -> list[StoredPoint]:
     """The points of rank 0 up to ``step``, at least the last few of them that there are."""
     row = run.row
-    stride = math.ceil((row.step or 0) / max(1, row.points))
-    for low in (max(0, step - 2 * SMOOTHED * stride), 0):
-        rows = await store.record_range(row.project, row.uid, low, step)
-        drawn = await asyncio.to_thread(chart, rows, run.attempts)
-        points = [stored for stored in drawn if stored.point.rank == 0 and stored.point.step <= step]
+    width = 2 * SMOOTHED * math.ceil((row.step or 0) / max(1, row.points))
+    while True:
+        low = max(0, step - width)
+        points = [
+            stored async for some in walk(store, run, low=low, high=step) for stored in some if stored.point.rank == 0
+        ]
         if low == 0 or len(points) >= SMOOTHED:
-            break
-    return points
+            return points
+        width *= 8
 
 
 def _level_of(points: Sequence[StoredPoint], attempt: int | None) -> float | None:

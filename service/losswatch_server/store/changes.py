@@ -36,7 +36,9 @@ _UPDATE = (
 )
 _AT_ONCE = 128
 """Most rows in one statement: 18 values each, of the 32766 that SQLite takes."""
-_TABLES = ("event", "finding", "snapshot", "record", "writer", "attempt", "run")
+_TABLES = (
+    "event", "finding", "snapshot", "record", "summary", "rank_tail", "series_name", "writer", "attempt", "run",
+)  # fmt: skip
 
 
 def apply(connection: sqlite3.Connection, change: Change) -> None:

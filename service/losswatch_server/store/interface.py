@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import (
+    Attempt,
     Change,
     NewEvent,
     RecordRow,
@@ -15,6 +18,7 @@ from losswatch_server.store.rows import (
     StoredFinding,
     StoredRun,
 )
+from losswatch_server.store.windows import Source, Window
 
 
 class Store(Protocol):
@@ -69,12 +73,44 @@ class Store(Protocol):
         """Rows of a record from the one that holds ``first_seq`` on, until about ``max_points`` points."""
         ...
 
-    async def record_back_to(self, project: str, uid: str, wanted: Mapping[int, int]) -> list[RecordRow]:
-        """The end of a record that holds all that is said about the ``wanted`` steps (by rank) and later ones."""
+    async def standing_page(
+        self, project: str, uid: str, cuts: Cuts, first_seq: int, max_points: int
+    ) -> list[RecordRow]:
+        """The same without rows that are superseded whole."""
         ...
 
-    async def record_range(self, project: str, uid: str, first_step: int, last_step: int) -> list[RecordRow]:
-        """Rows of a record with points at these steps, in order; some have others too."""
+    async def record_at(
+        self, project: str, uid: str, steps: Sequence[int], first_seq: int, max_points: int
+    ) -> list[RecordRow]:
+        """The same without rows that say nothing about any of these steps (ascending)."""
+        ...
+
+    async def last_main_step(self, project: str, uid: str, before: int) -> int | None:
+        """The step of the last point of rank 0 that was new when it came, before a place in the record."""
+        ...
+
+    async def rank_tails(self, project: str, uid: str, attempts: Sequence[Attempt]) -> Mapping[int, int]:
+        """The last step of each rank other than 0."""
+        ...
+
+    async def column_names(self, project: str, uid: str) -> set[str]:
+        """The names of all columns that a table of the run has: series, ``layers.NAME``, ``metrics.NAME``."""
+        ...
+
+    async def next_window(
+        self, project: str, uid: str, sources: Sequence[Source], low: int, high: int, points: int
+    ) -> Window | None:
+        """The next entries of the sources by step, from ``low`` to at most ``high``: about so many points."""
+        ...
+
+    async def count_between(self, project: str, uid: str, low: int, high: int) -> int:
+        """About how many points there are at these steps."""
+        ...
+
+    async def outline(
+        self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
+    ) -> list[Item]:
+        """Entries between two steps that a picture of about so many stretches needs."""
         ...
 
     async def snapshot_marks(self, project: str, uid: str) -> Sequence[tuple[int, int, int]]:
@@ -94,7 +130,11 @@ class Store(Protocol):
         ...
 
     async def seal(self, project: str, uid: str) -> None:
-        """Compress the run's small rows. Changes no answer."""
+        """Compress the run's small rows and sum up what is settled. Changes no answer."""
+        ...
+
+    async def summarise(self, project: str, uid: str) -> None:
+        """Sum up what is settled of the run's record. Changes no answer, but what it costs."""
         ...
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:

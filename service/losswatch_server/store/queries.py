@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
@@ -21,13 +19,13 @@ from losswatch_server.store.rows import (
     StoredRun,
     Writer,
 )
-from losswatch_server.store.sealing import is_full, row_points, unseal
+from losswatch_server.store.sealing import is_full
+from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
 
 _RUN = (
     "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
     "created_at, last_seen_at, finished_at, paused_until"
 )
-_RECORD = "seq, n, kind, attempt, writer, received_ms, first_step, last_step, body"
 _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until"
 
 
@@ -106,8 +104,13 @@ def list_runs(
 
 
 def runs_to_seal(connection: sqlite3.Connection, at_least: int) -> list[tuple[str, str]]:
-    """(project, uid) of runs with this many unsealed rows."""
-    return connection.execute("SELECT project, uid FROM run WHERE unsealed >= ?", (at_least,)).fetchall()
+    """(project, uid) of runs with this many unsealed rows, or of whose entries so many are not summed up that an older
+    version must have kept them."""
+    query = (
+        "SELECT project, uid FROM run WHERE unsealed >= ? OR next_seq - coalesce((SELECT past FROM summary s WHERE "
+        "s.project = run.project AND s.uid = run.uid AND level = 0 ORDER BY seq DESC LIMIT 1), 0) >= ?"
+    )
+    return connection.execute(query, (at_least, 4 * at_least)).fetchall()
 
 
 def record_page(
@@ -116,79 +119,22 @@ def record_page(
     """Rows of a record from the one that holds ``first_seq`` on, in order, until about ``max_points`` points."""
     rows: list[RecordRow] = []
     points = 0
-    cursor = connection.execute(
-        f"SELECT {_RECORD} FROM record WHERE project = ? AND uid = ? AND seq >= coalesce("
-        "(SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0) ORDER BY seq",
-        (project, uid, project, uid, first_seq),
-    )
-    for found in cursor:
-        row = _record_row(found)
-        if row.seq + row.n <= first_seq:
-            continue
+    for row in rows_between(connection, (project, uid), first_seq, 1 << 62):
         rows.append(row)
         points += row.n
         if points >= max_points:
             break
-    cursor.close()
     return rows
-
-
-def record_back_to(
-    connection: sqlite3.Connection, project: str, uid: str, wanted: Mapping[int, int]
-) -> list[RecordRow]:
-    """The end of a record, in order: back to where, for each rank of ``wanted``, its points begin at or before a step.
-
-    What is said about a step by the attempt that is under way is said after the last row of new points that begins
-    at or before that step; so these rows hold all of it.
-    """
-    rows: list[RecordRow] = []
-    missing = dict(wanted)
-    cursor = connection.execute(
-        f"SELECT {_RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC", (project, uid)
-    )
-    for found in cursor:
-        row = _record_row(found)
-        rows.append(row)
-        for rank in [rank for rank, step in missing.items() if _begins_by(row, rank, step)]:
-            del missing[rank]
-        if not missing:
-            break
-    cursor.close()
-    return rows[::-1]
-
-
-def record_range(
-    connection: sqlite3.Connection, project: str, uid: str, first_step: int, last_step: int
-) -> list[RecordRow]:
-    """Rows of a record with points at steps from ``first_step`` to ``last_step``, in order; some have others too."""
-    query = (
-        f"SELECT {_RECORD} FROM record WHERE project = ? AND uid = ? AND last_step >= ? AND first_step <= ? "
-        "AND kind NOT IN (?, ?) ORDER BY seq"
-    )
-    kinds = (EntryKind.CONTEXT, EntryKind.ATTEMPT)
-    return [_record_row(found) for found in connection.execute(query, (project, uid, first_step, last_step, *kinds))]
-
-
-def _begins_by(row: RecordRow, rank: int, step: int) -> bool:
-    if row.kind in (EntryKind.POINTS, EntryKind.SEALED) and rank == 0:
-        return any(part.kind == EntryKind.POINTS and part.first_step <= step for part in unseal(row))
-    if row.kind in (EntryKind.OTHER_RANKS, EntryKind.SEALED) and rank != 0:
-        points = iter(row_points(row))
-        for part in unseal(row):
-            mine = list(islice(points, part.n))
-            if part.kind == EntryKind.OTHER_RANKS and any(p.rank == rank and p.step <= step for p in mine):
-                return True
-    return False
 
 
 def unsealed_stretches(connection: sqlite3.Connection, project: str, uid: str) -> list[list[RecordRow]]:
     """Adjacent rows at the end of a record that can become one: back to the last block that is full or cannot grow."""
     stretches: list[list[RecordRow]] = [[]]
     cursor = connection.execute(
-        f"SELECT {_RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC", (project, uid)
+        f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC", (project, uid)
     )
     for found in cursor:
-        row = _record_row(found)
+        row = record_row(found)
         if row.kind in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
             stretches.append([])
             continue
@@ -241,10 +187,6 @@ def events(
         )
         for found in connection.execute(query, (*arguments, limit))
     ]  # fmt: skip
-
-
-def _record_row(found: tuple[Any, ...]) -> RecordRow:
-    return RecordRow(found[0], found[1], EntryKind(found[2]), *found[3:])
 
 
 def _run_row(found: tuple[Any, ...]) -> RunRow:

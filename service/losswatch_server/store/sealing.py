@@ -24,6 +24,8 @@ TARGET_BYTES = 4 * 4092 + 640
 """A full block: four overflow pages of 4 KiB (4092 bytes each), and 489 to 1002 bytes that SQLite keeps of the row in
 its leaf page: a row that misses this range by a byte pays for a page it does not use."""
 _SLACK = 200
+FULL_BYTES = TARGET_BYTES - _SLACK
+"""A sealed row of this size stays as it is."""
 _TRIES = 4
 _AT_ONCE = 4096
 _GUESS = 1260
@@ -42,8 +44,12 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
 
     A row may be cut in two: its points keep their sequence numbers and receive time.
     """
-    parts = [part for row in rows for part in unseal(row)]
-    points = [point for row in rows for point in row_points(row)]
+    parts: list[RecordRow] = []
+    points: list[Point] = []
+    for row in rows:
+        for part, mine in opened(row):
+            parts.append(part)
+            points += mine
     sealed = []
     guess = _GUESS
     while parts:
@@ -51,7 +57,7 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
         here = points[: sum(part.n for part in first)]
         body = _body(first, here)
         for _ in range(_TRIES):
-            if len(body) <= TARGET_BYTES + _SLACK and (not rest or len(body) >= TARGET_BYTES - _SLACK):
+            if len(body) <= TARGET_BYTES + _SLACK and (not rest or len(body) >= FULL_BYTES):
                 break
             first, rest = _cut(parts, points, min(_AT_ONCE, len(here) * TARGET_BYTES // len(body)))
             here = points[: sum(part.n for part in first)]
@@ -75,23 +81,30 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
 
 def is_full(row: RecordRow) -> bool:
     """Whether a sealed row has the size at which it stays as it is."""
-    return row.kind == EntryKind.SEALED and len(row.body) >= TARGET_BYTES - _SLACK
+    return row.kind == EntryKind.SEALED and len(row.body) >= FULL_BYTES
 
 
-def unseal(row: RecordRow) -> list[RecordRow]:
-    """The rows that ``row`` was sealed from, without their bodies; ``[row]`` where it is not sealed."""
+def opened(row: RecordRow) -> list[tuple[RecordRow, list[Point]]]:
+    """The rows that ``row`` was sealed from, without their bodies, each with its points; itself if it is not sealed."""
     if row.kind != EntryKind.SEALED:
-        return [row]
+        return [(row, unpack(row.body))]
     parts, points = _read(row)
     result = []
     start = 0
     seq = row.seq
     for n, kind, attempt, writer, received_ms in parts:
-        steps = [point.step for point in points[start : start + n]]
-        result.append(RecordRow(seq, n, EntryKind(kind), attempt, writer, received_ms, min(steps), max(steps), b""))
+        mine = points[start : start + n]
+        steps = [point.step for point in mine]
+        part = RecordRow(seq, n, EntryKind(kind), attempt, writer, received_ms, min(steps), max(steps), b"")
+        result.append((part, mine))
         start += n
         seq += n
     return result
+
+
+def unseal(row: RecordRow) -> list[RecordRow]:
+    """The rows that ``row`` was sealed from, without their bodies; ``[row]`` where it is not sealed."""
+    return [row] if row.kind != EntryKind.SEALED else [part for part, _ in opened(row)]
 
 
 def row_points(row: RecordRow) -> list[Point]:

@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from losswatch_server.store import changes, queries, schema
+from losswatch_server.store import changes, outline, queries, schema, searching, summary_tree, windows
+from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.datadir import DataDirectory
+from losswatch_server.store.entries import Item
 from losswatch_server.store.errors import (
     StoreBusyError,
     StoreClosedError,
@@ -25,6 +27,7 @@ from losswatch_server.store.errors import (
 )
 from losswatch_server.store.identity import OpenFiles
 from losswatch_server.store.rows import (
+    Attempt,
     Change,
     NewEvent,
     RecordRow,
@@ -35,6 +38,7 @@ from losswatch_server.store.rows import (
     StoredRun,
 )
 from losswatch_server.store.sealing import SEAL_POINTS, seal
+from losswatch_server.store.windows import Source, Window
 from losswatch_server.store.writer import GroupWriter
 
 T = TypeVar("T")
@@ -70,6 +74,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
         self._connections: set[sqlite3.Connection] = set()
         self._local = threading.local()
+        self._growing = asyncio.Lock()
         self._closed = False
         self._probing: asyncio.Task[None] | None = None
         self._probed_at = -PROBE_S
@@ -264,11 +269,45 @@ class SqliteStore:
     async def record_page(self, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
         return await self.read(lambda connection: queries.record_page(connection, project, uid, first_seq, max_points))
 
-    async def record_back_to(self, project: str, uid: str, wanted: Mapping[int, int]) -> list[RecordRow]:
-        return await self.read(lambda connection: queries.record_back_to(connection, project, uid, wanted))
+    async def standing_page(
+        self, project: str, uid: str, cuts: Cuts, first_seq: int, max_points: int
+    ) -> list[RecordRow]:
+        return await self.read(
+            lambda connection: searching.standing_rows(connection, (project, uid), cuts, first_seq, max_points)
+        )
 
-    async def record_range(self, project: str, uid: str, first_step: int, last_step: int) -> list[RecordRow]:
-        return await self.read(lambda connection: queries.record_range(connection, project, uid, first_step, last_step))
+    async def record_at(
+        self, project: str, uid: str, steps: Sequence[int], first_seq: int, max_points: int
+    ) -> list[RecordRow]:
+        return await self.read(
+            lambda connection: searching.rows_at(connection, (project, uid), steps, first_seq, max_points)
+        )
+
+    async def last_main_step(self, project: str, uid: str, before: int) -> int | None:
+        return await self.read(lambda connection: searching.last_main_step(connection, (project, uid), before))
+
+    async def rank_tails(self, project: str, uid: str, attempts: Sequence[Attempt]) -> Mapping[int, int]:
+        return await self.read(lambda connection: searching.all_rank_tails(connection, (project, uid), attempts))
+
+    async def column_names(self, project: str, uid: str) -> set[str]:
+        return await self.read(lambda connection: searching.all_column_names(connection, (project, uid)))
+
+    async def next_window(
+        self, project: str, uid: str, sources: Sequence[Source], low: int, high: int, points: int
+    ) -> Window | None:
+        return await self.read(
+            lambda connection: windows.next_window(connection, (project, uid), sources, low, high, points)
+        )
+
+    async def count_between(self, project: str, uid: str, low: int, high: int) -> int:
+        return await self.read(lambda connection: outline.count_between(connection, (project, uid), low, high))
+
+    async def outline(
+        self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
+    ) -> list[Item]:
+        return await self.read(
+            lambda connection: outline.outline(connection, (project, uid), attempts, low, high, stretches)
+        )
 
     async def snapshot_marks(self, project: str, uid: str) -> Sequence[tuple[int, int, int]]:
         return await self.read(lambda connection: queries.snapshot_marks(connection, project, uid))
@@ -287,10 +326,21 @@ class SqliteStore:
         for old in await self.read(lambda connection: queries.unsealed_stretches(connection, project, uid)):
             new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
             await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
+        await self.summarise(project, uid)
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:
         """(project, uid) of the runs that a stop left with many small rows."""
         return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
+
+    async def summarise(self, project: str, uid: str) -> None:
+        """Sum up on a reader thread, a bounded stretch at a time; the writer only keeps what came of it."""
+        key = (project, uid)
+        grown: summary_tree.Growth | None
+        while True:
+            async with self._growing:
+                grown = await self.read(lambda connection: summary_tree.growth(connection, key))
+                if grown is None or not await self.write(partial(summary_tree.grow, growth=grown)):
+                    return
 
 
 def _touch(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,146 @@
+"""The series of a run from its first point to its last, a bounded number of points at a time.
+
+By attempt, step and rank. What stands at a step under an attempt was said between the beginning of the last attempt
+that took that step over, and the next such beginning: so for each attempt the steps fall into a few ranges, and in
+each of them only one stretch of the record counts, besides what earlier writers sent aside. Nothing here depends on
+how long the run is, and what is appended meanwhile is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
+
+from losswatch_server.admission import Key
+from losswatch_server.monitor.points import Point
+from losswatch_server.runs.answers import StoredPoint
+from losswatch_server.same_step import merge
+from losswatch_server.store import Store
+from losswatch_server.store.cuts import NEVER
+from losswatch_server.store.entries import Item
+from losswatch_server.store.rows import EntryKind, StoredRun
+from losswatch_server.store.windows import ASIDE, GAP_FILLING, NOT_ASIDE, Source, Window
+
+POINTS = 4096
+"""Points that are read at a time: about 3 MB of them."""
+
+
+class Place(NamedTuple):
+    """A place in the order of the series."""
+
+    attempt: int
+    step: int
+    rank: int
+
+
+class _Begin(NamedTuple):
+    number: int
+    step: int
+    seq: int
+
+
+class _Range(NamedTuple):
+    """Steps up to ``high`` at which the same stretch of the record, from ``seq`` to ``past``, counts for an attempt."""
+
+    high: int
+    seq: int
+    past: int
+
+
+async def walk(
+    store: Store,
+    run: StoredRun,
+    *,
+    low: int = 0,
+    high: int = NEVER,
+    attempt: int | None = None,
+    after: Place | None = None,
+    points: int = POINTS,
+) -> AsyncIterator[list[StoredPoint]]:
+    """The points at steps from low to high, both included, of one attempt or of all, after a place."""
+    begins = [_Begin(1, 0, 0), *sorted(_Begin(*begin) for begin in run.attempts)]
+    for index, begin in enumerate(begins):
+        if attempt is not None and begin.number != attempt:
+            continue
+        first = low
+        if after is not None:
+            if begin.number < after.attempt:
+                continue
+            if begin.number == after.attempt:
+                first = max(first, after.step)
+        async for window, superseded in _windows(store, run, begins, index, first, high, points):
+            found = _points(window.items, begin.number, superseded)
+            if after is not None and begin.number == after.attempt and window.low <= after.step:
+                found = [stored for stored in found if (stored.point.step, stored.point.rank) > after[1:]]
+            if found:
+                yield found
+
+
+async def _windows(
+    store: Store, run: StoredRun, begins: list[_Begin], index: int, low: int, high: int, points: int
+) -> AsyncIterator[tuple[Window, bool]]:
+    """What counts for one attempt, and whether a later attempt superseded it."""
+    project, uid, end = run.row.project, run.row.uid, run.next_seq
+    begin = begins[index]
+    aside = Source(begin.seq, end, ASIDE)
+    while low < begin.step and low <= high:  # before its own beginning an attempt has only what filled gaps
+        own = (Source(begin.seq, end, GAP_FILLING | ASIDE),)
+        there = await store.next_window(project, uid, own, low, min(high, begin.step - 1), points)
+        if there is None:
+            break
+        span = _range(begins, index, there.low, end)
+        last = min(there.high, span.high)
+        sources = (Source(span.seq, span.past, NOT_ASIDE), aside)
+        window = await store.next_window(project, uid, sources, there.low, last, points)
+        if window is not None:
+            last = window.high
+            yield window, span.past < end
+        low = last + 1
+    low = max(low, begin.step)
+    while low <= high:
+        span = _range(begins, index, low, end)
+        last = min(high, span.high)
+        sources = (Source(span.seq, span.past, NOT_ASIDE), aside)
+        window = await store.next_window(project, uid, sources, low, last, points)
+        if window is not None:
+            last = window.high
+            yield window, span.past < end
+        low = last + 1
+
+
+def _range(begins: list[_Begin], index: int, step: int, end: int) -> _Range:
+    """The stretch of the record that counts at ``step`` for an attempt, and how far in steps that is so."""
+    high = NEVER
+    seq = 0
+    for begin in begins[: index + 1]:
+        if begin.step <= step:
+            seq = begin.seq
+        else:
+            high = min(high, begin.step - 1)
+    past = end
+    for begin in begins[index + 1 :]:
+        if begin.step <= step:
+            past = min(past, begin.seq)
+            break
+        high = min(high, begin.step - 1)
+    return _Range(high, seq, past)
+
+
+def _points(items: Iterable[Item], attempt: int, superseded: bool) -> list[StoredPoint]:
+    """Merges and late fields laid into the points of the attempt, those that came aside among the superseded ones."""
+    said: dict[Key, tuple[Point, int]] = {}
+    aside: dict[Key, Point] = {}
+    for item in items:
+        point = item.point
+        key = (point.step, point.rank)
+        if item.kind != EntryKind.ASIDE:
+            before = said.get(key)
+            said[key] = (point, item.attempt) if before is None else (merge(before[0], point), before[1])
+        elif item.attempt == attempt:
+            earlier = aside.get(key)
+            aside[key] = point if earlier is None else merge(earlier, point)
+    found = {key: StoredPoint(point, attempt, superseded) for key, (point, number) in said.items() if number == attempt}
+    for key, point in aside.items():
+        mine = found.get(key)
+        found[key] = StoredPoint(point if mine is None else merge(mine.point, point), attempt, True)
+    return [found[key] for key in sorted(found)]

@@ -1,0 +1,53 @@
+"""What a table of a run has columns for, and how far each rank has come: kept beside the summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from losswatch_server.monitor.points import SERIES
+from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.entries import WITHOUT_POINT, Item
+from losswatch_server.store.rows import EntryKind
+
+
+class Tail(NamedTuple):
+    """The last step of a rank, and the place in the record from which that is known."""
+
+    step: int
+    seq: int
+
+    def after(self, cuts: Cuts) -> int:
+        """The last step of the rank under all attempts: one that began since took back what lies past it."""
+        return min(self.step, cuts.at(self.seq) - 1)
+
+
+def column_names(items: Iterable[Item]) -> set[str]:
+    """The names under which a table shows what these entries measure; layers as ``layers.NAME``, metrics likewise."""
+    points = [item.point for item in items if item.kind not in WITHOUT_POINT]
+    names: set[str] = set()
+    if points:
+        columns = list(zip(*points, strict=True))
+        for name, column in zip((*SERIES, "time"), columns[1:7], strict=True):
+            if name not in names and any(value is not None for value in column):
+                names.add(name)
+        if any(columns[9]):
+            names.add("rank")
+        if any(columns[10]):
+            names.add("loss")
+        for prefix, column in (("layers", columns[7]), ("metrics", columns[8])):
+            for keys in {tuple(named) for named in column if named}:
+                names.update(f"{prefix}.{key}" for key in keys)
+    return names
+
+
+def rank_tails(items: Iterable[Item], known: Mapping[int, Tail], cuts: Cuts) -> dict[int, Tail]:
+    """The tails of the ranks (other than 0) that further entries say something about."""
+    tails: dict[int, Tail] = {}
+    for item in items:
+        rank = item.point.rank
+        if rank and item.kind in (EntryKind.OTHER_RANKS, EntryKind.LATE):
+            before = tails.get(rank) or known.get(rank)
+            step = -1 if before is None else min(before.step, cuts.until(before.seq, item.seq) - 1)
+            tails[rank] = Tail(max(step, item.point.step), item.seq)
+    return tails

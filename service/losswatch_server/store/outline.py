@@ -1,0 +1,101 @@
+"""The outline of a run between two steps: what a picture of it needs, from as few summaries as give enough detail."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.entries import WITHOUT_POINT, Item, read
+from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.store.searching import tail_rows
+from losswatch_server.store.summaries import FANOUT, Summary, bucket, buckets, laid_together, most_not_finite
+from losswatch_server.store.summary_tree import Key, below, rows_between, tail_start, top
+
+
+def count_between(connection: sqlite3.Connection, key: Key, low: int, high: int) -> int:
+    """About how many points there are at steps from low to high: at most two leaves' points too many, where the steps
+    came in order."""
+    n = 0
+    stack = top(connection, key)
+    while stack:
+        node = stack.pop()
+        if node.touches(low, high):
+            if node.level and not node.within(low, high):
+                stack += below(connection, key, node)
+            else:
+                n += node.n
+    query = (
+        "SELECT coalesce(sum(n), 0) FROM record WHERE project = ? AND uid = ? AND seq >= ? "
+        "AND last_step >= ? AND first_step <= ?"
+    )
+    (rest,) = connection.execute(query, (*key, tail_start(connection, key), low, high)).fetchone()
+    return n + int(rest)
+
+
+def outline(
+    connection: sqlite3.Connection, key: Key, attempts: Sequence[Attempt], low: int, high: int, stretches: int
+) -> list[Item]:
+    """Entries at steps from low to high: in each of at least so many stretches, where the leaves are as fine as that,
+    the first and the last, the extremes, and those that are not finite (see summaries).
+
+    Only summaries whose points all stand or fall together are used: where an attempt's beginning cuts through a leaf,
+    its entries are read themselves.
+    """
+    cuts = Cuts(attempts)
+    nodes = [node for node in top(connection, key, body=True) if node.touches(low, high)]
+    while FANOUT * len(nodes) < stretches and (level := max((node.level for node in nodes), default=0)):
+        nodes = [
+            finer
+            for node in nodes
+            for finer in (below(connection, key, node, body=True) if node.level == level else (node,))
+            if finer.touches(low, high)
+        ]
+    weight = max(1, sum(node.n for node in nodes) // stretches)
+    items: list[Item] = []
+    stack = nodes[::-1]
+    while stack:
+        node = stack.pop()
+        if not node.touches(low, high):
+            continue
+        if node.within(low, high) and _of_one_fate(node, cuts):
+            items += [kept.item for one in buckets(node) for kept in one]
+        elif node.level:
+            stack += below(connection, key, node, body=True)[::-1]
+        else:
+            rows = rows_between(connection, key, node.seq, node.past)
+            items += _thinned(_entries(rows, node.seq, node.past, low, high), cuts, weight)
+    start = tail_start(connection, key)
+    tail = _entries(tail_rows(connection, key, start, low, high), start, 1 << 62, low, high)
+    return items + _thinned(tail, cuts, weight)
+
+
+def _of_one_fate(node: Summary, cuts: Cuts) -> bool:
+    """Whether all its entries are of one attempt, and all or none of them superseded."""
+    if cuts.between(node.seq, node.past):
+        return False
+    cut = cuts.at(node.past - 1)
+    return cut <= node.zones[0][0] or cut > node.zones[-1][1]
+
+
+def _entries(rows: Iterable[RecordRow], seq: int, past: int, low: int, high: int) -> Iterator[Item]:
+    for item in read(rows, seq):
+        if item.seq < past and (item.kind in WITHOUT_POINT or low <= item.point.step <= high):
+            yield item
+
+
+def _thinned(items: Iterable[Item], cuts: Cuts, weight: int) -> list[Item]:
+    """Stretches of about ``weight`` entries of one fate, each as a leaf would keep it."""
+    together = laid_together(list(items))
+
+    def fate(item: Item) -> tuple[int, bool, bool]:
+        return item.attempt, item.kind == EntryKind.ASIDE, item.point.step >= cuts.at(item.seq)
+
+    kept: list[Item] = []
+    for _, group in groupby(sorted(together, key=fate), key=fate):
+        mine = list(group)
+        for start in range(0, len(mine), weight):
+            part = mine[start : start + weight]
+            kept += [one.item for one in bucket(part, most_not_finite(0))]
+    return kept
