@@ -32,8 +32,8 @@ def write_place(uid: str, place: Place) -> str:
 def read_place(uid: str, cursor: str) -> Place:
     """The place. Raises ValueError for anything that ``write_place`` did not write for this run."""
     match _read(cursor):
-        case [str(of), int(attempt), int(step), int(rank)] if of == uid:
-            return Place(attempt, step, rank)
+        case [str(of), int(attempt), int(step), int(rank), bool(superseded)] if of == uid:
+            return Place(attempt, step, rank, superseded)
     raise ValueError("not a cursor of this series")
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from losswatch_server.monitor.points import SERIES, Point
+from losswatch_server.monitor.points import SERIES
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.runs.walk import walk
+from losswatch_server.runs.walk import Place, walk
 from losswatch_server.same_step import merge
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER, Cuts
 from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import EntryKind, StoredRun
+from losswatch_server.store.summaries import is_finite
 
 EXACT = 32_768
 """Points up to which a picture is made of all of them; past that of summaries, which takes less than reading these."""
@@ -43,7 +45,7 @@ def _drawn(items: Iterable[Item], run: StoredRun, attempt: int | None) -> list[S
     """Entries as points by attempt, step and rank."""
     cuts = Cuts(run.attempts)
     owners = [(1, 0), *((begin.number, begin.step) for begin in sorted(run.attempts))]
-    found: dict[tuple[int, int, int], StoredPoint] = {}
+    found: dict[Place, StoredPoint] = {}
     for item in sorted(items, key=lambda item: item.seq):
         point = item.point
         number = item.attempt
@@ -51,42 +53,36 @@ def _drawn(items: Iterable[Item], run: StoredRun, attempt: int | None) -> list[S
             number = next((n for n, step in reversed(owners) if n <= item.attempt and step <= point.step), number)
         if attempt is not None and number != attempt:
             continue
-        key = (number, point.step, point.rank)
+        gone = item.kind == EntryKind.ASIDE or point.step >= cuts.at(item.seq)
+        key = Place(number, point.step, point.rank, gone)
         known = found.get(key)
-        if known is None:
-            gone = item.kind == EntryKind.ASIDE or point.step >= cuts.at(item.seq)
-            found[key] = StoredPoint(point, number, gone)
-        else:
-            found[key] = known._replace(point=merge(known.point, point))
+        found[key] = StoredPoint(point if known is None else merge(known.point, point), number, gone)
     return [found[key] for key in sorted(found)]
 
 
 def thin(points: Sequence[StoredPoint], resolution: int) -> list[StoredPoint]:
     """About ``resolution`` points that keep the picture: in each of ``resolution / 2`` stretches of equal count the
-    lowest and highest value of every series, besides the first and last point of each attempt and every point with
-    a number that is not finite. A point is kept whole or not at all."""
+    lowest and highest value of every series, apart for what was superseded, besides the first and last point of each
+    attempt and every point with a number that is not finite."""
     if len(points) <= resolution:
         return list(points)
     kept = {0, len(points) - 1}
-    kept.update(n for n in range(1, len(points)) if points[n].attempt != points[n - 1].attempt)
-    kept.update(n - 1 for n in range(1, len(points)) if points[n].attempt != points[n - 1].attempt)
-    kept.update(n for n, stored in enumerate(points) if not _finite(stored.point))
+    for n, (before, after) in enumerate(pairwise(points)):
+        if before.attempt != after.attempt:
+            kept.update((n, n + 1))
+    kept.update(n for n, stored in enumerate(points) if not is_finite(stored.point))
     stretches = max(1, resolution // 2)
     for stretch in range(stretches):
-        start, end = len(points) * stretch // stretches, len(points) * (stretch + 1) // stretches
-        for name in SERIES:
-            there = [(value, n) for n in range(start, end) if (value := getattr(points[n].point, name)) is not None]
-            if there:
-                kept.add(min(there)[1])
-                kept.add(max(there)[1])
+        here = range(len(points) * stretch // stretches, len(points) * (stretch + 1) // stretches)
+        for superseded in (False, True):
+            mine = [n for n in here if points[n].superseded is superseded]
+            for name in SERIES:
+                there = [
+                    (value, n)
+                    for n in mine
+                    if (value := getattr(points[n].point, name)) is not None and math.isfinite(value)
+                ]
+                if there:
+                    kept.add(min(there)[1])
+                    kept.add(max(there)[1])
     return [points[n] for n in sorted(kept)]
-
-
-def _finite(point: Point) -> bool:
-    if point.loss_is_null:
-        return False
-    numbers = [value for value in point[1:6] if isinstance(value, float | int)]
-    for named in (point.layers, point.metrics):
-        if named:
-            numbers.extend(named.values())
-    return all(map(math.isfinite, numbers))

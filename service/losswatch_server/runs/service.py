@@ -164,8 +164,7 @@ class Runs:
         async for some in walk(self._store, run, low=low, high=high, attempt=attempt, after=after, points=size):
             page += some
             if limit is not None and len(page) > limit:
-                point, number, _ = page[limit - 1]
-                return page[:limit], write_place(run.row.uid, Place(number, point.step, point.rank))
+                return page[:limit], write_place(run.row.uid, Place.of(page[limit - 1]))
         return page, None
 
     async def series(

@@ -26,11 +26,17 @@ POINTS = 4096
 
 
 class Place(NamedTuple):
-    """A place in the order of the series."""
+    """A place in the order of the series: where an earlier writer contradicts what stands, its point comes second."""
 
     attempt: int
     step: int
     rank: int
+    superseded: bool
+
+    @classmethod
+    def of(cls, stored: StoredPoint) -> Place:
+        """The place of a point."""
+        return cls(stored.attempt, stored.point.step, stored.point.rank, stored.superseded)
 
 
 class _Begin(NamedTuple):
@@ -71,7 +77,7 @@ async def walk(
         async for window, superseded in _windows(store, run, begins, index, first, high, points):
             found = _points(window.items, begin.number, superseded)
             if after is not None and begin.number == after.attempt and window.low <= after.step:
-                found = [stored for stored in found if (stored.point.step, stored.point.rank) > after[1:]]
+                found = [stored for stored in found if Place.of(stored) > after]
             if found:
                 yield found
 
@@ -139,8 +145,12 @@ def _points(items: Iterable[Item], attempt: int, superseded: bool) -> list[Store
         elif item.attempt == attempt:
             earlier = aside.get(key)
             aside[key] = point if earlier is None else merge(earlier, point)
-    found = {key: StoredPoint(point, attempt, superseded) for key, (point, number) in said.items() if number == attempt}
+    found = {
+        (*key, superseded): StoredPoint(point, attempt, superseded)
+        for key, (point, number) in said.items()
+        if number == attempt
+    }
     for key, point in aside.items():
-        mine = found.get(key)
-        found[key] = StoredPoint(point if mine is None else merge(mine.point, point), attempt, True)
-    return [found[key] for key in sorted(found)]
+        mine = found.get((*key, True))
+        found[*key, True] = StoredPoint(point if mine is None else merge(mine.point, point), attempt, True)
+    return [found[place] for place in sorted(found)]

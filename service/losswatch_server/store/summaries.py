@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from losswatch_server.monitor.points import SERIES
+from losswatch_server.monitor.points import SERIES, Point
 from losswatch_server.same_step import merge
 from losswatch_server.store.blocks import pack, unpack
 from losswatch_server.store.entries import WITHOUT_POINT, Item
@@ -147,6 +147,18 @@ def laid_together(items: Sequence[Item]) -> Sequence[Item]:
             found[key] = item if known is None else known._replace(point=merge(known.point, item.point))
     done += found.values()
     return sorted(done, key=lambda item: item.seq)
+
+
+def is_finite(point: Point) -> bool:
+    """Whether every number of the point is finite; a loss that was sent as null is not."""
+    named = (*(point.layers or {}).values(), *(point.metrics or {}).values())
+    return not point.loss_is_null and all(
+        value is None or math.isfinite(value) for value in (*_series_of(point), *named)
+    )
+
+
+def _series_of(point: Point) -> tuple[float | None, ...]:
+    return point.loss, point.grad_norm, point.learning_rate, point.validation_loss, point.epoch
 
 
 def bucket(items: Sequence[Item], most: int) -> Bucket:
