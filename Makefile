@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration openapi docs docs-curves soak clean
+.PHONY: bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -80,6 +80,9 @@ bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which noth
 
 bench-client: $(STAMP) ## what the client costs a training step, next to the alternatives
 	@$(BIN)/python tests/benchmarks/client/overhead.py
+
+bench-longruns: $(STAMP) ## reading a run of two million points, and going on with it (3 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.longruns
 
 openapi: $(STAMP) ## write openapi.json anew
 	@$(BIN)/losswatch-server openapi > openapi.json
