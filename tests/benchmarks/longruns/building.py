@@ -12,7 +12,7 @@ import numpy as np
 from house import House
 from losswatch_server.monitor.points import Point
 
-RUN = "long"
+RUN = "run"
 _AT_ONCE = 50_000
 
 
@@ -35,7 +35,7 @@ def build(folder: Path, total: int) -> Iterator[int]:
     house = House(folder)
     try:
         for start in range(0, total, _AT_ONCE):
-            house.record(points(start, min(_AT_ONCE, total - start)), writer="first")
+            house.record(points(start, min(_AT_ONCE, total - start)), writer="first", name=RUN)
             yield start + _AT_ONCE
     finally:
         house.close()
