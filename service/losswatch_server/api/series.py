@@ -21,6 +21,7 @@ from losswatch_server.api.problems import INVALID_REQUEST, RUN_NOT_FOUND, Proble
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 from losswatch_server.runs import Runs, StoredPoint
 from losswatch_server.wire import Problem
+from losswatch_server.wire.encoding import dumps_plain
 
 router = APIRouter(tags=["points"])
 
@@ -117,11 +118,11 @@ async def _sliced(
 
 
 def _json_list(points: Iterable[StoredPoint]) -> bytes:
-    return b",".join(wire.dumps(_json(stored)) for stored in points)
+    return b",".join(dumps_plain(_json(stored)) for stored in points)
 
 
 def _ndjson(points: Iterable[StoredPoint]) -> bytes:
-    return b"".join(wire.dumps(_json(stored)) + b"\n" for stored in points)
+    return b"".join(dumps_plain(_json(stored)) + b"\n" for stored in points)
 
 
 async def _ndjson_stream(parts: AsyncIterator[Sequence[StoredPoint]]) -> AsyncIterator[bytes]:
