@@ -34,6 +34,7 @@ ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
 """Which open conditions (warning or above) keep another from opening. Diverging is not also spiking; a loss that is
 flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""
 
+_NOTHING: frozenset[Condition] = frozenset()
 WORSE = frozenset({C.NON_FINITE, C.DIVERGING})
 """Conditions that end their echoes when they open. A divergence that ends in NaN stays: it says why."""
 
@@ -47,6 +48,11 @@ QUIET_REVIEWS = 2
 REOPEN_SHARE = 0.05
 REOPEN_POINTS = 32
 """A condition that returns within 32 points, or 5 % of the run, of its resolution reopens its finding."""
+
+
+def key_of(detector: Detector) -> str:
+    """The name of what a detector finds: its condition and series."""
+    return f"{detector.condition}/{detector.series}"
 
 
 @dataclass(slots=True)
@@ -75,15 +81,22 @@ class LifeCycle:
     @property
     def troubled(self) -> frozenset[Condition]:
         """Conditions with an open finding of severity warning or above."""
+        if not self.tracks:
+            return _NOTHING
         return frozenset(
             t.finding.condition
             for t in self.tracks.values()
             if t.finding is not None and t.finding.severity is not Severity.INFO
         )
 
+    def is_open(self, key: str) -> bool:
+        """Whether a finding of this condition and series is open."""
+        track = self.tracks.get(key)
+        return track is not None and track.finding is not None
+
     def take(self, detector: Detector, verdict: Verdict, step: int, points: int) -> None:
         """Apply a verdict given at ``step``, the ``points``-th point."""
-        key = f"{detector.condition}/{detector.series}"
+        key = key_of(detector)
         if isinstance(verdict, Alarm):
             self._alarm(key, detector, verdict, step, points)
         elif isinstance(verdict, Quiet):

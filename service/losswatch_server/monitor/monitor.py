@@ -13,7 +13,7 @@ from losswatch_server.monitor.detectors.base import QUIET, UNSURE, View, checked
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
-from losswatch_server.monitor.lifecycle import LifeCycle
+from losswatch_server.monitor.lifecycle import LifeCycle, key_of
 from losswatch_server.monitor.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
 from losswatch_server.monitor.vocabulary import Condition
@@ -38,9 +38,9 @@ def judged_by_level(context: Context) -> bool:
     return not any(word in name for word in GAMES)
 
 
-_EVERYTHING = tuple(enumerate(DETECTORS))
-_EVERY_POINT = tuple((i, d) for i, d in _EVERYTHING if d.every_point)
-_FINITE_ONLY = tuple((i, d) for i, d in _EVERYTHING if d.condition is Condition.NON_FINITE)
+_EVERYTHING = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
+_EVERY_POINT = tuple(asked for asked in _EVERYTHING if asked[1].every_point)
+_FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Condition.NON_FINITE)
 
 
 class Monitor:
@@ -88,7 +88,12 @@ class Monitor:
         memory = self.memory
         self.points += 1
         self.step = point.step
-        self.faults.shield("memory", "", point.step, partial(self._remember, point), None)
+        try:
+            self._remember(point)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the shield without its call: this is done at every point
+            self.faults.add("memory", "", point.step, error)
         loss = memory.loss
         review = loss.n >= self.next_review
         if review:
@@ -165,17 +170,17 @@ class Monitor:
         step = point.step if point.rank else max(point.step, self.step)
         # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for place, detector in due:
+            for place, detector, key in due:
                 try:
                     verdict = detector.step(states[place], view)
                     # a quiet verdict matters only to a finding that is open
-                    if verdict is UNSURE or (verdict is QUIET and not life.tracks):
+                    if verdict is UNSURE or (verdict is QUIET and not life.is_open(key)):
                         continue
                     life.take(detector, checked(verdict), step, self.points)
                 except MemoryError:
                     raise
                 except Exception as error:  # noqa: BLE001 - see Detector: a rule's bug costs its verdict alone
-                    self.faults.add("rule", f"{detector.condition}/{detector.series}", step, error)
+                    self.faults.add("rule", key, step, error)
                     states[place] = detector.start()
 
     def findings(self) -> tuple[Finding, ...]:

@@ -78,7 +78,7 @@ class View:
 def checked(verdict: Verdict) -> Verdict:
     """The verdict itself. Raises TypeError or ValueError for one that could not be kept, or sent as JSON."""
     if not isinstance(verdict, Alarm):
-        if not isinstance(verdict, Quiet | Waiting | Unsure):
+        if type(verdict) not in _NO_ALARM:
             raise TypeError(f"no verdict: {verdict!r}")
         return verdict
     if type(verdict.onset_step) is not int or not isinstance(verdict.severity, Severity):
@@ -91,6 +91,7 @@ def checked(verdict: Verdict) -> Verdict:
     return verdict
 
 
+_NO_ALARM = frozenset({Quiet, Waiting, Unsure})
 _PLAIN = (int, float, str, NoneType)
 
 
