@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
-from losswatch_server.alerts import concerns, grouping
+from losswatch_server.alerts import concerns, grouping, message
 from losswatch_server.alerts.concerns import Concern, Event
 from losswatch_server.alerts.grouping import Group, GroupKey
+from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.policy import Rules
 from losswatch_server.alerts.signing import Secret
 from losswatch_server.alerts.silences import Matcher, Silence
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.monitor.vocabulary import Severity
+from losswatch_server.store import damage
 from losswatch_server.store.alerting.configuration import SilenceRow, TargetRow
+from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import ConcernRow, GroupRow
 from losswatch_server.store.rows import StoredEvent
+
+T = TypeVar("T")
+R = TypeVar("R")
+KINDS = ("webhook", "slack", "discord", "teams", "pagerduty", "alertmanager", "email", "apprise")
+DAMAGED = "what was kept of this target is damaged; delete it and make it anew"
+
+
+class DamagedRowError(ValueError):
+    """A row of the store is not what was written; it has been logged."""
+
+
+@contextmanager
+def _reading(what: str, *key: object) -> Iterator[None]:
+    try:
+        yield
+    except damage.MISSHAPEN as error:
+        damage.note(what, key, error)
+        raise DamagedRowError(f"the {what} is damaged") from error
+
+
+def sound(read: Callable[[R], T], rows: Iterable[R]) -> list[T]:
+    """What the rows say, without those that are damaged."""
+    found = []
+    for row in rows:
+        with suppress(DamagedRowError):
+            found.append(read(row))
+    return found
 
 
 def dumps(plain: Any) -> str:
@@ -25,17 +57,18 @@ def dumps(plain: Any) -> str:
 
 
 def event_from(stored: StoredEvent) -> Event:
-    """An event of the outbox with its body read."""
-    return Event(
-        id=stored.id,
-        project=stored.project,
-        uid=stored.uid,
-        run=stored.run,
-        kind=stored.kind,
-        at=stored.at,
-        finding_id=stored.finding_id,
-        body=json.loads(stored.body) if stored.body else {},
-    )
+    """An event of the outbox with its body read. Raises DamagedRowError."""
+    with _reading("event", stored.id):
+        return Event(
+            id=stored.id,
+            project=stored.project,
+            uid=stored.uid,
+            run=stored.run,
+            kind=stored.kind,
+            at=stored.at,
+            finding_id=stored.finding_id,
+            body=dict(json.loads(stored.body)) if stored.body else {},
+        )
 
 
 def concern_row(concern: Concern) -> ConcernRow:
@@ -52,8 +85,9 @@ def concern_row(concern: Concern) -> ConcernRow:
 
 
 def concern_from(row: ConcernRow) -> Concern:
-    """The inverse of ``concern_row``."""
-    return concerns.from_json(json.loads(row.body))
+    """The inverse of ``concern_row``. Raises DamagedRowError."""
+    with _reading("concern", row.project, row.uid, row.id):
+        return concerns.from_json(json.loads(row.body))
 
 
 def group_row(group: Group, target: str, due_at: float | None) -> GroupRow:
@@ -65,10 +99,11 @@ def group_row(group: Group, target: str, due_at: float | None) -> GroupRow:
 
 
 def group_from(row: GroupRow) -> Group:
-    """The inverse of ``group_row``."""
-    plain = json.loads(row.body)
-    sweep, story, uid = plain["selector"]
-    return grouping.from_json(GroupKey(project=row.project, sweep=sweep, story=story, uid=uid), plain)
+    """The inverse of ``group_row``. Raises DamagedRowError."""
+    with _reading("group of notifications", row.project, row.target, row.key):
+        plain = json.loads(row.body)
+        sweep, story, uid = plain["selector"]
+        return grouping.from_json(GroupKey(project=row.project, sweep=sweep, story=story, uid=uid), plain)
 
 
 def rules_json(rules: Rules) -> dict[str, Any]:
@@ -114,7 +149,26 @@ def target_row(target: Target) -> TargetRow:
 
 
 def target_from(row: TargetRow) -> Target:
-    """The inverse of ``target_row``."""
+    """The inverse of ``target_row``; where that is damaged, a target that is switched off and says so."""
+    try:
+        with _reading("target", row.project, row.id):
+            return _target_from(row)
+    except DamagedRowError:
+        return Target(
+            id=row.id,
+            project=row.project,
+            kind=row.kind if row.kind in KINDS else KINDS[0],
+            url="",
+            name="(damaged)",
+            state=TargetState.DISABLED,
+            disabled_reason=DAMAGED,
+            source=row.source,
+        )
+
+
+def _target_from(row: TargetRow) -> Target:
+    if row.kind not in KINDS:
+        raise ValueError(f"no kind of target: {row.kind}")
     secret, body = json.loads(row.secret), json.loads(row.body)
     return Target(
         id=row.id,
@@ -148,14 +202,30 @@ def silence_row(silence: Silence) -> SilenceRow:
 
 
 def silence_from(row: SilenceRow) -> Silence:
-    """The inverse of ``silence_row``."""
-    plain = json.loads(row.body)
-    return Silence(
-        id=row.id,
-        project=row.project,
-        matchers=tuple(Matcher(**m) for m in plain["matchers"]),
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        comment=plain["comment"],
-        created_at=row.created_at,
-    )
+    """The inverse of ``silence_row``. Raises DamagedRowError."""
+    with _reading("silence", row.project, row.id):
+        plain = json.loads(row.body)
+        return Silence(
+            id=row.id,
+            project=row.project,
+            matchers=tuple(Matcher(**m) for m in plain["matchers"]),
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            comment=plain["comment"],
+            created_at=row.created_at,
+        )
+
+
+def message_from(row: DeliveryRow) -> Message:
+    """The message of a delivery. Raises DamagedRowError."""
+    with _reading("message of delivery", row.project, row.id):
+        return message.from_json(json.loads(row.body))
+
+
+def attempts_from(row: DeliveryRow) -> list[dict[str, Any]]:
+    """The tries of a delivery, oldest first; none where that is damaged."""
+    try:
+        with _reading("attempts of delivery", row.project, row.id):
+            return [{**attempt, "at": float(attempt["at"])} for attempt in json.loads(row.attempts)]
+    except DamagedRowError:
+        return []

@@ -8,7 +8,6 @@ a lane only after the one before it has ended, so that a receiver hears of a run
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import sqlite3
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from losswatch_server.alerts import codec, message
+from losswatch_server.alerts import codec
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.channels.channel import Means
 from losswatch_server.alerts.dispatcher import delivery_row
@@ -141,12 +140,16 @@ class Deliverer:
 
     async def _deliver(self, claimed: Claimed) -> None:
         began = self._means.clock()
-        said = message.from_json(json.loads(claimed.row.body))
-        outcome = await self.send(said, claimed.target)
+        try:
+            said = codec.message_from(claimed.row)
+        except codec.DamagedRowError as error:
+            outcome = Outcome(result=Result.REJECTED, detail=str(error))
+        else:
+            outcome = await self.send(said, claimed.target)
         ended = self._means.clock()
         to = (claimed.row.project, claimed.row.target)
         self._free_at[to] = ended + BY_KIND[claimed.target.kind].pause_s
-        self._metrics.count(claimed.target.kind, outcome, ended - said.at)
+        self._metrics.count(claimed.target.kind, outcome, ended - claimed.row.created_at)
         settled = self._settled(claimed, outcome, began, ended)
         await self._write_down(lambda connection: self._settle(connection, claimed.target, settled, outcome, ended))
 
@@ -168,7 +171,7 @@ class Deliverer:
             "status": outcome.status,
             "detail": outcome.detail,
         }
-        attempts = [*json.loads(row.attempts), attempt][-KEPT_ATTEMPTS:]
+        attempts = [*codec.attempts_from(row), attempt][-KEPT_ATTEMPTS:]
         tries = row.tries + 1
         row = row._replace(tries=tries, status=outcome.status, detail=outcome.detail, attempts=codec.dumps(attempts))
         if outcome.result is Result.DELIVERED:

@@ -7,9 +7,9 @@ one of them is killed.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from losswatch_server.alerts import codec, message
@@ -21,10 +21,12 @@ from losswatch_server.alerts.policy import Rules, Surroundings, wants
 from losswatch_server.alerts.silences import Silence
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.store import damage
 from losswatch_server.store.alerting import configuration, deliveries, outbox, watching
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import Cursor, GroupRow
 from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.damage import MISSHAPEN
 from losswatch_server.store.queries import events as read_events
 from losswatch_server.store.rows import StoredEvent
 
@@ -100,15 +102,20 @@ class Planner:
         stored = read_events(self._connection, None, seen.event_id, None, EVENTS_AT_ONCE)
         plan = Plan(seen=seen, event_id=stored[-1].id if stored else seen.event_id)
         touched: dict[tuple[str, str], tuple[Target, GroupKey]] = {}
-        for event in (self._event(row) for row in stored if row.kind in MATTERS):
-            for target, key in self._absorb(event, plan):
-                touched[target.id, key.text()] = (target, key)
+        for row in (row for row in stored if row.kind in MATTERS):
+            with _alone("event", row.id):
+                for target, key in self._absorb(self._event(row), plan):
+                    touched[target.id, key.text()] = (target, key)
         due = outbox.due_groups(self._connection, self._now, GROUPS_AT_ONCE)
-        for row in due:
-            touched.pop((row.target, row.key), None)
-            self._review_due(row, plan)
+        for group in due:
+            touched.pop((group.target, group.key), None)
+            with _alone("group of notifications", group.project, group.target, group.key) as failed:
+                self._review_due(group, plan)
+            if failed:  # it would be due for ever: it begins anew with the next event
+                plan.idle_groups.append((group.project, group.target, group.key))
         for target, key in touched.values():
-            self._review_touched(target, key, plan)
+            with _alone("group of notifications", target.project, target.id, key.text()):
+                self._review_touched(target, key, plan)
         plan.concerns = list(self._changed.values())
         plan.complete = len(stored) < EVENTS_AT_ONCE and len(due) < GROUPS_AT_ONCE
         return plan
@@ -141,13 +148,17 @@ class Planner:
 
     def _drop_undelivered(self, event: Event, plan: Plan) -> None:
         for row in deliveries.waiting_about(self._connection, event.project, event.uid):
-            about = message.from_json(json.loads(row.body))
+            try:
+                about = codec.message_from(row)
+            except codec.DamagedRowError:
+                continue
             if {entry.uid for entry in about.entries} == {event.uid}:
                 plan.retired.append((row.project, row.id, "dropped", "the run was deleted"))
 
     def _review_touched(self, target: Target, key: GroupKey, plan: Plan) -> None:
         row = outbox.group(self._connection, target.project, target.id, key.text())
-        group = Group(key=key) if row is None else codec.group_from(row)
+        known = [] if row is None else codec.sound(codec.group_from, [row])
+        group = known[0] if known else Group(key=key)
         free_at = group.free_at(target.rules, self._now)
         if free_at > self._now:  # spares a large group from being read at every event of it
             due_at = free_at if row is None or row.due_at is None else min(free_at, row.due_at)
@@ -182,7 +193,7 @@ class Planner:
             key = result.group.key.text()
             for row in deliveries.waiting(self._connection, target.project, target.id, key)[::-1]:
                 if said is not None:
-                    said = message.supersede(message.from_json(json.loads(row.body)), said)
+                    said = _superseding(row, said)
                 plan.retired.append((row.project, row.id, "superseded", "a later message says more"))
         if said is not None:
             plan.deliveries.append(delivery_row(said, target, result.group.key))
@@ -192,7 +203,9 @@ class Planner:
         """The concerns of a group that can still matter: open, told, or changed in this pass."""
         rows = outbox.concerns_of_group(self._connection, key.project, key.sweep, key.story, key.uid)
         found = {(row.project, row.uid, row.id): row for row in rows if row.closed_at is None or row.id in group.told}
-        members = [self._changed.get(name) or codec.concern_from(row) for name, row in found.items()]
+        unchanged = [row for name, row in found.items() if name not in self._changed]
+        members = [self._changed[name] for name in found if name in self._changed]
+        members += codec.sound(codec.concern_from, unchanged)
         fresh = [c for name, c in self._changed.items() if name not in found and key.holds(c)]
         return sorted((*members, *fresh), key=lambda c: (c.opened_at, c.id))
 
@@ -203,7 +216,7 @@ class Planner:
     def _of_run(self, project: str, uid: str) -> dict[str, Concern]:
         if (project, uid) not in self._concerns:
             rows = outbox.concerns_of_run(self._connection, project, uid)
-            self._concerns[project, uid] = {row.id: codec.concern_from(row) for row in rows}
+            self._concerns[project, uid] = {found.id: found for found in codec.sound(codec.concern_from, rows)}
         return self._concerns[project, uid]
 
     def _targets_of(self, project: str) -> list[Target]:
@@ -216,7 +229,7 @@ class Planner:
     def _silences_of(self, project: str) -> tuple[Silence, ...]:
         if project not in self._silences:
             rows = configuration.silences_in_force(self._connection, project, self._now)
-            self._silences[project] = tuple(map(codec.silence_from, rows))
+            self._silences[project] = tuple(codec.sound(codec.silence_from, rows))
         return self._silences[project]
 
     def _budget_free_at(self, target: Target) -> float | None:
@@ -263,6 +276,25 @@ def delivery_row(said: Message, target: Target, key: GroupKey) -> DeliveryRow:
         attempts="[]",
         body=codec.dumps(message.as_json(said)),
     )
+
+
+def _superseding(row: DeliveryRow, said: Message) -> Message | None:
+    """The message that stands for an older one too; for itself alone where the older one is damaged."""
+    try:
+        return message.supersede(codec.message_from(row), said)
+    except codec.DamagedRowError:
+        return said
+
+
+@contextmanager
+def _alone(what: str, *key: object) -> Iterator[list[BaseException]]:
+    """What one damaged row leads to costs that row alone, and not all notifications for ever."""
+    failed: list[BaseException] = []
+    try:
+        yield failed
+    except MISSHAPEN as error:
+        damage.note(what, key, error)
+        failed.append(error)
 
 
 def _hides_others(concern: Concern) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets as random_secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from losswatch_server.alerts import codec, message, signing
+from losswatch_server.alerts import codec, signing
 from losswatch_server.alerts.addresses import TargetRefusedError, read_url
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.channels.channel import Channel, Means
@@ -150,7 +149,7 @@ class Registry:
         enabled: bool | None = None,
     ) -> Target:
         """Change what is given. Raises NoSuchTargetError, TargetFromFileError, TargetRefusedError."""
-        before = await self._editable(project, target_id)
+        before = await self._sound(project, target_id)
         if url is not None or routing_key is not None:
             await self._checked(before.kind, url or before.url, routing_key or before.routing_key)
         state = before.state
@@ -177,7 +176,7 @@ class Registry:
 
     async def rotate(self, project: str, target_id: str) -> tuple[Target, str]:
         """Give a target a new signing secret; the old one signs too for a day."""
-        before = await self._editable(project, target_id)
+        before = await self._sound(project, target_id)
         if not before.secrets:
             raise TargetRefusedError(f"{before.kind} targets are not signed")
         now = self._means.clock()
@@ -275,7 +274,7 @@ class Registry:
     async def silences(self, project: str) -> list[Silence]:
         """All silences of a project, newest first."""
         rows = await self._store.read(lambda connection: configuration.silences(connection, project))
-        return [codec.silence_from(row) for row in rows]
+        return codec.sound(codec.silence_from, rows)
 
     async def end_silence(self, project: str, silence_id: str) -> None:
         """End a silence now. Raises NoSuchSilenceError."""
@@ -313,6 +312,12 @@ class Registry:
             raise TargetFromFileError(target_id)
         return target
 
+    async def _sound(self, project: str, target_id: str) -> Target:
+        target = await self._editable(project, target_id)
+        if target.disabled_reason == codec.DAMAGED:
+            raise TargetRefusedError(codec.DAMAGED)
+        return target
+
     def _count_test(self, project: str) -> None:
         now = self._means.clock()
         recent = self._tests.setdefault(project, deque())
@@ -330,11 +335,6 @@ def default_rules(channel: Channel) -> Rules:
         tracks_state=channel.tracks_state,
         repeat_interval_s=channel.repeat_interval_s,
     )
-
-
-def said_in(row: DeliveryRow) -> message.Message:
-    """The message of a delivery."""
-    return message.from_json(json.loads(row.body))
 
 
 def _checked_secret(secret: str | None) -> str:

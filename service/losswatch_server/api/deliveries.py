@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from losswatch_server.alerts.registry import said_in
+from losswatch_server.alerts import codec
 from losswatch_server.api import alert_schemas as schemas
 from losswatch_server.api.access import json_answer, read_model
 from losswatch_server.api.describe import Project, answer, body, refusals, schema_of
@@ -89,12 +88,16 @@ async def recover_deliveries(
 
 def delivery_json(row: DeliveryRow) -> dict[str, Any]:
     """A delivery with its tries."""
-    said = said_in(row)
+    try:
+        said = codec.message_from(row)
+        title, runs = said.title, list(said.runs)[:100]
+    except codec.DamagedRowError:
+        title, runs = "(damaged)", []
     return {
         "id": row.id,
         "number": row.number,
-        "title": said.title,
-        "runs": list(said.runs)[:100],
+        "title": title,
+        "runs": runs,
         "reason": row.reason,
         "state": row.state,
         "tries": row.tries,
@@ -103,5 +106,5 @@ def delivery_json(row: DeliveryRow) -> dict[str, Any]:
         "created_at": timestamp(row.created_at),
         "next_at": timestamp(row.next_at) if row.state == "pending" else None,
         "finished_at": timestamp(row.finished_at),
-        "attempts": [{**attempt, "at": timestamp(attempt["at"])} for attempt in json.loads(row.attempts)],
+        "attempts": [{**attempt, "at": timestamp(attempt["at"])} for attempt in codec.attempts_from(row)],
     }

@@ -75,6 +75,7 @@ RUN = {
     "last_seen_at": "2026-03-01T12:00:20.000Z",
     "finished_at": None,
     "paused_until": None,
+    "damaged": [],
 }
 RUNS = {"runs": [RUN], "next_cursor": None}
 SERIES = {

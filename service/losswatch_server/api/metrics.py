@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from losswatch_server import __version__
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
+from losswatch_server.store import damage
 from losswatch_server.supervision import Supervisor
 from losswatch_server.wire.reports import CountFacts
 
@@ -113,3 +114,6 @@ class _Background(Collector):
         for name in self._supervisor.names:
             running.add_metric((name,), name not in failing)
         yield running
+        yield GaugeMetricFamily(
+            "losswatch_damaged_cells", "Cells of the database that were found damaged.", damage.count()
+        )

@@ -180,6 +180,8 @@ class Run(Answer):
     last_seen_at: datetime
     finished_at: datetime | None
     paused_until: datetime | None
+    damaged: list[str]
+    """What of the run's row in the database cannot be read; it was made again from the record as far as it could."""
 
 
 class Runs(Answer):

@@ -96,7 +96,12 @@ class _Reader:
             if dataclasses.is_dataclass(present):
                 self.fill(present, value[f.name])
             else:
-                setattr(target, f.name, self.get(value[f.name]))
+                given = self.get(value[f.name])
+                if isinstance(present, (list, dict)) and type(given) is not type(present):
+                    raise TypeError(f"{f.name} is no {type(present).__name__}")
+                if isinstance(present, (int, float)) and isinstance(given, (str, list, dict)):
+                    raise TypeError(f"{f.name} is no number")
+                setattr(target, f.name, given)
 
 
 def _finding_fields(finding: Finding | None) -> dict[str, Any] | None:

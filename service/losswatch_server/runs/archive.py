@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import LoopAction, Status
+from losswatch_server.store import damage
 from losswatch_server.store.documents import finding_fields, finding_from_fields
 
 
@@ -30,8 +32,14 @@ def to_bytes(assessment: Assessment) -> bytes:
 
 
 def from_bytes(data: bytes) -> Assessment:
-    """The inverse of ``to_bytes``."""
-    fields = json.loads(data)
+    """The inverse of ``to_bytes``. Raises ValueError for bytes that it did not write."""
+    try:
+        return _assessment(json.loads(data))
+    except damage.MISSHAPEN as error:
+        raise ValueError(f"not an assessment: {error}") from error
+
+
+def _assessment(fields: Any) -> Assessment:
     floor, interval, steps = fields["forecast"]
     return Assessment(
         status=Status(fields["status"]),

@@ -66,7 +66,8 @@ def whole(items: Iterable[Item]) -> Iterator[Item]:
     held: list[Item] = []
     for item in items:
         if item.kind == EntryKind.MERGE:
-            held[0] = held[0]._replace(point=merge(held[0].point, item.point))
+            if held and held[0].point.step == item.point.step:  # else that point is in a damaged block
+                held[0] = held[0]._replace(point=merge(held[0].point, item.point))
         elif item.kind == EntryKind.POINTS:
             yield from held
             held = [item]

@@ -12,7 +12,7 @@ from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.record import judged
 from losswatch_server.same_step import merge
-from losswatch_server.store import Store
+from losswatch_server.store import Store, damage
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import Item, read
 from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
@@ -39,13 +39,14 @@ def apply(monitor: Monitor, item: Item) -> None:
 @dataclass(slots=True)
 class Folded:
     """A monitor, the last point of rank 0 it has seen, the highest step of any rank, how many items were folded since
-    the snapshot, and the changes of findings on the way."""
+    the snapshot, the changes of findings on the way, and a note for each damaged block that was left out."""
 
     monitor: Monitor
     last: Point | None
     top: int
     since: int
     changes: list[Finding]
+    damage: tuple[str, ...]
 
 
 async def refold(
@@ -63,12 +64,14 @@ async def refold(
     """
     monitor, from_seq, top = await _start(store, project, uid, attempts, snapshots)
     folding = _Folding(monitor, top)
+    damaged: list[RecordRow] = []
     cuts = Cuts(attempts)
     while rows := await store.standing_page(project, uid, cuts, from_seq, PAGE):
         await folding.take(await asyncio.to_thread(_judged, rows, from_seq, attempts))
+        damaged += damage.damaged_blocks(rows)
         from_seq = rows[-1].seq + rows[-1].n
     await folding.take(judged(extra, attempts))
-    return folding.close()
+    return folding.close(damaged)
 
 
 def _judged(rows: Sequence[RecordRow], from_seq: int, attempts: Sequence[Attempt]) -> list[Item]:
@@ -86,8 +89,8 @@ async def _start(
             continue
         try:
             return Monitor.thaw(stored.body), seq, step
-        except ValueError:  # an unreadable snapshot: the record is the truth, an older one will do
-            continue
+        except ValueError as error:  # an unreadable snapshot: the record is the truth, an older one will do
+            damage.note("snapshot", (project, uid, seq), error)
     return Monitor(uid), 0, -1
 
 
@@ -107,7 +110,9 @@ class _Folding:
             if self.since % SLICE == 0:
                 await asyncio.sleep(0)
             if item.kind == EntryKind.MERGE:
-                first = self.held[0]
+                first = self.held[0] if self.held else item
+                if first is item or first.point.step != item.point.step:
+                    continue  # the point that it adds to is in a damaged block
                 self.last = merge(first.point, item.point)
                 self.held[0] = first._replace(point=self.last)
                 continue
@@ -127,6 +132,14 @@ class _Folding:
             apply(self.monitor, item)
         self.held.clear()
 
-    def close(self) -> Folded:
+    def close(self, damaged: Sequence[RecordRow]) -> Folded:
         self._flush()
-        return Folded(self.monitor, self.last, self.top, self.since, self.monitor.drain_changes())
+        changes = self.monitor.drain_changes()
+        return Folded(self.monitor, self.last, self.top, self.since, changes, tuple(map(_damage_note, damaged)))
+
+
+def _damage_note(row: RecordRow) -> str:
+    return (
+        f"The stored data of {damage.steps_of(row)} ({row.n} entries) are damaged and cannot be read; "
+        "the run is judged without them."
+    )

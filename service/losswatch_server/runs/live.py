@@ -41,6 +41,7 @@ class Live:
     top: int = -1
     since: int = 0
     marks: list[tuple[int, int, int]] = field(default_factory=list)
+    damage: tuple[str, ...] = ()
     archived: bytes | None = None
     judgement: Assessment | None = None
     report: Report | None = None

@@ -225,6 +225,7 @@ class Recorder:
         row = live.row
         folded = await refold(self._store, row.project, row.uid, live.attempts, live.marks, items)
         live.monitor, live.top, live.since = folded.monitor, folded.top, folded.since
+        live.damage = folded.damage
         live.before_last = None
         return folded.monitor.findings()
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Point
-from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, RunState
 from losswatch_server.runs import archive
 from losswatch_server.runs.answers import Report
@@ -23,7 +23,7 @@ from losswatch_server.runs.lookup import said_at
 from losswatch_server.runs.record import standing
 from losswatch_server.runs.reports import judged_row, last_known, with_clock
 from losswatch_server.runs.rhythm import Rhythm
-from losswatch_server.store import Store
+from losswatch_server.store import Store, damage
 from losswatch_server.store.rows import StoredRun
 
 KEPT = 512
@@ -156,6 +156,7 @@ class Shelf:
         live.monitor = folded.monitor
         live.top = folded.top
         live.since = folded.since
+        live.damage = folded.damage
         live.ledger = live.ledger._replace(last=folded.last)
         self.heed(live)
         return folded.changes, folded.monitor.findings()
@@ -181,12 +182,11 @@ class Shelf:
         if live.monitor is not None:
             live.judgement = assess(live.monitor)
             self.heed(live, live.judgement.faults)
-        elif live.archived is not None:
-            live.judgement = archive.from_bytes(live.archived)
         else:
-            stored = await self.store.findings(live.row.project, live.row.uid)
-            live.judgement = last_known(live.row, [item.finding for item in stored])
-        assessment = with_clock(live.judgement, live.known.values(), rivals(live.ledger))
+            live.judgement = _unpacked(live) or last_known(
+                live.row, [item.finding for item in await self.store.findings(live.row.project, live.row.uid)]
+            )
+        assessment = with_clock(live.judgement, live.known.values(), [*rivals(live.ledger), *live.damage])
         live.row = judged_row(live.row, assessment)
         stale = live.monitor is None and live.row.detection_version > DETECTION_VERSION
         live.report = Report(run=live.row, assessment=assessment, stale=stale)
@@ -195,6 +195,17 @@ class Shelf:
     async def report(self, live: Live) -> Report:
         """The report of a run as it stands; made once, and again after a change."""
         return live.report or await self.settle(live)
+
+
+def _unpacked(live: Live) -> Assessment | None:
+    """The report with which the run ended, where one was kept and can be read."""
+    if live.archived is None:
+        return None
+    try:
+        return archive.from_bytes(live.archived)
+    except ValueError as error:
+        damage.note("report of run", (live.row.project, live.row.name, live.row.uid), error)
+        return None
 
 
 def _bare(finding: Finding) -> Finding:

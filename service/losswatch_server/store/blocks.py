@@ -99,6 +99,12 @@ def unpack(data: bytes) -> list[Point]:
     return read_sections(data[:offset], take)
 
 
+def count(head: bytes) -> int:
+    """How many points a block says it holds."""
+    n: int = _HEAD.unpack_from(head)[2]
+    return n
+
+
 def _unpack_one(data: bytes, presence: int) -> Point:
     """What ``_pack_one`` packed. Most rows that are not sealed yet are such blocks."""
     step, _, *values = _ONE[(len(data) - _ONE[0].size) // 8].unpack(data)[3:]

@@ -10,9 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.points import CONTEXT_FIELDS, Context
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
+from losswatch_server.store import damage
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
@@ -23,12 +26,20 @@ def context_text(context: Context) -> str:
     return _encode(given)
 
 
+class DamagedDocumentError(ValueError):
+    """The text is not what was written."""
+
+
 def context_from(text: str | bytes) -> Context:
-    """The exact inverse of ``context_text``."""
-    given = json.loads(text)
-    if "layer_order" in given:
-        given["layer_order"] = tuple(given["layer_order"])
-    return Context(**given)
+    """The exact inverse of ``context_text``. Raises DamagedDocumentError."""
+    try:
+        given = json.loads(text)
+        msgspec.convert(given, Context)
+        if "layer_order" in given:
+            given["layer_order"] = tuple(given["layer_order"])
+        return Context(**given)
+    except damage.MISSHAPEN as error:
+        raise DamagedDocumentError(f"not a context: {error}") from error
 
 
 def finding_text(finding: Finding) -> str:
@@ -37,8 +48,40 @@ def finding_text(finding: Finding) -> str:
 
 
 def finding_from(text: str | bytes) -> Finding:
-    """The exact inverse of ``finding_text``; pairs in the evidence come back as tuples."""
-    return finding_from_fields(json.loads(text))
+    """The exact inverse of ``finding_text``; pairs in the evidence come back as tuples.
+
+    Raises DamagedDocumentError.
+    """
+    try:
+        fields = json.loads(text)
+        msgspec.convert(fields, Finding)
+        return finding_from_fields(fields)
+    except damage.MISSHAPEN as error:
+        raise DamagedDocumentError(f"not a finding: {error}") from error
+
+
+def finding_of_columns(
+    finding_id: str, condition: str, severity: str, opened_step: int, closed_by: str | None
+) -> Finding | None:
+    """What is left of a finding whose text is damaged: its row's other columns; None where those are, too."""
+    try:
+        return Finding(
+            id=finding_id,
+            condition=Condition(condition),
+            series="unknown",
+            attempt=1,
+            episode=1,
+            severity=Severity(severity),
+            confidence=0.0,
+            onset_step=opened_step,
+            opened_step=opened_step,
+            last_step=opened_step,
+            resolved_step=None if closed_by is None else opened_step,
+            closed_by=None if closed_by is None else ClosedBy(closed_by),
+            summary="What was kept of this finding is damaged; only its condition, severity and step can be read.",
+        )
+    except ValueError:
+        return None
 
 
 def finding_fields(finding: Finding) -> dict[str, Any]:

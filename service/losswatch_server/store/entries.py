@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
-from losswatch_server.store.documents import context_from
+from losswatch_server.store import damage
+from losswatch_server.store.documents import DamagedDocumentError, context_from
 from losswatch_server.store.rows import EntryKind, RecordRow
 from losswatch_server.store.sealing import opened
 
@@ -28,7 +29,11 @@ def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Item]:
     """The items of rows, in order, from a sequence number on."""
     for row in rows:
         if row.kind == EntryKind.CONTEXT:
-            items: Iterable[Item] = (Item(row.seq, row.kind, row.attempt, context=context_from(row.body)),)
+            try:
+                items: Iterable[Item] = (Item(row.seq, row.kind, row.attempt, context=context_from(row.body)),)
+            except DamagedDocumentError as error:  # the context before it goes on
+                damage.note_block(row, error)
+                continue
         elif row.kind == EntryKind.ATTEMPT:
             items = (Item(row.seq, row.kind, row.attempt, Point(row.first_step)),)
         else:

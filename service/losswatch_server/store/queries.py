@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
-from losswatch_server.store.documents import context_from, finding_from
+from losswatch_server.store import damage
+from losswatch_server.store.documents import DamagedDocumentError, context_from, finding_from, finding_of_columns
 from losswatch_server.store.rows import (
     Attempt,
     EntryKind,
@@ -22,11 +26,14 @@ from losswatch_server.store.rows import (
 from losswatch_server.store.sealing import is_full
 from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
 
+T = TypeVar("T")
 _RUN = (
     "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
     "created_at, last_seen_at, finished_at, paused_until"
 )
-_FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until"
+SOUND_CONTEXT = "CASE WHEN json_valid(context) THEN context ELSE '{}' END"
+"""SQLite's JSON functions end the whole statement at the first text that is no JSON."""
+_FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condition, severity, opened_step, closed_by"
 
 
 def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredRun | None:
@@ -38,7 +45,7 @@ def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredR
     ).fetchone()
     if found is None:
         return None
-    row = _run_row(found)
+    row = _run_row(connection, found)
     key = (project, row.uid)
     attempts = connection.execute(
         "SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ? ORDER BY number", key
@@ -60,7 +67,7 @@ def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredR
 def run_of(connection: sqlite3.Connection, project: str, uid: str) -> RunRow | None:
     """The run of this uid."""
     found = connection.execute(f"SELECT {_RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
-    return None if found is None else _run_row(found)
+    return None if found is None else _run_row(connection, found)
 
 
 def is_gone(connection: sqlite3.Connection, project: str, name: str, writer: str) -> bool:
@@ -82,7 +89,7 @@ def list_runs(
 ) -> list[RunRow]:
     """Runs of a project, newest first, from ``before`` (created_at, uid) on, that fit every filter given."""
     where, values = ["project = ?"], [project]
-    for column, value in (("status", status), ("state", state), ("json_extract(context, '$.group')", group)):
+    for column, value in (("status", status), ("state", state), (f"json_extract({SOUND_CONTEXT}, '$.group')", group)):
         if value is not None:
             where.append(f"{column} = ?")
             values.append(value)
@@ -90,7 +97,8 @@ def list_runs(
     if tag is not None:
         key, wanted = tag
         where.append(
-            "EXISTS (SELECT 1 FROM json_each(context, '$.tags') t WHERE t.key = ? AND (? IS NULL OR t.value = ?))"
+            f"EXISTS (SELECT 1 FROM json_each({SOUND_CONTEXT}, '$.tags') t "
+            "WHERE t.key = ? AND (? IS NULL OR t.value = ?))"
         )
         arguments += [key, wanted, wanted]
     if text is not None:
@@ -100,7 +108,7 @@ def list_runs(
         where.append("(created_at, uid) < (?, ?)")
         arguments += before
     query = f"SELECT {_RUN} FROM run WHERE {' AND '.join(where)} ORDER BY created_at DESC, uid DESC LIMIT ?"
-    return [_run_row(found) for found in connection.execute(query, (*arguments, limit))]
+    return [_run_row(connection, found) for found in connection.execute(query, (*arguments, limit)).fetchall()]
 
 
 def runs_to_seal(connection: sqlite3.Connection, at_least: int) -> list[tuple[str, str]]:
@@ -152,21 +160,35 @@ def snapshot_marks(connection: sqlite3.Connection, project: str, uid: str) -> li
 
 
 def snapshot(connection: sqlite3.Connection, project: str, uid: str, seq: int) -> Snapshot | None:
-    """One snapshot."""
+    """One snapshot; None where there is none that can be read."""
     query = "SELECT seq, step, detection_version, body FROM snapshot WHERE project = ? AND uid = ? AND seq = ?"
     found = connection.execute(query, (project, uid, seq)).fetchone()
-    return None if found is None else Snapshot(found[0], found[1], found[2], zlib.decompress(found[3]))
+    if found is None:
+        return None
+    try:
+        return Snapshot(found[0], found[1], found[2], zlib.decompress(found[3]))
+    except (zlib.error, TypeError) as error:  # as good as none: an older one will do, or the record alone
+        damage.note("snapshot", (project, uid, seq), error)
+        return None
 
 
 def findings(connection: sqlite3.Connection, project: str, uid: str) -> list[StoredFinding]:
     """Every finding of a run, in the order in which they opened."""
     query = f"SELECT {_FINDING} FROM finding WHERE project = ? AND uid = ? ORDER BY opened_at, opened_step, id"
-    return [
-        StoredFinding(
-            finding=finding_from(body), opened_at=opened, closed_at=closed, acknowledged_at=known, muted_until=muted
+    found = []
+    for body, opened, closed, known, muted, *columns in connection.execute(query, (project, uid)):
+        try:
+            finding = finding_from(body)
+        except DamagedDocumentError as error:
+            damage.note("finding", (project, uid, columns[0]), error)
+            rest = finding_of_columns(*columns)
+            if rest is None:
+                continue
+            finding = rest
+        found.append(
+            StoredFinding(finding=finding, opened_at=opened, closed_at=closed, acknowledged_at=known, muted_until=muted)
         )
-        for body, opened, closed, known, muted in connection.execute(query, (project, uid))
-    ]
+    return found
 
 
 def events(
@@ -189,7 +211,18 @@ def events(
     ]  # fmt: skip
 
 
-def _run_row(found: tuple[Any, ...]) -> RunRow:
+def _run_row(connection: sqlite3.Connection, found: tuple[Any, ...]) -> RunRow:
+    """A row of ``_RUN``. A damaged cell is made again where that is possible, and named."""
+    damaged: list[str] = []
+
+    def cell(column: str, read: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        try:
+            return read()
+        except (ValueError, KeyError) as error:
+            damage.note(f"{column} of run", (found[0], found[1], found[2]), error)
+            damaged.append(column)
+            return otherwise()
+
     return RunRow(
         project=found[0],
         name=found[1],
@@ -199,13 +232,29 @@ def _run_row(found: tuple[Any, ...]) -> RunRow:
         points=found[5],
         version=found[6],
         detection_version=found[7],
-        state=RunState(found[8]),
-        status=Status(found[9]),
-        action=LoopAction(found[10]),
-        headline=found[11],
-        context=context_from(found[12]),
+        state=cell(
+            "state",
+            lambda: RunState(found[8]),
+            lambda: RunState.RUNNING if found[15] is None else RunState.FINISHED,
+        ),
+        status=cell("status", lambda: Status(found[9]), lambda: Status.WAITING),
+        action=cell("action", lambda: LoopAction(found[10]), lambda: LoopAction.CONTINUE),
+        headline=found[11] if isinstance(found[11], str) else "",
+        context=cell(
+            "context", lambda: context_from(found[12]), lambda: _context_of_record(connection, found[0], found[2])
+        ),
         created_at=found[13],
         last_seen_at=found[14],
         finished_at=found[15],
         paused_until=found[16],
+        damaged=tuple(damaged),
     )
+
+
+def _context_of_record(connection: sqlite3.Connection, project: str, uid: str) -> Context:
+    """The context as the record has it last: the column of the run is only a copy."""
+    query = "SELECT body FROM record WHERE project = ? AND uid = ? AND kind = ? ORDER BY seq DESC"
+    for (body,) in connection.execute(query, (project, uid, EntryKind.CONTEXT)):
+        with suppress(DamagedDocumentError):
+            return context_from(body)
+    return EMPTY_CONTEXT

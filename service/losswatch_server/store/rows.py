@@ -79,6 +79,8 @@ class RunRow(NamedTuple):
     context: Context = EMPTY_CONTEXT
     finished_at: float | None = None
     paused_until: float | None = None
+    damaged: tuple[str, ...] = ()
+    """Columns that could not be read; what stands in their place was made of what could."""
 
 
 class StoredRun(NamedTuple):

@@ -16,7 +16,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from losswatch_server.monitor.points import Point
-from losswatch_server.store.blocks import Section, read_sections, sections, unpack
+from losswatch_server.store import damage
+from losswatch_server.store.blocks import Section, count, read_sections, sections, unpack
 from losswatch_server.store.rows import EntryKind, RecordRow
 
 FORMAT = 1
@@ -44,6 +45,10 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
 
     A row may be cut in two: its points keep their sequence numbers and receive time.
     """
+    damaged = next((place for place, row in enumerate(rows) if len(row_points(row)) != row.n), None)
+    if damaged is not None:  # it stays as it is: somebody may be able to read it some day
+        before, after = rows[:damaged], rows[damaged + 1 :]
+        return [*(seal(before) if before else ()), rows[damaged], *(seal(after) if after else ())]
     parts: list[RecordRow] = []
     points: list[Point] = []
     for row in rows:
@@ -85,10 +90,14 @@ def is_full(row: RecordRow) -> bool:
 
 
 def opened(row: RecordRow) -> list[tuple[RecordRow, list[Point]]]:
-    """The rows that ``row`` was sealed from, without their bodies, each with its points; itself if it is not sealed."""
+    """The rows that ``row`` was sealed from, without their bodies, each with its points; itself if it is not sealed.
+
+    Nothing where its block is damaged.
+    """
     if row.kind != EntryKind.SEALED:
-        return [(row, unpack(row.body))]
-    parts, points = _read(row)
+        points = row_points(row)
+        return [(row, points)] if points else []
+    parts, points = _read_or_nothing(row)
     result = []
     start = 0
     seq = row.seq
@@ -108,8 +117,8 @@ def unseal(row: RecordRow) -> list[RecordRow]:
 
 
 def row_points(row: RecordRow) -> list[Point]:
-    """The points of a row, sealed or not, in the order of the record."""
-    return _read(row)[1] if row.kind == EntryKind.SEALED else unpack(row.body)
+    """The points of a row, sealed or not, in the order of the record; none where its block is damaged."""
+    return _read_or_nothing(row)[1]
 
 
 def _cut(parts: Sequence[RecordRow], points: Sequence[Point], wanted: int) -> tuple[list[RecordRow], list[RecordRow]]:
@@ -172,6 +181,22 @@ Part = tuple[int, int, int, str | None, int]
 """Points, kind, attempt, writer, receive time in milliseconds: one row before sealing."""
 
 
+def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
+    """The parts and points of a block, or none and a note of the damage: one block is no reason to lose the run."""
+    try:
+        parts, points = _read(row) if row.kind == EntryKind.SEALED else ([], unpack(_sized(row.body, row.n)))
+        if len(points) != row.n:
+            raise ValueError(f"{len(points)} of {row.n} points")
+        if parts and sum(part[0] for part in parts) != row.n:
+            raise ValueError("parts that do not add up")
+        for part in parts:
+            EntryKind(part[1])
+    except Exception as error:  # noqa: BLE001 - what damaged bytes make of struct, zlib, json and numpy has no bound
+        damage.note_block(row, error)
+        return [], []
+    return parts, points
+
+
 def _read(row: RecordRow) -> tuple[list[Part], list[Point]]:
     body = row.body
     version, count, names_bytes, head_bytes = _HEAD.unpack_from(body)
@@ -199,4 +224,11 @@ def _read(row: RecordRow) -> tuple[list[Part], list[Point]]:
     n, kinds, attempts, writers, gaps = (struct.unpack(f"<{count}q", take(8, count)) for _ in range(5))
     writer_names: list[str | None] = [None, *names]
     parts = list(zip(n, kinds, attempts, [writer_names[index] for index in writers], accumulate(gaps), strict=True))
-    return parts, read_sections(point_head, take)
+    return parts, read_sections(_sized(point_head, row.n), take)
+
+
+def _sized(block: bytes, n: int) -> bytes:
+    """A block that says it holds so many points. Before that is known, what it says may be any number to allocate."""
+    if count(block) != n:
+        raise ValueError(f"{count(block)} points instead of {n}")
+    return block

@@ -51,6 +51,8 @@ class RunFacts(Protocol):
     def finished_at(self) -> float | None: ...
     @property
     def paused_until(self) -> float | None: ...
+    @property
+    def damaged(self) -> tuple[str, ...]: ...
 
 
 class ReportFacts(Protocol):
@@ -97,6 +99,7 @@ def run_json(run: RunFacts) -> dict[str, Any]:
         "last_seen_at": timestamp(run.last_seen_at),
         "finished_at": timestamp(run.finished_at),
         "paused_until": timestamp(run.paused_until),
+        "damaged": list(run.damaged),
     }
 
 

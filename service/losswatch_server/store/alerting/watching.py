@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from losswatch_server.store.queries import SOUND_CONTEXT
+
 
 class RunningRow(NamedTuple):
     """A run that is neither over nor silent. Times are seconds since 1970; ``rhythm`` is packed by ``runs``."""
@@ -21,10 +23,12 @@ class RunningRow(NamedTuple):
 def running(connection: sqlite3.Connection) -> list[RunningRow]:
     """All of them."""
     found = connection.execute(
-        "SELECT project, uid, step, last_seen_at, paused_until, json_extract(context, '$.expected_gap_s'), rhythm "
+        "SELECT project, uid, step, last_seen_at, paused_until, "
+        f"json_extract({SOUND_CONTEXT}, '$.expected_gap_s'), rhythm "
         "FROM run WHERE state = 'running'"
     )
-    return [RunningRow._make(row) for row in found]
+    return [row if isinstance(row.expected_gap_s, (int, float, type(None))) else row._replace(expected_gap_s=None)
+            for row in map(RunningRow._make, found)]  # fmt: skip
 
 
 def muted_until(connection: sqlite3.Connection, project: str, uid: str, finding: str) -> float | None:
