@@ -25,8 +25,11 @@ from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings
-from losswatch_server.store import SqliteStore
+from losswatch_server.store import SqliteStore, summaries
 from losswatch_server.store.alerting import configuration, deliveries
+from losswatch_server.store.entries import Item
+from losswatch_server.store.rows import EntryKind
+from losswatch_server.store.summaries import Kept, Summary
 
 SICK = [*DAMAGES]
 POINTS = 700
@@ -196,3 +199,14 @@ def test_sealing_leaves_a_damaged_block_as_it_is(filled: Path, tmp_path: Path) -
     finally:
         store.close()
         connection.close()
+
+
+@pytest.mark.parametrize("kind", SICK)
+def test_a_damaged_summary_is_missing_from_the_picture_alone(kind: str) -> None:
+    point = Point(3, loss=1.0)
+    whole = Summary(
+        0, 0, 1, 1, 1, ((3, 3),), summaries._to_bytes([[Kept(Item(0, EntryKind.POINTS, 1, point), False, False)]])
+    )
+    assert [kept.item.point for one in summaries.buckets(whole) for kept in one] == [point]
+    hurt = DAMAGES[kind](whole.body)
+    assert summaries.buckets(whole._replace(body=hurt.encode() if isinstance(hurt, str) else hurt)) == []

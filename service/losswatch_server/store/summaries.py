@@ -26,7 +26,9 @@ import numpy.typing as npt
 
 from losswatch_server.monitor.points import SERIES, Point
 from losswatch_server.same_step import merge
+from losswatch_server.store import damage
 from losswatch_server.store.blocks import pack, unpack
+from losswatch_server.store.damage import MISSHAPEN
 from losswatch_server.store.entries import WITHOUT_POINT, Item
 from losswatch_server.store.rows import EntryKind
 
@@ -317,17 +319,22 @@ def _to_bytes(parts: Sequence[Bucket]) -> bytes:
 
 
 def buckets(summary: Summary) -> list[Bucket]:
-    """The buckets of a summary. Raises ValueError for a body of another format, or a damaged one."""
+    """The buckets of a summary; none where its body is damaged, so that a picture lacks what it held."""
+    try:
+        return _buckets(summary)
+    except MISSHAPEN as error:
+        damage.note("summary", (summary.level, summary.seq, summary.past, len(summary.body)), error)
+        return []
+
+
+def _buckets(summary: Summary) -> list[Bucket]:
     body = summary.body
     if not body:
         return []
     version, parts, count = _HEAD.unpack_from(body)
     if version != FORMAT:
         raise ValueError(f"a summary of format {version}; this version reads format {FORMAT}")
-    try:
-        columns = zlib.decompress(memoryview(body)[_HEAD.size :])
-    except zlib.error as error:
-        raise ValueError("a damaged summary") from error
+    columns = zlib.decompress(memoryview(body)[_HEAD.size :])
     sizes = struct.unpack_from(f"<{parts}I", columns)
     offset = 4 * parts
     seqs = struct.unpack_from(f"<{count}q", columns, offset)
