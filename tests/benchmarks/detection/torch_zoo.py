@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from benchmarks.detection.labels import HEALTHY, Label, LabelledRun
+from benchmarks.detection.labels import HEALTHY, Label, LabelledRun, context_json
 from benchmarks.detection.torch_models import Job
 from benchmarks.detection.torch_training import train
 from benchmarks.detection.zoo.faults import Fault, put, times
@@ -219,7 +219,9 @@ def faulty_run(of: Kind, name: str, seed: int) -> LabelledRun:
         points=points,
         context=context_of(job, view),
         label=label,
-        family=of.cause or "",
+        family=f"torch {job.model}",
+        full_context=context_json(context_of(job, replace(view, context="full"))),
+        sent=view.context,
     )
     return logged(run, names)
 
@@ -236,7 +238,9 @@ def healthy_run(of: Kind, name: str, seed: int) -> LabelledRun:
         points=points_seen(trace, view),
         context=context_of(job, view),
         label=Label(condition=HEALTHY, also_ok=of.also_ok, why=of.name),
-        family=f"healthy {of.name}",
+        family=f"torch {job.model}",
+        full_context=context_json(context_of(job, replace(view, context="full"))),
+        sent=view.context,
     )
     return logged(run, names)
 

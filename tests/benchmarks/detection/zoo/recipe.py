@@ -33,12 +33,15 @@ class Recipe:
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     momentum: float = 0.0
+    nesterov: bool = False
     steps: int = 600
     schedule: str = "constant"
     warmup_steps: int = 0
     clip: float | None = None
     steps_optimizer: bool = True
     zeroes_gradients: bool = True
+    accumulates: int = 1
+    """Batches an optimiser step, their mean gradient."""
     precision: str = "fp32"
     loss_scale: float = 1.0
     """fp16: gradients are computed times this; 0 means a dynamic scaler that skips overflowed steps."""
@@ -61,6 +64,10 @@ class Recipe:
     bad_batches: tuple[int, ...] = ()
     bad_batch_size: float = 0.0
     """Times the inputs of a bad batch; NaN puts NaN there."""
+    broken_samples: int = 0
+    """So many samples hold NaN, or infinity where ``broken_by`` says so."""
+    broken_by: str = "nan inputs"
+    """nan inputs, infinite inputs, nan targets, or nan validation (the held-out samples alone)."""
     filters_batches: bool = False
     """A guard drops batches whose inputs are out of range or not finite."""
     changes: tuple[tuple[int, str, Any], ...] = ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,12 @@ class Trace:
     result: float
     """The held-out loss of the weights that the run ends with."""
     chance: float
+    metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    """Metric -> step -> value."""
+    facts: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    """What an integration sees, from which step on; later ones are laid over earlier ones."""
+    layer_names: tuple[str, ...] = ()
+    has_gradients: bool = True
 
 
 def loss_name(recipe: Recipe, classes: int) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from benchmarks.detection.labels import HEALTHY, Label
 from benchmarks.detection.zoo.labelling import swing
@@ -32,6 +35,13 @@ class View:
     layers: bool = False
     learning_rate: bool = True
     validation: bool = False
+    running: str = ""
+    """The loss that is shown: an "average" with a memory of 50 steps, or the mean since the "epoch" began."""
+    after_clip: bool = False
+    """The gradient norm is taken after clipping."""
+    metrics: bool = False
+    first: int = 1
+    """The number of the first epoch."""
     context: str = "full"
     """full, some (no optimiser, no learning rate), little (the loss's name alone)."""
 
@@ -93,37 +103,77 @@ def rate_factor(recipe: Recipe, view: View) -> float:
 
 def rounded(value: float, decimals: int | None) -> float:
     """As a log prints it."""
-    return float(value) if decimals is None else round(float(value), decimals)
+    return significant(value) if decimals is None else round(float(value), decimals)
+
+
+def significant(value: float) -> float:
+    """To seven significant digits, as single precision has them."""
+    return float(f"{value:.7g}")
+
+
+def shown_loss(trace: Trace, view: View) -> NDArray[np.float64]:
+    """The loss as the program shows it, one value a step."""
+    if view.running == "average":
+        forget = 0.98
+        correction = 1 - forget ** np.arange(1, len(trace.loss) + 1)
+        out: NDArray[np.float64] = lfilter([1 - forget], [1, -forget], trace.loss) / correction
+        return out
+    if view.running == "epoch":
+        length = max(4, min(trace.recipe.train_size // max(1, trace.recipe.batch_size), len(trace.loss) // 4))
+        parts = np.split(trace.loss, range(length, len(trace.loss), length))
+        return np.concatenate([np.cumsum(part) / np.arange(1, len(part) + 1) for part in parts])
+    return trace.loss
+
+
+def of_each(values: NDArray[np.float64], view: View) -> NDArray[np.float64]:
+    """The value at every logged step, or the mean of every epoch."""
+    if not view.epoch:
+        return values[:: view.every]
+    whole = len(values) // view.epoch
+    out: NDArray[np.float64] = np.mean(
+        values[: whole * view.epoch].reshape(whole, view.epoch, *values.shape[1:]), axis=1
+    )
+    return out
+
+
+def measured_at(values: Mapping[int, float], view: View, *, last: bool) -> dict[int, float]:
+    """What was measured now and then, by the number of the point it is logged with: the last of them, or their mean."""
+    held: dict[int, list[float]] = {}
+    for step in sorted(values):
+        held.setdefault(step // (view.epoch or view.every), []).append(values[step])
+    return {place: of[-1] if last or len(of) == 1 else float(np.mean(of)) for place, of in held.items()}
 
 
 def points_seen(trace: Trace, view: View) -> tuple[Point, ...]:
     """The points of a run under a view."""
-    points = []
-    steps = len(trace.loss)
-    width = view.epoch or 1
-    stride = view.epoch or view.every
-    measured = sorted(trace.validation)
-    rate_units = rate_factor(trace.recipe, view)
+    gradients = view.grad_norm and trace.has_gradients
+    names = trace.layer_names or tuple(f"layer{i}" for i in range(trace.layers.shape[1]))
+    norms = trace.grad_norm
+    if view.after_clip and trace.recipe.clip is not None:
+        norms = np.minimum(norms, trace.recipe.clip)
     with np.errstate(all="ignore"):
-        for number, at in enumerate(range(0, steps - width + 1, stride), start=1):
-            part = slice(at, at + width)
-            layers = None
-            if view.layers:
-                layers = {
-                    f"layer{i}": view.units * float(np.mean(trace.layers[part, i]))
-                    for i in range(trace.layers.shape[1])
-                }
-            held = [s for s in measured if at <= s < at + stride] if view.validation else []
-            points.append(
-                Point(
-                    step=number if view.epoch else at,
-                    loss=rounded(view.units * float(np.mean(trace.loss[part])), view.decimals),
-                    grad_norm=view.units * float(np.mean(trace.grad_norm[part])) if view.grad_norm else None,
-                    learning_rate=float(trace.learning_rate[at]) * rate_units if view.learning_rate else None,
-                    validation_loss=rounded(view.units * trace.validation[held[-1]], view.decimals) if held else None,
-                    layers=layers,
-                )
+        losses = (view.units * of_each(shown_loss(trace, view), view)).tolist()
+        sizes = (view.units * of_each(norms, view)).tolist() if gradients else None
+        rates = trace.learning_rate[:: view.epoch or view.every] * rate_factor(trace.recipe, view)
+        layers = (view.units * of_each(trace.layers, view)).tolist() if view.layers and gradients else None
+        held = measured_at(trace.validation, view, last=True) if view.validation else {}
+        metrics = (
+            {name: measured_at(of, view, last=False) for name, of in trace.metrics.items()} if view.metrics else {}
+        )
+    points = []
+    for i, loss in enumerate(losses):
+        measured = {name: significant(of[i]) for name, of in metrics.items() if i in of}
+        points.append(
+            Point(
+                step=view.first + i if view.epoch else i * view.every,
+                loss=rounded(loss, view.decimals),
+                grad_norm=significant(sizes[i]) if sizes else None,
+                learning_rate=significant(rates[i]) if view.learning_rate else None,
+                validation_loss=rounded(view.units * held[i], view.decimals) if i in held else None,
+                layers={n: significant(v) for n, v in zip(names, layers[i], strict=True)} if layers else None,
+                metrics=measured or None,
             )
+        )
     return tuple(points)
 
 

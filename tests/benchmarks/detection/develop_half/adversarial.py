@@ -51,21 +51,27 @@ def adversarial_pair(seed: int, steps: int) -> tuple[Curves, Curves]:
     return (curves[0], curves[1]), (curves[2], curves[3])
 
 
-def policy_gradient(seed: int, steps: int) -> Curves:
-    """REINFORCE on a contextual bandit of five arms, with a running baseline: the loss hovers about 0 throughout."""
+def policy_gradient(seed: int, steps: int, broken_from: int | None = None) -> tuple[Curves, NDArray[np.float64]]:
+    """Curves and mean reward a step; from ``broken_from`` on one reward in a batch is NaN.
+
+    REINFORCE on a contextual bandit of five arms, with a running baseline: the loss hovers about 0 throughout.
+    """
     generator = np.random.default_rng([seed, 29])
     recipe = Recipe(task="", optimizer="adam")
     policy = Network((6, 24, 5), "tanh", 1.0, 0.0, seed)
     best = Network((6, 16, 5), "tanh", 2.0, 0.0, seed + 100)
     optimizer = Optimizer(policy)
     baseline = 0.0
-    losses, norms = np.empty(steps), np.empty(steps)
+    losses, norms, rewards = np.empty(steps), np.empty(steps), np.empty(steps)
     for step in range(steps):
         x = generator.normal(0, 1, (64, 6)).astype(np.float32)
         values = policy.forward(x)
         p = softmax(values[-1])
         chosen = np.argmax(np.log(p + 1e-9) + generator.gumbel(0, 1, p.shape), axis=1)
         reward = (np.argmax(best.forward(x)[-1], axis=1) == chosen) + generator.normal(0, 0.3, 64)
+        if broken_from is not None and step >= broken_from:
+            reward[0] = np.nan
+        rewards[step] = reward.mean()
         gain = (reward - baseline).astype(np.float32)
         baseline += 0.05 * (float(reward.mean()) - baseline)
         rows = np.arange(64)
@@ -76,4 +82,4 @@ def policy_gradient(seed: int, steps: int) -> Curves:
         policy.propagate(values, delta * gain[:, None] / np.float32(64))
         norms[step] = float(np.linalg.norm(policy.gradient))
         optimizer.step(recipe, policy.gradient, 0.0, 3e-3)
-    return losses, norms
+    return (losses, norms), rewards
