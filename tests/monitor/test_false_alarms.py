@@ -32,7 +32,7 @@ def raised(family: str) -> Counter[str]:
         for length, seeds in LENGTHS_AND_SEEDS:
             for seed in range(seeds):
                 run = null_run(family, shape, length, seed)
-                monitor, _ = watch(run, ())
+                monitor, _ = watch(run)
                 told = alarms(monitor.findings(), frozenset(run.label.also_ok))
                 counted.update({line.split()[0] for line in told})
     return counted

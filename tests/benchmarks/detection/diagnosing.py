@@ -7,14 +7,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmarks.detection.judging import Judged, Said, judge, said
 from benchmarks.detection.labels import LabelledRun
-from benchmarks.detection.score import Judged, judge, said
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import Assessment, assess
-
-PREFIXES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
-"""Where a report of an unfinished healthy run is asked for, as shares of its points."""
+from losswatch_server.monitor.vocabulary import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +20,7 @@ class Diagnosed:
     """The judged run, the whole assessment and what it cost."""
 
     row: Judged
-    final: Assessment
+    final: Assessment | None
     fold_seconds: float
     assess_seconds: float
 
@@ -33,44 +31,72 @@ def alarms(findings: Iterable[Finding], allowed: frozenset[str]) -> list[str]:
     return [f"{f.condition} opened at {f.opened_step}" for f in alarming]
 
 
-def watch(run: LabelledRun, shares: Sequence[float], *, uid: str = "benchmark") -> tuple[Monitor, list[list[Finding]]]:
-    """The monitor at the end, and the findings as they stood at each share of the points, from one fold."""
-    monitor = Monitor(uid)
-    monitor.see_context(run.context)
-    stops = {max(1, round(share * len(run.points))) for share in shares}
-    early = []
-    for count, point in enumerate(run.points, start=1):
+FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What a slip in a rule raises. The run is judged by what was said until then, and counted as failed."""
+
+
+def watch(run: LabelledRun) -> tuple[Monitor, dict[str, tuple[Finding, int]]]:
+    """The monitor at the end, and every finding that ever was an alarm, at its worst: id -> (finding, first step)."""
+    monitor, alarmed = Monitor("benchmark"), dict[str, tuple[Finding, int]]()
+    follow(monitor, run, alarmed)
+    return monitor, alarmed
+
+
+def follow(monitor: Monitor, run: LabelledRun, alarmed: dict[str, tuple[Finding, int]]) -> None:
+    """Fold the run. One fold sees every moment of it: what it opens and closes again is in its changes."""
+    contexts = list(run.contexts())
+    monitor.see_context(contexts[0][1])
+    waiting = contexts[1:]
+    for point in run.points:
+        while waiting and waiting[0][0] <= point.step:
+            monitor.see_context(waiting.pop(0)[1])
         monitor.see(point)
-        if count in stops:
-            early.append(list(monitor.findings()))
-    return monitor, early
+        for finding in monitor.drain_changes():
+            if finding.severity is Severity.INFO:
+                continue
+            held = alarmed.get(finding.id)
+            if held is None:
+                alarmed[finding.id] = finding, point.step
+            elif finding.severity.rank >= held[0].severity.rank:
+                alarmed[finding.id] = finding, held[1]
 
 
-def diagnose_run(run: LabelledRun, shares: Sequence[float] = ()) -> Diagnosed:
-    """One run, diagnosed and judged; ``shares`` are looked at in healthy runs alone."""
+def everything_said(final: Assessment | None, alarmed: dict[str, tuple[Finding, int]]) -> list[Said]:
+    """The findings of the report, each at its worst, and the alarms that are in it no more."""
+    told = []
+    reported = {f.id: f for f in final.findings} if final else {}
+    for name, finding in reported.items():
+        worst, first = alarmed.get(name, (finding, finding.opened_step))
+        told.append(
+            said(finding, severity=max(worst.severity, finding.severity, key=lambda s: s.rank), opened_step=first)
+        )
+    told += [said(f, opened_step=first) for name, (f, first) in alarmed.items() if name not in reported]
+    return sorted(told, key=lambda f: f.opened_step)
+
+
+def diagnose_run(run: LabelledRun) -> Diagnosed:
+    """One run, diagnosed and judged."""
     started = time.perf_counter()
-    monitor, early = watch(run, shares if run.label.healthy else ())
+    monitor, alarmed = Monitor("benchmark"), dict[str, tuple[Finding, int]]()
+    failure = ""
+    try:
+        follow(monitor, run, alarmed)
+    except FAULTS as error:
+        failure = f"{type(error).__name__}: {error}"
     folded = time.perf_counter()
-    final: Assessment = assess(monitor)
+    try:
+        final: Assessment | None = assess(monitor)
+    except FAULTS as error:
+        final, failure = None, f"{type(error).__name__}: {error}"
     assessed = time.perf_counter()
-    allowed = frozenset(run.label.also_ok)
-    row = judge(
-        run,
-        findings=[said(f) for f in final.findings],
-        prefix_alarms=tuple(dict.fromkeys(alarm for findings in early for alarm in alarms(findings, allowed))),
-    )
+    row = judge(run, everything_said(final, alarmed), failure=failure)
     return Diagnosed(row=row, final=final, fold_seconds=folded - started, assess_seconds=assessed - folded)
 
 
-def _with_prefixes(run: LabelledRun) -> Diagnosed:
-    return diagnose_run(run, PREFIXES)
-
-
-def diagnose_all(runs: Sequence[LabelledRun], *, jobs: int = 2, at_prefixes: bool = False) -> Iterator[Diagnosed]:
+def diagnose_all(runs: Sequence[LabelledRun], *, jobs: int = 2) -> Iterator[Diagnosed]:
     """Every run in its order, over ``jobs`` processes (1: in this one, for a debugger)."""
-    work = _with_prefixes if at_prefixes else diagnose_run
     if jobs <= 1:
-        yield from map(work, runs)
+        yield from map(diagnose_run, runs)
         return
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        yield from pool.imap(work, runs, chunksize=4)
+        yield from pool.imap(diagnose_run, runs, chunksize=4)

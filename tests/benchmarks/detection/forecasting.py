@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.detection.programs.boosting import Boosting
+from benchmarks.detection.programs.program import recipe_of
+from benchmarks.detection.programs.training import train
 from benchmarks.detection.score import share
-from benchmarks.detection.zoo.bases import BASES
-from benchmarks.detection.zoo.training import train
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import diagnose
 
@@ -39,11 +41,15 @@ class Forecasted:
         return None if self.interval is None else self.interval[0] <= self.came <= self.interval[1]
 
 
-def forecasts(seeds: range) -> Iterator[Forecasted]:
-    """Every base, trained long, forecast from three of its beginnings."""
+def forecasts(half: str, seeds: range) -> Iterator[Forecasted]:
+    """Every program of a half, trained long at a constant rate, forecast from three of its beginnings."""
+    programs = importlib.import_module(f"benchmarks.detection.{half}_half").PROGRAMS
     for seed in seeds:
-        for name, base in BASES.items():
-            trace = train(replace(base, seed=900 + seed, steps=LONG * base.steps))
+        for program in programs:
+            if issubclass(program, Boosting):
+                continue
+            base = replace(recipe_of(program, 900 + seed), schedule="constant")
+            trace = train(program, replace(base, steps=LONG * base.steps))
             came = float(np.median(trace.loss[-len(trace.loss) // 10 :]))
             points = [
                 Point(step=i, loss=float(loss), grad_norm=float(norm))
@@ -54,7 +60,7 @@ def forecasts(seeds: range) -> Iterator[Forecasted]:
                 at = round(lengths * base.steps)
                 told = diagnose(points[:at], context).forecast
                 yield Forecasted(
-                    id=f"{name}-{seed}",
+                    id=f"{base.task}-{seed}",
                     asked_at=at,
                     floor=told.floor,
                     interval=told.interval,
@@ -65,9 +71,9 @@ def forecasts(seeds: range) -> Iterator[Forecasted]:
 
 def summarize(of: list[Forecasted]) -> dict[str, Any]:
     """How many forecasts were given, how many held, how wide they were (as a share of the level)."""
-    widths = [(f.interval[1] - f.interval[0]) / f.level for f in of if f.interval is not None]
+    widths = [(f.interval[1] - f.interval[0]) / f.level for f in of if f.interval is not None and f.level > 0]
     return {
-        "forecasts": share(f.interval is not None for f in of).json(),
-        "forecast_coverage": share(f.held for f in of).json(),
+        "forecasts": share((f.interval is not None for f in of), (f.id.rpartition("-")[0] for f in of)).json(),
+        "forecast_coverage": share((f.held for f in of), (f.id.rpartition("-")[0] for f in of)).json(),
         "forecast_width": round(statistics.median(widths), 4) if widths else None,
     }

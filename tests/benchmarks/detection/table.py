@@ -1,11 +1,15 @@
-"""The results as people read them: the summary's table in markdown, and the list of runs that went wrong."""
+"""The results as people read them: the tables in markdown, and the list of runs that went wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.detection.score import Judged
+from benchmarks.detection.judging import Judged
+from benchmarks.detection.score import SECONDS_A_POINT, SECONDS_AN_EPOCH
+
+BRIEF = ("healthy", "faulty", "false_alarm_rate", "recall", "cause_at_1", "fair_cause_at_1")
+BRIEF_WORDS = ("healthy", "faulty", "healthy with a false alarm", "faults found", "cause first", "fair cause first")
 
 
 def percent(share: Mapping[str, Any]) -> str:
@@ -24,41 +28,69 @@ def median(delay: Mapping[str, Any] | None) -> str:
     return f"{100 * delay['median']:.1f} % ({100 * delay['interval'][0]:.1f}-{100 * delay['interval'][1]:.1f})"
 
 
+def row(*cells: object) -> str:
+    """One row of a table."""
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def head(*names: str) -> list[str]:
+    """The first two rows of a table."""
+    return [row(*names), row(*("---" for _ in names))]
+
+
+def brief_table(first: str, groups: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line a group with the main figures."""
+    lines = ["", *head(first, *BRIEF_WORDS)]
+    for name, of in groups.items():
+        cells = [of[key] if isinstance(of[key], int) else percent(of[key]) for key in BRIEF]
+        lines.append(row(name, *cells))
+    return lines
+
+
 def markdown(summary: Mapping[str, Any]) -> str:
     """The whole summary. Every figure in brackets is a 95 % interval."""
     lines = [
-        f"{summary['runs']} runs, {summary['healthy']} healthy and {summary['faulty']} faulty; in brackets the 95 % "
-        "interval.",
+        f"{summary['runs']} runs of {summary['families']} families, {summary['healthy']} healthy and "
+        f"{summary['faulty']} faulty; in brackets the 95 % interval, whole families drawn anew.",
         "",
-        "| measure | value |",
-        "| --- | --- |",
-        f"| faults found, mean over conditions | {percent(summary['recall_macro'])} |",
-        f"| faults found, all | {percent(summary['recall'])} |",
-        f"| healthy runs with a false alarm | {percent(summary['false_alarm_rate'])} |",
-        f"| healthy runs with a false alarm at any moment | {percent(summary['prefix_false_alarm_rate'])} |",
-        f"| found before it began | {percent(summary['premature'])} |",
-        f"| other conditions said of a faulty run | {summary['extra_per_faulty_run']} |",
-        f"| median delay, share of the rest of the run | {median(summary['delay'])} |",
-        f"| the cause stands first | {percent(summary['cause_at_1'])} |",
-        f"| the cause is among the first three | {percent(summary['cause_at_3'])} |",
+        *head("measure", "value"),
+        row("faults found, mean over conditions", percent(summary["recall_macro"])),
+        row("faults found, all", percent(summary["recall"])),
+        row("healthy runs with a false alarm at any moment", percent(summary["false_alarm_rate"])),
+        row(
+            f"false alarms per 10,000 hours of healthy runs, if a point comes every {SECONDS_A_POINT:.0f} s, "
+            f"an epoch every {SECONDS_AN_EPOCH:.0f} s",
+            summary["false_alarms_per_10000_hours"],
+        ),
+        row("found before it began", percent(summary["premature"])),
+        row("other conditions said of a faulty run", summary["extra_per_faulty_run"]),
+        row("median delay, share of the rest of the run", median(summary["delay"])),
+        row("the injected cause stands first", percent(summary["cause_at_1"])),
+        row("it, or one that cannot be told from it, stands first", percent(summary["fair_cause_at_1"])),
+        row("the injected cause is among the first three", percent(summary["cause_at_3"])),
+        row("expected calibration error of the causes' probabilities", summary["cause_calibration_error"]),
         *forecast_rows(summary),
-        *framework_rows(summary),
-        "",
-        "| condition | found | median delay | healthy runs that raise it | per 10,000 healthy points | cause first |",
-        "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, row in summary["conditions"].items():
-        rate = row["false_alarms_per_10000_points"]
+    for name, title in (("by_way", "as logged"), ("by_length", "points"), ("by_family", "family")):
+        if name in summary:
+            lines += brief_table(title, summary[name])
+    lines += ["", *head("condition", "found", "median delay", "healthy runs that raise it", "per 10,000 healthy points",
+                        "precision", "confidence off by", "cause first")]  # fmt: skip
+    for name, of in summary["conditions"].items():
         lines.append(
-            f"| {name} | {percent(row['recall'])} of {row['recall']['of']} | {median(row['delay'])} "
-            f"| {percent(row['false_alarms'])} | {rate} | {percent(row['cause_at_1'])} |"
-        )
-    lines += ["", "| cause | runs | found | stands first | among three |", "| --- | --- | --- | --- | --- |"]
-    for name, row in summary["causes"].items():
+            row(name, f"{percent(of['recall'])} of {of['recall']['of']}", median(of["delay"]),
+                percent(of["false_alarms"]), of["false_alarms_per_10000_points"], percent(of["precision"]),
+                "-" if of["confidence_error"] is None else of["confidence_error"], percent(of["cause_at_1"]))
+        )  # fmt: skip
+    lines += ["", *head("cause", "runs", "found", "stands first", "fairly", "among three", "most often instead")]
+    for name, of in summary["causes"].items():
         lines.append(
-            f"| {name} | {row['recall']['of']} | {percent(row['recall'])} "
-            f"| {percent(row['cause_at_1'])} | {percent(row['cause_at_3'])} |"
-        )
+            row(name, of["recall"]["of"], percent(of["recall"]), percent(of["cause_at_1"]),
+                percent(of["fair_cause_at_1"]), percent(of["cause_at_3"]), of["instead"] or "-")
+        )  # fmt: skip
+    for name, title in (("cause_reliability", "probability of a cause"), ("confidence_reliability", "confidence")):
+        lines += ["", *head(title, "claims", "said", "right")]
+        lines += [row(f"{of['from']:.1f}-", of["of"], of["said"], of["right"]) for of in summary[name]]
     return "\n".join(lines) + "\n"
 
 
@@ -67,36 +99,22 @@ def forecast_rows(summary: Mapping[str, Any]) -> list[str]:
     if "forecast_coverage" not in summary:
         return []
     return [
-        f"| forecasts given where asked | {percent(summary['forecasts'])} |",
-        f"| forecasts whose interval held what came | {percent(summary['forecast_coverage'])} |",
-        f"| median width of the interval, in units of the loss then | {summary['forecast_width']} |",
+        row("forecasts given where asked", percent(summary["forecasts"])),
+        row("forecasts whose interval held what came", percent(summary["forecast_coverage"])),
+        row("median width of the interval, in units of the loss then", summary["forecast_width"]),
     ]
 
 
-def framework_rows(summary: Mapping[str, Any]) -> list[str]:
-    """How many runs each framework trained and how they were judged, where the runs are the zoo's."""
-    if "frameworks" not in summary:
-        return []
-    rows = [
-        f"| {name} | {row['healthy']} | {row['faulty']} | {percent(row['recall'])} "
-        f"| {percent(row['false_alarm_rate'])} | {percent(row['cause_at_1'])} |"
-        for name, row in summary["frameworks"].items()
-    ]
-    head = "| trained in | healthy | faulty | found | healthy runs with a false alarm | cause first |"
-    return ["", head, "| --- | --- | --- | --- | --- | --- |", *rows]
-
-
-def error_line(row: Judged) -> str:
+def error_line(of: Judged) -> str:
     """One run in one line: what is wrong, what it is, what was said of it and when."""
     faults = [
         name
         for name, wrong in (
-            ("FALSE-ALARM", row.false_alarm),
-            ("PREFIX-ALARM", bool(row.prefix_alarms) and not row.false_alarm),
-            ("MISSED", row.counts and not row.detected),
-            ("PREMATURE", row.premature),
-            ("EXTRA", row.counts and row.extra > 0),
-            ("CAUSE", row.counts and row.detected and row.cause_at_1 is False),
+            ("FALSE-ALARM", of.false_alarm),
+            ("MISSED", of.counts and not of.detected),
+            ("PREMATURE", of.premature),
+            ("EXTRA", of.counts and of.extra > 0),
+            ("CAUSE", of.counts and of.detected and of.cause_at_1 is False),
         )
         if wrong
     ]
@@ -104,19 +122,18 @@ def error_line(row: Judged) -> str:
         f"{f.condition}/{f.series} {f.severity[:4]} {f.confidence:.3f} onset {f.onset_step} opened {f.opened_step}"
         + ("" if f.resolved_step is None else f" resolved {f.resolved_step}")
         + (f" <{', '.join(f'{name} {p:.2f}' for name, p in f.causes[:3])}>" if f.causes else "")
-        for f in row.said
+        for f in of.said
     ]
-    words += [f"before the end: {', '.join(row.prefix_alarms)}"] if row.prefix_alarms else []
-    onset = "" if row.healthy else f" onset {row.onset} cause {row.cause}"
+    onset = "" if of.healthy else f" onset {of.onset} cause {of.cause}"
     return (
-        f"{'+'.join(faults) or 'ok'}: {row.id}: {row.condition}{onset}, steps {row.steps[0]}..{row.steps[1]} "
-        f"({row.points} points); said " + ("; ".join(words) or "nothing")
+        f"{'+'.join(faults) or 'ok'}: {of.id}: {of.condition}{onset}, steps {of.steps[0]}..{of.steps[1]} "
+        f"({of.points} points); said " + ("; ".join(words) or "nothing")
     )
 
 
 def errors(rows: Iterable[Judged], *, causes: bool = False, everything: bool = False) -> Iterable[str]:
     """A line for every run that is wrong; with ``causes`` also where only the cause is."""
-    for row in rows:
-        wrong_cause = causes and row.counts and row.detected and row.cause_at_1 is False
-        if everything or row.wrong or wrong_cause:
-            yield error_line(row)
+    for of in rows:
+        wrong_cause = causes and of.counts and of.detected and of.cause_at_1 is False
+        if everything or of.wrong or wrong_cause:
+            yield error_line(of)

@@ -34,7 +34,7 @@ class Curve:
 
 def finding_of(run: LabelledRun, condition: Condition) -> Finding:
     """What was said of the run; ValueError when the condition was not reported."""
-    monitor, _ = watch(run, ())
+    monitor, _ = watch(run)
     found = [f for f in assess(monitor).findings if f.condition is condition]
     if not found:
         raise ValueError(f"{condition} is not reported for {run.id}: choose another run for its picture")
