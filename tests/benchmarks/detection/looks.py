@@ -13,8 +13,8 @@ from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 LOOKS = Path(__file__).parent / "looks.md"
 _HEAD = """# Looks at the test half
 
-`make bench-test-half WHY="…"` writes a line here. The test half is there to be published, not to be designed on: the more
-often it is looked at between changes of the rules, the less its figures mean.
+`make bench-test-half WHY="…"` writes a line here. The test half is there to be published, not to be designed on: the
+more often it is looked at between changes of the rules, the less its figures mean.
 
 | look | version | rules | detection version | runs | false alarms | macro recall | cause first | why |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |

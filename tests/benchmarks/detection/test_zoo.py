@@ -1,4 +1,4 @@
-"""The benchmark measures what it says: the zoo is the same every time, its twins train well, its faults are seen."""
+"""The perceptrons of the zoo: the same every time, their twins train well, their faults are seen."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def common(of: str) -> Iterator[Oddity]:
     """Those that both halves have, at their own strengths."""
     develop = of == "develop"
     every = {"epoch": 0, "decimals": None}
-    yield Oddity(name="plain", change=put(), repeats=6)
-    yield Oddity(name="noisy", change=gentle(4 if develop else 6), fits=by_gradients)
+    yield Oddity(name="plain", change=put(), repeats=12)
+    yield Oddity(name="noisy", change=gentle(4 if develop else 6), fits=by_gradients, repeats=2)
     yield Oddity(
         name="warm-up",
         change=lambda r: {"warmup_steps": r.steps // (4 if develop else 7)},
@@ -93,10 +93,25 @@ def common(of: str) -> Iterator[Oddity]:
         fits=lambda r: by_gradients(r) and r.hidden != () and not r.pretrained_steps,
         repeats=2,
     )
+    yield Oddity(
+        name="rises-first",
+        change=lambda r: {
+            "pretrained_steps": 60 if develop else 90,
+            "optimizer": "adam",
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "learning_rate": 0.03 if develop else 0.02,
+            "schedule": "linear",
+        },
+        fits=lambda r: by_gradients(r) and r.hidden != () and not r.pretrained_steps,
+        repeats=2,
+    )
     yield Oddity(name="curriculum", change=lambda r: {"curriculum": r.steps // (4 if develop else 6)})
-    yield Oddity(name="label-noise", change=longer(1.5, label_noise=0.3 if develop else 0.4), least=0.1)
-    yield Oddity(name="dropout", change=put(dropout=0.25 if develop else 0.15), least=0.3)
-    yield Oddity(name="narrow", change=narrower, fits=lambda r: by_gradients(r) and r.hidden != (), least=0.4)
+    yield Oddity(name="label-noise", change=longer(1.5, label_noise=0.3 if develop else 0.4), least=0.1, repeats=2)
+    yield Oddity(name="dropout", change=put(dropout=0.25 if develop else 0.15), least=0.3, repeats=2)
+    yield Oddity(
+        name="narrow", change=narrower, fits=lambda r: by_gradients(r) and r.hidden != (), least=0.4, repeats=2
+    )
     yield Oddity(
         name="harder-data", change=at_share("label_noise", lambda _: 0.15, 0.12 if develop else 0.25), least=0.2
     )
@@ -146,11 +161,11 @@ def own(of: str) -> Iterator[Oddity]:
     """The schedules, and the rises and pauses, of one half."""
     if of == "develop":
         for name, factor in (("cosine", 1.0), ("step", 1.5), ("triangular", 2.0), ("restarts", 2.0)):
-            yield Oddity(name=name, change=scheduled(name, factor), fits=by_gradients)
+            yield Oddity(name=name, change=scheduled(name, factor), fits=by_gradients, repeats=2)
         yield Oddity(name="late-drop", change=at_share("learning_rate", lambda r: r.learning_rate / 10, 0.7))
     else:
         for name, factor in (("linear", 1.0), ("exponential", 1.5), ("one_cycle", 3.0), ("sawtooth", 2.0)):
-            yield Oddity(name=name, change=scheduled(name, factor), fits=by_gradients)
+            yield Oddity(name=name, change=scheduled(name, factor), fits=by_gradients, repeats=2)
         yield Oddity(name="inverse_root", change=scheduled("inverse_root", 1.5), fits=by_gradients)
 
 

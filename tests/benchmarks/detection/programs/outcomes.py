@@ -32,6 +32,9 @@ from benchmarks.detection.zoo.labelling import (
 from benchmarks.detection.zoo.training import Trace
 
 UNAFFECTED, DEBATABLE, NO_TWIN = "unaffected", "debatable", "twin does not learn"
+MOVED = 0.05
+"""A run whose loss changed by less than this share of the twin's gain has not moved."""
+STRUCTURAL = ("saturated_activations", "dead_activations", "poor_initialization")
 LEAST_GAIN = 0.02
 """A twin that gains less than this share of the spread of its own losses is no measure of anything."""
 
@@ -110,12 +113,22 @@ def steady(fault: Fault, seen: Seen) -> Outcome | str:
     huge = fault.at == 0 and fault.cause in STARTS_HUGE and seen.trace.has_gradients and seen.starts_huge()
     if huge and seen.share <= 0.7:
         return Outcome(condition="exploding_gradient", also_ok=(*LEVEL, "loss_spike", "diverging"))
+    if seen.share < GOOD and fault.at == 0 and abs(seen.start - seen.final) < MOVED * seen.gain:
+        return unmoved(seen, fault)
     if seen.share < GOOD:
         return DEBATABLE if huge else stuck(seen, fault)
     if seen.swings() and seen.end_spread > 0.3 * seen.gain:
         return Outcome(condition="oscillation", also_ok=("loss_spike", "plateau", *LEVEL[:1]), onset=fault.at)
     early = seen.early_peak > 8 * max(seen.chance, float(np.max(seen.twin.loss[:5])))
     return DEBATABLE if early or huge or 0.85 < seen.share < 0.92 else UNAFFECTED
+
+
+def unmoved(seen: Seen, fault: Fault) -> Outcome:
+    """The run ends where it began, wherever that was."""
+    vanished = ("vanishing_gradient",) if seen.gradient_vanished() else ()
+    if vanished and fault.cause in STRUCTURAL:
+        return Outcome(condition="vanishing_gradient", also_ok=LEVEL[:2])
+    return Outcome(condition="not_learning", also_ok=("plateau", "slow_convergence", *vanished))
 
 
 def overfitted(seen: Seen) -> Outcome | str:
@@ -146,7 +159,7 @@ def label_of(fault: Fault, trace: Trace, twin: Trace, program: type[Program], *,
         return UNAFFECTED
     return Label(
         condition=found.condition,
-        also_ok=tuple(dict.fromkeys(found.also_ok)),
+        also_ok=tuple(c for c in dict.fromkeys(found.also_ok) if c != found.condition),
         onset_step=found.onset,
         cause=fault.cause,
         why=f"ends at {trace.evaluated[-1]:.4g}, the healthy twin at {twin.evaluated[-1]:.4g}, "
