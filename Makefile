@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -69,8 +69,17 @@ bench: $(STAMP) ## speed: ingest beside an echo and one transaction per request,
 bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.notifications
 
-bench-detection: $(STAMP) ## detection on the bug zoo, or on CORPUS=file.jsonl.gz: recall, delay, false alarms, causes (4 minutes)
-	@cd tests && ../$(BIN)/python -m benchmarks.detection $(if $(CORPUS),--list --corpus $(abspath $(CORPUS)),--prefixes --forecasts 2 --publish)
+zoo: $(STAMP) ## train the bug zoo's families that are not trained yet, or SIZE=1 seed of each; can be stopped (40 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection.kept $(if $(SIZE),--size $(SIZE))
+
+zoo-torch: $(FRAMEWORKS)/.installed ## the same for the families in PyTorch
+	@cd tests && PYTHONPATH=../service ../$(FRAMEWORKS)/bin/python -m benchmarks.detection.kept --torch
+
+bench-detection: zoo ## detection on the develop half, or on CORPUS=file.jsonl.gz: false alarms, recall, causes (15 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection develop $(if $(SIZE),--size $(SIZE)) $(if $(CORPUS),--list --corpus $(abspath $(CORPUS))) --ways $(or $(WAYS),0.25)
+
+bench-test-half: zoo ## detection on the test half, for publication: say WHY="..."; the look is written down (10 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.detection test --why "$(WHY)" --ways 1 --forecasts 2
 
 bench-repair: $(STAMP) ## train faulty models, do what the report advises, train again (5 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.repair --list --publish

@@ -26,7 +26,7 @@ FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
 
 _OVERALL = (
     ("faults found, mean over the conditions", "recall_macro"),
-    ("healthy runs with a false alarm at any moment", "prefix_false_alarm_rate"),
+    ("healthy runs with a false alarm at any moment", "false_alarm_rate"),
     ("faulty runs reported before anything was wrong", "premature"),
     ("median delay, as a share of the run after the onset", "delay"),
     ("faults found, and with the true cause in first place", "cause_at_1"),
