@@ -82,6 +82,19 @@ def test_every_cause_of_the_vocabulary_is_injected_in_several_families(half: str
     assert min(len(of) for of in families.values()) >= 3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("half", HALVES)
+def test_every_structure_that_a_fault_or_an_oddity_asks_for_can_be_trained(half: str) -> None:
+    for program in HALVES[half]:
+        if issubclass(program, Boosting):
+            continue
+        recipes = [f.recipe for f in faults(program, 0, STRENGTHS[half])]
+        recipes += [h.recipe for h in healthy(program, 0, half)]
+        shapes = {(r.hidden, r.activation, r.loss, r.optimizer, r.batch_size == 1): r for r in recipes}
+        for recipe in shapes.values():
+            assert len(train(program, replace(recipe, steps=2, pretrained_steps=1, changes=())).loss) == 2
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_most_runs_are_healthy_and_every_run_has_a_name_of_its_own(half: str) -> None:
     sick = [fault.id for fault in injected(half)]

@@ -30,10 +30,10 @@ class Textures(Program):
     """Five textures of nine patches: patches are mixed, then their pixels."""
 
     base = Recipe(
-        task="textures", hidden=(14, 18), learning_rate=0.03, momentum=0.9, nesterov=True, batch_size=20, steps=300,
+        task="textures", hidden=(14, 18), learning_rate=0.03, momentum=0.9, nesterov=True, batch_size=20, steps=450,
         train_size=1400,
     )  # fmt: skip
-    spread = drawn_from(learning_rate=(0.02, 0.04), hidden=((14, 18), (18, 18)), batch_size=(20, 40))
+    spread = drawn_from(learning_rate=(0.08, 0.15), hidden=((14, 18), (18, 18)), batch_size=(20, 40))
 
     def make_data(self, generator: np.random.Generator) -> Data:
         n = 1600
@@ -49,8 +49,8 @@ class Textures(Program):
     def build(self) -> None:
         across, within = self.recipe.hidden[0], self.recipe.hidden[-1]
         self.dense("patches", 9, across)
-        self.dense("hidden-pixels", 4, within)
-        width = across * within
+        self.dense("pixels", 4, within)
+        width = within
         for i, units in enumerate(self.recipe.hidden[2:]):
             self.dense(f"hidden{i}", width, units)
             width = units
@@ -58,18 +58,8 @@ class Textures(Program):
 
     def forward(self, x: NDArray[Any]) -> Tensor:
         h = self.activate(self.apply("patches", transpose(tensor(x))))
-        h = self.activate(self.apply("hidden-pixels", transpose(h)))
-        flat = average(h, 1) if len(self.layers["head"][0].value) == h.value.shape[-1] else _flat(h)
-        for name in self.layers:
-            if name.startswith("hidden") and name != "hidden-pixels":
-                flat = self.activate(self.apply(name, flat))
-        return self.apply("head", flat)
-
-
-def _flat(h: Tensor) -> Tensor:
-    from benchmarks.detection.programs.autodiff import reshape
-
-    return reshape(h, (h.value.shape[0], h.value.shape[1] * h.value.shape[2]))
+        h = self.activate(self.apply("pixels", transpose(h)))
+        return self.run_stack(average(h, 1))
 
 
 class Views(Program):
