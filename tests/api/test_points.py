@@ -198,3 +198,31 @@ def test_projects_do_not_see_each_other(api: TestClient, run: str, project: str)
     post(api, run, {"step": 1, "loss": 0.7}, params={"project": project})
     assert api.get(f"/v1/runs/{run}").status_code == 404
     assert api.get(f"/v1/runs/{run}", params={"project": project}).json()["project"] == project
+
+
+def test_json_comes_in_pages_and_the_link_leads_on(api: TestClient, run: str, project: str) -> None:
+    body = {"points": [{"step": i, "loss": 1.0} for i in range(25)]}
+    post(api, run, body, params={"project": project})
+    url, seen = f"/v1/runs/{run}/points?project={project}&limit=10", []
+    while url:
+        answer = api.get(url)
+        seen.append([point["step"] for point in answer.json()["points"]])
+        assert bool(answer.headers.get("link")) == (answer.json()["next_cursor"] is not None)
+        url = answer.headers.get("link", "").partition(">")[0].removeprefix("<")
+    assert [len(page) for page in seen] == [10, 10, 5]
+    assert [step for page in seen for step in page] == list(range(25))
+    refused = api.get(f"/v1/runs/{run}/points", params={"project": project, "cursor": "made-up"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "cursor")
+
+
+def test_json_without_a_limit_says_that_there_is_more_and_streams_give_all(api: TestClient, run: str) -> None:
+    points: list[dict[str, Any]] = [{"step": i, "loss": 1.0} for i in range(12_000)]
+    points[11_999]["metrics"] = {"late": 1.0}
+    post(api, run, {"points": points}, params={"report": "false"})
+    first = api.get(f"/v1/runs/{run}/points").json()
+    assert (len(first["points"]), first["next_cursor"] is None) == (10_000, False)
+    table = api.get(f"/v1/runs/{run}/points", headers={"Accept": "text/csv"}).text.splitlines()
+    assert (table[0], len(table)) == ("step,attempt,superseded,loss,metrics.late", 12_001)
+    assert table[-1] == "11999,1,false,1.0,1.0"
+    lines = api.get(f"/v1/runs/{run}/points", headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(12_000))

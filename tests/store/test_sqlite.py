@@ -171,3 +171,16 @@ def test_a_closed_store_refuses_reads_and_writes(tmp_path: Path) -> None:
     for work in (store.write(put("a")), names(store)):
         with pytest.raises(StoreClosedError):
             asyncio.run(work)
+
+
+def test_a_database_from_before_the_summaries_gets_their_tables(tmp_path: Path) -> None:
+    SqliteStore.open(tmp_path).close()
+    path = tmp_path / "losswatch.sqlite3"
+    connection = sqlite3.connect(path)
+    for table in ("summary", "rank_tail", "series_name"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("UPDATE alembic_version SET version_num = '0002'")
+    connection.commit()
+    connection.close()
+    assert schema.migrate(path) == ("0002", schema.head())
+    SqliteStore.open(tmp_path).close()

@@ -49,6 +49,12 @@ class Ending:
         self.stop()
 
 
+SWITCH_S = 0.0005
+"""How long a thread keeps the interpreter while others wait for it; a commit takes it several times. Whoever posted a
+point while 100,000 of another run were judged, on two cores with a dozen other processes, waited 46 ms (median) and at
+most 558 ms at Python's 5 ms, 31 ms and at most 229 ms at this (13 ms and 124 ms with nothing else asked)."""
+
+
 def serve(app: App, settings: Settings, announce: Callable[[str], None], ending: Ending | None = None) -> None:
     """Runs ``app`` until SIGINT or SIGTERM; calls ``announce`` with the address once it answers.
 
@@ -62,6 +68,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
     if settings.log_level != "debug":
         for chatty in ("uvicorn", "alembic"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_S)
     logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
     listening = bind(settings.host, settings.port)
     remembered = _RememberFailure(app)

@@ -15,6 +15,8 @@ from losswatch_server.store.rows import RecordRow, RunRow
 
 PAGE = 4096
 """Points that are unpacked at a time."""
+BESIDE = 512
+"""Points from which on even the question is worked out beside the event loop."""
 
 
 async def said_at(
@@ -22,16 +24,22 @@ async def said_at(
 ) -> dict[Key, Point]:
     """What the entries that count say of each wanted step and rank together."""
     points: dict[Key, Point] = {}
-    keys = frozenset(wanted)
-    steps = sorted({step for step, _ in keys})
+    if not wanted:
+        return points
 
-    def chosen(rows: Sequence[RecordRow]) -> dict[Key, Point]:
-        return looked_up(item for item in read(rows) if (item.point.step, item.point.rank) in keys and counts(item))
+    def prepared() -> tuple[frozenset[Key], list[int]]:
+        return frozenset(wanted), sorted({step for step, _ in wanted})
 
-    seq = 0
-    while steps and (rows := await store.record_at(row.project, row.uid, steps, seq, PAGE)):
-        for key, point in (await asyncio.to_thread(chosen, rows)).items():
+    keys, steps = await asyncio.to_thread(prepared) if len(wanted) > BESIDE else prepared()
+
+    def take(rows: Sequence[RecordRow]) -> None:
+        said = looked_up(item for item in read(rows) if (item.point.step, item.point.rank) in keys and counts(item))
+        for key, point in said.items():
             before = points.get(key)
             points[key] = point if before is None else merge(before, point)
+
+    seq = 0
+    while rows := await store.record_at(row.project, row.uid, steps, seq, PAGE):
+        await asyncio.to_thread(take, rows)
         seq = rows[-1].seq + rows[-1].n
     return points
