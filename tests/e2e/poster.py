@@ -16,7 +16,7 @@ SIZES = (1, 1, 3, 1, 40, 1, 2, 300)
 async def main(directory: Path) -> None:
     store = SqliteStore.open(directory)
     runs = Runs(store)
-    found = await runs.points("default", "run") if await store.find_run("default", "run") else []
+    found = (await runs.points("default", "run"))[0] if await store.find_run("default", "run") else []
     step = len(found)
     for size in SIZES * 1000:
         points = [Point(n, loss=1 / (n + 1), grad_norm=1.0) for n in range(step, step + size)]
