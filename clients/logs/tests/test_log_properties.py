@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from log_samples import NAMES, sample
 
-from losswatch_logs import ReadLog, UnreadableLogError, read
+from losswatch_logs import ReadLog, UnreadableLogError, read, read_all
 
 FRAGMENTS = st.sampled_from(
     [
@@ -79,16 +80,22 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 def checked(text: str | bytes) -> ReadLog | None:
     try:
-        log = read(text)
+        logs = read_all(text)
     except UnreadableLogError:
         return None
+    for each in logs:
+        check(each)
+    return logs[0]
+
+
+def check(log: ReadLog) -> None:
     for before, after in pairwise(log.points):
         assert after.attempt in (before.attempt, before.attempt + 1)
         assert after.attempt > before.attempt or after.step > before.step
     assert log.points
     assert all(0 <= p.step <= 2**53 for p in log.points)
+    assert all(len(p.metrics) <= 64 for p in log.points)
     assert len(log.skipped) <= 100
-    return log
 
 
 @given(TEXTS)
@@ -99,6 +106,24 @@ def test_any_text_is_read_or_refused_as_unreadable(text: str) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_as_unreadable(data: bytes) -> None:
     checked(data)
+
+
+def mixed(draw: st.DrawFn) -> str:
+    """Lines of all formats, in runs of a few, repeated, cut and glued."""
+    lines: list[str] = []
+    for _ in range(draw(st.integers(1, 6))):
+        source = sample(draw(st.sampled_from(NAMES)))[1].decode().split("\n")
+        start = draw(st.integers(0, max(0, len(source) - 1)))
+        part = source[start : start + draw(st.integers(1, 12))]
+        lines += part * draw(st.integers(1, 3))
+    text = draw(st.sampled_from(["\n", "\r\n", "\r", " ", ""])).join(lines) if draw(st.booleans()) else "\n".join(lines)
+    start = draw(st.integers(0, len(text)))
+    return text[start:] + text[:start] if draw(st.booleans()) else text[start:]
+
+
+@given(st.composite(mixed)())
+def test_any_mixture_of_formats_is_read_or_refused_as_unreadable(text: str) -> None:
+    checked(text)
 
 
 @given(JSON)

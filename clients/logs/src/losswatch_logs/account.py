@@ -11,7 +11,7 @@ from losswatch_logs.result import Doubt
 from losswatch_logs.roles import MAX_METRICS, Roles
 from losswatch_logs.table import Table
 
-_RUNNING = re.compile(r"av[egr]|running|smooth|ema|mov", re.IGNORECASE)
+_RUNNING = re.compile(r"av[egr](?![a-z]{5})|running|smooth(?!_?l1)|\bema\b|moving", re.IGNORECASE)
 _MUCH = 0.2
 """A share of the rows that may not be left out without a word."""
 

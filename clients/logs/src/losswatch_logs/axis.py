@@ -39,6 +39,8 @@ class Axis(NamedTuple):
     total_steps: Optional[int] = None
     doubts: Tuple[str, ...] = ()
     per_step: int = 1
+    within_epoch: bool = False
+    """Whether the steps come from a counter that begins anew in each epoch."""
 
 
 def choose(table: Table, roles: Roles, driving: Sequence[bool], *, asked: bool) -> Axis:
@@ -235,7 +237,8 @@ def _within_epoch(
     if _returns(joined, driving) * _ROWS_PER_RETURN > sum(driving):
         return None
     per_step = _per_step(joined, driving)
-    return Axis(joined, f"{times} + {called} as the step{how}", steps_per_epoch=total, per_step=per_step)
+    sentence = f"{times} + {called} as the step{how}"
+    return Axis(joined, sentence, steps_per_epoch=total, per_step=per_step, within_epoch=True)
 
 
 def _whole(total: Optional[float]) -> Optional[int]:

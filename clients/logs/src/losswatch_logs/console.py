@@ -103,7 +103,7 @@ class _Console:
 
     def _head(self, text: str, counts: bool) -> None:
         """A heading may begin the validation, or a run."""
-        if len(text) > 120:
+        if len(text) > 120 or text.lstrip().startswith("<") or not any(map(str.isalpha, text)):
             return
         mode = _MODE.fullmatch(text.strip())
         if mode:

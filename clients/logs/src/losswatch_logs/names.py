@@ -17,6 +17,7 @@ _GLUED = re.compile(
     r"reg|recon|kl|ce|mse|bce|nll|hinge|aux|rpn|triplet|contrastive|dice|focal|style|content|policy|value|actor|critic)"
     r"(loss|losses|cost|acc|accuracy|err|error)"
 )
+_DETECTOR = re.compile(r"(m?rcnn|rpn)(l1|log|cls|class|bbox|box|mask|reg)")
 _LOSS_OF = re.compile(r"(loss)(train|tr|val|valid|test|avg|mean|total|g|d|cls|box|reg|all)")
 _SOURCE = re.compile(r"\.(?:py|pyx|cc|cpp|cu|c|h|hpp|lua|jl|r|rs|go|java|js|ts|ipynb|m|sh|scala)\b", re.IGNORECASE)
 
@@ -70,6 +71,7 @@ def words(name: str) -> Tuple[str, ...]:
     for word in _WORD.findall(name.replace("mAP", "map").replace("MAP", "map")):
         word = word.lower()
         glued = _GLUED.fullmatch(word) or _LOSS_OF.fullmatch(word)
+        glued = glued or _DETECTOR.fullmatch(word)
         found.extend(glued.groups() if glued else (word,))
     return tuple(found)
 
@@ -87,10 +89,11 @@ def meaning(name: str) -> Meaning:
         return Meaning("step", 45) if name.strip() == "#" else Meaning(NOTHING)
     split = _split(listed)
     if given & w.LOSS or any(word.endswith("loss") for word in given):
-        return _loss(given, split)
+        return _loss(listed, given, split)
     if listed[0] == "l" and len(listed) > 1 and listed[1] not in ("r", "1", "2"):
-        return Meaning("loss", 58, split, part=True, family=_family(given - {"l"}))  # BasicSR: l_pix, l_g_gan
-    if given <= _ADVERSARIAL_ALONE and given & {"d", "g", "cycle", "idt", "gan", "errd", "errg"}:
+        score = 58 + 11 * bool(given & w.PRINCIPAL)
+        return Meaning("loss", score, split, part=True, family=_family(given - {"l"}))  # BasicSR: l_pix, l_g_gan
+    if len(listed) > 1 and given <= _ADVERSARIAL_ALONE and given & {"d", "g", "cycle", "idt", "gan", "errd", "errg"}:
         return Meaning("loss", 55, split, part=True, family="gan")  # CycleGAN: D_A, G_A, cycle_A
     if len(listed) == 1 and (listed[0] in w.HELD_OUT or listed[0] in ("train", "training", "learn", "trl")):
         return Meaning("loss", 25, split)
@@ -116,18 +119,20 @@ def _split(listed: Tuple[str, ...]) -> str:
     return ""
 
 
-def _loss(given: FrozenSet[str], split: str) -> Meaning:
+def _loss(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Meaning:
     bare = {"loss" if word in w.LOSS or word.endswith("loss") else word for word in given}
-    if bare & w.NOT_A_LOSS:
+    if bare & w.NOT_A_LOSS and "policy" not in bare:
         return Meaning(NOTHING, split=split)
     score = 100 + 5 * (split == "train") + 4 * bool(bare & w.TOTAL)
     glued = [word[:-4].rstrip("_") for word in given if word.endswith("loss") and word != "loss"]
     rest = (bare - {"loss"} - w.PLAIN_WITH_LOSS - w.LAST) | {word for word in glued if word not in w.PLAIN_WITH_LOSS}
     rest = {word for word in rest if not word.isdigit()}
+    if ("value", "loss") in zip(listed, listed[1:]):
+        rest.add("value")  # of reinforcement learning; "lm loss value" is another thing
     summary = bool(bare & w.SUMMARY)
     score -= 12 * summary + 3 * bool(bare & w.LANGUAGE_MODEL) + 45 * bool(bare & w.LAST)
     score -= 2 * bool(bare & {"epoch"})
-    score -= 15 * bool(bare & w.UPSTREAM)
+    score += 11 * bool(rest & w.PRINCIPAL) - 15 * bool(bare & w.UPSTREAM)
     family = _family(rest)
     if rest & {"log", "logloss", "mlog", "nll", "ce", "xent", "crossentropy", "softmax"} and not family:
         return Meaning("loss", score - 14, split, summary=summary)
@@ -187,8 +192,10 @@ def _norm(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optiona
 
 def _counter(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optional[Meaning]:
     nouns = w.EPOCH | w.STEP | w.FAR_STEP | w.BATCH | w.PROGRESS | w.RANK
-    if not given & nouns or given & w.NO_COUNTER:
-        return Meaning(NOTHING) if given & nouns and given & w.NO_COUNTER else None
+    if not given & nouns:
+        return None
+    if given & w.NO_COUNTER:
+        return Meaning(NOTHING) if given <= nouns | w.NO_COUNTER | w.WITH_COUNTER else None
     if given - nouns - w.WITH_COUNTER - {word for word in given if word.isdigit()}:
         return None
     planned = 30 * bool(given & {"total", "num", "epochs"} and not given & {"timesteps", "updates"})

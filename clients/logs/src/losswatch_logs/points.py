@@ -13,6 +13,8 @@ from losswatch_logs.roles import MAX_METRICS, Roles
 from losswatch_logs.table import Row, Table
 
 _NOTHING: Dict[str, float] = {}
+_FOLLOWERS = 3
+"""So many rows without a step may follow one with a step and say the same in other words."""
 _ROUNDING = 1e-3
 """So far may two printed forms of one number differ: ``2.3000``, ``2.2999999999``; ``4.991e-05``, ``4.9911e-05``."""
 
@@ -102,9 +104,13 @@ def _silence_repeated(table: Table, driving: List[bool], chosen: Roles) -> int:
         rows[one] == rows[other] for one, other in zip(places[::2], places[1::2])
     ) and any(rows[one] != rows[other] for one, other in zip(places[1::2], places[2::2]))  # fmt: skip
     repeated = 0
+    first = (chosen.loss or (chosen.grad_norm or "",))[0]
     for before, place in zip(places, places[1:]):
         row, last = rows[place], rows[before]
-        if marks[place].bar:
+        value, previous = row.get(first), last.get(first)
+        if marks[place].bar or (
+            value is not None and previous is not None and abs(value - previous) > _ROUNDING * abs(previous)
+        ):
             continue
         if not driving[before] and not doubled and not _identical(row, last):
             continue
@@ -160,6 +166,7 @@ class _Builder:
         self.validation = chosen.validation_loss[0] if len(chosen.validation_loss) == 1 else None
         self.open: Optional[List[Any]] = None  # step, the five fields, metrics, loss_is_null, attempt
         self.done: List[LogPoint] = []
+        self.summaries = self.followers = 0
         self.pending: Dict[int, Tuple[List[Optional[float]], Dict[str, float]]] = {}
         self.attempt = 1
         self.repeated = self.stepless = self.further = self.averaged = 0
@@ -247,12 +254,18 @@ class _Builder:
         if self.open is not None and values[0] is None:
             self._merge(values, metrics, is_null)  # the rest of a record that goes on in the next line
             return
-        self.stepless += 1
+        if self.roles.epoch in row and self.axis.within_epoch:
+            self.summaries += 1  # the epoch's mean: a series of its own, beside that of the batches
+        elif self.followers < _FOLLOWERS and self.open is not None:
+            self.followers += 1  # the same step in other words: Caffe's "Train net output", a mean of the last rows
+        else:
+            self.stepless += 1
 
     def _begin(
         self, step: int, values: List[Optional[float]], metrics: Dict[str, float], is_null: bool, driving: bool
     ) -> None:
         self._close()
+        self.followers = 0
         self.open = [step, *values, metrics or _NOTHING, is_null, self.attempt]
         self.drives = driving
         self.validations = values[3] is not None
@@ -302,6 +315,8 @@ class _Builder:
             )
         if self.repeated:
             notes.append(f"{self.repeated} rows that repeat the step before them were left out")
+        if self.summaries:
+            notes.append(f"{self.summaries} rows that tell of a whole epoch were left out beside those of its batches")
         if self.averaged:
             notes.append("several validation rows at one step: their mean")
         if self.ended_non_finite:

@@ -26,7 +26,7 @@ _ITEMS = (
     r"\[default\d+\]:",
     r"\[?(?i:rank)[ :_=]{0,2}\d+\]?(?:\s*[:|]|(?=\s*[\[(])|(?<=\])(?=\s))",
     r"\[" + _LEVEL + r"(?:[^\]\n]{0,60})?\]",
-    _LEVEL + r":[\w.]{1,40}:(?!\d)",
+    _LEVEL + r":(?!\d)[\w.]{1,40}:",
     r"(?:[\w.]{1,60} - |[\w.]{1,60} \| )?" + _LEVEL + r"(?=\s*[-|:])(?:\s*:)?",
     r"(?:[\w.]{1,60} )?" + _LEVEL + r"(?=\s)",
     r"\[[\w./-]+\.\w{1,4}:\d+(?::\w+)?\]",
@@ -38,7 +38,7 @@ _ITEMS = (
 )
 _PREFIX = re.compile(r"\s*(?:(?:" + "|".join(_ITEMS) + r")(?:\s*[-|:–](?=\s)|\s)*)+")
 _RANK = re.compile(r"(?i:rank)[ :_=]{0,2}(\d+)|\[\d+,(\d+)\]<std|\[default(\d+)\]|pid=(\d+)")
-_LEADING = re.compile(r"\s*\[?(\d{1,4})\]?: ?")
+_LEADING = re.compile(r"\s*(?:\[(?=\d+\]))?(\d{1,4})\]?:(?!\d) ?")
 
 
 class Stripped(NamedTuple):
@@ -56,6 +56,11 @@ def strip(lines: Sequence[Line]) -> Stripped:
         lines = [_without(line) for line in lines]
         lines = [line for line in lines if line.text and not line.text.isspace()]
     return Stripped(list(lines), note)
+
+
+def begins(text: str) -> bool:
+    """Whether a line begins as loggers and launchers begin one."""
+    return _PREFIX.match(text) is not None or _LEADING.match(text) is not None
 
 
 def _without(line: Line) -> Line:

@@ -17,8 +17,13 @@ _HEADS = re.compile(
     re.IGNORECASE,
 )
 _LOSS = re.compile(r"loss|cost|xent|nll|entropy|\bppl\b", re.IGNORECASE)
-_WIDTHS = range(60, 260)
+_WIDTHS = frozenset(
+    (72, 76, 78, 79, 80, 90, 96, 98, 99, 100, 110, 119, 120, 128, 130, 131, 132, 140, 150, 160, 180, 200, 240)
+)
+"""Widths that terminals, mails and forums have; lines of other lengths are as long as they are by chance."""
 _LEAST_WRAPS = 4
+_FEW_LINES, _LONG = 100, 400
+"""In a text of more than so many lines only lines of such a length are looked at for records run together."""
 
 
 def reflow(lines: Sequence[Line]) -> List[Line]:
@@ -58,10 +63,13 @@ def _unwrap(lines: Sequence[Line]) -> List[Line]:
     full = lengths[width]
     if width not in _WIDTHS or full < _LEAST_WRAPS or full * 4 < len(lines) or full * 6 > len(lines) * 5:
         return list(lines)  # too few that long; or all of them, as in a table
-    heads = Counter(line.text[:4] for line, before in zip(lines[1:], lines) if len(before.text) != width)
+    heads = Counter(_head(line.text) for line, before in zip(lines[1:], lines) if len(before.text) != width)
     wrapped = [place for place, line in enumerate(lines[:-1]) if len(line.text) == width]
-    heads[lines[0].text[:4]] += 1
-    if sum(heads[lines[place + 1].text[:4]] > 0 for place in wrapped) * 4 > len(wrapped):
+    heads[_head(lines[0].text)] += 1
+    whole = sum(lines[place].text[-1].islower() and lines[place + 1].text[0].isupper() for place in wrapped)
+    if whole * 2 > len(wrapped):
+        return list(lines)
+    if sum(heads[_head(lines[place + 1].text)] > 0 for place in wrapped) * 4 > len(wrapped):
         return list(lines)
     joined: List[Line] = []
     going_on = False
@@ -74,9 +82,15 @@ def _unwrap(lines: Sequence[Line]) -> List[Line]:
     return joined
 
 
+def _head(text: str) -> str:
+    """How a line begins, whatever its numbers are."""
+    return re.sub(r"\d+", "0", text[:16])[:5]
+
+
 def _cut(lines: Sequence[Line]) -> List[Line]:
     """A line that holds three or more records, each with a loss, as so many lines."""
-    if not any(len(line.text) > 60 and len(_LOSS.findall(line.text, 0, 4000)) >= 3 for line in lines):
+    least = 60 if len(lines) <= _FEW_LINES else _LONG
+    if not any(len(line.text) > least and len(_LOSS.findall(line.text, 0, 4000)) >= 3 for line in lines):
         return list(lines)
     cut: List[Line] = []
     for line in lines:

@@ -43,9 +43,13 @@ def choose(table: Table, asked: Columns) -> Roles:
     """The role of each column. Raises UnreadableLogError where a column that was asked for is not there."""
     counts = table.counts()
     said = {name: meaning(table.spelled(name)) for name, count in counts.items() if count}
+    doubts: List[Doubt] = []
+    if not any(means.kind == "loss" and not means.held_out for means in said.values()):
+        for name in _numbered_sets(said, table):
+            said[name] = said[name]._replace(split="train")
+            doubts.append(Doubt(f"{table.spelled(name)!r} was taken for the training data, as the first of two sets"))
     losses = _candidates(said, counts, lambda means: means.kind == "loss" and not means.held_out)
     held_out = _candidates(said, counts, lambda means: means.kind == "loss" and means.held_out)
-    doubts: List[Doubt] = []
     if not losses and not held_out and {"wall_time", "value"} <= {plain(name) for name in counts}:
         value = next(name for name in counts if plain(name) == "value")
         losses = [_Candidate(value, Meaning("loss"), 50, counts[value])]  # TensorBoard's download of one scalar
@@ -109,7 +113,14 @@ def _candidates(
 
 def _sparse(count: int, most: int) -> int:
     """What a column loses that has fewer values than another loss: a figure per epoch, an estimate, a last word."""
-    return 20 if count * 4 < most else 8 if count * 10 < 7 * most else 0
+    return 25 if count * 4 < most else 8 if count * 10 < 7 * most else 0
+
+
+def _numbered_sets(said: Dict[str, Meaning], table: Table) -> List[str]:
+    """XGBoost's ``validation_0-…`` where there is a ``validation_1-…`` too: by custom the first is training data."""
+    names = [name for name, means in said.items() if means.kind == "loss" and means.held_out]
+    spelled = {table.spelled(name): name for name in names}
+    return [name for text, name in spelled.items() if "_0" in text and text.replace("_0", "_1", 1) in spelled]
 
 
 def _best(said: Dict[str, Meaning], counts: Dict[str, int], kind: str) -> Tuple[str, ...]:

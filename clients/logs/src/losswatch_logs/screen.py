@@ -12,9 +12,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
 from losswatch_logs.numbers import ABSENT, cell
-from losswatch_logs.table import Mark, Table
+from losswatch_logs.table import Mark, Row, Table
 
 _BAR = re.compile(r":?\s*(?<![\d.])\d{1,3}%(?:\||\s*[\u2500-\u259f]).*$")
+_MEASURED = re.compile(r"loss|norm|cost|entrop|nll|elbo|mse|mae|ppl|perpl|likeli|box|obj|devian|err", re.IGNORECASE)
 _VALUE = re.compile(r"(?:^|[\s:=\[(/|])[-+]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)(?=$|[\s,;%)\]|])", re.IGNORECASE)
 _WIDE = re.compile(r"\s{2,}|\t")
 _RULE = re.compile(r"[\s|+=_─━═\-–—:╪╞╡┼├┤~*]+")
@@ -89,7 +90,11 @@ def read_screen(lines: Sequence[Line]) -> Optional[Table]:
             continue
         row = _row(header, text, table) if header is not None and (header.main or fresh) else None
         if row:
-            table.add(row, Mark(line.number, bar=line.redrawn or text is not line.text))
+            drawn = line.redrawn or text is not line.text
+            if drawn and table.rows and table.marks[-1].bar and _same_counts(row, table.rows[-1]):
+                table.rows[-1] = row  # the same bar, further on
+            else:
+                table.add(row, Mark(line.number, bar=drawn))
             fresh = False
         else:
             table.skip(line.number, line.text, "no row of a table")
@@ -97,9 +102,16 @@ def read_screen(lines: Sequence[Line]) -> Optional[Table]:
     return table if found_main and table.rows else None
 
 
+def _same_counts(row: Row, last: Row) -> bool:
+    if row.keys() != last.keys():
+        return False
+    counters = [name for name in row if meaning(name).kind in ("step", "epoch", "batch")]
+    return bool(counters) and all(row[name] == last[name] for name in counters)
+
+
 def _begin(lines: Sequence[Line], place: int, text: str, found_main: bool) -> Optional[_Header]:
     """The header that begins at a line: its names, perhaps over two lines, fit a row that follows soon."""
-    if not _may_be_header(text):
+    if not (found_main or "|" in text or _MEASURED.search(text)) or not _may_be_header(text):
         return None
     after = [_BAR.sub("", line.text) for line in lines[place + 1 : place + 1 + _LOOK_AHEAD]]
     rows = [line for line in after if not _RULE.fullmatch(line)]
@@ -160,7 +172,8 @@ def _fitting(names: List[str], rows: Sequence[str], *, bars: bool, found_main: b
     header = _Header(names, bars, main, used)
     for row in rows[:3] if main else rows[:1]:
         cells = _fit(header, row)
-        if cells is not None and sum(_value(each)[0] is not None for each in cells) * 2 >= max(2, len(cells) - 1):
+        numbers = sum(_value(each)[0] is not None for each in cells) if cells else 0
+        if cells is not None and numbers >= 2 and numbers * 2 >= len(cells) - 1:
             return header
     return None
 
@@ -217,4 +230,4 @@ def _row(header: Optional[_Header], text: str, table: Table) -> Optional[Dict[st
             row[name] = value
             if total is not None:
                 table.totals[name] = total
-    return row if known * 2 >= len(cells) - 1 else None
+    return row if known >= 2 and known * 2 >= len(cells) - 1 else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from losswatch_logs.names import meaning
 from losswatch_logs.result import MAX_QUOTE, MAX_SKIPPED, Doubt, Skipped, UnreadableLogError
 
 MAX_ROWS = 1_000_000
@@ -48,6 +50,7 @@ class Table:
     by_epoch: bool = False
     """Whether a row without a step stands for a whole epoch, whatever its columns are."""
     run: Optional[str] = None
+    _counted: Optional[Tuple[Tuple[int, int], Dict[str, int]]] = None
 
     def add(self, row: Row, mark: Mark = _NO_MARK, run: Optional[str] = None) -> None:
         """Append a row. Raises UnreadableLogError when there are too many."""
@@ -68,11 +71,19 @@ class Table:
 
     def counts(self) -> Dict[str, int]:
         """How many values each column has, in the order of first appearance; nulls count."""
-        counts: Dict[str, int] = {}
-        for row in self.rows:
-            for name in row:
-                counts[name] = counts.get(name, 0) + 1
-        return counts
+        key = (id(self.rows), len(self.rows))
+        if self._counted is None or self._counted[0] != key:
+            counts: Dict[str, int] = {}
+            for names, times in Counter(map(tuple, self.rows)).items():
+                for name in names:
+                    counts[name] = counts.get(name, 0) + times
+            self._counted = (key, counts)
+        return dict(self._counted[1])
+
+    def names_measured(self) -> Tuple[str, ...]:
+        """The columns that are a loss or a gradient norm, or TensorBoard's and MLflow's "value"."""
+        means = {name: meaning(self.spelled(name)) for name in self.counts()}
+        return tuple(name for name, each in means.items() if each.measured or name.lower() == "value")
 
     def spelled(self, name: str) -> str:
         """A column's name as the log spells it."""

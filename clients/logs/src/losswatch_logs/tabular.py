@@ -6,6 +6,7 @@ import csv
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
+from losswatch_logs import prefixes
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
 from losswatch_logs.numbers import ABSENT, cell, number
@@ -69,7 +70,8 @@ def read_table(lines: Sequence[Line]) -> Optional[Table]:
             table.skip(line.number, line.text, "no numbers in the columns of the header")
     if comma:
         table.notes.append("commas within numbers as decimal points")
-    return table if table.rows else None
+    following = len(lines) - header.place - 1
+    return table if table.names_measured() and len(table.rows) * 3 >= following else None
 
 
 def _row(cells: Sequence[str], wanted: Sequence[tuple[int, str]], *, comma: bool) -> Dict[str, Optional[float]]:
@@ -148,6 +150,8 @@ def _metric_file(lines: Sequence[Line], split: Split) -> Table:
 def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
     tried = 0
     for place, line in enumerate(lines[:_HEADER_WITHIN]):
+        if prefixes.begins(line.text):
+            continue
         text = line.text.lstrip("# ") if line.text.lstrip().startswith("#") else line.text
         for separator in (",", "\t", ";"):
             if separator not in text:

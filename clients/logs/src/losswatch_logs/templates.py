@@ -7,7 +7,6 @@ and a line costs one split and one look-up. Nothing here looks back over a line,
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
@@ -15,7 +14,8 @@ from losswatch_logs.names import BRACKET, LEAD, NOTHING, PLACE, meaning, plain
 from losswatch_logs.numbers import spelled_out
 
 _NUMBER = re.compile(
-    r"(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
+    r"(?=[-+.\dni])(?:(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
+    r"|(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep))"
     r"([-+]?(?:(?<![\[(\d])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
     r"|(?:nan|inf(?:inity)?)(?![\w(])))",
     re.IGNORECASE | re.ASCII,
@@ -26,7 +26,6 @@ _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
 _LEVELS = frozenset(["info", "debug", "warning", "warn", "error", "notice", "trace", "critical"])
 _COMPLETING = frozenset(["rate", "entropy", "likelihood", "error"])
 """Words that mean a series with the word before them alone."""
-_COUNTED = re.compile(r"\b(epoch|step|iter|iteration|ep|rank)[_-]?(?=\d)", re.IGNORECASE)
 _SEPARATORS = re.compile(r"[|,;{}()\[\]<>\"`]|'(?!s\s)|\.\s|\s[-–—~*]+(?=\s)|[:=]|->|=>|→|：|，|。|、")
 _ENDING = re.compile(r"(?:[:=：]|->|=>|→)\s*$")
 _OPENING = re.compile(
@@ -35,6 +34,15 @@ _OPENING = re.compile(
 _SPLIT_WORD = re.compile(
     r"(?<![\w./\\-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uat(?:ion|ing|e))?|validating|test(?:ing)?|dev)(?![\w/\\]|\.\w|-\w|=)",
     re.IGNORECASE,
+)
+_INSIDE = re.compile(r"\b(?:per|every|last|previous)\s*$", re.IGNORECASE)
+_TOLD = re.compile(
+    r"((?:[A-Za-z][\w\-/]*\s){0,3}(?:[\w\-]*loss|cost|perplexity|nll|error))\s*"
+    r"(?:at|after|for|in|on|@|\(|\[)\s*(?:the\s+)?(?:end\s+of\s+)?(epoch|step|iteration|iter|batch)?\s*[#:]?\s*$",
+    re.IGNORECASE,
+)
+_BARE_AFTER = re.compile(
+    r"\s*(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)?\s*[\])]?\s*(?:[:=]|is|was|->|-)?\s*", re.IGNORECASE
 )
 _STOP = frozenset(
     [
@@ -69,6 +77,15 @@ _STOP = frozenset(
     ]
 )
 _LONGEST_NAME = 80
+# Whatever is known of names has one of these in it; a line without can be left unread, at a tenth of the cost.
+_WORTH = re.compile(
+    r"loss|cost|entrop|nll|xent|[bc]?ce\b|ms[el]|mae|mape|l[12]\b|huber|ppl|perpl|\bwpp|bp[cdbw]|bits per|"
+    r"likeli|logl|logp|llk|"
+    r"elbo|objective|energy|devian|err|rew|ret|gn\b|norm|grad|acc|top|prec|rec|f1|auc|roc|map|iou|dice|bleu|[wc]er\b|rouge|"
+    r"psnr|ssim|score|lr|l\.r|learn|train|val|test|tel|trl|eval|dev|epoch|epo|\bep\b|\bep\.|step|schritt|iter|\bitr?\b|upd|up\.|"
+    r"batch|pass|round|episode|frame|game|[dg]_|cycle|idt|\bl_|[^\x00-\x7f]\D{0,12}\d",
+    re.IGNORECASE,
+)
 
 
 class Plan(NamedTuple):
@@ -86,6 +103,12 @@ class Plan(NamedTuple):
     bar: bool
 
 
+_NOTHING_TO_READ = Plan((), (), {}, False, False, False, False)
+_REMEMBERED = 8192
+_known: Dict[Tuple[str, ...], Plan] = {}
+"""The plans of the templates seen lately: what a template means does not depend on the log that it stands in."""
+
+
 class Words(NamedTuple):
     """The named numbers of one line, the totals that follow a counter (``10/500``), and its plan."""
 
@@ -97,7 +120,13 @@ class Words(NamedTuple):
 def read_words(line: str) -> Words:
     """The named numbers of one line."""
     parts = split_numbers(line)
-    plan = understand(tuple(parts[::2]))
+    gaps = tuple(parts[::2])
+    plan = _known.get(gaps)
+    if plan is None:
+        plan = understand(gaps) if _WORTH.search(line) else _NOTHING_TO_READ
+        if len(_known) >= _REMEMBERED:
+            _known.clear()
+        _known[gaps] = plan
     values = {name: _value(parts[place]) for name, place in plan.values}
     totals = {name: _value(parts[place]) for name, place in plan.totals}
     return Words(values, totals, plan)
@@ -109,9 +138,9 @@ def split_numbers(line: str) -> List[str]:
         line = spelled_out(line)
     if not line.isascii() or "[=" in line or "[#" in line or "[." in line or "[>" in line or "|#" in line:
         line = _BAR.sub("", line)
+    line = line.strip()
     if "  " in line or "\t" in line:
-        line = _COLUMNS.sub(" | ", line.strip())
-    line = _COUNTED.sub(r"\1 ", " ".join(line.split()))
+        line = " ".join(_COLUMNS.sub(" | ", line).split())
     return _NUMBER.split(line)
 
 
@@ -119,7 +148,6 @@ def _value(text: str) -> float:
     return float(text.replace(",", "")) if "," in text else float(text)
 
 
-@lru_cache(maxsize=8192)
 def understand(gaps: Tuple[str, ...]) -> Plan:
     """Which number of a template is what. ``gaps`` is the text before, between and after the numbers."""
     return _Reader(gaps).plan()
@@ -134,6 +162,8 @@ class _Reader:
         self.last: Optional[str] = None
         self.split = ""
         self.bracketed = 0
+        self.pending: Optional[str] = None
+        self.joined = ""
 
     def plan(self) -> Plan:
         for place in range(len(self.gaps) - 1):
@@ -151,12 +181,17 @@ class _Reader:
         )
 
     def _see(self, place: int) -> None:
-        gap, after = self.gaps[place], self.gaps[place + 1]
+        gap, after = self.joined + self.gaps[place], self.gaps[place + 1]
+        self.joined = ""
+        if _INSIDE.search(gap):
+            self.joined = f"{gap} "  # "loss per 100 steps: 0.5": the number belongs to the name
+            return
         for word in _SPLIT_WORD.finditer(gap):
             self.split = _split_of(word[1].lower())
         if self._continues(gap, after, place):
             return
         name = self._name(gap, after, place)
+        name = self._told_before(gap, name, place)
         self.last = None
         if name is None:
             return
@@ -172,6 +207,21 @@ class _Reader:
         if column not in self.values:
             self.values[column] = place
             self.names[column] = name
+
+    def _told_before(self, gap: str, name: Optional[str], place: int) -> Optional[str]:
+        """``Loss after 100 steps: 0.5``, ``loss at epoch 3 is 0.5``: the name, a counter's number, then the value."""
+        pending, self.pending = self.pending, None
+        if pending and _BARE_AFTER.fullmatch(gap):
+            counted = meaning(gap.strip(" :=)]")).kind
+            if counted in ("step", "epoch", "batch") and counted not in self.values:
+                self.values[counted] = place - 1
+                self.names[counted] = counted
+            return pending
+        told = _TOLD.search(gap)
+        if told:
+            self.pending = told[1].strip(" -*")
+            return told[2] if told[2] and meaning(told[2]).counts else None
+        return name
 
     def _continues(self, gap: str, after: str, place: int) -> bool:
         """A number that belongs to the one before it: its total, its spread, its mean, the rest of a date or time."""

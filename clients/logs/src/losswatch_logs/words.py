@@ -39,10 +39,10 @@ PLAIN_WITH_LOSS = (
     | _set(
     """step steps batch batches minibatch mini iter iteration iterations it per sample samples token tokens word
     words item items example examples frame frames set sets dataset data metric metrics model net network this
-    current cur curr now the on for in of at is and log logs value raw unscaled scaled reported global local
-    main student lm language modeling modelling causal target tgt weighted normalized normalised after s sub
-    subset split stage phase master rank reduced_train task objective logging history final_train reduced
-    default name"""
+    current cur curr now the on for in of at is and log logs value raw vae autoencoder mlm clm sft unscaled
+    scaled reported global local main student lm language modeling modelling causal target tgt weighted
+    normalized normalised after s sub subset split stage phase master rank reduced_train task objective logging
+    history final_train reduced default name"""
 )
 ) - {"default", "name", "target", "tgt"}  # fmt: skip
 """Words beside "loss" that do not make it one term among several."""
@@ -50,10 +50,12 @@ LAST = _set("final last end ending initial init first start starting")
 LANGUAGE_MODEL = _set("lm language modeling modelling causal")
 UPSTREAM = _set("tok2vec tok2 vec transformer aux auxiliary reg penalty")
 """Terms that serve the one that matters: a shared encoder's, a regulariser's."""
+PRINCIPAL = _set("pix pixel main rec recon reconstruction denoise denoising")
+"""Terms that are what the model is for."""
 DETECTION_PARTS = _set(
-    """box cls dfl obj seg sem pose kobj giou ciou iou l1 bbox class classification localization location loc
-    objectness rpn mask reg regression regularization kpt keypoint conf confidence xy wh angle rle cent
-    centerness centre ctr noobj angle depth dir heatmap hm offset off"""
+    """rpn rcnn mrcnn box cls dfl obj seg sem pose kobj giou ciou iou l1 bbox class classification localization
+    location loc objectness rpn mask reg regression regularization kpt keypoint conf confidence xy wh angle rle
+    cent centerness centre ctr noobj angle depth dir heatmap hm offset off"""
 )
 """Terms of one detection loss: where no total is printed, their sum is the loss."""
 ADVERSARIAL = _set(
