@@ -133,7 +133,7 @@ def test_metrics_count_requests_by_route_and_points_by_what_became_of_them(api: 
 
 
 def test_the_documentation_needs_no_network(api: TestClient) -> None:
-    page = api.get("/docs")
+    page = api.get("/docs/api")
     assert api.get("/", follow_redirects=False).headers["location"] == "/docs"
     policy = page.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'")
@@ -146,7 +146,9 @@ def test_the_documentation_needs_no_network(api: TestClient) -> None:
     assert b"SwaggerUIBundle" in api.get("/docs/assets/swagger-ui-bundle.js").content
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/problems", "/v1/conditions/diverging"])
+@pytest.mark.parametrize(
+    "path", ["/docs", "/docs/api", "/docs/limits", "/docs/problems", "/v1/conditions", "/v1/conditions/diverging"]
+)
 def test_pages_carry_security_headers(api: TestClient, path: str) -> None:
     headers = api.get(path, headers={"Accept": "text/html"}).headers
     assert headers["content-type"].startswith("text/html")
@@ -162,6 +164,10 @@ def test_every_condition_and_cause_has_its_page_in_three_forms(
     api: TestClient, kinds: str, kind: str, names: type[Condition | CauseName]
 ) -> None:
     lines = api.get(f"/v1/{kinds}").json()[kinds]
+    listed = {form: api.get(f"/v1/{kinds}", headers={"Accept": form}) for form in ("text/markdown", "text/html")}
+    for line in lines:
+        assert f'<a href="{line["url"]}">' in listed["text/html"].text
+        assert f"]({line['url']}) (`{line['name']}`)" in listed["text/markdown"].text
     assert [line["name"] for line in lines] == [str(name) for name in names]
     for line in lines:
         page = api.get(line["url"]).json()

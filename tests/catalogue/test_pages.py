@@ -12,6 +12,7 @@ import pytest
 from losswatch_server import catalogue
 from losswatch_server.alerts import grace
 from losswatch_server.catalogue import pages, rules
+from losswatch_server.catalogue.markdown import render
 from losswatch_server.monitor.advice import ACTIONS, REMEDIES
 from losswatch_server.monitor.causes.priors import PRIORS
 from losswatch_server.monitor.detectors import DETECTORS
@@ -76,6 +77,8 @@ def test_a_page_has_a_title_and_a_summary_of_one_sentence(page):
     assert page.title
     assert page.summary.endswith(".")
     assert page.summary.count(". ") == 0
+    assert page.markdown.startswith(f"# {page.title}\n\n{page.summary}\n")
+    assert page.html.startswith("<h1 ")
 
 
 def test_every_condition_but_silence_has_a_picture_of_its_own():
@@ -113,7 +116,7 @@ def test_no_placeholder_is_left_in_a_served_page(page):
 
 @every_page
 def test_the_html_shows_the_same_links_and_headings(page):
-    assert page.html.count("<h2>") == len(CONDITION_HEADINGS if page.kind == "condition" else CAUSE_HEADINGS)
+    assert page.html.count("<h2 ") == len(CONDITION_HEADINGS if page.kind == "condition" else CAUSE_HEADINGS)
     for link in re.findall(r"\]\(([^)]+)\)", page.markdown):
         assert f'href="{link}"' in page.html
 
@@ -233,8 +236,8 @@ def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
 
 
 def test_raw_html_in_a_page_is_shown_and_not_run():
-    assert "<script>" not in pages.render("a <script>alert(1)</script> b")
-    assert "&lt;script&gt;" in pages.render("a <script>alert(1)</script> b")
+    assert "<script>" not in render("a <script>alert(1)</script> b")
+    assert "&lt;script&gt;" in render("a <script>alert(1)</script> b")
 
 
 def test_links_between_page_files_become_links_of_the_api():

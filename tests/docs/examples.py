@@ -47,7 +47,7 @@ def run(block: Block, address: str, folder: Path) -> str:
     Nothing leaves the machine: what would go to Slack goes to a name that never resolves.
     """
     text = block.text.replace("http://127.0.0.1:8000", address).replace("hooks.slack.com", "hooks.slack.invalid")
-    environment = {**os.environ, "LOSSWATCH_URL": address, "LOSSWATCH_SPOOL_DIR": str(folder)}
+    environment = {**os.environ, "LOSSWATCH_URL": address, "LOSSWATCH_SPOOL_DIR": str(folder), "TMPDIR": str(folder)}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     command = [sys.executable, "-W", "error", "-c", text] if block.language == "python" else ["bash", "-euc", text]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)

@@ -1,38 +1,45 @@
 """The parts of the documentation that are written by machine: figures, tables, and an answer of the service.
 
 A part stands between ``<!-- written: name -->`` and ``<!-- /written -->``. ``make docs`` writes every part anew,
-and the tests of this folder fail while one is stale.
+and the tests of this folder fail while one is stale. ``WRITTEN`` says what is written where.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from losswatch_server.api.problems import KINDS
 from losswatch_server.catalogue.figures import NOT_MEASURED, figure
-from losswatch_server.catalogue.pages import split_front_matter
+from losswatch_server.catalogue.markdown import split_front_matter
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+PAGES = ROOT / "service" / "losswatch_server" / "docs"
+OPENAPI = ROOT / "openapi.json"
 CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
 DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
 INGEST_RESULTS = ROOT / "tests" / "benchmarks" / "ingest" / "results.txt"
 FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
 
+_FOUND = ("faults found (mean over the conditions)", "recall_macro")
+_FALSE_ALARMS = ("healthy runs with a false alarm at any moment", "false_alarm_rate")
+_CAUSES = ("faulty runs found, with a true cause in first place", "cause_at_1")
+_IN_SHORT = (_FOUND, _FALSE_ALARMS, _CAUSES)
 _OVERALL = (
-    ("faults found, mean over the conditions", "recall_macro"),
-    ("healthy runs with a false alarm at any moment", "false_alarm_rate"),
+    _FOUND,
+    _FALSE_ALARMS,
     ("faulty runs reported before anything was wrong", "premature"),
     ("median delay, as a share of the run after the onset", "delay"),
-    ("faults found, and with the true cause in first place", "cause_at_1"),
-    ("faults found, and with the true cause among the first three", "cause_at_3"),
-    ("faulty models that train as well as healthy ones after the advice, in three rounds", "repaired"),
-    ("forecasts whose interval held what came", "forecast_coverage"),
+    _CAUSES,
+    ("faulty runs found, with a true cause among the first three", "cause_at_3"),
+    ("faulty models that train as well as healthy ones after following the advice, up to three times", "repaired"),
+    ("forecasts whose interval held", "forecast_coverage"),
     ("simulated runs of pure noise, of nine kinds, with a false alarm", "null_false_alarm_rate"),
 )
 
@@ -68,16 +75,28 @@ def figures_json(summary: Mapping[str, Any]) -> str:
 
 
 def detection(summary: Mapping[str, Any]) -> str:
-    """How sure it is, over all runs of the benchmark; or that nothing has been measured."""
+    """Every figure over all runs of the benchmark; or that nothing has been measured."""
     if not summary:
         return f"These figures are {NOT_MEASURED}; `make bench-detection` measures them.\n"
     lines = [
-        f"Measured on {figure('runs', summary)} trainings of a bug zoo: {figure('healthy', summary)} healthy ones,",
-        f"many of them odd, and {figure('faulty', summary)} with an injected fault. In brackets the 95 % interval.",
+        f"Measured on {figure('runs', summary)} trainings of a bug zoo: {figure('healthy', summary)} are healthy,",
+        f"many in unusual ways, {figure('faulty', summary)} have an injected fault. In brackets: the 95 % interval.",
         "",
         "| measured | figure |",
         "| --- | --- |",
         *(f"| {words} | {figure(name, summary)} |" for words, name in _OVERALL),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def detection_in_short(summary: Mapping[str, Any]) -> str:
+    """The three figures that matter most."""
+    if not summary:
+        return f"These figures are {NOT_MEASURED}; `make bench-detection` measures them.\n"
+    lines = [
+        f"| on {figure('runs', summary)} benchmark trainings | 95 % interval in brackets |",
+        "| --- | --- |",
+        *(f"| {words} | {figure(name, summary)} |" for words, name in _IN_SHORT),
     ]
     return "\n".join(lines) + "\n"
 
@@ -96,7 +115,7 @@ def conditions() -> str:
         path = f"{CONDITION_PAGES}/{condition}.md"
         header, _ = split_front_matter((ROOT / path).read_text(encoding="utf-8"))
         rows.append(f"| [`{condition}`]({path}) | {header['severity']} | {header['summary']} |")
-    return "\n".join(["| condition | at most | what is wrong |", "| --- | --- | --- |", *rows]) + "\n"
+    return "\n".join(["| condition | max severity | what is wrong |", "| --- | --- | --- |", *rows]) + "\n"
 
 
 def settings() -> str:
@@ -108,8 +127,9 @@ def settings() -> str:
     return "\n".join(["| variable | default | what it does |", "| --- | --- | --- |", *rows]) + "\n"
 
 
-def endpoints(openapi: Mapping[str, Any]) -> str:
+def endpoints() -> str:
     """The table of calls, from the API's description."""
+    openapi = json.loads(OPENAPI.read_text(encoding="utf-8"))
     rows = [
         f"| `{method.upper()} {path}` | {operation['summary']} |"
         for path, item in openapi["paths"].items()
@@ -117,6 +137,38 @@ def endpoints(openapi: Mapping[str, Any]) -> str:
         if method in ("get", "put", "post", "patch", "delete")
     ]
     return "\n".join(["| call | what it does |", "| --- | --- |", *rows]) + "\n"
+
+
+def problems() -> str:
+    """The table of errors."""
+    rows = [f"| {kind.status} | `{kind.type}` | {kind.title}. {kind.meaning} |" for kind in KINDS]
+    return "\n".join(["| status | `type` | meaning |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+WRITTEN: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"conditions": conditions, "detection": lambda: detection_in_short(summary_of())},
+    PAGES / "accuracy.md": {"detection": lambda: detection(summary_of())},
+    PAGES / "performance.md": {"performance": performance},
+    PAGES / "configuration.md": {"settings": settings},
+    PAGES / "http-api.md": {"endpoints": endpoints, "problems": problems},
+}
+"""What is written into each document. The example answer is written too, into README and report.md, by a service."""
+
+
+def in_short(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The lines of an answer that matter most: how the run is doing, why, and what to do."""
+    finding = answer["findings"][0]
+    cause, advice = finding["causes"][0], finding["advice"][0]
+    return {
+        **{name: answer[name] for name in ("status", "action", "headline")},
+        "findings": [
+            {
+                **{name: finding[name] for name in ("condition", "severity")},
+                "causes": [{name: cause[name] for name in ("cause", "probability", "check")}],
+                "advice": [{name: advice[name] for name in ("action", "value", "summary")}],
+            }
+        ],
+    }
 
 
 def folded_json(value: Any, width: int = 118, indent: int = 0, before: int = 0) -> str:

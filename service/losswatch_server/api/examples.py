@@ -117,10 +117,10 @@ DIAGNOSIS = {
 PAGE = {
     "name": "diverging",
     "kind": "condition",
-    "title": "Diverging",
-    "summary": "The loss grows again and again, and will overflow.",
+    "title": "The loss is diverging",
+    "summary": "The loss grows, and its growth is more than noise.",
     "url": "/v1/conditions/diverging",
-    "markdown": "# Diverging\n\nThe loss grows…\n",
+    "markdown": "# The loss is diverging\n\nThe loss grows, and its growth is more than noise.\n",
 }
 _LINE = {name: PAGE[name] for name in ("name", "title", "summary", "url")}
 CONDITIONS = {"conditions": [_LINE]}
@@ -129,7 +129,7 @@ CAUSES = {
         {
             "name": "learning_rate_too_high",
             "title": "The learning rate is too high",
-            "summary": "Each step overshoots.",
+            "summary": "Each step overshoots the minimum and lands higher on the other side.",
             "url": "/v1/causes/learning_rate_too_high",
         }
     ]

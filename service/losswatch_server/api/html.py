@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
 
 from starlette.responses import HTMLResponse
 
 STYLE = """
-body{font:16px/1.55 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
-h1,h2,h3{line-height:1.25}code,pre{font:.9em ui-monospace,monospace;background:#f2f4f6}code{padding:.1em .3em}
-pre{padding:.8em;overflow:auto}table{border-collapse:collapse}td,th{padding:.35em .7em;text-align:left}
-td,th{border:1px solid #d0d7de}
-a{color:#0b57d0}@media(prefers-color-scheme:dark){body{color:#e6e8eb;background:#14171a}code,pre{background:#23282e}
-a{color:#8ab4f8}td,th{border-color:#3a4149}}
+:root{color-scheme:light dark;--text:#1b1f24;--page:#fff;--soft:#f2f4f6;--line:#d0d7de;--link:#0b57d0}
+@media(prefers-color-scheme:dark){:root{--text:#e6e8eb;--page:#14171a;--soft:#23282e;--line:#3a4149;--link:#8ab4f8}}
+body{font:16px/1.55 system-ui,sans-serif;max-width:50rem;margin:0 auto;padding:1rem 1rem 4rem;color:var(--text);
+background:var(--page)}
+h1,h2,h3{line-height:1.25}h2{margin-top:2em}a{color:var(--link)}
+nav{font-size:.9em;padding-bottom:.6em;border-bottom:1px solid var(--line)}
+code,pre{font:.9em ui-monospace,monospace;background:var(--soft);border-radius:4px}code{padding:.1em .3em}
+pre{padding:.8em;overflow-x:auto}pre code{padding:0;font-size:1em}
+table{border-collapse:collapse;display:block;overflow-x:auto}
+td,th{padding:.35em .7em;text-align:left;vertical-align:top;border:1px solid var(--line)}
+svg{max-width:100%;height:auto}
 """
 
 _STYLE_HASH = "'sha256-" + b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
@@ -24,6 +30,10 @@ _COMMON = {
     "X-Frame-Options": "DENY",
 }
 
+DOCUMENTATION = ("Documentation", "/docs")
+CONDITIONS = ("Conditions", "/v1/conditions")
+CAUSES = ("Causes", "/v1/causes")
+
 
 def policy(**allowed: str) -> str:
     """A content security policy that allows nothing but what is named (``script_src="'self'"``)."""
@@ -32,11 +42,12 @@ def policy(**allowed: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-def html_page(title: str, body: str) -> HTMLResponse:
-    """A page with the given body, which is HTML already."""
+def html_page(title: str, body: str, way: Sequence[tuple[str, str]] = ()) -> HTMLResponse:
+    """A page with the given body, which is HTML already. ``way``: words and address of each page above it."""
     return html_response(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Losswatch</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>{body}</body></html>',
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
+        f"{_way_back(title, way)}<main>{body}</main></body></html>",
         policy(style_src=_STYLE_HASH),
     )
 
@@ -44,3 +55,8 @@ def html_page(title: str, body: str) -> HTMLResponse:
 def html_response(text: str, content_security_policy: str) -> HTMLResponse:
     """HTML with its security headers."""
     return HTMLResponse(text, headers={**_COMMON, "Content-Security-Policy": content_security_policy})
+
+
+def _way_back(title: str, way: Sequence[tuple[str, str]]) -> str:
+    links = [f'<a href="{escape(address)}">{escape(words)}</a>' for words, address in (("Losswatch", "/"), *way)]
+    return f'<nav aria-label="Breadcrumb">{" / ".join((*links, escape(title)))}</nav>'

@@ -1,4 +1,4 @@
-"""Reading the pages: front matter, figures, links, and the HTML that the service shows."""
+"""The pages of conditions and causes, read from their files: title, figures, links, and the HTML that is shown."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from markdown_it import MarkdownIt
-
 from losswatch_server.catalogue import actions, figures, rules
+from losswatch_server.catalogue.markdown import render, split_front_matter
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 Kind = Literal["condition", "cause"]
@@ -25,7 +24,7 @@ _PAGE_LINK = re.compile(r"\]\((?:\.\./)?(?:(conditions|causes)/)?([a-z_]+)\.md\)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page. ``markdown`` has no front matter, its figures are filled in and its links lead to the API.
+    """One page. ``markdown`` begins with its title; its figures are filled in and its links lead to the API.
 
     The picture is a part of ``html`` alone: markdown is read where no picture can be shown.
     """
@@ -64,7 +63,7 @@ def page(kind: Kind, name: str) -> Page:
     if kind == "condition":
         body = rules.resolve(body, Condition(name))
     body = actions.resolve(figures.resolve(body, figures.load()))
-    body = link_to_the_api(body, folder)
+    body = f"# {header['title']}\n\n{header['summary']}\n\n{link_to_the_api(body, folder)}"
     return Page(
         name=str(name),
         kind=kind,
@@ -75,21 +74,9 @@ def page(kind: Kind, name: str) -> Page:
     )
 
 
-def split_front_matter(text: str) -> tuple[dict[str, str], str]:
-    """The ``name: value`` lines between the leading ``---`` lines, and the markdown after them."""
-    _, header, body = text.split("---\n", 2)
-    pairs = (line.split(":", 1) for line in header.splitlines())
-    return {name.strip(): value.strip() for name, value in pairs}, body.lstrip("\n")
-
-
 def link_to_the_api(markdown: str, folder: str) -> str:
     """Links between page files (``../causes/bad_batch.md``) turned into the API's (``/v1/causes/bad_batch``)."""
     return _PAGE_LINK.sub(lambda link: f"](/v1/{link[1] or folder}/{link[2]})", markdown)
-
-
-def render(markdown: str) -> str:
-    """HTML of a page: CommonMark with tables; raw HTML in the text is escaped."""
-    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown))
 
 
 def with_pictures(html: str) -> str:
