@@ -7,9 +7,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from losswatch_server.codec import dumps, report_json
 from losswatch_server.runs import Runs
 from losswatch_server.store import SqliteStore
-from losswatch_server.wire import dumps, report_json
 
 T = TypeVar("T")
 

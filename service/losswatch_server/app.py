@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 from fastapi import FastAPI
 
 from losswatch_server.alerts.channels.channel import MailServer
+from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.metrics import DeliveryMetrics
-from losswatch_server.alerts.redaction import scrub
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
-from losswatch_server.api.site import LOOPBACK_NAMES, Site
+from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store import StoreError

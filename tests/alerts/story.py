@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from losswatch_server.alerts.door import Answer, UnreachableError
+from losswatch_server.alerts.egress.client import Answer, UnreachableError
 from losswatch_server.alerts.registry import Registry
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.alerts.silences import Matcher

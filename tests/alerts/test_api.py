@@ -284,7 +284,7 @@ BAD_FILES = [
 
 @pytest.mark.parametrize(("text", "words"), BAD_FILES)
 def test_a_targets_file_with_a_mistake_says_where(tmp_path: Path, text: str, words: str) -> None:
-    from losswatch_server.alerts.configured import TargetsFileError, read_targets
+    from losswatch_server.alerts.targets_file import TargetsFileError, read_targets
 
     path = tmp_path / "targets.toml"
     path.write_text(text)

@@ -24,13 +24,13 @@ from alerts import rules
 from alerts.messages import ALL, AT, GROUP, HOSTILE, OPENED, RESOLVED, WORSENED
 from losswatch_server.alerts.channels import BY_KIND, alertmanager, discord, email, pagerduty, slack, teams, webhook
 from losswatch_server.alerts.channels.channel import Links, MailServer, Means
-from losswatch_server.alerts.channels.wording import clip, number, width
-from losswatch_server.alerts.door import Answer, Door
+from losswatch_server.alerts.channels.formatting import clip, number, width
+from losswatch_server.alerts.egress.client import Answer, Door
+from losswatch_server.alerts.egress.retry import Result, judge_answer
+from losswatch_server.alerts.egress.signing import Secret, new_secret
 from losswatch_server.alerts.message import Message, from_json
 from losswatch_server.alerts.message import as_json as message_json
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.retry import Result, judge_answer
-from losswatch_server.alerts.signing import Secret, new_secret
 from losswatch_server.alerts.targets import Target
 
 LINKS = Links("https://losswatch.example.org")

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from alerts.test_door import a_byte_a_moment, never_answers, receiver, redirects_inside, ten_gigabytes
+from alerts.egress.test_client import a_byte_a_moment, never_answers, receiver, redirects_inside, ten_gigabytes
 from benchmarks.notifications import crash
-from losswatch_server.alerts.redaction import scrub, shown
+from losswatch_server.alerts.egress.redaction import scrub, shown
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.runs import Runs
 from losswatch_server.store.changes import add_event

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losswatch_server.alerts.concerns import Concern, Event, apply, as_json, from_json
 from losswatch_server.alerts.grouping import Group, GroupKey, Review, group_key, review
 from losswatch_server.alerts.grouping import as_json as group_json
 from losswatch_server.alerts.grouping import from_json as group_from
+from losswatch_server.alerts.incidents import Concern, Event, apply, as_json, from_json
 from losswatch_server.alerts.message import compose, supersede
 from losswatch_server.alerts.policy import Reason, Rules, Surroundings
 from losswatch_server.monitor.vocabulary import Severity

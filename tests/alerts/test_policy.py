@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 
-from losswatch_server.alerts.concerns import Concern
+from losswatch_server.alerts.incidents import Concern
 from losswatch_server.alerts.policy import Reason, Rules, Surroundings, Told, judge
 from losswatch_server.alerts.silences import Matcher, Silence
 from losswatch_server.monitor.vocabulary import Severity

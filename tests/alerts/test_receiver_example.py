@@ -17,7 +17,7 @@ import pytest
 from alerts.messages import OPENED
 from losswatch_server.alerts.channels import webhook
 from losswatch_server.alerts.channels.channel import Links, dump
-from losswatch_server.alerts.signing import Secret, new_secret, signed_headers
+from losswatch_server.alerts.egress.signing import Secret, new_secret, signed_headers
 
 EXAMPLE = Path(__file__).parents[2] / "clients/python/examples/receive_webhook.py"
 SECRET = new_secret()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerts.story import Story, between, down, down_until
-from losswatch_server.alerts.door import Answer
+from losswatch_server.alerts.egress.client import Answer
 
 HOUR, DAY = 3_600.0, 86_400.0
 HOOK = "https://example.org/hook"

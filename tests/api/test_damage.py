@@ -13,12 +13,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from damage import DAMAGES, damage
-from losswatch_server.alerts import codec
+from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.deliverer import sample
 from losswatch_server.alerts.dispatcher import delivery_row
+from losswatch_server.alerts.egress.signing import Secret, new_secret
 from losswatch_server.alerts.grouping import GroupKey
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.signing import Secret, new_secret
 from losswatch_server.alerts.targets import Target
 from losswatch_server.app import create_app
 from losswatch_server.monitor.points import Context, Point
@@ -57,7 +57,7 @@ async def fill(folder: Path) -> None:
             row = delivery_row(said, target, key)._replace(next_at=FAR)
 
             def put(connection: sqlite3.Connection, target: Target = target, row: Any = row) -> None:
-                configuration.put_target(connection, codec.target_row(target))
+                configuration.put_target(connection, row_codec.target_row(target))
                 deliveries.add(connection, row)
 
             await store.write(put)

@@ -10,9 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from losswatch_server.monitor import report, siblings
-from losswatch_server.monitor.detectors.diverging import Diverging
-from losswatch_server.monitor.detectors.loss_spike import LossSpike
 from losswatch_server.monitor.explain import probe
+from losswatch_server.monitor.rules.diverging import Diverging
+from losswatch_server.monitor.rules.loss_spike import LossSpike
 
 
 class BrokenRuleError(Exception):
@@ -62,7 +62,7 @@ def test_a_rule_that_fails_costs_no_run(
 @pytest.mark.parametrize(
     ("module", "name", "part"),
     [
-        (report.causes, "rank", "causes"),
+        (report.engine, "rank", "causes"),
         (report.advice, "advise", "advice"),
         (report, "summary", "sentence"),
     ],

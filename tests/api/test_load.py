@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from losswatch_server.api.load import MIB, Memory, Turns, cost_of_log, cost_of_points
-from losswatch_server.api.problems import BUSY, TOO_LARGE, ProblemError
+from losswatch_server.api.http.load import MIB, Memory, Turns, cost_of_log, cost_of_points
+from losswatch_server.api.http.problems import BUSY, TOO_LARGE, ProblemError
 from losswatch_server.app import create_app
-from losswatch_server.diagnosing import diagnose_bytes
+from losswatch_server.codec import read_body
 from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.runs.offline import diagnose_bytes
 from losswatch_server.settings import Settings
-from losswatch_server.wire import read_body
 
 SIZE = 66_000
 Line = Callable[[int], str]

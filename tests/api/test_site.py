@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from losswatch_server.api.site import LOOPBACK_NAMES, Site, is_private
+from losswatch_server.api.http.site import LOOPBACK_NAMES, Site, is_private
 from losswatch_server.app import create_app, site
 from losswatch_server.settings import Settings
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from losswatch_server.api.problems import KINDS, problem_of
+from losswatch_server.api.http.problems import KINDS, problem_of
 from losswatch_server.app import create_app
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from losswatch_server.runs import Runs

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import losswatch
-from losswatch_server import wire
+from losswatch_server import codec
 from losswatch_server.cli.demo import service
 from losswatch_server.demo.trainings import Measurement, Training
 from losswatch_server.monitor.points import Context, Point
@@ -40,7 +40,7 @@ def judge_alone(measured: Iterable[Measurement], context: Mapping[str, Any]) -> 
         )
         for m in measured
     ]
-    return wire.assessment_json(diagnose(points, Context(**context)))
+    return codec.assessment_json(diagnose(points, Context(**context)))
 
 
 @pytest.fixture(params=["monitor", pytest.param("service", marks=pytest.mark.slow)])

@@ -10,19 +10,18 @@ from importlib import resources
 import pytest
 
 from losswatch_server import catalogue
-from losswatch_server.alerts import grace
 from losswatch_server.catalogue import pages, rules
 from losswatch_server.catalogue.markdown import render
 from losswatch_server.monitor.advice import ACTIONS, REMEDIES
-from losswatch_server.monitor.causes.priors import PRIORS
-from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import View
-from losswatch_server.monitor.detectors.not_learning import CERTAIN_POINTS
-from losswatch_server.monitor.detectors.patience import LEAST_SINGLE_STEPS, patience_over
-from losswatch_server.monitor.memory import Memory
+from losswatch_server.monitor.diagnosis.priors import PRIORS
+from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.rules import DETECTORS
+from losswatch_server.monitor.rules.base import View
+from losswatch_server.monitor.rules.minimum_runtime import LEAST_SINGLE_STEPS, patience_over
+from losswatch_server.monitor.rules.not_learning import CERTAIN_POINTS
 from losswatch_server.monitor.vocabulary import CauseName, Condition
-from losswatch_server.runs import rhythm
+from losswatch_server.runs.liveness import rhythm, silence_rule
 
 CONDITION_HEADINGS = [
     "What you see",
@@ -182,10 +181,10 @@ def test_the_page_of_silent_runs_has_the_numbers_of_the_clock():
     """They lie above the catalogue's layer, so the page cannot read them."""
     text = " ".join(source(catalogue.page("condition", "silent")).split())
     for words in (
-        f"From {grace.REQUESTS_NEEDED} live requests on a run may say nothing",
-        f"for {grace.MEDIANS:g} times its median gap",
-        f"or {grace.LONGEST:g} times its longest one",
-        f"for {grace.SHORTEST_S:g} seconds at least",
+        f"From {silence_rule.REQUESTS_NEEDED} live requests on a run may say nothing",
+        f"for {silence_rule.MEDIANS:g} times its median gap",
+        f"or {silence_rule.LONGEST:g} times its longest one",
+        f"for {silence_rule.SHORTEST_S:g} seconds at least",
         f"the gaps between the last {rhythm.KEPT_GAPS} live requests",
         f"brings {rhythm.IMPORT_POINTS:,} points or more",
     ):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from losswatch_server.api.problems import KINDS
+from losswatch_server.api.http.problems import KINDS
 from losswatch_server.catalogue.figures import NOT_MEASURED, figure
 from losswatch_server.catalogue.markdown import split_front_matter
 from losswatch_server.monitor.vocabulary import Condition

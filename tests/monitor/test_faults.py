@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from losswatch_server.diagnosing import diagnose_bytes
 from losswatch_server.monitor import monitor as monitor_module
 from losswatch_server.monitor import report, siblings
-from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import Alarm, View
-from losswatch_server.monitor.detectors.diverging import Diverging
-from losswatch_server.monitor.detectors.loss_spike import LossSpike
 from losswatch_server.monitor.explain import explain, probe
 from losswatch_server.monitor.faults import KINDS, Faults
-from losswatch_server.monitor.history import Track
+from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.rules import DETECTORS
+from losswatch_server.monitor.rules.base import Alarm, View
+from losswatch_server.monitor.rules.diverging import Diverging
+from losswatch_server.monitor.rules.loss_spike import LossSpike
 from losswatch_server.monitor.siblings import Sibling, compare
 from losswatch_server.monitor.vocabulary import Severity
+from losswatch_server.runs.offline import diagnose_bytes
 from monitor.curves import conditions, falling, growing, points, watch
 
 STREAM = points([*falling(60), *growing(30, factor=1.4)])
@@ -124,7 +124,7 @@ def test_a_memory_that_fails_costs_its_point_alone(monkeypatch: pytest.MonkeyPat
     [
         (report, "gather", "causes"),
         (report, "with_onset", "causes"),
-        (report.causes, "rank", "causes"),
+        (report.engine, "rank", "causes"),
         (report.advice, "advise", "advice"),
         (report, "summary", "sentence"),
         (report, "headline", "sentence"),

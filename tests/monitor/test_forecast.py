@@ -10,7 +10,7 @@ import pytest
 
 from losswatch_server.monitor.forecast import NOTHING, Forecast, forecast
 from losswatch_server.monitor.points import Context
-from monitor.causes.remembered import remembered
+from monitor.diagnosis.remembered import remembered
 from monitor.work import calls
 
 Curve = Callable[[np.ndarray, int], np.ndarray]

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losswatch_server.monitor.detectors.base import QUIET, UNSURE, Alarm, Verdict
-from losswatch_server.monitor.detectors.loss_spike import LossSpike
-from losswatch_server.monitor.detectors.non_finite import NonFiniteLoss
 from losswatch_server.monitor.lifecycle import KEPT, QUIET_POINTS, LifeCycle
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict
+from losswatch_server.monitor.rules.loss_spike import LossSpike
+from losswatch_server.monitor.rules.non_finite import NonFiniteLoss
 from losswatch_server.monitor.vocabulary import Severity
 from monitor.curves import alarms, falling, growing, points, watch
 

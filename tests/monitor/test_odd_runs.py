@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 
 import pytest
 
+from losswatch_server.codec import dumps, report_json
+from losswatch_server.codec.explanations import explanation_json
 from losswatch_server.monitor.explain import Probe
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.runs.answers import Report
 from losswatch_server.store.rows import RunRow
-from losswatch_server.wire import dumps, report_json
-from losswatch_server.wire.explanations import explanation_json
 from monitor.odd_runs import OddRun, begun, follow, odd_run
 
 SHORT = 250

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from house import House
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.same_step import merge
 from losswatch_server.store.entries import read
 from losswatch_server.store.rows import EntryKind
 

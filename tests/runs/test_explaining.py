@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from house import House
-from losswatch_server.alerts.grace import grace_s
 from losswatch_server.monitor.explain import Explanation, explain
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.runs import FindingNotFoundError, RunNotFoundError, explaining
+from losswatch_server.runs.liveness.silence_rule import grace_s
 
 
 def falling(count: int, seed: int = 0) -> list[Point]:

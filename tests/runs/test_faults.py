@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from house import House
-from losswatch_server.monitor.detectors.base import QUIET
-from losswatch_server.monitor.detectors.diverging import Diverging
-from losswatch_server.monitor.detectors.loss_spike import LossSpike
 from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.rules.base import QUIET
+from losswatch_server.monitor.rules.diverging import Diverging
+from losswatch_server.monitor.rules.loss_spike import LossSpike
 from losswatch_server.monitor.vocabulary import Status
 
 

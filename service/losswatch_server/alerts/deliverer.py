@@ -15,16 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from losswatch_server.alerts import codec
+from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.channels.channel import Means
 from losswatch_server.alerts.dispatcher import delivery_row
+from losswatch_server.alerts.egress.redaction import ScrubbingFilter, scrub
+from losswatch_server.alerts.egress.retry import DISABLE_AFTER_S, Outcome, Result, next_pause
 from losswatch_server.alerts.grouping import GroupKey
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.policy import Reason
-from losswatch_server.alerts.redaction import ScrubbingFilter, scrub
-from losswatch_server.alerts.retry import DISABLE_AFTER_S, Outcome, Result, next_pause
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.monitor.vocabulary import Severity
 from losswatch_server.store.alerting import configuration, deliveries
@@ -131,7 +131,7 @@ class Deliverer:
         taken: list[Claimed] = []
         for row in rows:
             found = configuration.target(connection, row.project, row.target)
-            target = None if found is None else codec.target_from(found)
+            target = None if found is None else row_codec.target_from(found)
             if target is None or (target.state is TargetState.DISABLED and row.reason != Reason.REDELIVERED):
                 deliveries.retire(connection, row.project, row.id, "dropped", "the target is switched off", now)
             elif deliveries.claim(connection, row, self._worker, now, now + LEASE_S):
@@ -141,8 +141,8 @@ class Deliverer:
     async def _deliver(self, claimed: Claimed) -> None:
         began = self._means.clock()
         try:
-            said = codec.message_from(claimed.row)
-        except codec.DamagedRowError as error:
+            said = row_codec.message_from(claimed.row)
+        except row_codec.DamagedRowError as error:
             outcome = Outcome(result=Result.REJECTED, detail=str(error))
         else:
             outcome = await self.send(said, claimed.target)
@@ -171,9 +171,11 @@ class Deliverer:
             "status": outcome.status,
             "detail": outcome.detail,
         }
-        attempts = [*codec.attempts_from(row), attempt][-KEPT_ATTEMPTS:]
+        attempts = [*row_codec.attempts_from(row), attempt][-KEPT_ATTEMPTS:]
         tries = row.tries + 1
-        row = row._replace(tries=tries, status=outcome.status, detail=outcome.detail, attempts=codec.dumps(attempts))
+        row = row._replace(
+            tries=tries, status=outcome.status, detail=outcome.detail, attempts=row_codec.dumps(attempts)
+        )
         if outcome.result is Result.DELIVERED:
             return row._replace(state="delivered", finished_at=ended)
         pause = None
@@ -191,7 +193,7 @@ class Deliverer:
         found = configuration.target(connection, target.project, target.id)
         if found is None:
             return
-        known = codec.target_from(found)
+        known = row_codec.target_from(found)
         if outcome.result is Result.DELIVERED:
             healthy = (TargetState.ACTIVE.value, None, None)
             if known.state is TargetState.FAILING and configuration.set_health(
@@ -216,7 +218,7 @@ class Deliverer:
         logger.warning("target %s of project %s was switched off: %s", target.label, target.project, why)
         deliveries.drop_waiting(connection, target.project, target.id, "the target was switched off", now)
         for row in configuration.targets(connection, target.project):
-            other = codec.target_from(row)
+            other = row_codec.target_from(row)
             if other.id != target.id and other.state is not TargetState.DISABLED:
                 key = GroupKey(project=target.project, story="target.disabled", uid=target.id)
                 said = disabled_message(target, why, key, self._new_id(), now)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from losswatch_server.alerts import codec, message
+from losswatch_server.alerts import message, row_codec
 from losswatch_server.alerts.channels import BY_KIND
-from losswatch_server.alerts.concerns import MATTERS, Concern, Event, apply
 from losswatch_server.alerts.grouping import Group, GroupKey, Review, group_key, review
+from losswatch_server.alerts.incidents import MATTERS, Concern, Event, apply
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.policy import Rules, Surroundings, wants
 from losswatch_server.alerts.silences import Silence
@@ -122,7 +122,7 @@ class Planner:
 
     def _event(self, stored: StoredEvent) -> Event:
         """An event of the outbox; a mute's end stands beside the finding and not in the event."""
-        event = codec.event_from(stored)
+        event = row_codec.event_from(stored)
         if event.kind != "finding.muted" or event.finding_id is None:
             return event
         until = watching.muted_until(self._connection, event.project, event.uid, event.finding_id)
@@ -149,20 +149,20 @@ class Planner:
     def _drop_undelivered(self, event: Event, plan: Plan) -> None:
         for row in deliveries.waiting_about(self._connection, event.project, event.uid):
             try:
-                about = codec.message_from(row)
-            except codec.DamagedRowError:
+                about = row_codec.message_from(row)
+            except row_codec.DamagedRowError:
                 continue
             if {entry.uid for entry in about.entries} == {event.uid}:
                 plan.retired.append((row.project, row.id, "dropped", "the run was deleted"))
 
     def _review_touched(self, target: Target, key: GroupKey, plan: Plan) -> None:
         row = outbox.group(self._connection, target.project, target.id, key.text())
-        known = [] if row is None else codec.sound(codec.group_from, [row])
+        known = [] if row is None else row_codec.sound(row_codec.group_from, [row])
         group = known[0] if known else Group(key=key)
         free_at = group.free_at(target.rules, self._now)
         if free_at > self._now:  # spares a large group from being read at every event of it
             due_at = free_at if row is None or row.due_at is None else min(free_at, row.due_at)
-            plan.groups.append(codec.group_row(group, target.id, due_at))
+            plan.groups.append(row_codec.group_row(group, target.id, due_at))
             return
         self._review(target, group, plan)
 
@@ -171,7 +171,7 @@ class Planner:
         if target is None:
             plan.idle_groups.append((row.project, row.target, row.key))
             return
-        self._review(target, codec.group_from(row), plan)
+        self._review(target, row_codec.group_from(row), plan)
 
     def _review(self, target: Target, group: Group, plan: Plan) -> None:
         members = self._members(group.key, group)
@@ -182,7 +182,7 @@ class Planner:
         if not result.group.told and result.again_at is None and self._is_stale(result.group, target.rules):
             plan.idle_groups.append((target.project, target.id, group.key.text()))
         else:
-            plan.groups.append(codec.group_row(result.group, target.id, result.again_at))
+            plan.groups.append(row_codec.group_row(result.group, target.id, result.again_at))
 
     def _is_stale(self, group: Group, rules: Rules) -> bool:
         return group.free_at(rules, self._now) <= self._now
@@ -205,7 +205,7 @@ class Planner:
         found = {(row.project, row.uid, row.id): row for row in rows if row.closed_at is None or row.id in group.told}
         unchanged = [row for name, row in found.items() if name not in self._changed]
         members = [self._changed[name] for name in found if name in self._changed]
-        members += codec.sound(codec.concern_from, unchanged)
+        members += row_codec.sound(row_codec.concern_from, unchanged)
         fresh = [c for name, c in self._changed.items() if name not in found and key.holds(c)]
         return sorted((*members, *fresh), key=lambda c: (c.opened_at, c.id))
 
@@ -216,20 +216,20 @@ class Planner:
     def _of_run(self, project: str, uid: str) -> dict[str, Concern]:
         if (project, uid) not in self._concerns:
             rows = outbox.concerns_of_run(self._connection, project, uid)
-            self._concerns[project, uid] = {found.id: found for found in codec.sound(codec.concern_from, rows)}
+            self._concerns[project, uid] = {found.id: found for found in row_codec.sound(row_codec.concern_from, rows)}
         return self._concerns[project, uid]
 
     def _targets_of(self, project: str) -> list[Target]:
         if project not in self._targets:
             rows = configuration.targets(self._connection, project)
-            found = [codec.target_from(row) for row in rows]
+            found = [row_codec.target_from(row) for row in rows]
             self._targets[project] = [t for t in found if t.state is not TargetState.DISABLED]
         return self._targets[project]
 
     def _silences_of(self, project: str) -> tuple[Silence, ...]:
         if project not in self._silences:
             rows = configuration.silences_in_force(self._connection, project, self._now)
-            self._silences[project] = tuple(codec.sound(codec.silence_from, rows))
+            self._silences[project] = tuple(row_codec.sound(row_codec.silence_from, rows))
         return self._silences[project]
 
     def _budget_free_at(self, target: Target) -> float | None:
@@ -247,7 +247,7 @@ def commit(connection: sqlite3.Connection, plan: Plan, now: float) -> None:
     for project, delivery_id, state, detail in plan.retired:
         if not deliveries.retire(connection, project, delivery_id, state, detail, now):
             raise OvertakenError
-    outbox.put_concerns(connection, map(codec.concern_row, plan.concerns))
+    outbox.put_concerns(connection, map(row_codec.concern_row, plan.concerns))
     outbox.put_groups(connection, plan.groups)
     outbox.delete_groups(connection, plan.idle_groups)
     for row in plan.deliveries:
@@ -274,15 +274,15 @@ def delivery_row(said: Message, target: Target, key: GroupKey) -> DeliveryRow:
         status=None,
         detail="",
         attempts="[]",
-        body=codec.dumps(message.as_json(said)),
+        body=row_codec.dumps(message.as_json(said)),
     )
 
 
 def _superseding(row: DeliveryRow, said: Message) -> Message | None:
     """The message that stands for an older one too; for itself alone where the older one is damaged."""
     try:
-        return message.supersede(codec.message_from(row), said)
-    except codec.DamagedRowError:
+        return message.supersede(row_codec.message_from(row), said)
+    except row_codec.DamagedRowError:
         return said
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from losswatch_server.alerts.concerns import Concern
+from losswatch_server.alerts.incidents import Concern
 from losswatch_server.alerts.policy import SETTLED, SPEAKS, Reason, Rules, Surroundings, Told, Verdict, judge
 from losswatch_server.monitor.vocabulary import Severity
 

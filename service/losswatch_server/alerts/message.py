@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from losswatch_server.alerts.concerns import Concern
 from losswatch_server.alerts.grouping import Review
+from losswatch_server.alerts.incidents import Concern
 from losswatch_server.alerts.policy import Reason, Told
 from losswatch_server.monitor.vocabulary import Condition, Severity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from losswatch_server.alerts.retry import Outcome, Result
+from losswatch_server.alerts.egress.retry import Outcome, Result
 
 _BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3_600.0, 86_400.0)
 """Seconds. The promise is one second for a receiver that answers; the rest is retries."""

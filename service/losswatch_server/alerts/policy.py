@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from losswatch_server.alerts.concerns import Concern
+from losswatch_server.alerts.incidents import Concern
 from losswatch_server.alerts.silences import Silence, silenced_until
 from losswatch_server.monitor.vocabulary import Condition, Severity
 

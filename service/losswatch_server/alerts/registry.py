@@ -8,16 +8,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from losswatch_server.alerts import codec, signing
-from losswatch_server.alerts.addresses import TargetRefusedError, read_url
+from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.channels.channel import Channel, Means
 from losswatch_server.alerts.deliverer import Deliverer, sample
 from losswatch_server.alerts.dispatcher import delivery_row
+from losswatch_server.alerts.egress import signing
+from losswatch_server.alerts.egress.addresses import TargetRefusedError, read_url
+from losswatch_server.alerts.egress.retry import Outcome, Result
+from losswatch_server.alerts.egress.signing import Secret
 from losswatch_server.alerts.grouping import GroupKey
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.retry import Outcome, Result
-from losswatch_server.alerts.signing import Secret
 from losswatch_server.alerts.silences import Matcher, Silence
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
@@ -120,7 +121,7 @@ class Registry:
         def insert(connection: Any) -> None:
             if len(configuration.targets(connection, project)) >= MAX_TARGETS:
                 raise TooManyError(f"a project has at most {MAX_TARGETS} targets")
-            configuration.put_target(connection, codec.target_row(target))
+            configuration.put_target(connection, row_codec.target_row(target))
 
         await self._store.write(insert)
         return target
@@ -128,14 +129,14 @@ class Registry:
     async def targets(self, project: str) -> list[Target]:
         """The targets of a project, oldest first."""
         rows = await self._store.read(lambda connection: configuration.targets(connection, project))
-        return [codec.target_from(row) for row in rows]
+        return [row_codec.target_from(row) for row in rows]
 
     async def target(self, project: str, target_id: str) -> Target:
         """One target. Raises NoSuchTargetError."""
         row = await self._store.read(lambda connection: configuration.target(connection, project, target_id))
         if row is None:
             raise NoSuchTargetError(target_id)
-        return codec.target_from(row)
+        return row_codec.target_from(row)
 
     async def amend(
         self,
@@ -170,7 +171,7 @@ class Registry:
         )
         if was_off and state is TargetState.ACTIVE:
             target = replace(target, rules=replace(target.rules, since=now))
-        await self._store.write(lambda connection: configuration.put_target(connection, codec.target_row(target)))
+        await self._store.write(lambda connection: configuration.put_target(connection, row_codec.target_row(target)))
         self._wake()
         return target
 
@@ -184,7 +185,7 @@ class Registry:
         old = [replace(s, until=now + OLD_SECRET_S) if s.until is None else s for s in before.secrets]
         in_force = [s for s in old if s.until is not None and s.until > now]
         target = replace(before, secrets=(Secret(fresh), *in_force), updated_at=now)
-        await self._store.write(lambda connection: configuration.put_target(connection, codec.target_row(target)))
+        await self._store.write(lambda connection: configuration.put_target(connection, row_codec.target_row(target)))
         return target, fresh
 
     async def remove(self, project: str, target_id: str) -> None:
@@ -205,7 +206,7 @@ class Registry:
                    "status": outcome.status, "detail": outcome.detail}  # fmt: skip
         row = delivery_row(said, target, GroupKey(project=project, story="test", uid=target.id))._replace(
             state=state, tries=1, finished_at=now + took, status=outcome.status, detail=outcome.detail,
-            attempts=codec.dumps([attempt]),
+            attempts=row_codec.dumps([attempt]),
         )  # fmt: skip
         await self._store.write(lambda connection: deliveries.add(connection, row))
         return Tried(outcome, took, said.id)
@@ -266,7 +267,7 @@ class Registry:
         def insert(connection: Any) -> None:
             if len(configuration.silences_in_force(connection, project, now)) >= MAX_SILENCES:
                 raise TooManyError(f"a project has at most {MAX_SILENCES} silences at a time")
-            configuration.put_silence(connection, codec.silence_row(silence))
+            configuration.put_silence(connection, row_codec.silence_row(silence))
 
         await self._store.write(insert)
         return silence
@@ -274,7 +275,7 @@ class Registry:
     async def silences(self, project: str) -> list[Silence]:
         """All silences of a project, newest first."""
         rows = await self._store.read(lambda connection: configuration.silences(connection, project))
-        return codec.sound(codec.silence_from, rows)
+        return row_codec.sound(row_codec.silence_from, rows)
 
     async def end_silence(self, project: str, silence_id: str) -> None:
         """End a silence now. Raises NoSuchSilenceError."""
@@ -314,8 +315,8 @@ class Registry:
 
     async def _sound(self, project: str, target_id: str) -> Target:
         target = await self._editable(project, target_id)
-        if target.disabled_reason == codec.DAMAGED:
-            raise TargetRefusedError(codec.DAMAGED)
+        if target.disabled_reason == row_codec.DAMAGED:
+            raise TargetRefusedError(row_codec.DAMAGED)
         return target
 
     def _count_test(self, project: str) -> None:

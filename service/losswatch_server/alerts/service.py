@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from losswatch_server.alerts.channels.channel import Links, MailServer, Means
-from losswatch_server.alerts.configured import install, read_targets
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
-from losswatch_server.alerts.door import Door
+from losswatch_server.alerts.egress.client import Door
+from losswatch_server.alerts.egress.redaction import ScrubbingFilter
 from losswatch_server.alerts.metrics import DeliveryMetrics
-from losswatch_server.alerts.redaction import ScrubbingFilter
 from losswatch_server.alerts.registry import Registry
-from losswatch_server.alerts.watch import LONGEST_RETRY_S, SilenceMarker, Watch
+from losswatch_server.alerts.targets_file import install, read_targets
+from losswatch_server.runs.liveness.watcher import LONGEST_RETRY_S, SilenceMarker, Watch
 from losswatch_server.store.alerting import deliveries, outbox
 from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.supervision import Supervisor

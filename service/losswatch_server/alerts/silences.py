@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from losswatch_server.alerts.concerns import Concern
+from losswatch_server.alerts.incidents import Concern
 
 Operator = Literal["is", "is_not", "starts_with", "contains"]
 FIELDS = ("run", "group", "condition", "severity")

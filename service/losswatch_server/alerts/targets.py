@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from losswatch_server.alerts.egress.redaction import shown
+from losswatch_server.alerts.egress.signing import Secret
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.redaction import shown
-from losswatch_server.alerts.signing import Secret
 
 
 class TargetState(StrEnum):

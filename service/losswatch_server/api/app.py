@@ -14,7 +14,22 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Lifespan
 
 from losswatch_server import __version__
-from losswatch_server.api import (
+from losswatch_server.api.description.openapi import describe
+from losswatch_server.api.http.fast_path import Straight
+from losswatch_server.api.http.load import MIB, Memory, Turns
+from losswatch_server.api.http.metrics import Metrics
+from losswatch_server.api.http.middleware import Outer
+from losswatch_server.api.http.problems import (
+    DOMAIN_PROBLEMS,
+    INTERNAL,
+    INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    ProblemError,
+    problem_response,
+)
+from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
+from losswatch_server.api.routes import (
     catalogue,
     deliveries,
     diagnose,
@@ -30,24 +45,9 @@ from losswatch_server.api import (
     silences,
     targets,
 )
-from losswatch_server.api.load import MIB, Memory, Turns
-from losswatch_server.api.metrics import Metrics
-from losswatch_server.api.openapi import describe
-from losswatch_server.api.outer import Outer
-from losswatch_server.api.problems import (
-    DOMAIN_PROBLEMS,
-    INTERNAL,
-    INVALID_REQUEST,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    ProblemError,
-    problem_response,
-)
-from losswatch_server.api.site import LOOPBACK_NAMES, Site
-from losswatch_server.api.straight import Straight
+from losswatch_server.codec import Problem
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.supervision import Supervisor
-from losswatch_server.wire import Problem
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
 

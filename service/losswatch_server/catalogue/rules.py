@@ -14,8 +14,8 @@ from dataclasses import fields
 from typing import Any, cast
 
 from losswatch_server.monitor import lifecycle, monitor
-from losswatch_server.monitor.detectors import DETECTORS, patience
-from losswatch_server.monitor.detectors.base import Detector
+from losswatch_server.monitor.rules import DETECTORS, minimum_runtime
+from losswatch_server.monitor.rules.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
 
 FULL_PATIENCE = 0.5
@@ -44,7 +44,7 @@ def resolve(text: str, condition: Condition) -> str:
     def replacement(match: re.Match[str]) -> str:
         name, patient, least = match.groups()
         if patient:
-            return waiting(values, least=int(values[least]) if least else patience.LEAST_SINGLE_STEPS)
+            return waiting(values, least=int(values[least]) if least else minimum_runtime.LEAST_SINGLE_STEPS)
         if name is None:
             return life(condition)
         if name not in values:
@@ -54,18 +54,18 @@ def resolve(text: str, condition: Condition) -> str:
     return _PLACEHOLDER.sub(replacement, text)
 
 
-def waiting(values: Mapping[str, float], least: int = patience.LEAST_SINGLE_STEPS) -> str:
+def waiting(values: Mapping[str, float], least: int = minimum_runtime.LEAST_SINGLE_STEPS) -> str:
     """How long a rule waits, in sentences: a share of the run, and at least ``least`` points."""
     share, rising = values["patience"], values.get("rising_patience")
     late = f" ({rising:g} while the gradient norm rises, which is how a network leaves a saddle)" if rising else ""
     scale = max(1.0, share / FULL_PATIENCE)
-    steps, epochs = patience.UNKNOWN_LENGTH_STEPS * scale, patience.EPOCHS * scale
+    steps, epochs = minimum_runtime.UNKNOWN_LENGTH_STEPS * scale, minimum_runtime.EPOCHS * scale
     return (
         f"It waits for a share of {share:g} of `total_steps`{late}, and never speaks within twice `warmup_steps`. "
         f"Where the length is not known it waits for {steps:g} steps, or {epochs:g} epochs. It needs "
-        f"{least} points in any case, {patience.LEAST_POINTS} where they are epochs or at "
+        f"{least} points in any case, {minimum_runtime.LEAST_POINTS} where they are epochs or at "
         "least 5 steps apart. A log by the epoch (`step_unit`) is judged after "
-        f"{patience.MANY_EPOCHS} epochs, whatever was planned."
+        f"{minimum_runtime.MANY_EPOCHS} epochs, whatever was planned."
     )
 
 

@@ -3,7 +3,7 @@
 A head (request line and headers) is limited in bytes, in headers and in time; a body that stops coming, an answer that
 nobody reads and a connection that nobody uses end. What a connection holds at most before a request is handed on is
 ``HEAD_LIMIT`` and one read of the event loop (256 KiB); what the bodies of all requests hold is bounded in
-``losswatch_server.api.load``.
+``losswatch_server.api.http.load``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from losswatch_server.api.problems import (
+from losswatch_server.api.http.problems import (
     HEAD_TOO_LARGE,
     MALFORMED_REQUEST,
     TOO_SLOW,

@@ -13,12 +13,12 @@ from rich.console import Console
 from rich.text import Text
 
 from losswatch_logs import Columns, UnreadableLogError
-from losswatch_server import wire
+from losswatch_server import codec
 from losswatch_server.cli.exits import EXIT_OF_STATUS, UNREADABLE, fail
 from losswatch_server.cli.plot import Mark, draw
 from losswatch_server.cli.render import report_lines
-from losswatch_server.diagnosing import Diagnosis, answer_json, diagnose_bytes, doubt_sentence
-from losswatch_server.same_step import PointsRefusedError
+from losswatch_server.runs.offline import Diagnosis, answer_json, diagnose_bytes, doubt_sentence
+from losswatch_server.runs.points.merge import PointsRefusedError
 
 MOST_MARKS = 3
 MOST_SKIPPED = 5
@@ -37,8 +37,8 @@ def judge_file(
     Ends the command with a sentence where the file cannot be read; raises BadParameter for a bad context.
     """
     try:
-        context = wire.read_context(dict(known), strict=True)
-    except wire.BodyRefusedError as refusal:
+        context = codec.read_context(dict(known), strict=True)
+    except codec.BodyRefusedError as refusal:
         option = refusal.problems[0].pointer.strip("/").replace("_", "-")
         raise typer.BadParameter(refusal.problems[0].detail, param_hint=f"--{option}") from refusal
     name = "standard input" if _is_stdin(file) else str(file)
@@ -50,7 +50,7 @@ def judge_file(
         fail(f"cannot read {name}: {error.strerror or error}", UNREADABLE)
     except UnreadableLogError as error:
         fail(error.detail, UNREADABLE)
-    except (wire.BodyRefusedError, PointsRefusedError) as error:
+    except (codec.BodyRefusedError, PointsRefusedError) as error:
         fail(f"{name}: {error}", UNREADABLE)
     if as_json:
         _write_json(diagnosis, explain=explain)
@@ -59,17 +59,17 @@ def judge_file(
         for run in diagnosis.runs or (diagnosis,):
             if run.log is not None and run.log.run is not None:
                 console.print(Text(f"\n{run.log.run}", style="bold underline"))
-            show(console, run, _curve(raw, run) if plot else [], wire.assessment_json(run.assessment))
+            show(console, run, _curve(raw, run) if plot else [], codec.assessment_json(run.assessment))
     return EXIT_OF_STATUS[diagnosis.assessment.status]
 
 
 def _write_json(diagnosis: Diagnosis, *, explain: bool) -> None:
     report = answer_json(diagnosis)
     if explain:
-        from losswatch_server.wire.explanations import explanation_json
+        from losswatch_server.codec.explanations import explanation_json
 
         report["explanations"] = [explanation_json(told) for told in diagnosis.explanations]
-    sys.stdout.buffer.write(wire.dumps(report) + b"\n")
+    sys.stdout.buffer.write(codec.dumps(report) + b"\n")
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _curve(raw: bytes, diagnosis: Diagnosis) -> list[tuple[int, float]]:
     if diagnosis.log is not None:
         losses = {point.step: point.loss for point in diagnosis.log.points}
     else:
-        losses = {point.step: point.loss for point in wire.read_body(raw).points if not point.rank}
+        losses = {point.step: point.loss for point in codec.read_body(raw).points if not point.rank}
     return sorted((step, loss) for step, loss in losses.items() if loss is not None)
 
 

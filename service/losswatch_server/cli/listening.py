@@ -15,7 +15,7 @@ import os
 import socket
 from collections.abc import Callable, Collection
 
-from losswatch_server.api.problems import BUSY, ProblemError
+from losswatch_server.api.http.problems import BUSY, ProblemError
 from losswatch_server.cli.connections import Connection, answer_bytes
 
 _log = logging.getLogger("losswatch.connections")

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from losswatch_server.monitor.history import COUNT, FIRST_STEP, LAST_STEP, MEAN, Track
-from losswatch_server.monitor.memory import Memory, Rates
+from losswatch_server.monitor.memory.memory import Memory, Rates
+from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, MEAN, Track
 from losswatch_server.monitor.points import LARGEST, Context
-from losswatch_server.monitor.trend import difference_scale, median
+from losswatch_server.monitor.stats.trend import difference_scale, median
 
 Array = NDArray[np.float64]
 

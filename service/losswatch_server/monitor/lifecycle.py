@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from losswatch_server.monitor.detectors.base import Alarm, Detector, Quiet, Verdict
 from losswatch_server.monitor.findings import Finding, finding_id
+from losswatch_server.monitor.rules.base import Alarm, Detector, Quiet, Verdict
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
 
 KEPT = 16

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import QUIET, UNSURE, View, checked
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle, key_of
-from losswatch_server.monitor.memory import Memory
+from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
+from losswatch_server.monitor.rules import DETECTORS
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, View, checked
 from losswatch_server.monitor.vocabulary import Condition
 
 REVIEW_SHARE = 16

@@ -56,6 +56,32 @@ def _cut(value: float | None) -> float | None:
     return max(-LARGEST, min(value, LARGEST)) if abs(value) >= SMALLEST else 0.0
 
 
+PLAIN_FIELDS = ("learning_rate", "validation_loss", "epoch", "time")
+"""Fields of which the first value stands where two points of a step differ; `loss` and `grad_norm` begin an attempt."""
+MAP_FIELDS = ("layers", "metrics")
+
+
+def merge(first: Point, second: Point) -> Point:
+    """``first`` with what ``second`` adds; where both have a value, the first stands."""
+    added: dict[str, Any] = {}
+    if first.loss is None and second.loss is not None:
+        added["loss"] = second.loss
+        added["loss_is_null"] = False
+    elif first.loss is None and second.loss_is_null:
+        added["loss_is_null"] = True
+    if first.grad_norm is None and second.grad_norm is not None:
+        added["grad_norm"] = second.grad_norm
+    for name in PLAIN_FIELDS:
+        if getattr(first, name) is None and getattr(second, name) is not None:
+            added[name] = getattr(second, name)
+    for name in MAP_FIELDS:
+        new = getattr(second, name)
+        if new:
+            old = getattr(first, name) or {}
+            added[name] = {**old, **{key: value for key, value in new.items() if key not in old}}
+    return first._replace(**added) if added else first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What the client knows of the job; every field is optional. ``extra`` keeps other names with plain values."""

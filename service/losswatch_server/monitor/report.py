@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from losswatch_server.monitor import advice, causes
+from losswatch_server.monitor import advice
 from losswatch_server.monitor.context_names import misspelt
-from losswatch_server.monitor.facts import Facts, gather, with_onset
+from losswatch_server.monitor.diagnosis import engine
+from losswatch_server.monitor.diagnosis.facts import Facts, gather, with_onset
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
@@ -92,7 +93,7 @@ def _explained(monitor: Monitor, finding: Finding, gathered: Facts, faults: Faul
         "causes", of, step, partial(with_onset, gathered, monitor.memory, finding.onset_step), gathered
     )
     told = replace(finding, summary=faults.shield("sentence", of, step, partial(summary, finding), plainly(finding)))
-    ranked = faults.shield("causes", of, step, partial(causes.rank, told, facts, context), NO_CAUSES)
+    ranked = faults.shield("causes", of, step, partial(engine.rank, told, facts, context), NO_CAUSES)
     advised = faults.shield("advice", of, step, partial(advice.advise, told, ranked, facts, context), NO_ADVICE)
     return replace(told, causes=ranked, advice=advised)
 

@@ -11,7 +11,7 @@ from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.monitor import judged_by_level
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
-from losswatch_server.monitor.trend import median
+from losswatch_server.monitor.stats.trend import median
 
 SMOOTHED = 5
 """Points whose median is compared: one noisy batch must not decide who is better."""

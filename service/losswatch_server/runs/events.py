@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from losswatch_server.codec import dumps, finding_json, run_json
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.store.rows import NewEvent, RunRow
-from losswatch_server.wire import dumps, finding_json, run_json
 
 
 def event(kind: str, at: float, row: RunRow, finding: Finding | None = None) -> NewEvent:

@@ -11,13 +11,12 @@ from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
 from losswatch_server.monitor.explain.thinning import thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.fold import PAGE, apply
+from losswatch_server.runs.liveness.rhythm import NOT_HEARD
 from losswatch_server.runs.outcome import CLOCK
 from losswatch_server.runs.record import judged
-from losswatch_server.runs.rhythm import NOT_HEARD
-from losswatch_server.same_step import merge
 from losswatch_server.store import Store
 from losswatch_server.store.entries import Item, read
 from losswatch_server.store.rows import Attempt, EntryKind, RecordRow, StoredRun

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.record import judged
-from losswatch_server.same_step import merge
 from losswatch_server.store import Store, damage
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import Item, read

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 
-from losswatch_server.admission import Key
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
+from losswatch_server.runs.points.accept import Key
 from losswatch_server.runs.record import looked_up
-from losswatch_server.same_step import merge
 from losswatch_server.store import Store
 from losswatch_server.store.entries import Item, read
 from losswatch_server.store.rows import RecordRow, RunRow

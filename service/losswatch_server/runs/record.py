@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from losswatch_server.admission import Fate, Key
-from losswatch_server.monitor.points import Point
-from losswatch_server.same_step import merge
+from losswatch_server.monitor.points import Point, merge
+from losswatch_server.runs.points.accept import Fate, Key
 from losswatch_server.store.blocks import pack
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.documents import context_text

@@ -7,23 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
-from losswatch_server.admission import Admission, Key, Stored, admit, in_order, needs_ranks, needs_record
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.points import Context, Point, merge
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
 from losswatch_server.runs import archive
 from losswatch_server.runs.answers import Recorded
-from losswatch_server.runs.clock import returned
 from losswatch_server.runs.errors import RunGoneError
 from losswatch_server.runs.events import event
 from losswatch_server.runs.fold import refold
-from losswatch_server.runs.live import Live, changed_writers
+from losswatch_server.runs.live_run import Live, changed_writers
+from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.lookup import said_at
 from losswatch_server.runs.outcome import Outcome
+from losswatch_server.runs.points.accept import Admission, Key, Stored, admit, in_order, needs_ranks, needs_record
 from losswatch_server.runs.record import KIND_OF, standing, write
 from losswatch_server.runs.reports import glanced_row
-from losswatch_server.runs.shelf import ENDED, Shelf
-from losswatch_server.same_step import merge
+from losswatch_server.runs.run_cache import ENDED, Shelf
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import Attempt, Change, EntryKind, RecordRow, RunRow, Snapshot, StoredRun, Writer

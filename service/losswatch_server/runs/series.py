@@ -7,10 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from losswatch_server.monitor.points import SERIES
+from losswatch_server.monitor.points import SERIES, merge
 from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.runs.walk import Place, walk
-from losswatch_server.same_step import merge
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER, Cuts
 from losswatch_server.store.entries import Item

@@ -14,16 +14,16 @@ from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import explaining, series
 from losswatch_server.runs.answers import Recorded, Report, StoredPoint
-from losswatch_server.runs.clock import returned, silence
 from losswatch_server.runs.cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
 from losswatch_server.runs.events import event
 from losswatch_server.runs.explaining import Grace
 from losswatch_server.runs.faults import FaultLog
-from losswatch_server.runs.live import Live
+from losswatch_server.runs.live_run import Live
+from losswatch_server.runs.liveness.findings import returned, silence
 from losswatch_server.runs.outcome import Outcome
 from losswatch_server.runs.recording import Draft, Recorder
-from losswatch_server.runs.shelf import ENDED, KEPT, Shelf
+from losswatch_server.runs.run_cache import ENDED, KEPT, Shelf
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
-from losswatch_server.admission import Key
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.same_step import merge
+from losswatch_server.runs.points.accept import Key
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
 from losswatch_server.store.entries import Item

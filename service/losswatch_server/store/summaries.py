@@ -24,8 +24,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from losswatch_server.monitor.points import SERIES, Point
-from losswatch_server.same_step import merge
+from losswatch_server.monitor.points import SERIES, Point, merge
 from losswatch_server.store import damage
 from losswatch_server.store.blocks import pack, unpack
 from losswatch_server.store.damage import MISSHAPEN

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.notifications.receiver import FORK, received, receiver
+from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.alerts.targets import Target
 from losswatch_server.runs import Runs

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.advice import ACTIONS, REFERENCES, REMEDIES, advise
-from losswatch_server.monitor.facts import gather
+from losswatch_server.monitor.diagnosis.facts import gather
 from losswatch_server.monitor.findings import Advice, Cause
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName, Condition
-from monitor.causes.remembered import found, ranked, remembered
+from monitor.diagnosis.remembered import found, ranked, remembered
 
 KERAS = [450.9794, 1603.0852, 5698.4731, 20256.3398, 72005.1719]
 RNG = np.random.default_rng

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
-from losswatch_server.alerts.channels.wording import clip, number, one_line, plain_evidence, timestamp
+from losswatch_server.alerts.channels.formatting import clip, number, one_line, plain_evidence, timestamp
+from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Entry, Message
-from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.targets import Target
 
 REPEAT_S = 300.0

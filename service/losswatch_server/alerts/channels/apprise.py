@@ -11,9 +11,9 @@ import importlib
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means
-from losswatch_server.alerts.channels.wording import clip, evidence, footer, lines, one_line
+from losswatch_server.alerts.channels.formatting import clip, evidence, footer, lines, one_line
+from losswatch_server.alerts.egress.retry import Outcome, Result
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.retry import Outcome, Result
 from losswatch_server.alerts.targets import Target
 
 TIMEOUT_S = 30.0

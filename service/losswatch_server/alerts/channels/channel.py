@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from losswatch_server.alerts.addresses import TargetRefusedError
-from losswatch_server.alerts.door import Answer, Door, UnreachableError
+from losswatch_server.alerts.egress.addresses import TargetRefusedError
+from losswatch_server.alerts.egress.client import Answer, Door, UnreachableError
+from losswatch_server.alerts.egress.redaction import scrub
+from losswatch_server.alerts.egress.retry import CHAT, PATIENT, Outcome, Result, judge_answer
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.redaction import scrub
-from losswatch_server.alerts.retry import CHAT, PATIENT, Outcome, Result, judge_answer
 from losswatch_server.alerts.targets import Target
 
 Payload = Mapping[str, Any] | Sequence[Any]

@@ -20,10 +20,10 @@ from html import escape
 from urllib.parse import unquote
 
 from losswatch_server.alerts.channels.channel import Channel, Links, MailServer, Means
-from losswatch_server.alerts.channels.wording import clip, colour, evidence, footer, lines, one_line
+from losswatch_server.alerts.channels.formatting import clip, colour, evidence, footer, lines, one_line
+from losswatch_server.alerts.egress.redaction import scrub
+from losswatch_server.alerts.egress.retry import Outcome, Result
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.redaction import scrub
-from losswatch_server.alerts.retry import Outcome, Result
 from losswatch_server.alerts.targets import Target
 
 MAX_LINES = 100

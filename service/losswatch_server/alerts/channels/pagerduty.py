@@ -10,9 +10,9 @@ import hashlib
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
-from losswatch_server.alerts.channels.wording import clip, lines, number, one_line, plain_evidence, timestamp
+from losswatch_server.alerts.channels.formatting import clip, lines, number, one_line, plain_evidence, timestamp
+from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.targets import Target
 
 ENQUEUE = "https://events.pagerduty.com/v2/enqueue"

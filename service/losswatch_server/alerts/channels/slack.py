@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
-from losswatch_server.alerts.channels.wording import clip, colour, evidence, footer, lines, one_line
-from losswatch_server.alerts.door import Answer
+from losswatch_server.alerts.channels.formatting import clip, colour, evidence, footer, lines, one_line
+from losswatch_server.alerts.egress.client import Answer
+from losswatch_server.alerts.egress.retry import Outcome, Result, judge_answer
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.retry import Outcome, Result, judge_answer
 from losswatch_server.alerts.targets import Target
 
 MAX_LINES = 20

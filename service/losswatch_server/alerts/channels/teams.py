@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
-from losswatch_server.alerts.channels.wording import clip, evidence, footer, lines, one_line
+from losswatch_server.alerts.channels.formatting import clip, evidence, footer, lines, one_line
+from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
-from losswatch_server.alerts.retry import Outcome
 from losswatch_server.alerts.targets import Target
 
 MAX_BYTES = 28_000

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
-from losswatch_server.alerts.channels.wording import clip, plain_evidence, timestamp
+from losswatch_server.alerts.channels.formatting import clip, plain_evidence, timestamp
+from losswatch_server.alerts.egress.retry import Outcome, judge_answer
+from losswatch_server.alerts.egress.signing import signed_headers
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.policy import Reason
-from losswatch_server.alerts.retry import Outcome, judge_answer
-from losswatch_server.alerts.signing import signed_headers
 from losswatch_server.alerts.targets import Target
 from losswatch_server.monitor.vocabulary import Condition, Severity
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from losswatch_server.monitor.advice.actions import ACTIONS, REFERENCES
 from losswatch_server.monitor.advice.remedies import REMEDIES
-from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.diagnosis.facts import Facts
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from losswatch_server.monitor.facts import Facts, steps_per_unit
+from losswatch_server.monitor.diagnosis.facts import Facts, steps_per_unit
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
-from losswatch_server.monitor.causes.from_context import activation
-from losswatch_server.monitor.facts import Facts
+from losswatch_server.monitor.diagnosis.evidence.from_context import activation
+from losswatch_server.monitor.diagnosis.facts import Facts
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.detectors.base import View
-from losswatch_server.monitor.history import BLOCK, FIRST_STEP, Track
+from losswatch_server.monitor.memory.track import BLOCK, FIRST_STEP, Track
+from losswatch_server.monitor.rules import DETECTORS
+from losswatch_server.monitor.rules.base import View
 
 D = TypeVar("D")
 

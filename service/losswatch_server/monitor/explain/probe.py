@@ -10,14 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from losswatch_server.monitor.detectors import DETECTORS
-from losswatch_server.monitor.explain import fast, slow
+from losswatch_server.monitor.explain import at_review, per_point
 from losswatch_server.monitor.explain.gauge import Gauge
 from losswatch_server.monitor.explain.thinning import Row, condense, thin
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.sentences import plainly
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -55,7 +55,7 @@ class Explanation:
 
 
 NO_ROWS: list[Row] = []
-_GAUGES = {**fast.GAUGES, **slow.GAUGES}
+_GAUGES = {**per_point.GAUGES, **at_review.GAUGES}
 
 
 def gauge_of(finding: Finding) -> Gauge:

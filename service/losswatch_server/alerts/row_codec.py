@@ -1,0 +1,231 @@
+"""Targets, silences, rules and groups as the rows of the store, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from losswatch_server.alerts import grouping, incidents, message
+from losswatch_server.alerts.egress.signing import Secret
+from losswatch_server.alerts.grouping import Group, GroupKey
+from losswatch_server.alerts.incidents import Concern, Event
+from losswatch_server.alerts.message import Message
+from losswatch_server.alerts.policy import Rules
+from losswatch_server.alerts.silences import Matcher, Silence
+from losswatch_server.alerts.targets import Target, TargetState
+from losswatch_server.monitor.vocabulary import Severity
+from losswatch_server.store import damage
+from losswatch_server.store.alerting.configuration import SilenceRow, TargetRow
+from losswatch_server.store.alerting.deliveries import DeliveryRow
+from losswatch_server.store.alerting.outbox import ConcernRow, GroupRow
+from losswatch_server.store.rows import StoredEvent
+
+T = TypeVar("T")
+R = TypeVar("R")
+KINDS = ("webhook", "slack", "discord", "teams", "pagerduty", "alertmanager", "email", "apprise")
+DAMAGED = "what was kept of this target is damaged; delete it and make it anew"
+
+
+class DamagedRowError(ValueError):
+    """A row of the store is not what was written; it has been logged."""
+
+
+@contextmanager
+def _reading(what: str, *key: object) -> Iterator[None]:
+    try:
+        yield
+    except damage.MISSHAPEN as error:
+        damage.note(what, key, error)
+        raise DamagedRowError(f"the {what} is damaged") from error
+
+
+def sound(read: Callable[[R], T], rows: Iterable[R]) -> list[T]:
+    """What the rows say, without those that are damaged."""
+    found = []
+    for row in rows:
+        with suppress(DamagedRowError):
+            found.append(read(row))
+    return found
+
+
+def dumps(plain: Any) -> str:
+    """Compact JSON for a column; infinities stay what they are."""
+    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def event_from(stored: StoredEvent) -> Event:
+    """An event of the outbox with its body read. Raises DamagedRowError."""
+    with _reading("event", stored.id):
+        return Event(
+            id=stored.id,
+            project=stored.project,
+            uid=stored.uid,
+            run=stored.run,
+            kind=stored.kind,
+            at=stored.at,
+            finding_id=stored.finding_id,
+            body=dict(json.loads(stored.body)) if stored.body else {},
+        )
+
+
+def concern_row(concern: Concern) -> ConcernRow:
+    """A concern as a row."""
+    return ConcernRow(
+        project=concern.project,
+        uid=concern.uid,
+        id=concern.id,
+        sweep=concern.sweep or "",
+        story=concern.story,
+        closed_at=concern.closed_at,
+        body=dumps(incidents.as_json(concern)),
+    )
+
+
+def concern_from(row: ConcernRow) -> Concern:
+    """The inverse of ``concern_row``. Raises DamagedRowError."""
+    with _reading("concern", row.project, row.uid, row.id):
+        return incidents.from_json(json.loads(row.body))
+
+
+def group_row(group: Group, target: str, due_at: float | None) -> GroupRow:
+    """A group as a row; the row's key is the group's text."""
+    key = group.key
+    selector = [key.sweep, key.story, key.uid]
+    body = dumps({"selector": selector, **grouping.as_json(group)})
+    return GroupRow(project=key.project, target=target, key=key.text(), due_at=due_at, body=body)
+
+
+def group_from(row: GroupRow) -> Group:
+    """The inverse of ``group_row``. Raises DamagedRowError."""
+    with _reading("group of notifications", row.project, row.target, row.key):
+        plain = json.loads(row.body)
+        sweep, story, uid = plain["selector"]
+        return grouping.from_json(GroupKey(project=row.project, sweep=sweep, story=story, uid=uid), plain)
+
+
+def rules_json(rules: Rules) -> dict[str, Any]:
+    """Rules as plain values."""
+    plain = asdict(rules)
+    plain["conditions"] = sorted(rules.conditions)
+    plain["group_by"] = sorted(rules.group_by)
+    return plain
+
+
+def rules_from(plain: dict[str, Any]) -> Rules:
+    """The inverse of ``rules_json``."""
+    return Rules(
+        **{
+            **plain,
+            "min_severity": Severity(plain["min_severity"]),
+            "conditions": frozenset(plain["conditions"]),
+            "group_by": frozenset(plain["group_by"]),
+        }
+    )
+
+
+def target_row(target: Target) -> TargetRow:
+    """A target as a row."""
+    secret = {
+        "url": target.url,
+        "routing_key": target.routing_key,
+        "secrets": [[s.value, s.until] for s in target.secrets],
+    }
+    return TargetRow(
+        project=target.project,
+        id=target.id,
+        kind=target.kind,
+        source=target.source,
+        secret=dumps(secret),
+        body=dumps({"name": target.name, "rules": rules_json(target.rules)}),
+        state=target.state.value,
+        failing_since=target.failing_since,
+        disabled_reason=target.disabled_reason,
+        created_at=target.created_at,
+        updated_at=target.updated_at,
+    )
+
+
+def target_from(row: TargetRow) -> Target:
+    """The inverse of ``target_row``; where that is damaged, a target that is switched off and says so."""
+    try:
+        with _reading("target", row.project, row.id):
+            return _target_from(row)
+    except DamagedRowError:
+        return Target(
+            id=row.id,
+            project=row.project,
+            kind=row.kind if row.kind in KINDS else KINDS[0],
+            url="",
+            name="(damaged)",
+            state=TargetState.DISABLED,
+            disabled_reason=DAMAGED,
+            source=row.source,
+        )
+
+
+def _target_from(row: TargetRow) -> Target:
+    if row.kind not in KINDS:
+        raise ValueError(f"no kind of target: {row.kind}")
+    secret, body = json.loads(row.secret), json.loads(row.body)
+    return Target(
+        id=row.id,
+        project=row.project,
+        kind=row.kind,
+        url=secret["url"],
+        routing_key=secret["routing_key"],
+        secrets=tuple(Secret(value, until) for value, until in secret["secrets"]),
+        name=body["name"],
+        rules=rules_from(body["rules"]),
+        state=TargetState(row.state),
+        failing_since=row.failing_since,
+        disabled_reason=row.disabled_reason,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        source=row.source,
+    )
+
+
+def silence_row(silence: Silence) -> SilenceRow:
+    """A silence as a row."""
+    body = {"matchers": [asdict(m) for m in silence.matchers], "comment": silence.comment}
+    return SilenceRow(
+        project=silence.project,
+        id=silence.id,
+        starts_at=silence.starts_at,
+        ends_at=silence.ends_at,
+        created_at=silence.created_at,
+        body=dumps(body),
+    )
+
+
+def silence_from(row: SilenceRow) -> Silence:
+    """The inverse of ``silence_row``. Raises DamagedRowError."""
+    with _reading("silence", row.project, row.id):
+        plain = json.loads(row.body)
+        return Silence(
+            id=row.id,
+            project=row.project,
+            matchers=tuple(Matcher(**m) for m in plain["matchers"]),
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            comment=plain["comment"],
+            created_at=row.created_at,
+        )
+
+
+def message_from(row: DeliveryRow) -> Message:
+    """The message of a delivery. Raises DamagedRowError."""
+    with _reading("message of delivery", row.project, row.id):
+        return message.from_json(json.loads(row.body))
+
+
+def attempts_from(row: DeliveryRow) -> list[dict[str, Any]]:
+    """The tries of a delivery, oldest first; none where that is damaged."""
+    try:
+        with _reading("attempts of delivery", row.project, row.id):
+            return [{**attempt, "at": float(attempt["at"])} for attempt in json.loads(row.attempts)]
+    except DamagedRowError:
+        return []

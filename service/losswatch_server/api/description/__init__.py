@@ -1,0 +1,1 @@
+"""How the interface describes itself: schemas, examples, openapi.json."""

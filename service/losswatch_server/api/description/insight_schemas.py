@@ -1,0 +1,137 @@
+"""What explanations and comparisons look like, for the API's description, and their examples."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from losswatch_server.api.description.schemas import Answer, Number
+from losswatch_server.monitor.vocabulary import Condition
+
+
+class Judgement(Answer):
+    """One point at which the rule judged."""
+
+    step: int
+    value: Number | None
+    """Of the series, as it was sent; null where it was not measured."""
+    statistic: Number
+    threshold: Number | None
+    """What the statistic was held against there; null where nothing could alarm."""
+
+
+class UsedPoints(Answer):
+    """The first and the last step that the judgement was made from."""
+
+    from_step: int
+    to_step: int
+
+
+class Explanation(Answer):
+    """The statistic behind a finding over time, its threshold, and the points it used."""
+
+    finding: str
+    condition: Condition
+    series: str
+    rule: str
+    """One sentence, with the parameters of the rule in it."""
+    statistic: str
+    """What the statistic is."""
+    unit: str
+    alarms: Literal["above", "below"]
+    """On which side of its threshold the statistic alarms."""
+    threshold: Number | None
+    """The one in force where the finding opened."""
+    values: list[Judgement]
+    """At most 500, by ascending step: all around onset and opening, else the extremes of each stretch."""
+    used_points: UsedPoints
+    onset_step: int
+    opened_step: int
+
+
+class Quantiles(Answer):
+    """Of the losses of the siblings. Infinity stands for a loss that was not finite."""
+
+    lowest: Number
+    lower_quartile: Number
+    median: Number
+    upper_quartile: Number
+    highest: Number
+
+
+class Sibling(Answer):
+    """Another run of the group, or an earlier attempt of the same run."""
+
+    run: str
+    uid: str
+    attempt: int
+    loss: Number
+    """At the compared step: the median of its last five points until there. Infinity where it was not finite."""
+    earlier: bool
+    """Whether it was started before the run that is compared."""
+
+
+class Siblings(Answer):
+    """Where a run stands among its siblings. Informative only."""
+
+    run: str
+    project: str
+    uid: str
+    group: str | None
+    sentence: str
+    step: int | None
+    """The latest step that the run and at least half of its siblings have come to; null where there are none."""
+    loss: Number | None
+    """Of the run at that step, taken as those of its siblings are."""
+    rank: int | None
+    """1 is the lowest loss."""
+    compared: int
+    worse_than: int
+    """How many siblings have a lower loss there."""
+    better_than: int
+    not_reached: int
+    """Siblings that never came to that step."""
+    quantiles: Quantiles | None
+    siblings: list[Sibling]
+    """By ascending loss."""
+
+
+INSIGHTS: tuple[type[BaseModel], ...] = (Explanation, Siblings)
+
+EXPLANATION: dict[str, Any] = {
+    "finding": "f_8c1d3f2a9b7e4d5061a2",
+    "condition": "diverging",
+    "series": "loss",
+    "rule": ("Four rises in a row, each larger than the one before, that end more than 50% above every earlier loss."),
+    "statistic": "rise above the highest earlier loss",
+    "unit": "of that loss",
+    "alarms": "above",
+    "threshold": 0.5,
+    "values": [
+        {"step": 5, "value": 207.2, "statistic": 158.4, "threshold": 0.5},
+        {"step": 6, "value": "Infinity", "statistic": "Infinity", "threshold": 0.5},
+    ],
+    "used_points": {"from_step": 1, "to_step": 5},
+    "onset_step": 1,
+    "opened_step": 5,
+}
+SIBLINGS: dict[str, Any] = {
+    "run": "keras-demo",
+    "project": "default",
+    "uid": "01jd8w5c7v3k9m2n4p6q8r0s1t",
+    "group": "sweep-7",
+    "sentence": "The loss at step 400 (0.52) is worse than that of 2 of 2 earlier runs.",
+    "step": 400,
+    "loss": 0.52,
+    "rank": 3,
+    "compared": 2,
+    "worse_than": 2,
+    "better_than": 0,
+    "not_reached": 0,
+    "quantiles": {"lowest": 0.31, "lower_quartile": 0.31, "median": 0.31, "upper_quartile": 0.35, "highest": 0.35},
+    "siblings": [
+        {"run": "keras-demo-1", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1u", "attempt": 1, "loss": 0.31, "earlier": True},
+        {"run": "keras-demo-2", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1v", "attempt": 1, "loss": 0.35, "earlier": True},
+    ],
+}

@@ -1,0 +1,79 @@
+"""``openapi.json``: FastAPI's description, with the schemas that are written by hand put in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from losswatch_server.api.description.alert_schemas import MODELS
+from losswatch_server.api.description.describe import NULL
+from losswatch_server.api.description.insight_schemas import INSIGHTS
+from losswatch_server.api.description.requests import COMPONENTS
+from losswatch_server.api.description.schemas import ANSWERS
+
+TAGS = (
+    ("points", "What was measured: post it, read it back."),
+    ("runs", "Training jobs, and how they are doing."),
+    ("findings", "What was found, and taking it off the alarm."),
+    ("targets", "Where notifications go, and what became of each."),
+    ("silences", "For a while, send nothing about what matches."),
+    ("diagnose", "A verdict without storing anything."),
+    ("catalogue", "Each condition and each cause explained."),
+    ("operations", "Probes and metrics."),
+)
+_DESCRIPTION = """\
+A training job posts a few numbers per step; the answer says in one sentence how the run is doing, why, and what to do.
+
+NaN and infinities are taken as bare tokens and as strings; answers are strict JSON and write them as the strings
+`"NaN"`, `"Infinity"` and `"-Infinity"`. Errors are `application/problem+json` (RFC 9457) with a stable `type`.
+Fields and enum values are only ever added: ignore those that you do not know.
+"""
+
+
+def describe(app: FastAPI) -> None:
+    """Make ``app`` describe itself by ``build``, once, when it is first asked."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = build(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+def build(app: FastAPI) -> dict[str, Any]:
+    """The description of every endpoint of ``app``."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=_DESCRIPTION,
+        routes=app.routes,
+        tags=[{"name": name, "description": text} for name, text in TAGS],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _, models = models_json_schema(
+        [(model, "serialization") for model in (*ANSWERS, *INSIGHTS, *MODELS)],
+        ref_template="#/components/schemas/{model}",
+    )
+    components = document.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
+        components.pop(unused, None)
+    components.update(models["$defs"])
+    components.update(COMPONENTS)
+    document["components"]["schemas"] = dict(sorted(components.items()))
+    complete: dict[str, Any] = with_nulls(document)
+    return complete
+
+
+def with_nulls(value: Any) -> Any:
+    """``value`` with the nulls of the examples, which FastAPI would have dropped, back in their places."""
+    match value:
+        case dict():
+            return {name: with_nulls(item) for name, item in value.items()}
+        case list():
+            return [with_nulls(item) for item in value]
+    return None if value == NULL else value

@@ -1,0 +1,138 @@
+"""The schemas of request bodies that are read by hand (``losswatch_server.codec``), for the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from losswatch_server.api.description.schemas import NON_FINITE
+from losswatch_server.codec.bodies import MAX_POINTS, MAX_WRITER
+from losswatch_server.codec.contexts import (
+    CHOICES,
+    INTEGERS,
+    MAX_LAYER_ORDER,
+    MAX_TAGS,
+    MAX_TEXT,
+    NUMBERS,
+    SWITCHES,
+    TEXTS,
+)
+from losswatch_server.codec.points import MAX_LAYERS, MAX_METRICS, MAX_RANK
+from losswatch_server.codec.problems import MAX_NAME
+from losswatch_server.monitor.points import MAX_STEP, SERIES
+
+_DESCRIPTIONS = {
+    "step": "Counts up; what it counts is the client's own (optimizer steps, epochs).",
+    "loss": "The training loss. An explicit null is taken for NaN in a run with losses: many encoders write it so.",
+    "grad_norm": "The norm of the whole gradient.",
+    "learning_rate": "The learning rate in use at this step.",
+    "validation_loss": "May come later than the step's loss, by another request or another process.",
+    "epoch": "Whole or fractional.",
+    "time": "When it was measured, by the client's clock.",
+    "layers": "Gradient norm by layer.",
+    "metrics": "Any other numbers: kept and drawn, not judged.",
+    "rank": "Of ranks other than 0 only non-finite values are judged.",
+}
+
+number_in: dict[str, Any] = {
+    "oneOf": [{"type": "number"}, {"type": "string", "enum": NON_FINITE}, {"type": "null"}],
+    "description": "A number; NaN and infinities also as bare tokens, or as strings in any case; null: not measured.",
+}
+_number = {"$ref": "#/components/schemas/NumberIn"}
+_name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
+
+
+def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in schema:
+        return {"allOf": [schema], "description": _DESCRIPTIONS[name]}
+    return {**schema, "description": _DESCRIPTIONS[name]}
+
+
+def _named_numbers(most: int) -> dict[str, Any]:
+    return {"type": ["object", "null"], "additionalProperties": _number, "propertyNames": _name, "maxProperties": most}
+
+
+_fields: dict[str, dict[str, Any]] = {
+    "step": {"type": "integer", "minimum": 0, "maximum": MAX_STEP},
+    **dict.fromkeys(SERIES, _number),
+    "time": {"type": ["string", "null"], "format": "date-time"},
+    "layers": _named_numbers(MAX_LAYERS),
+    "metrics": _named_numbers(MAX_METRICS),
+    "rank": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RANK, "default": 0},
+}
+point_in: dict[str, Any] = {
+    "type": "object",
+    "description": "What was measured at one step. Everything but the step is optional.",
+    "properties": {name: _described(name, schema) for name, schema in _fields.items()},
+    "required": ["step"],
+    "additionalProperties": False,
+}
+
+_amount = {"oneOf": [{"type": "number", "minimum": 0}, {"type": "null"}]}
+_count = {"oneOf": [{"type": "integer", "minimum": -1, "maximum": MAX_STEP}, {"type": "null"}]}
+_plain: list[dict[str, Any]] = [{"type": ["string", "number", "boolean", "null"]}]
+
+
+def _text(name: str) -> dict[str, Any]:
+    if name in CHOICES:
+        return {
+            "description": f"{' or '.join(CHOICES[name])}; another word is kept as a hyper-parameter of this name.",
+            "anyOf": [{"enum": [*CHOICES[name], None]}, {"type": "string", "maxLength": MAX_TEXT}],
+        }
+    return {"type": ["string", "null"], "maxLength": MAX_TEXT}
+
+
+context_in: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "What the client knows of the job. All optional: it sharpens the advice. Any other name with a plain value is "
+        "kept and shown as a hyper-parameter. -1 for a count and null mean: not known."
+    ),
+    "properties": {
+        **{name: _text(name) for name in sorted(TEXTS)},
+        **dict.fromkeys(sorted(NUMBERS), _amount),
+        **dict.fromkeys(sorted(INTEGERS), _count),
+        **{name: {"type": ["boolean", "null"]} for name in sorted(SWITCHES)},
+        "layer_order": {"type": ["array", "null"], "items": _name, "maxItems": MAX_LAYER_ORDER},
+        "tags": {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "string", "maxLength": MAX_TEXT},
+            "propertyNames": _name,
+            "maxProperties": MAX_TAGS,
+        },
+    },
+    "additionalProperties": {
+        "anyOf": [*_plain, {"type": "array", "maxItems": MAX_TAGS, "items": _plain[0]}],
+    },
+}
+
+points_in: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "points": {"type": "array", "items": {"$ref": "#/components/schemas/PointIn"}, "maxItems": MAX_POINTS},
+        "context": {"oneOf": [{"$ref": "#/components/schemas/ContextIn"}, {"type": "null"}]},
+        "writer": {
+            "type": ["string", "null"],
+            "minLength": 1,
+            "maxLength": MAX_WRITER,
+            "description": "Opaque, one for each client process: makes resuming from a checkpoint exact.",
+        },
+    },
+    "required": ["points"],
+    "additionalProperties": False,
+}
+
+POINTS_REQUEST: dict[str, Any] = {
+    "oneOf": [{"$ref": "#/components/schemas/PointsIn"}, {"$ref": "#/components/schemas/PointIn"}]
+}
+CONTEXT_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "properties": {"context": {"oneOf": [{"$ref": "#/components/schemas/ContextIn"}, {"type": "null"}]}},
+    "additionalProperties": False,
+}
+
+COMPONENTS: dict[str, dict[str, Any]] = {
+    "NumberIn": number_in,
+    "PointIn": point_in,
+    "ContextIn": context_in,
+    "PointsIn": points_in,
+}

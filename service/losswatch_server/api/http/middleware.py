@@ -1,0 +1,73 @@
+"""The outermost layer, plain ASGI: what holds for every request, whichever endpoint it is for, is decided here.
+
+Who may call (``site``), how much memory its body may take (``load``), HEAD, counting, and the headers of every answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from losswatch_server.api.http.load import Memory
+from losswatch_server.api.http.metrics import Metrics
+from losswatch_server.api.http.problems import problem_response
+from losswatch_server.api.http.site import Site
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    # No page of another origin may embed an answer, not even as a picture or a script that it cannot read.
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""The headers of every answer."""
+
+
+class Outer:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: Memory) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.site = site
+        self.memory = memory
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+        method = scope["method"]
+        head = method == "HEAD"
+        if head:
+            scope = {**scope, "method": "GET"}
+        scope["losswatch.share"] = share = self.memory.share()
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *HEADERS]
+            elif head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            refusal = self.site.refusal(scope)
+            if refusal is None:
+                await self.app(scope, receive, send_on)
+            else:
+                await problem_response(refusal)(scope, receive, send_on)
+        finally:
+            share.close()
+            self.metrics.count_request(
+                method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
+            )
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the path that was matched; "none" when nothing was."""
+    route: Any = scope.get("route")
+    return getattr(route, "path", None) or "none"

@@ -1,0 +1,128 @@
+"""``POST /v1/diagnose``: a verdict on points or a log that are not kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from losswatch_logs import Columns
+from losswatch_server.api.description import examples, schemas
+from losswatch_server.api.description.describe import PROJECT_PARAMETER, answer, body, refusals
+from losswatch_server.api.description.requests import POINTS_REQUEST, context_in
+from losswatch_server.api.http.access import json_answer
+from losswatch_server.api.http.body import DIAGNOSE_LIMIT, Sent, gunzip, receive, share_of
+from losswatch_server.api.http.load import Share, Turns, cost_of_log
+from losswatch_server.api.http.problems import (
+    INVALID_BODY,
+    INVALID_REQUEST,
+    MALFORMED_BODY,
+    TOO_LARGE,
+    UNREADABLE_LOG,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemError,
+)
+from losswatch_server.codec import BodyRefusedError, context_from_text
+from losswatch_server.codec.contexts import CHOICES, INTEGERS, NUMBERS, SWITCHES, TEXTS
+from losswatch_server.monitor.points import Context
+from losswatch_server.runs.offline import Diagnosis, answer_json, diagnose_bytes
+
+router = APIRouter(tags=["diagnose"])
+
+AT_ONCE, WAITING = 2, 8
+"""Diagnoses that run at the same time, and that wait: a large log takes seconds of a core, which live runs need too."""
+
+_LEAVE_WAITING, _LEAVE_READING = 0.75, 0.125
+"""The parts of the memory that bodies in line leave to the one that is read, and that one to points of live runs."""
+
+
+COLUMNS = {
+    "loss_column": "The column of the log that is the loss.",
+    "step_column": "The column that counts the steps.",
+    "validation_column": "The column that is the validation loss.",
+    "gradient_norm_column": "The column that is the gradient norm.",
+}
+
+
+def _column_parameters() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in COLUMNS.items()
+    ]
+
+
+def _context_parameters() -> list[dict[str, Any]]:
+    kinds = {
+        **dict.fromkeys(NUMBERS, "number"),
+        **dict.fromkeys(INTEGERS, "integer"),
+        **dict.fromkeys(SWITCHES, "boolean"),
+    }
+    parameters = []
+    for name in context_in["properties"]:
+        if name not in TEXTS and name not in kinds:
+            continue
+        schema: dict[str, Any] = {"type": kinds.get(name, "string")}
+        if name in CHOICES:
+            schema["enum"] = list(CHOICES[name])
+        if schema["type"] in ("number", "integer"):
+            schema["minimum"] = 0
+        parameters.append(
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Context: {name}."}
+        )
+    return parameters
+
+
+@router.post(
+    "/v1/diagnose",
+    operation_id="diagnose",
+    summary="Diagnose points or a training log; nothing is stored",
+    description=(
+        "Takes the body of a points request, or a log as it stands: console output, CSV, JSON lines, JSON columns, a "
+        "notebook, a trainer state file. JSON without `points` or `step` goes to the log readers too. The context may "
+        "be given as query parameters. The answer says in `read` what was read as what, and in `read.doubts` where "
+        "that may be wrong; `loss_column` and its kin overrule it. Of several runs in one text the answer is the worst "
+        "one's, and `reports` has all of them."
+    ),
+    responses={
+        **answer(200, schemas.Diagnosis, "The verdict.", examples.DIAGNOSIS),
+        **refusals(MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY, UNREADABLE_LOG),
+    },
+    openapi_extra={
+        "parameters": [*_context_parameters(), *_column_parameters(), PROJECT_PARAMETER],
+        **body(
+            POINTS_REQUEST,
+            ("points", examples.POINTS),
+            ("one bare point", examples.POINT),
+            text_plain={"schema": {"type": "string"}, "examples": {"a CSV file": {"value": examples.LOG}}},
+        ),
+    },
+)
+async def diagnose(request: Request) -> Response:
+    """Read, fold in a thread, answer."""
+    context, columns = _asked(request)
+    sent = await receive(request, DIAGNOSE_LIMIT, leave=_LEAVE_WAITING)
+    turns: Turns = request.app.state.diagnosing
+    async with turns.turn():
+        diagnosis = await asyncio.to_thread(_diagnosed, sent, context, columns, share_of(request))
+    request.app.state.faults.take(diagnosis.faults, "a diagnosis")
+    return json_answer(answer_json(diagnosis))
+
+
+def _diagnosed(sent: Sent, context: Context, columns: Columns, share: Share) -> Diagnosis:
+    raw = gunzip(sent.raw, DIAGNOSE_LIMIT, share, leave=_LEAVE_READING) if sent.packed else sent.raw
+    if not raw.strip():
+        raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
+    share.take(cost_of_log(raw), leave=_LEAVE_READING)
+    return diagnose_bytes(raw, context, columns=columns)
+
+
+def _asked(request: Request) -> tuple[Context, Columns]:
+    given = {name: text for name, text in request.query_params.items() if name != "project"}
+    columns = Columns(**{name.removesuffix("_column"): given.pop(name) for name in COLUMNS if name in given})
+    try:
+        return context_from_text(given), columns
+    except BodyRefusedError as refusal:
+        first = refusal.problems[0]
+        raise ProblemError(INVALID_REQUEST, f"In the query: {first.detail}.", errors=refusal.problems) from refusal

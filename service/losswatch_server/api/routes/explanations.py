@@ -1,0 +1,36 @@
+"""``GET /v1/runs/{run}/findings/{id}/explain``: the numbers behind a finding."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from losswatch_server.api.description import insight_schemas
+from losswatch_server.api.description.describe import FindingId, Project, RunName, answer, refusals
+from losswatch_server.api.http.access import UseCases, json_answer
+from losswatch_server.api.http.problems import FINDING_NOT_FOUND, RUN_NOT_FOUND
+from losswatch_server.codec.explanations import explanation_json
+from losswatch_server.runs.liveness.silence_rule import grace_s
+
+router = APIRouter(tags=["findings"])
+
+
+@router.get(
+    "/v1/runs/{run}/findings/{id}/explain",
+    operation_id="explain_finding",
+    summary="Explain a finding",
+    description=(
+        "The rule in one sentence, its statistic at each point where it judged, what that was held against, and the "
+        "points that were used: made from the run's points as they stood in the finding's attempt."
+    ),
+    responses={
+        **answer(200, insight_schemas.Explanation, "The explanation.", insight_schemas.EXPLANATION),
+        **refusals(RUN_NOT_FOUND, FINDING_NOT_FOUND),
+    },
+)
+async def explain_finding(
+    request: Request, run: RunName, finding: FindingId, runs: UseCases, project: Project = "default"
+) -> Response:
+    async with request.app.state.diagnosing.turn():  # a run is folded again: as much work as a diagnosis
+        explanation = await runs.explain(project, run, finding, grace_s)
+    return json_answer(explanation_json(explanation))

@@ -1,0 +1,50 @@
+"""``GET /v1/runs/{run}/report``: the latest report, cheap to poll."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from starlette.responses import Response
+
+from losswatch_server.api.description import examples, schemas
+from losswatch_server.api.description.describe import Project, RunName, answer, refusals
+from losswatch_server.api.http.access import UseCases
+from losswatch_server.api.http.problems import RUN_NOT_FOUND
+from losswatch_server.codec.reports import report_bytes
+
+router = APIRouter(tags=["runs"])
+
+_ETAG = {"ETag": {"description": "Changes with the report.", "schema": {"type": "string"}}}
+
+
+@router.get(
+    "/v1/runs/{run}/report",
+    operation_id="get_report",
+    summary="Read the latest report",
+    description="Send the last answer's ETag as `If-None-Match`: 304 means that nothing has changed.",
+    responses={
+        200: {**answer(200, schemas.Report, "The report.", examples.REPORT)[200], "headers": _ETAG},
+        304: {"description": "Nothing has changed.", "headers": _ETAG},
+        **refusals(RUN_NOT_FOUND),
+    },
+)
+async def get_report(
+    run: RunName,
+    runs: UseCases,
+    project: Project = "default",
+    if_none_match: Annotated[str | None, Header(description="The ETag of the report that is known.")] = None,
+) -> Response:
+    body = report_bytes(await runs.report(project, run))
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if if_none_match is not None and matches(if_none_match, etag):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Weak comparison, as RFC 9110 asks for If-None-Match."""
+    known = {item.strip().removeprefix("W/") for item in if_none_match.split(",")}
+    return "*" in known or etag in known

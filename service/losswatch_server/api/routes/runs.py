@@ -1,0 +1,203 @@
+"""Runs: declare, amend, read, list, delete, finish, pause."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from losswatch_server.api.description import examples, schemas
+from losswatch_server.api.description.describe import Project, RunName, answer, body, refusals, schema_of
+from losswatch_server.api.description.requests import CONTEXT_REQUEST
+from losswatch_server.api.http.access import UseCases, json_answer, read_json, read_model
+from losswatch_server.api.http.problems import (
+    INVALID_BODY,
+    INVALID_REQUEST,
+    MALFORMED_BODY,
+    RUN_NOT_FOUND,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemError,
+)
+from losswatch_server.codec import BodyRefusedError, Problem, read_context, report_json, run_json
+from losswatch_server.codec.problems import pointer, printable
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import RunState, Status
+
+router = APIRouter(tags=["runs"])
+
+_BODY_REFUSALS = (MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY)
+_Filter = Annotated[str | None, Query(max_length=256)]
+
+
+@router.put(
+    "/v1/runs/{run}",
+    operation_id="declare_run",
+    summary="Declare a run with its context",
+    description="Idempotent. Not needed: the first point creates the run too.",
+    responses={
+        **answer(200, schemas.Run, "The run was there already.", examples.RUN),
+        **answer(201, schemas.Run, "The run was created.", examples.RUN),
+        **refusals(*_BODY_REFUSALS),
+    },
+    openapi_extra=body(CONTEXT_REQUEST, ("context", examples.CONTEXT), required=False),
+)
+async def declare_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    row, created = await runs.declare(project, run, await _read_context(request))
+    location = f"/v1/runs/{run}" + ("" if project == "default" else f"?project={project}")
+    return json_answer(run_json(row), 201 if created else 200, {"Location": location} if created else None)
+
+
+@router.patch(
+    "/v1/runs/{run}",
+    operation_id="amend_run",
+    summary="Amend a run's context",
+    description="Fields that are given replace those of before; tags and hyper-parameters merge by name.",
+    responses={
+        **answer(200, schemas.Run, "Amended.", examples.RUN),
+        **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
+    },
+    openapi_extra=body(CONTEXT_REQUEST, ("context", examples.CONTEXT)),
+)
+async def amend_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    return json_answer(run_json(await runs.amend(project, run, await _read_context(request))))
+
+
+@router.get(
+    "/v1/runs/{run}",
+    operation_id="get_run",
+    summary="Read a run",
+    responses={**answer(200, schemas.Run, "The run.", examples.RUN), **refusals(RUN_NOT_FOUND)},
+)
+async def get_run(run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    return json_answer(run_json(await runs.get(project, run)))
+
+
+@router.delete(
+    "/v1/runs/{run}",
+    operation_id="delete_run",
+    summary="Delete a run with everything that belongs to it",
+    description="Its writers get 410 from then on, so that no ghost of it comes back. The name can be used again.",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Deleted."}, **refusals(RUN_NOT_FOUND)},
+)
+async def delete_run(run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    await runs.delete(project, run)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/v1/runs",
+    operation_id="list_runs",
+    summary="List runs, newest first",
+    responses={
+        200: {
+            **answer(200, schemas.Runs, "A page of runs.", examples.RUNS)[200],
+            "headers": {
+                "Link": {"description": 'The next page, as rel="next" (RFC 8288).', "schema": {"type": "string"}}
+            },
+        },
+        **refusals(),
+    },
+)
+async def list_runs(
+    runs: UseCases,
+    project: Project = "default",
+    status: Annotated[Status | None, Query(description="Only runs of this status.")] = None,
+    state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
+    tag: Annotated[
+        str | None, Query(description="Only runs with this tag: its name, or name=value.", max_length=1300)
+    ] = None,
+    group: Annotated[str | None, Query(description="Only runs of this group (a sweep).", max_length=1024)] = None,
+    q: Annotated[str | None, Query(description="Only runs whose name contains this.", max_length=256)] = None,
+    cursor: Annotated[str | None, Query(description="From the page before.", max_length=512)] = None,
+    limit: Annotated[int, Query(description="Runs on a page.", ge=1, le=500)] = 50,
+) -> Response:
+    _refuse_unstorable(tag=tag, group=group, q=q, cursor=cursor)
+    try:
+        rows, following = await runs.list(
+            project, status=status, state=state, tag=tag, group=group, q=q, cursor=cursor, limit=limit
+        )
+    except ValueError as error:
+        if cursor is None:
+            raise
+        fault = Problem(
+            "cursor", "cursor is not one that this service gave; leave it out to begin with the newest runs"
+        )
+        raise ProblemError(INVALID_REQUEST, "The cursor is not one that this service gave.", errors=[fault]) from error
+    headers = {}
+    if following is not None:
+        kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
+        query = {
+            name: str(value)
+            for name, value in kept.items()
+            if value is not None and (name, value) != ("project", "default")
+        }
+        headers["Link"] = f'</v1/runs?{urlencode({**query, "limit": limit, "cursor": following})}>; rel="next"'
+    return json_answer({"runs": [run_json(row) for row in rows], "next_cursor": following}, headers=headers)
+
+
+@router.post(
+    "/v1/runs/{run}/finish",
+    operation_id="finish_run",
+    summary="Say how a run ended",
+    description="A point after the end reopens the run.",
+    responses={
+        **answer(200, schemas.Report, "The last report.", examples.REPORT),
+        **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
+    },
+    openapi_extra=body(schema_of(schemas.Finish), ("finished", {"state": "finished"}), ("failed", {"state": "failed"})),
+)
+async def finish_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    end = await read_model(request, schemas.Finish)
+    if end.state not in (RunState.FINISHED, RunState.FAILED, RunState.CANCELLED):
+        raise BodyRefusedError([Problem("/state", "state must be finished, failed or cancelled")])
+    return json_answer(report_json(await runs.finish(project, run, end.state)))
+
+
+@router.post(
+    "/v1/runs/{run}/pause",
+    operation_id="pause_run",
+    summary="Announce a pause",
+    description="For an evaluation or a checkpoint: the run does not count as silent meanwhile.",
+    responses={
+        **answer(200, schemas.Run, "The run, with paused_until.", examples.RUN),
+        **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
+    },
+    openapi_extra=body(schema_of(schemas.Pause), ("ten minutes", {"seconds": 600})),
+)
+async def pause_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
+    pause = await read_model(request, schemas.Pause)
+    return json_answer(run_json(await runs.pause(project, run, pause.seconds)))
+
+
+async def _read_context(request: Request) -> Context:
+    """``{"context": {…}}``, or nothing."""
+    value: Any = await read_json(request, empty=True)
+    if not isinstance(value, dict):
+        raise BodyRefusedError([Problem("", 'the body must be an object: {"context": {"learning_rate": 0.01}}')])
+    unknown = [name for name in value if name != "context"]
+    if unknown:
+        raise BodyRefusedError(
+            [
+                Problem(
+                    pointer(name),
+                    f'unknown field "{printable(name)}"; put it into context: '
+                    f'{{"context": {{"{printable(name, 32)}": …}}}}',
+                )
+                for name in unknown
+            ],
+            len(unknown),
+        )
+    return read_context(value.get("context"), ("context",))
+
+
+def _refuse_unstorable(**texts: str | None) -> None:
+    """No run has a NUL or half a character in a name, and no database takes one in a question."""
+    for name, text in texts.items():
+        if text is not None and ("\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)):
+            detail = f"{name} contains a character that no run can have"
+            raise ProblemError(INVALID_REQUEST, f"The parameter {detail}; remove it.", errors=[Problem(name, detail)])

@@ -1,0 +1,200 @@
+"""``GET /v1/runs/{run}/points``: the series for charts, as JSON in pages, CSV or NDJSON."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import Response, StreamingResponse
+
+from losswatch_server import codec
+from losswatch_server.api.description import examples, schemas
+from losswatch_server.api.description.describe import Project, RunName, answer, refusals
+from losswatch_server.api.http.access import UseCases
+from losswatch_server.api.http.negotiation import preferred
+from losswatch_server.api.http.problems import INVALID_REQUEST, RUN_NOT_FOUND, ProblemError
+from losswatch_server.codec import Problem
+from losswatch_server.codec.encoding import dumps_plain
+from losswatch_server.monitor.points import MAX_STEP, SERIES
+from losswatch_server.runs import Runs, StoredPoint
+
+router = APIRouter(tags=["points"])
+
+JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
+_MEDIA_TYPES = (JSON, CSV, NDJSON)
+PAGE = 10_000
+"""Points on a page of JSON, unless fewer are asked for: about 1 MB."""
+_SLICE = 256
+"""Points written at a time: about a millisecond of work, after which the event loop gets its turn."""
+
+
+@router.get(
+    "/v1/runs/{run}/points",
+    operation_id="get_points",
+    summary="Read the series of a run",
+    description=(
+        "By ascending attempt and step. JSON, CSV or NDJSON by `Accept`. JSON comes in pages: while there is more, "
+        "`next_cursor` leads to the next one, and points that arrive meanwhile move nothing; CSV and NDJSON are "
+        "streams of the whole series. With `resolution` the series are thinned to about so many points, on one page; "
+        "the extremes of each stretch and every non-finite point stay, but of an unbroken row of more than eight "
+        "non-finite points in a long run only the ends of each stretch do. Thinned points of a long run (more than "
+        "about 30,000 points in the range) may come without what was added to their step long after, and only the "
+        "first of each stretch has `layers` and `metrics`. A narrower range (`from`, `to`) shows more."
+    ),
+    responses={
+        200: {
+            "description": "The points.",
+            "content": {
+                **answer(200, schemas.Points, "", examples.SERIES)[200]["content"],
+                CSV: {"schema": {"type": "string"}, "example": examples.SERIES_CSV},
+                NDJSON: {"schema": {"type": "string"}, "example": examples.SERIES_NDJSON},
+            },
+            "headers": {
+                "Link": {"description": 'The next page, as rel="next" (RFC 8288).', "schema": {"type": "string"}}
+            },
+        },
+        **refusals(RUN_NOT_FOUND),
+    },
+)
+async def get_points(
+    run: RunName,
+    runs: UseCases,
+    project: Project = "default",
+    from_step: Annotated[int | None, Query(alias="from", description="The first step.", ge=0, le=MAX_STEP)] = None,
+    to_step: Annotated[int | None, Query(alias="to", description="The last step.", ge=0, le=MAX_STEP)] = None,
+    attempt: Annotated[int | None, Query(description="Only points of this attempt.", ge=1, le=2**31 - 1)] = None,
+    resolution: Annotated[int | None, Query(description="About so many points.", ge=2, le=100_000)] = None,
+    limit: Annotated[int, Query(description="Points on a page of JSON.", ge=1, le=PAGE)] = PAGE,
+    cursor: Annotated[str | None, Query(description="From the page before (JSON).", max_length=512)] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> Response:
+    media_type = preferred(accept, _MEDIA_TYPES)
+    headers = {"Vary": "Accept"}
+    chosen: dict[str, int | None] = {"from_step": from_step, "to_step": to_step, "attempt": attempt}
+    if resolution is None and media_type != JSON:
+        parts = await runs.series(project, run, **chosen)
+        write = _ndjson_stream(parts) if media_type == NDJSON else _csv_stream(parts, runs, project, run)
+        return StreamingResponse(write, headers=headers, media_type=media_type)
+    try:
+        points, following = await runs.points(
+            project, run, **chosen, resolution=resolution, cursor=cursor, limit=None if resolution else limit
+        )
+    except ValueError as error:
+        if cursor is None:
+            raise
+        fault = Problem("cursor", "cursor is not one that this service gave for this run; leave it out to begin anew")
+        raise ProblemError(INVALID_REQUEST, "The cursor is not one that this service gave.", errors=[fault]) from error
+    if media_type == CSV:
+        return StreamingResponse(_csv_rows(_once(points), _columns_of(points)), headers=headers, media_type=CSV)
+    if media_type == NDJSON:
+        return StreamingResponse(_ndjson_stream(_once(points)), headers=headers, media_type=NDJSON)
+    if following is not None:
+        kept = {"project": None if project == "default" else project, "from": from_step, "to": to_step}
+        query = {name: value for name, value in {**kept, "attempt": attempt}.items() if value is not None}
+        following_query = urlencode({**query, "limit": limit, "cursor": following})
+        headers["Link"] = f'</v1/runs/{run}/points?{following_query}>; rel="next"'
+    body = [b'{"points":[', b",".join([part async for part in _sliced(points, _json_list)])]
+    body += [b'],"next_cursor":', codec.dumps(following), b"}"]
+    return Response(b"".join(body), headers=headers, media_type=JSON)
+
+
+async def _once(points: Sequence[StoredPoint]) -> AsyncIterator[Sequence[StoredPoint]]:
+    yield points
+
+
+async def _sliced(
+    points: Sequence[StoredPoint], write: Callable[[Sequence[StoredPoint]], bytes]
+) -> AsyncIterator[bytes]:
+    """The points written a slice at a time, with turns for others between."""
+    for start in range(0, len(points), _SLICE):
+        if start:
+            await asyncio.sleep(0)
+        yield write(points[start : start + _SLICE])
+
+
+def _json_list(points: Iterable[StoredPoint]) -> bytes:
+    return b",".join(dumps_plain(_json(stored)) for stored in points)
+
+
+def _ndjson(points: Iterable[StoredPoint]) -> bytes:
+    return b"".join(dumps_plain(_json(stored)) + b"\n" for stored in points)
+
+
+async def _ndjson_stream(parts: AsyncIterator[Sequence[StoredPoint]]) -> AsyncIterator[bytes]:
+    """One object a line."""
+    async for points in parts:
+        async for text in _sliced(points, _ndjson):
+            yield text
+
+
+async def _csv_stream(
+    parts: AsyncIterator[Sequence[StoredPoint]], runs: Runs, project: str, run: str
+) -> AsyncIterator[bytes]:
+    """A column for every series that has a value, layers and metrics as ``layers.NAME`` and ``metrics.NAME``.
+
+    What fits into one part has the columns of its own points, anything longer those of the whole run.
+    """
+    first = await anext(parts, ())
+    second = await anext(parts, None)
+    columns = _columns_of(first) if second is None else _ordered(await runs.columns(project, run))
+
+    async def together() -> AsyncIterator[Sequence[StoredPoint]]:
+        yield first
+        if second is not None:
+            yield second
+            async for points in parts:
+                yield points
+
+    async for text in _csv_rows(together(), columns):
+        yield text
+
+
+async def _csv_rows(parts: AsyncIterator[Sequence[StoredPoint]], columns: Sequence[str]) -> AsyncIterator[bytes]:
+    def rows(points: Iterable[StoredPoint]) -> bytes:
+        text = io.StringIO()
+        csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n").writerows(
+            _flat(_json(stored)) for stored in points
+        )
+        return text.getvalue().encode("utf-8", "backslashreplace")
+
+    head = io.StringIO()
+    csv.writer(head, lineterminator="\n").writerow(columns)
+    yield head.getvalue().encode("utf-8", "backslashreplace")
+    async for points in parts:
+        async for text in _sliced(points, rows):
+            yield text
+
+
+def _columns_of(points: Iterable[StoredPoint]) -> list[str]:
+    return _ordered({name for stored in points for name in _flat(_json(stored))})
+
+
+def _ordered(found: set[str]) -> list[str]:
+    """Step, attempt and whether it was superseded, then what was found: series in their order, the rest by name."""
+    first = ("step", "attempt", "superseded", *SERIES, "time", "rank")
+    columns = [name for name in first if name in found or name in first[:3]]
+    return columns + sorted(found.difference(columns))
+
+
+def _json(stored: StoredPoint) -> dict[str, Any]:
+    return {**codec.point_json(stored.point), "attempt": stored.attempt, "superseded": stored.superseded}
+
+
+def _flat(data: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for name, value in data.items():
+        match value:
+            case dict():
+                row.update({f"{name}.{key}": item for key, item in value.items()})
+            case bool():
+                row[name] = "true" if value else "false"
+            case None:
+                row[name] = ""
+            case _:
+                row[name] = value
+    return row

@@ -1,0 +1,164 @@
+"""Runs, assessments and reports as JSON, in the field order of the contract's example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from losswatch_server.codec.contexts import context_json
+from losswatch_server.codec.encoding import dumps_plain, rounded, timestamp
+from losswatch_server.codec.findings import finding_json
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
+
+if TYPE_CHECKING:
+    from losswatch_server.monitor.report import Assessment
+
+
+class RunFacts(Protocol):
+    """What is written of a run: ``losswatch_server.runs.RunRow`` has it."""
+
+    @property
+    def project(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def uid(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def step(self) -> int | None: ...
+    @property
+    def points(self) -> int: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def detection_version(self) -> int: ...
+    @property
+    def state(self) -> RunState: ...
+    @property
+    def status(self) -> Status: ...
+    @property
+    def action(self) -> LoopAction: ...
+    @property
+    def headline(self) -> str: ...
+    @property
+    def context(self) -> Context: ...
+    @property
+    def created_at(self) -> float: ...
+    @property
+    def last_seen_at(self) -> float: ...
+    @property
+    def finished_at(self) -> float | None: ...
+    @property
+    def paused_until(self) -> float | None: ...
+    @property
+    def damaged(self) -> tuple[str, ...]: ...
+
+
+class ReportFacts(Protocol):
+    """What is written of a report: ``losswatch_server.runs.Report`` has it."""
+
+    @property
+    def run(self) -> RunFacts: ...
+    @property
+    def assessment(self) -> Assessment: ...
+    @property
+    def stale(self) -> bool: ...
+
+
+class CountFacts(Protocol):
+    """What became of the points of one request: ``losswatch_server.runs.Recorded`` has it."""
+
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def conflicts(self) -> int: ...
+
+
+def run_json(run: RunFacts) -> dict[str, Any]:
+    """A run as ``GET /v1/runs/{run}`` and events show it."""
+    return {
+        "run": run.name,
+        "project": run.project,
+        "uid": run.uid,
+        "attempt": run.attempt,
+        "step": run.step,
+        "points": run.points,
+        "version": run.version,
+        "detection_version": run.detection_version,
+        "state": str(run.state),
+        "status": str(run.status),
+        "action": str(run.action),
+        "headline": run.headline,
+        "context": context_json(run.context),
+        "created_at": timestamp(run.created_at),
+        "last_seen_at": timestamp(run.last_seen_at),
+        "finished_at": timestamp(run.finished_at),
+        "paused_until": timestamp(run.paused_until),
+        "damaged": list(run.damaged),
+    }
+
+
+def counts_json(counts: CountFacts) -> dict[str, Any]:
+    """``accepted``, ``duplicates``, ``late``, ``conflicts``."""
+    return {
+        "accepted": counts.accepted,
+        "duplicates": counts.duplicates,
+        "late": counts.late,
+        "conflicts": counts.conflicts,
+    }
+
+
+def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[str, Any]:
+    """The contract's report; with ``counts`` when it answers a request that brought points."""
+    run, assessment = report.run, report.assessment
+    return {
+        "run": run.name,
+        "project": run.project,
+        "uid": run.uid,
+        "attempt": run.attempt,
+        "step": run.step,
+        "points": run.points,
+        "version": run.version,
+        "detection_version": run.detection_version,
+        **({} if counts is None else counts_json(counts)),
+        "state": run.state.value,
+        **verdict_json(assessment),
+        "stale": report.stale,
+    }
+
+
+def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes:
+    """``report_json`` as strict JSON: every number in it is rounded, or an integer."""
+    return dumps_plain(report_json(report, counts))
+
+
+def assessment_json(assessment: Assessment) -> dict[str, Any]:
+    """A report on points that belong to no stored run: what ``diagnose`` answers."""
+    return {
+        "attempt": assessment.attempt,
+        "step": assessment.step,
+        "points": assessment.points,
+        **verdict_json(assessment),
+    }
+
+
+def verdict_json(assessment: Assessment) -> dict[str, Any]:
+    """``status``, ``action``, ``headline``, ``findings``, ``forecast``, ``notes``."""
+    forecast = assessment.forecast
+    return {
+        "status": assessment.status.value,
+        "action": assessment.action.value,
+        "headline": assessment.headline,
+        "findings": [finding_json(finding) for finding in assessment.findings],
+        "forecast": {
+            "floor": rounded(forecast.floor),
+            "interval": rounded(forecast.interval),
+            "steps_to_floor": rounded(forecast.steps_to_floor),
+        },
+        "notes": list(assessment.notes),
+    }

@@ -1,0 +1,311 @@
+"""The named numbers that tell causes apart, taken from a run's bounded memory when a report is made.
+
+Every number is None where it cannot be had; nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from losswatch_server.monitor.diagnosis.jump_facts import JumpFacts, jump_facts
+from losswatch_server.monitor.diagnosis.series_facts import (
+    GradientFacts,
+    LayerFacts,
+    LossFacts,
+    ValidationFacts,
+    gradient_facts,
+    layer_facts,
+    loss_facts,
+    validation_facts,
+    window,
+)
+from losswatch_server.monitor.memory.memory import Memory, Rates
+from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, M2, MEAN, Track
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.stats.trend import median
+
+ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "lion", "lamb", "adafactor", "nadam", "radam", "sophia", "muon")
+_CROSS_ENTROPY = ("cross_entropy", "crossentropy", "nll", "bce", "logloss", "log_loss", "softmax")
+_USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
+"""Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that separates causes."""
+
+    loss: LossFacts | None = None
+    gradient: GradientFacts | None = None
+    layers: LayerFacts | None = None
+    validation: ValidationFacts | None = None
+    adaptive: bool | None = None
+    """Whether the optimiser scales its own steps (Adam and kin); None when it is not known."""
+    learning_rate: float | None = None
+    first_learning_rate: float | None = None
+    rate_decades: float | None = None
+    """log10 of the effective learning rate over a usual one (1e-3 adaptive, 0.1 for SGD with momentum counted in)."""
+    rate_jump: float | None = None
+    """Largest increase of the rate (a factor) within the last twentieth before the finding began."""
+    rate_before_rise: float | None = None
+    """The rate before it was raised at one stroke, in mid-run, to three times all that was before; None if never."""
+    rate_share: float | None = None
+    """Rate now over its peak."""
+    chance: float | None = None
+    """The loss of guessing: ln K, ln 2."""
+    chance_inferred: bool = False
+    """True when K was guessed from the first loss."""
+    now_over_chance: float | None = None
+    first_over_chance: float | None = None
+    above_chance: float | None = None
+    """Mean of the last half minus chance, in standard errors."""
+    starts_untrained: bool = True
+    """False for logs whose first value is a mean over an epoch, or that begin in the middle."""
+    cross_entropy: bool | None = None
+    predicted_fall: float | None = None
+    """Sum of learning rate x norm**2 over the optimiser steps: what the gradients promise to first order (SGD)."""
+    predicted_in_errors: float | None = None
+    """The same in standard errors of the loss."""
+    actual_to_predicted: float | None = None
+    """D: the actual fall over the predicted one."""
+    ascent: float | None = None
+    """0 when rises of the loss come from overshooting, 1 when the steps go up the gradient (plain SGD only)."""
+    clipped_share: float | None = None
+    """Share of the history in which the mean norm lay above the clip value."""
+    clip: float | None = None
+    clip_inferred: bool = False
+    grad_nonfinite: int = 0
+    grad_zero: int = 0
+    jump: JumpFacts | None = None
+    """The loss around the begin of the finding in question."""
+
+
+def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
+    """The facts of a run for another finding: only what came shortly before its begin is taken anew."""
+    with np.errstate(all="ignore"):
+        jump = jump_facts(memory.loss, since_step)
+    return replace(facts, rate_jump=_rate_jump(memory, since_step), jump=jump)
+
+
+def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
+    """The facts of a run as they stand; ``since_step``: where the finding in question began."""
+    with np.errstate(all="ignore"):
+        return _gather(memory, context, since_step)
+
+
+def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
+    loss = loss_facts(memory.loss)
+    gradient = gradient_facts(memory.grad_norm)
+    adaptive = _is_adaptive(context.optimizer)
+    rate = memory.rates.current if memory.rates.current is not None else context.learning_rate
+    first_rate = memory.rates.values[0] if memory.rates.values else context.learning_rate
+    clip, inferred = _clip(gradient, context)
+    chance, guessed = _chance(loss, context)
+    predicted = _predicted_fall(memory, context, adaptive, clip)
+    errors, ratio = _against_noise(memory.loss, loss, predicted)
+    return Facts(
+        loss=loss,
+        gradient=gradient,
+        layers=layer_facts(memory.layers, context),
+        validation=validation_facts(memory.validation, loss),
+        adaptive=adaptive,
+        learning_rate=rate,
+        first_learning_rate=first_rate,
+        rate_decades=_rate_decades(memory.rates, context, adaptive),
+        rate_jump=_rate_jump(memory, since_step),
+        rate_before_rise=_rate_before_rise(memory, context),
+        rate_share=rate / memory.rates.peak if rate is not None and memory.rates.peak > 0 else None,
+        chance=chance,
+        chance_inferred=guessed,
+        now_over_chance=loss.now / chance if loss and chance else None,
+        first_over_chance=loss.first / chance if loss and chance else None,
+        above_chance=_above(memory.loss, loss, chance),
+        starts_untrained=loss is None or (context.step_unit != "epoch" and loss.first_step <= 1 + _stride(memory.loss)),
+        cross_entropy=is_cross_entropy(context.loss_name),
+        predicted_fall=predicted,
+        predicted_in_errors=errors,
+        actual_to_predicted=ratio,
+        ascent=_ascent(memory, context, adaptive),
+        clipped_share=gradient.equal_maxima if inferred and gradient else _clipped_share(memory.grad_norm, clip),
+        clip=clip,
+        clip_inferred=inferred,
+        grad_nonfinite=memory.grad_nonfinite,
+        grad_zero=memory.grad_zero,
+        jump=None if since_step is None else jump_facts(memory.loss, since_step),
+    )
+
+
+def _stride(track: Track) -> int:
+    return track.head_steps[1] - track.head_steps[0] if len(track.head_steps) > 1 else 0
+
+
+def is_cross_entropy(name: str | None) -> bool | None:
+    """Whether a loss of this name is a cross entropy; None without a name."""
+    if not name:
+        return None
+    words = name.lower().replace("-", "_")
+    return words in ("ce", "xent") or ("gaussian" not in words and any(word in words for word in _CROSS_ENTROPY))
+
+
+def _is_adaptive(optimizer: str | None) -> bool | None:
+    if not optimizer:
+        return None
+    return any(word in optimizer.lower() for word in ADAPTIVE)
+
+
+def _rate_decades(rates: Rates, context: Context, adaptive: bool | None) -> float | None:
+    """Peak rate against what is usual. Without momentum 0.1 is usual for SGD, with it 0.1 (1 - momentum)."""
+    rate = rates.peak if rates.peak > 0 else context.learning_rate
+    if rate is None or rate <= 0:
+        return None
+    if adaptive:
+        return math.log10(rate / 1e-3)
+    momentum = min(max(context.momentum or 0.0, 0.0), 0.95)
+    effective = rate / (1 - momentum)
+    if adaptive is None and context.momentum is None:
+        # one of the two usual ranges, 1e-3 to 0.1: only what lies outside both says anything
+        return min(math.log10(effective / 1e-3), 0.0) + max(math.log10(effective / 0.1), 0.0)
+    return math.log10(effective / 0.1)
+
+
+def _rate_jump(memory: Memory, since_step: int | None) -> float | None:
+    """Largest factor by which the rate rose shortly before the finding began; None when no rate was sent."""
+    rates = memory.rates
+    if not rates.values or since_step is None or memory.loss.n == 0:
+        return None
+    first = memory.loss.head_steps[0]
+    reach = max(5, round(0.05 * (memory.loss.last_step - first)))
+    before = rates.at(since_step - reach)
+    if before is None or before <= 0:
+        return None
+    since = [v for s, v in zip(rates.steps, rates.values, strict=True) if since_step - reach < s <= since_step + reach]
+    return max(since, default=before) / before
+
+
+def _rate_before_rise(memory: Memory, context: Context) -> float | None:
+    """A rise within the warm-up, or back to a former rate, is a schedule and no fault."""
+    rates = memory.rates
+    start = (memory.loss.head_steps[0] if memory.loss.head_steps else 0) + (context.warmup_steps or 0)
+    for i in range(len(rates.values) - 1, 0, -1):
+        highest = max(rates.values[:i])
+        if rates.values[i] > 3 * highest > 0 and rates.steps[i] > start + 8:
+            return rates.values[i - 1]
+    return None
+
+
+def _chance(loss: LossFacts | None, context: Context) -> tuple[float | None, bool]:
+    """ln K where the loss is a cross entropy and K is known; else guessed when the first loss is near a usual ln K."""
+    cross = is_cross_entropy(context.loss_name)
+    if cross is False or loss is None:
+        return None, False
+    if context.num_classes and context.num_classes >= 2:
+        return math.log(context.num_classes), False
+    if cross and "binary" in (context.loss_name or "").lower():
+        return math.log(2), False
+    for level in (loss.first, loss.now):
+        chance = min((math.log(classes) for classes in _USUAL_CLASSES), key=lambda c: abs(level / c - 1))
+        if abs(level / chance - 1) < (0.05 if cross else 0.01):
+            return chance, True
+    return None, False
+
+
+def _above(track: Track, loss: LossFacts | None, chance: float | None) -> float | None:
+    """Mean of the last half minus chance, in standard errors."""
+    if loss is None or chance is None or track.n < 12:
+        return None
+    mean, noise, count = window(track, 0.5, 1.0)
+    error = max(noise, loss.quantum / 2) / math.sqrt(count)
+    if error <= 0:
+        return None
+    return (mean - chance) / error
+
+
+def _clip(gradient: GradientFacts | None, context: Context) -> tuple[float | None, bool]:
+    if context.grad_clip and context.grad_clip > 0:
+        return context.grad_clip, False
+    if gradient and gradient.equal_maxima >= 0.3 and gradient.lowest < 0.95 * gradient.peak:
+        return gradient.peak, True
+    return None, False
+
+
+def _clipped_share(track: Track, clip: float | None) -> float | None:
+    if clip is None or track.n < 5:
+        return None
+    values = track.recent if track.complete() else None
+    if values is not None:
+        return sum(g >= 0.999 * clip for g in values) / len(values)
+    table = track.bucket_table()
+    return float((table[:, COUNT] * (table[:, MEAN] >= 0.999 * clip)).sum() / table[:, COUNT].sum())
+
+
+def _predicted_fall(memory: Memory, context: Context, adaptive: bool | None, clip: float | None) -> float | None:
+    """Sum over optimiser steps of rate x norm x clipped norm / (1 - momentum)."""
+    track = memory.grad_norm
+    rate = context.learning_rate
+    if adaptive is not False or track.n < 5 or (rate is None and not memory.rates.values):
+        return None
+    momentum = min(max(context.momentum or 0.0, 0.0), 0.999)
+    table = track.bucket_table()
+    if len(table) == 0:
+        return None
+    mean, count = table[:, MEAN], table[:, COUNT]
+    square = mean * mean + table[:, M2] / count
+    if clip is not None:
+        square = np.where(mean > clip, clip * mean, square)
+    steps = (table[:, LAST_STEP] - table[:, FIRST_STEP]) * (count / np.maximum(count - 1, 1))
+    steps = steps * steps_per_unit(context)
+    middle = 0.5 * (table[:, FIRST_STEP] + table[:, LAST_STEP])
+    rates = np.array([_rate_at(memory.rates, int(step), rate) for step in middle])
+    total = float((rates * square * steps).sum()) / (1 - momentum)
+    return total if math.isfinite(total) else None
+
+
+def _rate_at(rates: Rates, step: int, fallback: float | None) -> float:
+    at = rates.at(step)
+    if at is None:
+        at = rates.values[0] if rates.values else fallback
+    return at or 0.0
+
+
+def steps_per_unit(context: Context) -> float:
+    """Optimiser steps per unit of ``step``: more than 1 for runs logged by epoch."""
+    if context.step_unit == "epoch" and context.steps_per_epoch:
+        return float(context.steps_per_epoch)
+    return 1.0
+
+
+def _ascent(memory: Memory, context: Context, adaptive: bool | None) -> float | None:
+    """Whether early rises of the loss go up the gradient.
+
+    By the trapezoid rule a step of plain SGD changes the loss by -rate g (g + g') / 2, with g' the next gradient.
+    Overshooting turns the gradient round (g' = -rho g), a wrong sign keeps it (g' = rho g, and the step is +rate g);
+    so (L' - L) / (rate g**2) - (rho - 1) / 2 is 0 for the one and 1 for the other. Exact on quadratics.
+    """
+    if adaptive is not False or context.momentum or (context.steps_per_point or 1) > 1 or steps_per_unit(context) > 1:
+        return None
+    losses, norms = memory.loss, memory.grad_norm
+    found = []
+    for i in range(min(len(losses.head), len(norms.head), 16) - 1):
+        promise = _rate_at(memory.rates, losses.head_steps[i], context.learning_rate) * norms.head[i] ** 2
+        rise, growth = losses.head[i + 1] - losses.head[i], norms.head[i + 1] - norms.head[i]
+        if losses.head_steps[i] == norms.head_steps[i] and rise > 0 and promise > 0 and growth > 0:
+            found.append(rise / promise - growth / norms.head[i] / 2)
+    return median(found) if len(found) >= 3 and all(math.isfinite(v) for v in found) else None
+
+
+def _against_noise(track: Track, loss: LossFacts | None, predicted: float | None) -> tuple[float | None, float | None]:
+    """The predicted fall in standard errors of the loss, and the actual fall over the predicted one."""
+    if loss is None or predicted is None or predicted <= 0 or track.n < 12:
+        return None, None
+    before, noise, count = window(track, 0.0, 0.1)
+    after, late_noise, late_count = window(track, 0.75, 1.0)
+    noise = max(noise, late_noise, loss.quantum / 2)
+    # the mean of the first tenth misses a fall that is over within it
+    start = loss.first if loss.first - before > 4 * loss.noise_first / math.sqrt(5) else before
+    actual = start - after
+    error = noise * math.sqrt(1 / count + 1 / late_count)
+    if not math.isfinite(actual):
+        return None, None
+    return (predicted / error if error > 0 else math.inf), actual / predicted

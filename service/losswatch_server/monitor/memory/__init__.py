@@ -1,0 +1,1 @@
+"""What a run's monitor remembers: bounded, whatever the run's length."""

@@ -1,0 +1,111 @@
+"""Everything a run's monitor remembers of its series: what detectors, causes and forecasts read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from losswatch_server.monitor.memory.track import Track
+
+RATE_CHANGES = 64
+MAX_LAYERS = 1024
+LAYER_HALF_LIFE = 8.0
+_LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
+
+
+@dataclass(slots=True)
+class Rates:
+    """The learning rate as it was sent: the changes (at most 64, neighbours thinned), the first and the peak."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    peak: float = 0.0
+    last_step: int = -1
+
+    def add(self, step: int, rate: float) -> None:
+        """Remember a rate; only changes take room."""
+        self.last_step = step
+        self.peak = max(self.peak, rate)
+        if self.values and self.values[-1] == rate:
+            return
+        self.steps.append(step)
+        self.values.append(rate)
+        if len(self.values) > RATE_CHANGES:
+            self.steps = self.steps[: RATE_CHANGES // 2 : 2] + self.steps[RATE_CHANGES // 2 :]
+            self.values = self.values[: RATE_CHANGES // 2 : 2] + self.values[RATE_CHANGES // 2 :]
+
+    def at(self, step: int) -> float | None:
+        """The rate in force at a step, None before the first."""
+        rate = None
+        for changed, value in zip(self.steps, self.values, strict=True):
+            if changed > step:
+                break
+            rate = value
+        return rate
+
+    @property
+    def current(self) -> float | None:
+        """The latest rate."""
+        return self.values[-1] if self.values else None
+
+
+@dataclass(slots=True)
+class Layers:
+    """Per layer two numbers: the mean of ln(norm) over its first 8 points, and an exponentially weighted one now.
+
+    A norm of exactly 0 counts as 1e-45 (below float32's smallest), so that "always 0" and "became 0" stay visible:
+    ln 1e-45 = -103.6. Non-finite norms are left out.
+    """
+
+    names: list[str] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    now: list[float] = field(default_factory=list)
+    points: int = 0
+
+    def add(self, norms: Mapping[str, float]) -> None:
+        """Take the layers' norms of one point."""
+        if self.names != list(norms):
+            self._enlarge(norms)
+        self.points += 1
+        weight = max(_LAYER_WEIGHT, 1.0 / self.points)
+        early = 1.0 / self.points if self.points <= 8 else 0.0
+        now, first = self.now, self.first
+        isfinite, log = math.isfinite, math.log
+        for i, norm in enumerate(map(norms.get, self.names)):
+            if norm is None or not isfinite(norm):
+                continue
+            size = abs(norm)
+            logarithm = log(size if size > 1e-45 else 1e-45)
+            before = now[i]
+            if before != before:  # NaN: the first value of this layer
+                now[i] = first[i] = logarithm
+                continue
+            now[i] = before + weight * (logarithm - before)
+            if early:
+                first[i] += early * (logarithm - first[i])
+
+    def _enlarge(self, norms: Mapping[str, float]) -> None:
+        known = set(self.names)
+        for name in norms:
+            if name not in known and len(self.names) < MAX_LAYERS:
+                self.names.append(name)
+                self.first.append(math.nan)
+                self.now.append(math.nan)
+
+
+@dataclass(slots=True)
+class Memory:
+    """The series of one run, of the lineage that is judged."""
+
+    loss: Track = field(default_factory=Track)
+    grad_norm: Track = field(default_factory=Track)
+    validation: Track = field(default_factory=Track)
+    rates: Rates = field(default_factory=Rates)
+    layers: Layers = field(default_factory=Layers)
+    loss_missing: int = 0
+    """Consecutive points that carried no usable loss."""
+    loss_nonfinite: int = 0
+    grad_nonfinite: int = 0
+    grad_zero: int = 0
+    """Points whose gradient norm was exactly 0."""

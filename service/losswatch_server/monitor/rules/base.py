@@ -1,0 +1,114 @@
+"""What every detector is: a frozen set of parameters with ``start`` and ``step``.
+
+``step`` updates its small state in place and returns a verdict. Opening, updating, resolving and hysteresis are
+not its business: they live once, in ``lifecycle.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, ClassVar, Protocol
+
+from losswatch_server.monitor.loss_summary import Shape, shape_of
+from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Too little seen to judge: ``needed`` more points."""
+
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Judged, and nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """No judgement at this point: what is open stays as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """The condition is there."""
+
+    onset_step: int
+    confidence: float
+    severity: Severity
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+NO_POINT = Point(-1)
+Verdict = Waiting | Quiet | Unsure | Alarm
+QUIET = Quiet()
+UNSURE = Unsure()
+
+
+@dataclass(slots=True)
+class View:
+    """What a detector sees at one point: the point, and the memory as it stands with it."""
+
+    point: Point = NO_POINT
+    memory: Memory = field(default_factory=Memory)
+    context: Context = EMPTY_CONTEXT
+    points: int = 0
+    review: bool = False
+    """Whether this point's count is one at which slow conditions are judged."""
+    troubled: frozenset[Condition] = frozenset()
+    """Conditions with an open finding of severity warning or above, as of the point before."""
+    _shape: Shape | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The summary of the loss so far; computed once per point, and only where asked for."""
+        if self._shape is None:
+            self._shape = shape_of(self.memory, self.context)
+        return self._shape
+
+    def forget_shape(self) -> None:
+        """A new point has come."""
+        self._shape = None
+
+
+def checked(verdict: Verdict) -> Verdict:
+    """The verdict itself. Raises TypeError or ValueError for one that could not be kept, or sent as JSON."""
+    if not isinstance(verdict, Alarm):
+        if type(verdict) not in _NO_ALARM:
+            raise TypeError(f"no verdict: {verdict!r}")
+        return verdict
+    if type(verdict.onset_step) is not int or not isinstance(verdict.severity, Severity):
+        raise TypeError(f"an alarm with onset step {verdict.onset_step!r} and severity {verdict.severity!r}")
+    if not 0 <= verdict.confidence <= 1:
+        raise ValueError(f"an alarm with confidence {verdict.confidence!r}")
+    for name, value in verdict.evidence.items():
+        if not all(isinstance(part, _PLAIN) for part in (value if isinstance(value, tuple) else (value,))):
+            raise TypeError(f"evidence {name} is {value!r}")
+    return verdict
+
+
+_NO_ALARM = frozenset({Quiet, Waiting, Unsure})
+_PLAIN = (int, float, str, NoneType)
+
+
+class Detector(Protocol):
+    """One condition's rule. ``every_point`` False: only asked at reviews.
+
+    A rule that raises, or gives a verdict that cannot be kept, has said nothing at that point, and its state begins
+    anew: half a change might never heal. That depends on the points alone, so a fold that is repeated, or goes on
+    from a snapshot, comes to the same.
+    """
+
+    condition: ClassVar[Condition]
+    series: ClassVar[str]
+    every_point: ClassVar[bool]
+
+    def start(self) -> Any:
+        """A fresh state: a dataclass of scalars and short lists, or None."""
+
+    def step(self, state: Any, view: View) -> Verdict:
+        """Judge the run as of this point."""

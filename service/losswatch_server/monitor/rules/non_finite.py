@@ -1,0 +1,131 @@
+"""non_finite: a loss or a gradient norm that is NaN or infinite.
+
+Exact, so its false-alarm rate on finite data is 0 by construction. The one trap is mixed precision: a loss scaler
+skips steps whose scaled gradients overflow, with a finite loss; that is its normal work (Micikevicius et al. 2018)
+and is reported as information until it happens often.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+def _kind(value: float | None) -> str:
+    if value is None:
+        return "unknown"
+    return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+
+
+@dataclass(slots=True)
+class LossState:
+    """``onset`` is the first step of the present stretch, ``last_finite`` the last finite loss before it."""
+
+    onset: int = -1
+    consecutive: int = 0
+    finite_since: int = 0
+    last_finite: float | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFiniteLoss:
+    """The loss is NaN or infinite. Critical at once; a loss sent as an explicit null is a warning until it repeats."""
+
+    condition: ClassVar[Condition] = Condition.NON_FINITE
+    series: ClassVar[str] = "loss"
+    every_point: ClassVar[bool] = True
+    stays_after: int = 3
+    """Consecutive non-finite points after which it is said to stay so: an isolated one can be a single bad batch."""
+
+    def start(self) -> LossState:
+        return LossState()
+
+    def step(self, state: LossState, view: View) -> Verdict:
+        point = view.point
+        loss = point.loss
+        null = point.loss_is_null and view.memory.loss.n > 0 and point.validation_loss is None and not point.metrics
+        if loss is None and not null:
+            return UNSURE
+        if loss is not None and math.isfinite(loss):
+            if point.rank:
+                return UNSURE  # one healthy rank says nothing of the others
+            state.last_finite = loss
+            state.consecutive = 0
+            return QUIET
+        if state.consecutive == 0:
+            state.onset = point.step
+        state.consecutive += 1
+        state.kind = _kind(loss)
+        repeated = state.consecutive >= self.stays_after
+        unsure_kind = loss is None and state.consecutive < 2
+        return Alarm(
+            onset_step=state.onset,
+            confidence=0.7 if unsure_kind else (0.999 if repeated else 0.95),
+            severity=Severity.WARNING if unsure_kind else Severity.CRITICAL,
+            evidence={
+                "kind": state.kind,
+                "consecutive": state.consecutive,
+                "last_finite": state.last_finite,
+                "rank": point.rank,
+            },
+        )
+
+
+@dataclass(slots=True)
+class GradientState:
+    """``share`` is an exponentially weighted share of non-finite norms (half-life about 35 points)."""
+
+    onset: int = -1
+    consecutive: int = 0
+    share: float = 0.0
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFiniteGradient:
+    """The gradient norm is NaN or infinite while the loss is finite."""
+
+    condition: ClassVar[Condition] = Condition.NON_FINITE
+    series: ClassVar[str] = "grad_norm"
+    every_point: ClassVar[bool] = True
+    warning_consecutive: int = 3
+    """A dynamic loss scale starts at 2**16 and halves at each overflow: several in a row happen at the start only."""
+    warning_share: float = 0.05
+    critical_consecutive: int = 10
+    scaler_start: int = 16
+    """Points at the start of a mixed-precision run in which the scale still finds its level."""
+
+    def start(self) -> GradientState:
+        return GradientState()
+
+    def step(self, state: GradientState, view: View) -> Verdict:
+        norm = view.point.grad_norm
+        if norm is None or (view.point.rank and math.isfinite(norm)):
+            return UNSURE
+        state.seen += 1
+        bad = not math.isfinite(norm)
+        state.share += (float(bad) - state.share) * 0.02
+        if not bad:
+            state.consecutive = 0
+            return QUIET
+        if state.consecutive == 0:
+            state.onset = view.point.step
+        state.consecutive += 1
+        run, share = state.consecutive, state.share
+        settling = state.seen <= self.scaler_start and not math.isnan(norm)
+        severity = Severity.INFO
+        if (run >= self.warning_consecutive and not settling) or (state.seen > 100 and share > self.warning_share):
+            severity = Severity.WARNING
+        if run >= self.critical_consecutive and not settling:
+            severity = Severity.CRITICAL
+        return Alarm(
+            onset_step=state.onset,
+            confidence=0.9 if severity is not Severity.INFO else 0.6,
+            severity=severity,
+            evidence={"kind": _kind(norm), "consecutive": run, "recent_share": share, "rank": view.point.rank},
+        )

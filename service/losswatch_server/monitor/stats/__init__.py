@@ -1,0 +1,1 @@
+"""Statistics, each computed in one place: trend, noise, periodicity."""

@@ -1,0 +1,216 @@
+"""Diagnosis without a service: a request body, or a training log as it stands, to what the monitor says of it.
+
+Pure: nothing is stored, and the same bytes give the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from losswatch_logs import NO_COLUMNS, Columns, Doubt, LogPoint, ReadLog, read_all
+from losswatch_server.codec import NotJsonError, assessment_json, read_context
+from losswatch_server.codec.bodies import Body, parse_json, read_value
+from losswatch_server.monitor.explain import Explanation, Probe
+from losswatch_server.monitor.faults import Fault
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.report import Assessment, assess
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, Status
+from losswatch_server.runs.points.merge import in_order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What is said of the points, the context that was used, how a log was read (None for a JSON body), and, where
+    that was asked for, each finding explained. Of a log that holds several runs: the worst, and all of them as
+    ``runs``, in the order of the log."""
+
+    assessment: Assessment
+    context: Context
+    log: ReadLog | None
+    explanations: tuple[Explanation, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    """What failed on the way, for whoever logs and counts; the answer says it too."""
+    runs: tuple[Diagnosis, ...] = ()
+
+
+_BADNESS = (Status.HEALTHY, Status.WAITING, Status.WARNING, Status.CRITICAL)
+
+
+class _Begin(NamedTuple):
+    """A resume from a checkpoint, in the order of the points."""
+
+    number: int
+    step: int
+
+
+def diagnose_bytes(
+    raw: bytes,
+    context: Context = EMPTY_CONTEXT,
+    *,
+    name: str | None = None,
+    explain: bool = False,
+    columns: Columns = NO_COLUMNS,
+) -> Diagnosis:
+    """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
+
+    ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one;
+    ``columns`` are those of its columns that a person names.
+    ``explain``: the numbers behind each finding too, for the price of a second fold. Raises BodyRefusedError,
+    PointsRefusedError or ``losswatch_logs.UnreadableLogError``.
+    """
+    body = _points_request(raw)
+    if body is not None:
+        merged = (body.context or EMPTY_CONTEXT).merged(context)
+        return _diagnosed(list(in_order(body.points)), merged, None, explain=explain)
+    runs = [
+        _diagnosed(_lineage(log.points), read_context(log.context).merged(context), log, explain=explain)
+        for log in read_all(raw, name=name, columns=columns)
+    ]
+    worst = max(runs, key=lambda run: _BADNESS.index(run.assessment.status))
+    if len(runs) == 1:
+        return worst
+    return replace(worst, runs=tuple(runs), faults=tuple(fault for run in runs for fault in run.faults))
+
+
+def answer_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """What ``POST /v1/diagnose`` answers: the verdict, how the log was read, and of several runs a report each."""
+    answer = _run_json(diagnosis)
+    if diagnosis.runs:
+        answer["reports"] = [_run_json(run) for run in diagnosis.runs]
+    return answer
+
+
+def _run_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    log = diagnosis.log
+    verdict = assessment_json(diagnosis.assessment)
+    who = {name: verdict.pop(name) for name in ("attempt", "step", "points")}
+    run = {} if log is None or log.run is None else {"run": log.run}
+    return {
+        **run,
+        **who,
+        "detection_version": DETECTION_VERSION,
+        **verdict,
+        "read": None if log is None else _reading_json(log),
+    }
+
+
+def _reading_json(log: ReadLog) -> dict[str, Any]:
+    return {
+        "format": log.format,
+        "points": len(log.points),
+        "total_lines": log.total_lines,
+        "read_as": list(log.read_as),
+        "doubts": [doubt_sentence(doubt) for doubt in log.doubts],
+        "skipped": [{"line": line.line, "text": line.text, "reason": line.reason} for line in log.skipped],
+        "skipped_lines": log.skipped_lines,
+        "context": dict(log.context),
+    }
+
+
+def doubt_sentence(doubt: Doubt) -> str:
+    """A doubt, with the parameter and the option that would settle it."""
+    if not doubt.remedy:
+        return doubt.detail
+    name, _, value = doubt.remedy.partition("=")
+    option = f"--{name.replace('_', '-')}"
+    return f"{doubt.detail}; say {doubt.remedy} ({option} {value!r}) if that is wrong"
+
+
+def _diagnosed(entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool) -> Diagnosis:
+    monitor = _folded(entries, context)
+    assessment = assess(monitor)
+    explanations = _explained(entries, context, assessment.findings) if explain else ()
+    faults = [*monitor.drain_faults(), *assessment.faults]
+    faults += [fault for explanation in explanations for fault in explanation.faults]
+    if log is not None:
+        assessment = _with_doubts(assessment, log.doubts)
+    return Diagnosis(assessment=assessment, context=context, log=log, explanations=explanations, faults=tuple(faults))
+
+
+def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:
+    """The verdict that follows from a reading in doubt: nothing is called healthy on it, and an alarm says so."""
+    serious = [doubt_sentence(doubt) for doubt in doubts if doubt.serious]
+    if not serious:
+        return assessment
+    notes = (*assessment.notes, *(f"The reading is in doubt: {sentence}." for sentence in serious))
+    if assessment.status not in (Status.HEALTHY, Status.WAITING):
+        return replace(assessment, notes=notes)
+    return replace(
+        assessment,
+        status=Status.WAITING,
+        action=LoopAction.LOOK,
+        headline=f"The reading is in doubt: {serious[0]}. Read so, nothing is wrong.",
+        notes=notes[:-1] if len(serious) == 1 else notes,
+    )
+
+
+def _explained(
+    entries: Sequence[Point | _Begin], context: Context, findings: Sequence[Finding]
+) -> tuple[Explanation, ...]:
+    """All findings in one more fold, and one for those that another rule opened than the one that speaks last."""
+    probes = [Probe(finding) for finding in findings]
+    if probes:
+        _folded(entries, context, probes)
+    corrected = [probe.corrected() for probe in probes]
+    if any(corrected):
+        _folded(entries, context, [probe for probe in corrected if probe is not None])
+    return tuple((right or probe).explanation() for right, probe in zip(corrected, probes, strict=True))
+
+
+def _folded(entries: Iterable[Point | _Begin], context: Context, probes: Sequence[Probe] = ()) -> Monitor:
+    """Fold points by ascending step (within an attempt)."""
+    monitor = Monitor("diagnose")
+    monitor.see_context(context)
+    for entry in entries:
+        if isinstance(entry, _Begin):
+            monitor.begin_attempt(entry.number, entry.step)
+        else:
+            monitor.see(entry)
+            for probe in probes:
+                probe.look(monitor)
+    return monitor
+
+
+def _points_request(raw: bytes) -> Body | None:
+    if raw.lstrip()[:1] not in (b"{", b"\xef"):
+        return None
+    try:
+        value: Any = parse_json(raw)
+    except NotJsonError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    if "points" in value or ("step" in value and not isinstance(value["step"], list)):
+        return read_value(value)
+    return None
+
+
+def _lineage(points: Sequence[LogPoint]) -> list[Point | _Begin]:
+    """The points that a run of this log is judged by: a later attempt supersedes what came at or past its start."""
+    kept: list[Point | _Begin] = []
+    attempt = 1
+    for point in points:
+        if point.attempt != attempt:
+            attempt = point.attempt
+            while kept and kept[-1].step >= point.step:
+                kept.pop()
+            kept.append(_Begin(attempt, point.step))
+        kept.append(_point(point))
+    return kept
+
+
+def _point(point: LogPoint) -> Point:
+    return Point(
+        step=point.step,
+        loss=point.loss,
+        grad_norm=point.grad_norm,
+        learning_rate=point.learning_rate,
+        validation_loss=point.validation_loss,
+        epoch=point.epoch,
+        metrics=point.metrics or None,
+        loss_is_null=point.loss_is_null,
+    )
