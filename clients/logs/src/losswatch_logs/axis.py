@@ -83,7 +83,7 @@ def _by_counter(
         return None
     total = _whole(table.totals.get(name))
     returns = _returns(steps, driving)
-    if epochs is not None and total and meaning(table.spelled(name)).kind == "batch":
+    if epochs is not None and total and _counts_batches(table, name, steps, epochs, driving):
         return _within_epoch(steps, epochs, driving, total, called)
     if returns and epochs is not None and _restarts(steps, epochs, driving):
         return _within_epoch(steps, epochs, driving, total, called)
@@ -99,6 +99,18 @@ def _by_counter(
     if epochs is not None and meaning(table.spelled(name)).kind == "batch":
         return Axis(steps, f"{called} as the step, within one epoch", steps_per_epoch=total, per_step=per_step)
     return Axis(steps, f"{called} as the step", total_steps=total, per_step=per_step)
+
+
+def _counts_batches(table: Table, name: str, steps: Steps, epochs: Steps, driving: Sequence[bool]) -> bool:
+    """Whether a counter with a total is one of batches: it goes back, or there are too few rows for that to show."""
+    if meaning(table.spelled(name)).kind != "batch":
+        return False
+    seen = set(_driven(epochs, driving))
+    few = len(seen) == 1 or len(_driven(steps, driving)) <= len(seen)
+    if few or _returns(steps, driving) > 0:
+        return True
+    both = [(step, epoch) for step, epoch, drive in zip(steps, epochs, driving) if drive and step is not None]
+    return any(after[0] == before[0] and after[1] != before[1] for before, after in zip(both, both[1:]))
 
 
 def _by_epoch(table: Table, name: str, epochs: Steps, driving: Sequence[bool]) -> Optional[Axis]:

@@ -130,6 +130,8 @@ def _stripped_lines(found: Sequence[Line], clean: str) -> Optional[Table]:
     listed = arrays.read_lists(clean)
     if listed is not None and (printed is None or arrays.longest(listed) >= console.values_of_best(printed)):
         return listed
+    if printed is not None and console.values_of_best(printed) < 2 and refusals.newlines_lost(found):
+        return None
     if printed is not None and len(found) > 1 and console.values_of_best(printed) and _is_prose(printed):
         raise UnreadableLogError(refusals.prose("the text"))
     return printed

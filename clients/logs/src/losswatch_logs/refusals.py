@@ -50,7 +50,7 @@ def nothing_found(lines: Sequence[Line], called: str) -> str:
             f"There is no loss in {called}, but {len(overflow)} lines tell of an overflow of half precision: those "
             "steps are skipped. Train in bf16 or lower the learning rate; send lines with the loss for a verdict."
         )
-    lost = _newlines_lost(lines)
+    lost = newlines_lost(lines)
     if lost:
         return lost
     named = sum(1 for line in lines[:5000] if _LOSS_WORD.search(line.text))
@@ -62,7 +62,8 @@ def nothing_found(lines: Sequence[Line], called: str) -> str:
     return f"No training log was found in {called}. {READABLE}"
 
 
-def _newlines_lost(lines: Sequence[Line]) -> Optional[str]:
+def newlines_lost(lines: Sequence[Line]) -> Optional[str]:
+    """What to say of a text whose newlines were lost, or None where they were not."""
     if len(lines) > 3:
         return None
     longest = max((line.text for line in lines), key=len, default="")

@@ -15,7 +15,7 @@ from losswatch_logs.numbers import spelled_out
 
 _NUMBER = re.compile(
     r"(?=[-+.\dni])(?:(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
-    r"|(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep))"
+    r"|(?=[.\d])(?:(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep)|(?<=loss)|(?<=loss-)))"
     r"([-+]?(?:(?<![\[(\d])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
     r"|(?:nan|inf(?:inity)?)(?![\w(])))",
     re.IGNORECASE | re.ASCII,
@@ -23,6 +23,7 @@ _NUMBER = re.compile(
 _BAR = re.compile(r"[\u2500-\u259f]+|(?<=[\[|])[#=>.\-* ]{4,}(?=[\]|])|(?<=[\[|])[#=>.\-*]{1,3}(?=[\]|])")
 _COLUMNS = re.compile(r"(?<=[^\s\[(:=|,])(?: {2,}|\s*\t\s*)(?=[A-Za-z])")
 _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
+_ARGUMENTS = re.compile(r"(\w) ?\([\w ,.]{0,40}\)\s*(?:[:=]|->)\s*$")
 _LEVELS = frozenset(["info", "debug", "warning", "warn", "error", "notice", "trace", "critical"])
 _COMPLETING = frozenset(["rate", "entropy", "likelihood", "error"])
 """Words that mean a series with the word before them alone."""
@@ -186,6 +187,7 @@ class _Reader:
         if _INSIDE.search(gap):
             self.joined = f"{gap} "  # "loss per 100 steps: 0.5": the number belongs to the name
             return
+        split = self.split
         for word in _SPLIT_WORD.finditer(gap):
             self.split = _split_of(word[1].lower())
         if self._continues(gap, after, place):
@@ -199,6 +201,8 @@ class _Reader:
         if said.kind == NOTHING:
             self.last = ""
             return
+        if said.counts and said.split and place and said.kind != "epoch":
+            self.split = split  # "Val steps: 20" says nothing of the values that follow
         column = name if name in (PLACE, LEAD, BRACKET) else plain(name) or name
         if self.split in ("val", "test") and not said.counts and not said.split and said.kind != "learning_rate":
             name = f"{self.split} {name}"
@@ -269,6 +273,8 @@ class _Reader:
         brackets = opened[0].strip() if opened else ""
         explicit = _ENDING.search(text) is not None
         text = _MODE.sub("", text[-240:])
+        if explicit:
+            text = _ARGUMENTS.sub(r"\1", text)
         name = _named(text, explicit, following=place > 0)
         if name is not None and brackets.endswith("[") and after.startswith(("/", "]")) and not meaning(name).counts:
             if after.startswith("]") and gap[-2:-1].isalnum():
@@ -330,7 +336,7 @@ class _Reader:
 
 
 def _is_known_unit_of_loss(after: str) -> bool:
-    return after.startswith(("nats", "bits", "e+", "e-")) or after[:2] == "x "
+    return after.startswith(("nats", "bits", "e+", "e-", "f0")) or after[:2] == "x "
 
 
 def _split_of(word: str) -> str:
@@ -342,6 +348,8 @@ def _split_of(word: str) -> str:
 def _named(text: str, explicit: bool, *, following: bool) -> Optional[str]:
     """The name that ends ``text``: the whole words back to the last separator; None for none, or prose."""
     text = text.rstrip(" :=：→>\t\"'`*").rstrip()
+    if text.endswith("-") and text[-2:-1].isalpha():
+        text = text[:-1]  # Epoch-3 Loss-0.5
     if text.endswith(("-", "–")) and not explicit:
         return None
     pieces = _SEPARATORS.split(text)
@@ -353,8 +361,8 @@ def _named(text: str, explicit: bool, *, following: bool) -> Optional[str]:
         found = found[:-1]
     if not found:
         return None
-    if following and len(pieces) == 1 and len(found) > 1 and "/" in found[0]:
-        found = found[1:]  # the unit of the number before: samples/sec
+    if following and len(pieces) == 1 and len(found) > 1 and ("/" in found[0] or text[:1].isalpha()):
+        found = found[1:]  # the unit of the number before: samples/sec, 1.2s
     while len(found) > 1 and (found[0].lower() in _STOP or found[0].lower() in _LEVELS or not found[0][0].isalnum()):
         found = found[1:]
     if explicit and len(found) <= 6:
@@ -363,6 +371,8 @@ def _named(text: str, explicit: bool, *, following: bool) -> Optional[str]:
             tail = _known_tail(found)
             if meaning(name).kind in (NOTHING, "metric") and tail and len(found) > 3:
                 return tail
+            if len(found) > 2 and "_" in found[-1] and meaning(found[-1]).kind == "loss":
+                return found[-1]  # "saved the weights loss_A: 0.2"
             return name
         return None
     return _known_tail(found)
