@@ -24,6 +24,7 @@ _HEADING = re.compile(
     r"^\W*[#=*~-]{2,}|:\s*$|\b(?:run|experiment|exp|trial|fold|seed|config|model|setting|variant|baseline|training|attempt|job|start(?:ing|ed)?|with)\b",
     re.IGNORECASE,
 )
+_NO_HEADING = re.compile(r"resum|restor|load|saving|saved|checkpoint|warning", re.IGNORECASE)
 _PLANNED = 70
 """A counter that scores less says how many steps there are, or will be."""
 
@@ -109,7 +110,7 @@ class _Console:
         if mode:
             word = mode[1].lower()
             self.mode = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
-        elif _HEADING.search(text) and not text.lower().lstrip(" -=*#").startswith(("epoch", "step", "iter")):
+        elif _HEADING.search(text) and not _NO_HEADING.search(text) and not text.lower().lstrip(" -=*#").startswith(("epoch", "step", "iter")):
             self.table.headings.append((len(self.table.rows), text.strip()))
 
 

@@ -24,6 +24,8 @@ _SOURCE = re.compile(r"\.(?:py|pyx|cc|cpp|cu|c|h|hpp|lua|jl|r|rs|go|java|js|ts|i
 NOTHING = "nothing"
 PLACE, LEAD, BRACKET = "k/n", "n:", "[n]"
 """Columns of counters without a name: of a bar, at the start of a line, in brackets there."""
+BARE = 25
+"""The score of a set's name alone ("train: 0.5"), which is a loss for want of another."""
 _ADVERSARIAL_ALONE = frozenset(
     ["d", "g", "cycle", "idt", "gan", "a", "b", "l1", "feat", "vgg", "real", "fake", "errd", "errg"]
 )
@@ -96,7 +98,9 @@ def meaning(name: str) -> Meaning:
     if len(listed) > 1 and given <= _ADVERSARIAL_ALONE and given & {"d", "g", "cycle", "idt", "gan", "errd", "errg"}:
         return Meaning("loss", 55, split, part=True, family="gan")  # CycleGAN: D_A, G_A, cycle_A
     if len(listed) == 1 and (listed[0] in w.HELD_OUT or listed[0] in ("train", "training", "learn", "trl")):
-        return Meaning("loss", 25, split)
+        return Meaning("loss", BARE, split)
+    if listed == ("total",):
+        return Meaning("loss", 32)
     for read in (_rate, _norm, _counter, _substitute):
         found = read(listed, given, split)
         if found is not None:

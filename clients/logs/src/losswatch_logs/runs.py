@@ -110,13 +110,20 @@ def _by_headings(table: Table) -> Optional[List[Table]]:
             continue
         ends = [start for start, _ in starts[1:]] + [len(table.rows)]
         spans = [(start, end, text) for (start, text), end in zip(starts, ends)]
-        if all(end - start >= _LEAST_ROWS for start, end, _ in spans) and _begins_anew(table, spans):
+        measured = table.names_measured()
+        if all(_rows(table, measured, start, end) >= _LEAST_ROWS for start, end, _ in spans) and _begins_anew(
+            table, spans
+        ):
             names = _distinct([text.strip(" :#=*-~\t") for _, _, text in spans])
             found = [table.part(list(range(start, end)), name) for (start, end, _), name in zip(spans, names)]
             for part in found:
                 part.context.update(job.of_heading(part.run or ""))
             return found
     return None
+
+
+def _rows(table: Table, measured: Tuple[str, ...], start: int, end: int) -> int:
+    return sum(any(name in table.rows[place] for name in measured) for place in range(start, end))
 
 
 def _kind(text: str) -> str:

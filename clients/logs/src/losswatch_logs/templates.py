@@ -10,7 +10,7 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
-from losswatch_logs.names import BRACKET, LEAD, NOTHING, PLACE, meaning, plain
+from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, meaning, plain
 from losswatch_logs.numbers import spelled_out
 
 _NUMBER = re.compile(
@@ -33,7 +33,7 @@ _OPENING = re.compile(
     r"(?:[\w.]*(?:tensor|array|float|int|float16|float32|float64|variable|scalar)\s*\()?[\s\[({\"'`$]*$", re.IGNORECASE
 )
 _SPLIT_WORD = re.compile(
-    r"(?<![\w./\\-])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uat(?:ion|ing|e))?|validating|test(?:ing)?|dev)(?![\w/\\]|\.\w|-\w|=)",
+    r"(?<![\w./\\])(train(?:ing)?|val(?:id(?:ation)?)?|eval(?:uat(?:ion|ing|e))?|validating|test(?:ing)?|dev)(?![\w/\\]|\.\w|=)",
     re.IGNORECASE,
 )
 _INSIDE = re.compile(r"\b(?:per|every|last|previous)\s*$", re.IGNORECASE)
@@ -276,6 +276,10 @@ class _Reader:
         if explicit:
             text = _ARGUMENTS.sub(r"\1", text)
         name = _named(text, explicit, following=place > 0)
+        if name is not None and not explicit and meaning(name).score == BARE and LEAD not in self.values:
+            return None  # "Training 1" is a heading; "0 train 10.9" is build-nanogpt
+        if explicit and "name = " in text:
+            return None  # TensorFlow's variables: name = loss/kernel:0
         if name is not None and brackets.endswith("[") and after.startswith(("/", "]")) and not meaning(name).counts:
             if after.startswith("]") and gap[-2:-1].isalnum():
                 return None  # the index of a series: EvalErr[0]
