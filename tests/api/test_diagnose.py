@@ -97,3 +97,39 @@ def test_a_misspelt_parameter_is_told(api: TestClient, name: str, value: str, hi
     answer = diagnose(api, POINTS, **{name: value})
     assert answer.status_code == 422
     assert hint in answer.json()["detail"]
+
+
+TWO_LOSSES = "".join(f"step {i} loss_a: {3 / i:.3f} loss_b: {2 / i:.3f}\n" for i in range(1, 30))
+
+
+def test_a_reading_in_doubt_is_never_called_healthy(api: TestClient) -> None:
+    verdict = diagnose(api, TWO_LOSSES).json()
+    assert (verdict["status"], verdict["action"]) == ("waiting", "look")
+    assert "'loss_a' was read as the loss; 'loss_b' could be it as well" in verdict["headline"]
+    (doubt,) = verdict["read"]["doubts"]
+    assert "say loss_column=loss_b (--loss-column 'loss_b') if that is wrong" in doubt
+
+
+def test_a_column_that_a_person_names_is_read(api: TestClient) -> None:
+    verdict = diagnose(api, TWO_LOSSES, loss_column="loss_b", step_column="step").json()
+    assert (verdict["status"], verdict["read"]["doubts"]) == ("healthy", [])
+    assert verdict["read"]["read_as"][0] == "'loss_b' as loss (29 values)"
+
+
+def test_a_column_that_is_not_there_is_told(api: TestClient) -> None:
+    answer = diagnose(api, TWO_LOSSES, loss_column="total")
+    assert (answer.status_code, answer.json()["type"]) == (422, "/docs/problems#unreadable-log")
+    assert "there are: 'step', 'loss_a', 'loss_b'" in answer.json()["detail"]
+
+
+def test_several_runs_in_one_text_get_a_report_each(api: TestClient) -> None:
+    fine = "".join(f"step {i} loss {1 / i}\n" for i in range(1, 25))
+    bad = "".join(f"step {i} loss {loss!r}\n" for i, loss in enumerate(GROWING, 1))
+    verdict = diagnose(api, f"run one:\n{fine}run two:\n{bad}").json()
+    assert [(report["run"], report["status"]) for report in verdict["reports"]] == [
+        ("run one", "healthy"),
+        ("run two", "critical"),
+    ]
+    assert (verdict["run"], verdict["status"], verdict["points"]) == ("run two", "critical", 20)
+    assert all(report["read"]["points"] in (20, 24) for report in verdict["reports"])
+    assert "reports" not in diagnose(api, fine).json()

@@ -87,3 +87,26 @@ def test_what_cannot_be_done_is_said_on_standard_error(
     assert (done.returncode, done.stdout) == (status, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+TWO_LOSSES = "".join(f"step {i} loss_a: {3 / i:.3f} loss_b: {2 / i:.3f}\n" for i in range(1, 30))
+
+
+def test_a_reading_in_doubt_is_said_and_a_named_column_settles_it(command) -> None:
+    doubted = command("diagnose", "-", "--no-plot", stdin=TWO_LOSSES)
+    assert "healthy" not in doubted.stdout
+    assert "The reading is in doubt: 'loss_a' was read as the loss" in " ".join(doubted.stdout.split())
+    settled = command("diagnose", "-", "--json", "--loss-column", "loss_b", stdin=TWO_LOSSES)
+    report = json.loads(settled.stdout)
+    assert report["status"] == "healthy"
+    assert report["read"]["read_as"][0] == "'loss_b' as loss (29 values)"
+
+
+def test_each_run_of_a_text_is_shown_and_the_worst_decides(command) -> None:
+    fine = "".join(f"step {i} loss {1 / i}\n" for i in range(1, 25))
+    bad = "".join(f"step {i} loss nan\n" for i in range(1, 25))
+    done = command("diagnose", "-", "--no-plot", stdin=f"run one:\n{fine}run two:\n{bad}")
+    assert done.returncode == 2
+    assert done.stdout.index("run one") < done.stdout.index("✓ healthy") < done.stdout.index("run two")
+    reports = json.loads(command("diagnose", "-", "--json", stdin=f"run one:\n{fine}run two:\n{bad}").stdout)["reports"]
+    assert [report["run"] for report in reports] == ["run one", "run two"]

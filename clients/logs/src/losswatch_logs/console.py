@@ -68,7 +68,7 @@ class _Console:
             self._add(line, words)
         else:
             self._carry(words)
-            self._head(text, plan.counts)
+            self._head(text)
             table.skip(line.number, text, "no loss or gradient norm in it")
 
     def _add(self, line: Line, words: Words) -> None:
@@ -102,7 +102,7 @@ class _Console:
         self.mode = ""
         self.table.totals.update({name: total for name, total in words.totals.items() if name in counters})
 
-    def _head(self, text: str, counts: bool) -> None:
+    def _head(self, text: str) -> None:
         """A heading may begin the validation, or a run."""
         if len(text) > 120 or text.lstrip().startswith("<") or not any(map(str.isalpha, text)):
             return
@@ -110,7 +110,11 @@ class _Console:
         if mode:
             word = mode[1].lower()
             self.mode = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
-        elif _HEADING.search(text) and not _NO_HEADING.search(text) and not text.lower().lstrip(" -=*#").startswith(("epoch", "step", "iter")):
+        elif (
+            _HEADING.search(text)
+            and not _NO_HEADING.search(text)
+            and not text.lower().lstrip(" -=*#").startswith(("epoch", "step", "iter"))
+        ):
             self.table.headings.append((len(self.table.rows), text.strip()))
 
 
