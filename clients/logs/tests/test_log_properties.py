@@ -169,6 +169,17 @@ def test_reading_a_rendered_log_gives_back_what_was_rendered(rendering: str, los
         "Epoch 1/1 ",
         "{'loss': ",
         "1.1e1",
+        "| ",
+        "loss (",
+        "loss at ",
+        "tensor(",
+        "a b ",
+        "10:10:10 - ",
+        "epoch1",
+        "[1/2]",
+        "train val ",
+        "-",
+        "=",
     ],
 )
 def test_a_hostile_long_line_costs_linear_time(unit: str) -> None:

@@ -9,6 +9,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from losswatch_logs.lines import Line
 
 _SAMPLE = 400
+_LONGEST = 300
+"""Characters in which a prefix ends."""
 _TIME = r"\d{1,2}:\d{2}:\d{2}(?:[.,]\d+)?(?:Z|[+-]\d{2}:?\d{2})?"
 _DATE = (
     r"(?:\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2}/\d{1,2}"
@@ -52,7 +54,7 @@ def strip(lines: Sequence[Line]) -> Stripped:
     """The lines without the prefixes that most of them share, of the first rank alone."""
     lines, note = _of_one_rank(lines)
     sample = lines[:_SAMPLE]
-    if sum(_PREFIX.match(line.text) is not None for line in sample) * 2 >= len(sample) > 0:
+    if sum(_PREFIX.match(line.text, 0, _LONGEST) is not None for line in sample) * 2 >= len(sample) > 0:
         lines = [_without(line) for line in lines]
         lines = [line for line in lines if line.text and not line.text.isspace()]
     return Stripped(list(lines), note)
@@ -60,11 +62,11 @@ def strip(lines: Sequence[Line]) -> Stripped:
 
 def begins(text: str) -> bool:
     """Whether a line begins as loggers and launchers begin one."""
-    return _PREFIX.match(text) is not None or _LEADING.match(text) is not None
+    return _PREFIX.match(text, 0, _LONGEST) is not None or _LEADING.match(text) is not None
 
 
 def _without(line: Line) -> Line:
-    found = _PREFIX.match(line.text)
+    found = _PREFIX.match(line.text, 0, _LONGEST)
     return line._replace(text=line.text[found.end() :]) if found else line
 
 

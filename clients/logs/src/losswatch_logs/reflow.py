@@ -9,7 +9,7 @@ from typing import List, Sequence
 from losswatch_logs.lines import Line
 
 _LONGEST_RECORD = 40_000
-_MOST_LINES = 400
+_MOST_LINES = 80
 _HEADS = re.compile(
     r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d"  # a time stamp
     r"|\{(?=['\"]\w)"  # a dictionary

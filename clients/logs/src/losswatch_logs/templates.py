@@ -184,7 +184,7 @@ class _Reader:
     def _see(self, place: int) -> None:
         gap, after = self.joined + self.gaps[place], self.gaps[place + 1]
         self.joined = ""
-        if _INSIDE.search(gap):
+        if _INSIDE.search(gap[-40:]):
             self.joined = f"{gap} "  # "loss per 100 steps: 0.5": the number belongs to the name
             return
         split = self.split
@@ -221,7 +221,7 @@ class _Reader:
                 self.values[counted] = place - 1
                 self.names[counted] = counted
             return pending
-        told = _TOLD.search(gap)
+        told = _TOLD.search(gap[-160:])
         if told:
             self.pending = told[1].strip(" -*")
             return told[2] if told[2] and meaning(told[2]).counts else None
@@ -268,6 +268,7 @@ class _Reader:
         united = unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum())
         if united and not _is_known_unit_of_loss(after):
             return None
+        gap = gap[-400:]
         opened = _OPENING.search(gap)
         text = gap[: opened.start()] if opened else gap
         brackets = opened[0].strip() if opened else ""
