@@ -78,15 +78,6 @@ _STOP = frozenset(
     ]
 )
 _LONGEST_NAME = 80
-# Whatever is known of names has one of these in it; a line without can be left unread, at a tenth of the cost.
-_WORTH = re.compile(
-    r"loss|cost|entrop|nll|xent|[bc]?ce\b|ms[el]|mae|mape|l[12]\b|huber|ppl|perpl|\bwpp|bp[cdbw]|bits per|"
-    r"likeli|logl|logp|llk|"
-    r"elbo|objective|energy|devian|err|rew|ret|gn\b|norm|grad|acc|top|prec|rec|f1|auc|roc|map|iou|dice|bleu|[wc]er\b|rouge|"
-    r"psnr|ssim|score|lr|l\.r|learn|train|val|test|tel|trl|eval|dev|epoch|epo|\bep\b|\bep\.|step|schritt|iter|\bitr?\b|upd|up\.|"
-    r"batch|pass|round|episode|frame|game|[dg]_|cycle|idt|\bl_|[^\x00-\x7f]\D{0,12}\d",
-    re.IGNORECASE,
-)
 
 
 class Plan(NamedTuple):
@@ -124,7 +115,7 @@ def read_words(line: str) -> Words:
     gaps = tuple(parts[::2])
     plan = _known.get(gaps)
     if plan is None:
-        plan = understand(gaps) if _WORTH.search(line) else _NOTHING_TO_READ
+        plan = understand(gaps) if w.WORTH_READING.search(line) else _NOTHING_TO_READ
         if len(_known) >= _REMEMBERED:
             _known.clear()
         _known[gaps] = plan

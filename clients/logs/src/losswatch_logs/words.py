@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import FrozenSet
 
 
@@ -110,3 +111,13 @@ NO_SERIES = _set(
     py job process core cores cpu cpus cuda device dp tp pp id"""
 )
 RANK = _set("rank local_rank")
+
+# Whatever is known of names has one of these in it; a line without can be left unread, at a tenth of the cost.
+WORTH_READING = re.compile(
+    r"loss|cost|entrop|nll|xent|[bc]?ce\b|ms[el]|mae|mape|l[12]\b|huber|ppl|perpl|\bwpp|bp[cdbw]|bits per|"
+    r"likeli|logl|logp|llk|"
+    r"elbo|objective|energy|devian|err|rew|ret|gn\b|norm|grad|acc|top|prec|rec|f1|auc|roc|map|iou|dice|bleu|[wc]er\b|rouge|"
+    r"psnr|ssim|score|lr|l\.r|learn|train|val|test|tel|trl|eval|dev|epoch|epo|\bep\b|\bep\.|step|schritt|iter|\bitr?\b|upd|up\.|"
+    r"batch|pass|round|episode|frame|game|[dg]_|cycle|idt|\bl_|[^\x00-\x7f]\D{0,12}\d",
+    re.IGNORECASE,
+)
