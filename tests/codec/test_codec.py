@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from losswatch_server import codec
 from losswatch_server.codec import bodies
 from losswatch_server.codec.bodies import parse_json, read_value
+from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.points import MAX_STEP, Context, Point
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
@@ -308,6 +309,18 @@ contexts = st.fixed_dictionaries(
         "objective": st.sampled_from(["minimize", "none"]),
         "layer_order": st.lists(names, max_size=3),
         "tags": st.dictionaries(names, names, min_size=1, max_size=3),
+        "baseline_loss": st.floats(-1e6, 1e6),
+        "facts": st.fixed_dictionaries(
+            {"parameters": st.integers(0, MAX_STEP)},
+            optional={
+                "input_mean": st.floats(),
+                "input_std": st.floats(0),
+                "hidden_activations": st.lists(names, max_size=3),
+                "class_shares": st.lists(st.floats(0, 1), max_size=3),
+                "shuffled": st.booleans(),
+                "loss_expects": st.sampled_from(["logits", "probabilities", "values"]),
+            },
+        ),
         "dropout": st.floats(),
         "betas": st.lists(st.floats(allow_nan=False), max_size=3),
         "note": names,
@@ -346,6 +359,11 @@ def test_minus_one_for_a_count_is_not_known() -> None:
         ({"group": "\ud800"}, "U+D800"),
         ({"optimizer_options": {"betas": {}}}, "plain value"),
         ({"": 1}, "empty"),
+        ({"facts": [1]}, "facts must be an object"),
+        ({"facts": {"parameters": 1.5}}, "whole number"),
+        ({"facts": {"input_std": -1.0}}, "negative"),
+        ({"facts": {"shuffled": "yes"}}, "true or false"),
+        ({"facts": {"class_shares": 0.5}}, "a list"),
         ([], "object"),
     ],
 )
@@ -374,3 +392,19 @@ def test_a_word_that_is_no_choice_of_a_field_is_kept_and_refuses_no_answer() -> 
     assert context.step_unit is None
     assert context.extra == {"step_unit": "log row"}
     assert codec.context_json(context)["step_unit"] == "log row"
+
+
+def test_a_fact_that_the_contract_does_not_know_is_kept_as_a_hyper_parameter_and_noted() -> None:
+    context = codec.read_context(
+        {"facts": {"input_stdd": 3.0, "depth": 12, "loss_expects": "logit", "dataset_size": -1}}
+    )
+    assert context.facts is None
+    assert context.extra == {"facts.input_stdd": 3.0, "facts.depth": 12, "facts.loss_expects": "logit"}
+    assert any("did you mean facts.input_std?" in note for note in misspelt(context))
+    assert not any("depth" in note for note in misspelt(context))
+
+
+def test_later_facts_are_laid_over_earlier_ones() -> None:
+    first = codec.read_context({"facts": {"parameters": 7, "shuffled": False}})
+    merged = first.merged(codec.read_context({"facts": {"shuffled": True}}))
+    assert codec.context_json(merged) == {"facts": {"parameters": 7, "shuffled": True}}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
@@ -21,7 +23,15 @@ STREAMS = {
     "validation": points(falling(60), validation_loss=[*falling(20), *growing(40, factor=1.05, start=0.3)]),
     "nan": points([*falling(30), *[float("nan")] * 5, *falling(40)]),
 }
-CONTEXT = Context(loss_name="cross_entropy", num_classes=10, total_steps=300, optimizer="sgd", learning_rate=0.1)
+CONTEXT = Context(
+    loss_name="cross_entropy",
+    num_classes=10,
+    total_steps=300,
+    optimizer="sgd",
+    learning_rate=0.1,
+    baseline_loss=2.25,
+    facts=ModelFacts(class_shares=(0.5, 0.5), input_mean=math.nan, hidden_activations=("relu", "linear")),
+)
 
 
 @settings(max_examples=settings().max_examples // 3)

@@ -47,6 +47,7 @@ def diagnose(
     precision: Annotated[str | None, _option("fp32, fp16, bf16, …")] = None,
     loss_name: Annotated[str | None, _option("mse, cross_entropy, …")] = None,
     num_classes: Annotated[int | None, _option("Of a classifier.")] = None,
+    baseline_loss: Annotated[float | None, _option("The loss of the best constant answer.")] = None,
     objective: Annotated[str | None, _option("minimize, or none for GAN- and RL-like losses.")] = None,
     step_unit: Annotated[str | None, _option("What a row of the log is: step or epoch.")] = None,
     steps_per_epoch: Annotated[int | None, _option("Optimizer steps in an epoch.")] = None,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from losswatch_server.codec.encoding import plain
+from losswatch_server.codec.facts import read_facts
+from losswatch_server.codec.hyperparameters import MAX_TAGS, MAX_TEXT, read_extra
 from losswatch_server.codec.numbers import NumberRefusedError, read_integer, read_number
 from losswatch_server.codec.problems import (
     BodyRefusedError,
@@ -19,7 +21,9 @@ from losswatch_server.codec.problems import (
 )
 from losswatch_server.monitor.points import CONTEXT_FIELDS, MAX_STEP, Context
 
-NUMBERS = frozenset({"learning_rate", "momentum", "weight_decay", "grad_clip", "expected_gap_s"})
+NUMBERS = frozenset({"learning_rate", "momentum", "weight_decay", "grad_clip", "expected_gap_s", "baseline_loss"})
+SIGNED = frozenset({"baseline_loss"})
+"""Numbers that may be negative: the loss of a density may be."""
 INTEGERS = frozenset({"batch_size", "num_classes", "total_steps", "warmup_steps", "steps_per_epoch", "steps_per_point"})
 SWITCHES = frozenset({"nesterov", "full_batch"})
 CHOICES = {
@@ -29,8 +33,6 @@ CHOICES = {
 }
 TEXTS = frozenset({"group", "framework", "optimizer", "loss_name", "precision", *CHOICES})
 
-MAX_TEXT = 1024
-MAX_TAGS = 64
 MAX_EXTRA = 256
 MAX_LAYER_ORDER = 1024
 
@@ -49,8 +51,10 @@ def context_json(context: Context) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for name in CONTEXT_FIELDS:
         value = getattr(context, name)
-        if name not in ("tags", "extra") and value is not None:
+        if name not in ("tags", "extra", "facts") and value is not None:
             given[name] = plain(value)
+    if context.facts is not None:
+        given["facts"] = plain(context.facts.given())
     for name, value in context.extra.items():
         given.setdefault(name, plain(value))
     if context.tags:
@@ -77,10 +81,14 @@ def read_context(data: Any, at: tuple[str | int, ...] = (), *, strict: bool = Fa
     problems: list[Problem] = []
     for name, value in data.items():
         try:
-            if name in fields_known and (name not in CHOICES or strict or value is None or value in CHOICES[name]):
+            if name == "facts":
+                facts, others = read_facts(value)
+                fields[name] = facts
+                extra |= others
+            elif name in fields_known and (name not in CHOICES or strict or value is None or value in CHOICES[name]):
                 fields[name] = _read_field(name, value)
             elif value is not None:
-                extra[name] = _read_extra(name, value)
+                extra[name] = read_extra(name, value)
         except ValueError as refusal:
             problems.append(Problem(pointer(*at, name), str(refusal)))
     if len(extra) > MAX_EXTRA:
@@ -101,8 +109,8 @@ def context_from_text(items: Mapping[str, str]) -> Context:
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, text in items.items():
-        if name not in fields_known or name in ("layer_order", "tags"):
-            meant = did_you_mean(name, fields_known - {"layer_order", "tags"}, _MISSPELT)
+        if name not in fields_known or name in _NO_TEXT:
+            meant = did_you_mean(name, fields_known - _NO_TEXT, _MISSPELT)
             hint = (
                 f"; did you mean {meant}?" if meant else f"; known are {', '.join(sorted(TEXTS | NUMBERS | INTEGERS))}"
             )
@@ -115,6 +123,8 @@ def context_from_text(items: Mapping[str, str]) -> Context:
 
 
 fields_known = frozenset(CONTEXT_FIELDS) - {"extra"}
+_NO_TEXT = frozenset({"layer_order", "tags", "facts"})
+"""Fields that no single word of text can give."""
 
 
 def _read_field(name: str, value: Any) -> Any:
@@ -137,7 +147,7 @@ def _read_amount(name: str, value: Any) -> float | None:
     number = read_number(value, name)
     if number is None or not math.isfinite(number):
         return None
-    if number < 0:
+    if number < 0 and name not in SIGNED:
         raise NumberRefusedError(f"{name} is {number:g}; it cannot be negative, leave it out when it is not known")
     return number
 
@@ -201,33 +211,6 @@ def _read_layer_order(value: Any) -> tuple[str, ...]:
         if problem := name_problem(name, "the name of a layer"):
             raise ValueError(problem)
     return tuple(value)
-
-
-def _read_extra(name: str, value: Any) -> Any:
-    """Any plain value, or a list of plain values (the betas of an optimizer)."""
-    if problem := name_problem(name, "the name of a hyper-parameter"):
-        raise ValueError(problem)
-    match value:
-        case bool() | float():
-            return value
-        case int():
-            return (
-                value if abs(value) <= MAX_STEP else float(value) if abs(value) < 1 << 1023 else str(value)[:MAX_TEXT]
-            )
-        case str():
-            if len(value) > MAX_TEXT:
-                raise ValueError(
-                    f"{printable(name)} has {len(value)} characters; at most {MAX_TEXT} are kept, so shorten it"
-                )
-            if problem := text_problem(value.replace("\n", " ").replace("\t", " "), printable(name)):
-                raise ValueError(problem)
-            return value
-        case list() if len(value) <= MAX_TAGS and not any(isinstance(item, list | dict) for item in value):
-            return tuple(None if item is None else _read_extra(name, item) for item in value)
-    raise ValueError(
-        f"{printable(name)} must be a plain value (text, number, true or false) or a short list of them; "
-        f'flatten an object into names such as "{printable(name, 32)}.…"'
-    )
 
 
 def _from_text(name: str, text: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from losswatch_server.monitor.model_facts import FACT_NAMES
 from losswatch_server.monitor.points import CONTEXT_FIELDS, Context
 
 _SYNONYMS = {
@@ -20,6 +21,8 @@ _WORDS_OF_THEIR_OWN = frozenset({"patch_size"})
 """Common hyper-parameters that lie within two letters of a field and mean something else."""
 
 _FIELDS = tuple(name for name in CONTEXT_FIELDS if name not in ("tags", "extra"))
+FACTS = "facts."
+"""What stands before the name of a fact that is none of the contract's, among the hyper-parameters."""
 
 
 def misspelt(context: Context) -> tuple[str, ...]:
@@ -28,8 +31,14 @@ def misspelt(context: Context) -> tuple[str, ...]:
     return tuple(
         f"{name} is kept as a hyper-parameter and sharpens no advice; did you mean {field}?"
         for name, field in found
-        if field is not None and getattr(context, field) is None
+        if field is not None and not _is_given(context, field)
     )
+
+
+def _is_given(context: Context, field: str) -> bool:
+    if field.startswith(FACTS):
+        return context.facts is not None and getattr(context.facts, field.removeprefix(FACTS)) is not None
+    return getattr(context, field) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -40,10 +49,17 @@ def meant(name: str) -> str | None:
         return None
     if folded in _FIELDS or folded in _SYNONYMS:
         return _SYNONYMS.get(folded, folded)
+    if folded.startswith(FACTS):
+        own = folded.removeprefix(FACTS)
+        return FACTS + own if own in FACT_NAMES else _nearest(own, FACT_NAMES, FACTS)
+    return FACTS + folded if folded in FACT_NAMES else _nearest(folded, _FIELDS)
+
+
+def _nearest(folded: str, names: tuple[str, ...], prefix: str = "") -> str | None:
     if len(folded) < 5:
         return None
-    best = min(_FIELDS, key=lambda field: slips(folded, field))
-    return best if slips(folded, best) <= (1 if len(folded) < 8 else 2) else None
+    best = min(names, key=lambda name: slips(folded, name))
+    return prefix + best if slips(folded, best) <= (1 if len(folded) < 8 else 2) else None
 
 
 def slips(one: str, other: str) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from losswatch_server.monitor.model_facts import ModelFacts
+
 MAX_STEP = 2**53 - 1
 LARGEST, SMALLEST = 1e140, 1e-140
 """Sizes within which values are judged: their squares, and sums of those over any run, have room in a float64. Larger
@@ -108,16 +110,21 @@ class Context:
     objective: str | None = None
     layer_order: tuple[str, ...] | None = None
     expected_gap_s: float | None = None
+    baseline_loss: float | None = None
+    """The loss of the best constant answer."""
+    facts: ModelFacts | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def merged(self, other: Context) -> Context:
-        """This context with the fields that ``other`` gives laid over it; tags and extras merge by key."""
+        """This context with the fields that ``other`` gives laid over it; facts, tags and extras merge by name."""
         given = {
             name: value
             for name in CONTEXT_FIELDS
             if name not in ("tags", "extra") and (value := getattr(other, name)) is not None
         }
+        if self.facts is not None and other.facts is not None:
+            given["facts"] = self.facts.merged(other.facts)
         return replace(self, **given, tags={**self.tags, **other.tags}, extra={**self.extra, **other.extra})
 
 

@@ -27,6 +27,7 @@ from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.lifecycle import Track
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, Condition, Severity
 
@@ -187,6 +188,8 @@ def thaw(data: bytes) -> Monitor:
         context = reader.get(state["context"])
         if context["layer_order"] is not None:
             context["layer_order"] = tuple(context["layer_order"])
+        if context["facts"] is not None:
+            context["facts"] = ModelFacts.of(context["facts"])
         monitor.see_context(Context(**context))
         reader.fill(monitor.memory, state["memory"])
         for target, fields in zip(monitor.states, state["detectors"], strict=True):

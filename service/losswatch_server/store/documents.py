@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from losswatch_server.monitor.findings import Advice, Cause, Finding
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import CONTEXT_FIELDS, Context
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
 from losswatch_server.store import damage
@@ -23,6 +24,8 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 def context_text(context: Context) -> str:
     """A context with the fields that are given."""
     given = {name: value for name in CONTEXT_FIELDS if (value := getattr(context, name)) is not None and value != {}}
+    if context.facts is not None:
+        given["facts"] = context.facts.given()
     return _encode(given)
 
 
@@ -37,6 +40,8 @@ def context_from(text: str | bytes) -> Context:
         msgspec.convert(given, Context)
         if "layer_order" in given:
             given["layer_order"] = tuple(given["layer_order"])
+        if "facts" in given:
+            given["facts"] = ModelFacts.of(given["facts"])
         return Context(**given)
     except damage.MISSHAPEN as error:
         raise DamagedDocumentError(f"not a context: {error}") from error

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from losswatch_server.api.description.schemas import NON_FINITE
 from losswatch_server.codec.bodies import MAX_POINTS, MAX_WRITER
-from losswatch_server.codec.contexts import (
-    CHOICES,
-    INTEGERS,
-    MAX_LAYER_ORDER,
-    MAX_TAGS,
-    MAX_TEXT,
-    NUMBERS,
-    SWITCHES,
-    TEXTS,
+from losswatch_server.codec.contexts import CHOICES, INTEGERS, MAX_LAYER_ORDER, NUMBERS, SIGNED, SWITCHES, TEXTS
+from losswatch_server.codec.facts import (
+    FACT_CHOICES,
+    FACT_COUNTS,
+    FACT_NUMBER_LISTS,
+    FACT_NUMBERS,
+    FACT_SIZES,
+    FACT_SWITCHES,
+    FACT_TEXTS,
+    FACT_WORD_LISTS,
+    MAX_LIST,
 )
+from losswatch_server.codec.hyperparameters import MAX_TAGS, MAX_TEXT
 from losswatch_server.codec.points import MAX_LAYERS, MAX_METRICS, MAX_RANK
 from losswatch_server.codec.problems import MAX_NAME
+from losswatch_server.monitor.model_facts import FACT_NAMES
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 
 _DESCRIPTIONS = {
@@ -69,16 +74,41 @@ point_in: dict[str, Any] = {
 
 _amount = {"oneOf": [{"type": "number", "minimum": 0}, {"type": "null"}]}
 _count = {"oneOf": [{"type": "integer", "minimum": -1, "maximum": MAX_STEP}, {"type": "null"}]}
+_signed = {"type": ["number", "null"]}
 _plain: list[dict[str, Any]] = [{"type": ["string", "number", "boolean", "null"]}]
 
 
-def _text(name: str) -> dict[str, Any]:
-    if name in CHOICES:
+def _text(name: str, choices: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    if name in choices:
         return {
-            "description": f"{' or '.join(CHOICES[name])}; another word is kept as a hyper-parameter of this name.",
-            "anyOf": [{"enum": [*CHOICES[name], None]}, {"type": "string", "maxLength": MAX_TEXT}],
+            "description": f"{' or '.join(choices[name])}; another word is kept as a hyper-parameter of this name.",
+            "anyOf": [{"enum": [*choices[name], None]}, {"type": "string", "maxLength": MAX_TEXT}],
         }
     return {"type": ["string", "null"], "maxLength": MAX_TEXT}
+
+
+def _list_of(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": ["array", "null"], "items": items, "maxItems": MAX_LIST}
+
+
+_facts: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(FACT_COUNTS, _count),
+    **dict.fromkeys(FACT_NUMBERS, _number),
+    **dict.fromkeys(FACT_SIZES, _number),
+    **{name: {"type": ["boolean", "null"]} for name in FACT_SWITCHES},
+    **{name: _text(name, FACT_CHOICES) for name in FACT_TEXTS},
+    **{name: _list_of({"type": "string", "maxLength": MAX_TEXT}) for name in FACT_WORD_LISTS},
+    **{name: _list_of(_number) for name in FACT_NUMBER_LISTS},
+}
+facts_in: dict[str, Any] = {
+    "type": "object",
+    "description": (
+        "What the client sees of its model, its data and its optimizer, none of it the data itself; all optional. A "
+        "fact outweighs what the curve suggests. Other names with a plain value are kept as hyper-parameters."
+    ),
+    "properties": {name: _facts[name] for name in FACT_NAMES},
+    "additionalProperties": {"anyOf": [*_plain, {"type": "array", "maxItems": MAX_TAGS, "items": _plain[0]}]},
+}
 
 
 context_in: dict[str, Any] = {
@@ -88,11 +118,13 @@ context_in: dict[str, Any] = {
         "kept and shown as a hyper-parameter. -1 for a count and null mean: not known."
     ),
     "properties": {
-        **{name: _text(name) for name in sorted(TEXTS)},
-        **dict.fromkeys(sorted(NUMBERS), _amount),
+        **{name: _text(name, CHOICES) for name in sorted(TEXTS)},
+        **dict.fromkeys(sorted(NUMBERS - SIGNED), _amount),
+        **dict.fromkeys(sorted(SIGNED), _signed),
         **dict.fromkeys(sorted(INTEGERS), _count),
         **{name: {"type": ["boolean", "null"]} for name in sorted(SWITCHES)},
         "layer_order": {"type": ["array", "null"], "items": _name, "maxItems": MAX_LAYER_ORDER},
+        "facts": {"oneOf": [{"$ref": "#/components/schemas/FactsIn"}, {"type": "null"}]},
         "tags": {
             "type": ["object", "null"],
             "additionalProperties": {"type": "string", "maxLength": MAX_TEXT},
@@ -134,5 +166,6 @@ COMPONENTS: dict[str, dict[str, Any]] = {
     "NumberIn": number_in,
     "PointIn": point_in,
     "ContextIn": context_in,
+    "FactsIn": facts_in,
     "PointsIn": points_in,
 }

@@ -25,7 +25,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
 )
 from losswatch_server.codec import BodyRefusedError, context_from_text
-from losswatch_server.codec.contexts import CHOICES, INTEGERS, NUMBERS, SWITCHES, TEXTS
+from losswatch_server.codec.contexts import CHOICES, INTEGERS, NUMBERS, SIGNED, SWITCHES, TEXTS
 from losswatch_server.monitor.points import Context
 from losswatch_server.runs.offline import Diagnosis, answer_json, diagnose_bytes
 
@@ -66,7 +66,7 @@ def _context_parameters() -> list[dict[str, Any]]:
         schema: dict[str, Any] = {"type": kinds.get(name, "string")}
         if name in CHOICES:
             schema["enum"] = list(CHOICES[name])
-        if schema["type"] in ("number", "integer"):
+        if schema["type"] in ("number", "integer") and name not in SIGNED:
             schema["minimum"] = 0
         parameters.append(
             {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Context: {name}."}
