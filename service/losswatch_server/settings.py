@@ -62,37 +62,37 @@ class Settings:
     )
     base_url: str | None = _setting(
         None,
-        "Address under which people reach the service, as behind a proxy: for the links in notifications (else host "
-        "and port), and its pages are the service's own.",
+        "Address under which people reach the service, for example behind a proxy. Notifications link to it (otherwise "
+        "to host and port), and its web pages may call the service.",
     )
     allowed_hosts: str | None = _setting(
         None,
-        "More host names under which it may be called, with commas between; *.example.org for all below, * for any.",
+        "More host names to answer to, separated by commas; *.example.org means all below it, * means any.",
     )
     allow_private_targets: bool = _setting(
-        False, "Let notification targets be on loopback or private addresses, as on a laptop or an internal network."
+        False, "Allow notification targets on loopback and private addresses, for example on an internal network."
     )
     targets_file: Path | None = field(
         default=None,
-        metadata={"help": "TOML file of notification targets that the operator describes; read at the start."},
+        metadata={"help": "TOML file with notification targets, read at the start."},
     )
     smtp_url: str | None = _setting(
         None, "Mail server for e-mail targets: smtp://user:password@host:587 (STARTTLS), smtps:// or smtp+plain://."
     )
     mail_from: str = _setting("losswatch@localhost", "Sender of notification mails.")
-    log_level: str = _setting("info", f"How much is logged: {', '.join(LOG_LEVELS)}.")
+    log_level: str = _setting("info", f"Log level: {', '.join(LOG_LEVELS)}.")
     max_connections: int = _setting(
-        1000, "Connections at a time; one more ends the one that has been idle for longest, or gets 503."
+        1000, "Largest number of connections. One more closes the one that has been idle longest, or gets 503."
     )
     request_memory_mib: int = _setting(
-        384, "Memory for all bodies under way and for what is made of them; what does not fit gets 503."
+        384, "Memory for all request bodies in progress and what is made of them; what does not fit gets 503."
     )
-    head_timeout_s: float = _setting(10.0, "Seconds in which the head of a request must come.")
+    head_timeout_s: float = _setting(10.0, "Seconds within which the head of a request must arrive.")
     progress_timeout_s: float = _setting(
-        30.0, "Seconds in which a body must bring more, or the client read more of an answer."
+        30.0, "Seconds within which more of a body must arrive, or the client must read more of an answer."
     )
-    idle_timeout_s: float = _setting(75.0, "Seconds that a connection is kept for the next request.")
-    graceful_timeout_s: float = _setting(10.0, "Seconds that requests under way get when the service stops.")
+    idle_timeout_s: float = _setting(75.0, "Seconds for which an idle connection is kept open.")
+    graceful_timeout_s: float = _setting(10.0, "Seconds that open requests get when the service stops.")
 
     def __post_init__(self) -> None:
         if self.log_level not in LOG_LEVELS:

@@ -150,7 +150,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = ", ".join(_methods(request))
-        detail = f"{request.method} is not possible here; {allowed} is."
+        detail = f"This path does not support {request.method}; it supports {allowed}."
         return problem_response(
             ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}), request.scope["path"]
         )
@@ -187,5 +187,5 @@ def _told(fault: Any) -> str:
 
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault of ours. Starlette raises the error on after this answer, so the server logs it with its traceback."""
-    detail = "This is a fault of the service, not of your request. It has been logged."
+    detail = "This is an error in the service, not in your request. It has been logged."
     return problem_response(ProblemError(INTERNAL, detail), instance(request))

@@ -17,7 +17,7 @@ from losswatch_server.settings import Settings, SettingsError, default_data_dir,
 
 app = typer.Typer(
     name="losswatch-server",
-    help="Watches training runs: tells from the loss what is wrong, why, and what to do.",
+    help="Watches training runs and says what is wrong, why, and what to do.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -155,7 +155,7 @@ def serve(
 
 @app.command()
 def migrate(data: DataDir = None) -> None:
-    """Bring the database of a data directory to this version. The service does so by itself when it starts."""
+    """Bring the database of a data folder to this version. The service does this by itself when it starts."""
     from losswatch_server.store import schema
     from losswatch_server.store.datadir import DataDirectory
     from losswatch_server.store.errors import StoreError
@@ -184,10 +184,10 @@ def openapi() -> None:
 
 @app.command()
 def demo(
-    fast: Annotated[bool, typer.Option("--fast", help="As fast as it trains, without time to watch.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end, to look around.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Run as fast as it trains, without pauses to watch.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end.")] = False,
 ) -> None:
-    """Train real models with real faults, and watch each be caught and explained. Takes under a minute."""
+    """Train real models with real faults and see each one diagnosed. Takes under a minute."""
     from losswatch_server.cli.demo import DemoError, run_demo
 
     try:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-_JOB = "What is known of the job"
-_LOG = "How the log is read, where it was read wrong"
+_JOB = "What you know about the job (all optional)"
+_LOG = "If the log is read wrongly"
 _COLUMNS = ("loss", "step", "validation", "gradient_norm")
 
 
@@ -24,39 +24,39 @@ def diagnose(
     file: Annotated[
         Path, typer.Argument(help="A training log, CSV, JSON lines or points as JSON; - for standard input.")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON, as the service answers it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, like the service.")] = False,
     plot: Annotated[bool, typer.Option(help="Draw the loss.")] = True,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show the numbers behind each finding: its rule, statistic and threshold.")
     ] = False,
-    loss_column: Annotated[str | None, _column("Its column that is the loss.")] = None,
+    loss_column: Annotated[str | None, _column("The column with the loss.")] = None,
     step_column: Annotated[str | None, _column("The column that counts the steps.")] = None,
-    validation_column: Annotated[str | None, _column("The column that is the validation loss.")] = None,
-    gradient_norm_column: Annotated[str | None, _column("The column that is the gradient norm.")] = None,
-    learning_rate: Annotated[float | None, _option("Its (first) value.")] = None,
-    optimizer: Annotated[str | None, _option("sgd, adam, adamw, …")] = None,
-    momentum: Annotated[float | None, _option("Of SGD.")] = None,
-    nesterov: Annotated[bool | None, _option("Whether the momentum is Nesterov's.")] = None,
-    batch_size: Annotated[int | None, _option("Samples in a batch.")] = None,
-    full_batch: Annotated[bool | None, _option("Whether every step sees all samples.")] = None,
-    weight_decay: Annotated[float | None, _option("Its coefficient.")] = None,
-    warmup_steps: Annotated[int | None, _option("Steps over which the learning rate rises.")] = None,
-    total_steps: Annotated[int | None, _option("Steps that are planned.")] = None,
-    grad_clip: Annotated[float | None, _option("The largest gradient norm that is let through.")] = None,
-    grad_norm_is: Annotated[str | None, _option("before_clip or after_clip.")] = None,
-    precision: Annotated[str | None, _option("fp32, fp16, bf16, …")] = None,
-    loss_name: Annotated[str | None, _option("mse, cross_entropy, …")] = None,
-    num_classes: Annotated[int | None, _option("Of a classifier.")] = None,
+    validation_column: Annotated[str | None, _column("The column with the validation loss.")] = None,
+    gradient_norm_column: Annotated[str | None, _column("The column with the gradient norm.")] = None,
+    learning_rate: Annotated[float | None, _option("The learning rate, or its first value.")] = None,
+    optimizer: Annotated[str | None, _option("The optimizer: sgd, adam, adamw, …")] = None,
+    momentum: Annotated[float | None, _option("The momentum of SGD.")] = None,
+    nesterov: Annotated[bool | None, _option("Whether it is Nesterov momentum.")] = None,
+    batch_size: Annotated[int | None, _option("Examples in a batch.")] = None,
+    full_batch: Annotated[bool | None, _option("Whether every step uses all examples.")] = None,
+    weight_decay: Annotated[float | None, _option("The coefficient of weight decay.")] = None,
+    warmup_steps: Annotated[int | None, _option("Steps over which the learning rate rises at the start.")] = None,
+    total_steps: Annotated[int | None, _option("Planned number of steps.")] = None,
+    grad_clip: Annotated[float | None, _option("The norm to which gradients are clipped.")] = None,
+    grad_norm_is: Annotated[str | None, _option("When the norm was measured: before_clip or after_clip.")] = None,
+    precision: Annotated[str | None, _option("Number format: fp32, fp16, bf16, …")] = None,
+    loss_name: Annotated[str | None, _option("The loss function: mse, cross_entropy, …")] = None,
+    num_classes: Annotated[int | None, _option("Number of classes of a classifier.")] = None,
     baseline_loss: Annotated[float | None, _option("The loss of the best constant answer.")] = None,
     objective: Annotated[str | None, _option("minimize, or none for GAN- and RL-like losses.")] = None,
     step_unit: Annotated[str | None, _option("What a row of the log is: step or epoch.")] = None,
     steps_per_epoch: Annotated[int | None, _option("Optimizer steps in an epoch.")] = None,
     steps_per_point: Annotated[int | None, _option("Optimizer steps between two rows.")] = None,
-    framework: Annotated[str | None, _option("keras, pytorch, …")] = None,
-    group: Annotated[str | None, _option("The sweep it belongs to.")] = None,
-    expected_gap_s: Annotated[float | None, _option("Seconds between reports.")] = None,
+    framework: Annotated[str | None, _option("The framework: keras, pytorch, …")] = None,
+    group: Annotated[str | None, _option("The sweep that the run belongs to.")] = None,
+    expected_gap_s: Annotated[float | None, _option("Usual seconds between two posts.")] = None,
 ) -> None:
-    """Judge a training log: what is wrong, why, and what to do. Needs no service.
+    """Diagnose a training log: what is wrong, why, and what to do. Needs no service.
 
     Exit status: 0 healthy or too short to judge, 1 warning, 2 critical, 64 wrong usage, 66 unreadable.
     """

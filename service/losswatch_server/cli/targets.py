@@ -9,7 +9,7 @@ import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, fail
 
-targets = typer.Typer(name="targets", help="Where a running service sends its notifications.", no_args_is_help=True)
+targets = typer.Typer(name="targets", help="Manage the notification targets of a service.", no_args_is_help=True)
 
 Address = Annotated[
     str, typer.Option("--service", help="Address of the service.", envvar="LOSSWATCH_URL", show_default=True)
@@ -22,7 +22,7 @@ _SERVICE = "http://127.0.0.1:8000"
 
 @targets.command("list")
 def list_targets(service: Address = _SERVICE, project: Project = "default") -> None:
-    """List the targets, with their state."""
+    """List the targets and their state."""
     for target in _call("GET", service, "", project)["targets"]:
         state = target["state"] if not target["disabled_reason"] else f"disabled: {target['disabled_reason']}"
         typer.echo(f"{target['id']}  {target['kind']:<12}  {target['min_severity']:<8}  {target['url']}  {state}")
@@ -36,24 +36,24 @@ def add(
     ],
     url: Annotated[str | None, typer.Argument(help="Where to send; - reads it from standard input.")] = None,
     min_severity: Annotated[str, typer.Option(help="info, warning or critical.")] = "warning",
-    condition: Annotated[list[str] | None, typer.Option(help="Only this condition; may be repeated.")] = None,
-    name: Annotated[str, typer.Option(help="For people.")] = "",
+    condition: Annotated[list[str] | None, typer.Option(help="Notify of this condition only; can be repeated.")] = None,
+    name: Annotated[str, typer.Option(help="A name for people.")] = "",
     routing_key: Annotated[str | None, typer.Option(help="PagerDuty's integration key.")] = None,
     service: Address = _SERVICE,
     project: Project = "default",
 ) -> None:
-    """Add a target. Its signing secret, if it has one, is shown this once."""
+    """Add a target. Its signing secret, if it has one, is shown only now."""
     address = typer.get_text_stream("stdin").readline().strip() if url == "-" else url
     asked = {"kind": kind, "url": address, "min_severity": min_severity, "name": name, "routing_key": routing_key}
     made = _call("POST", service, "", project, asked | {"conditions": condition or []})
     typer.echo(f"{made['id']}  {made['kind']}  {made['url']}")
     if made["secret"]:
-        typer.echo(f"signing secret, shown this once: {made['secret']}")
+        typer.echo(f"signing secret, shown only now: {made['secret']}")
 
 
 @targets.command("test")
-def try_out(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
-    """Send a test message and say what came back."""
+def send_test(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
+    """Send a test message and print the result."""
     tried = _call("POST", service, f"/{target}/test", project)
     if not tried["delivered"]:
         fail(f"not delivered: {tried['detail']}", UNAVAILABLE)

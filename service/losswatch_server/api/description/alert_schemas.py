@@ -1,4 +1,4 @@
-"""What is asked and answered about targets, deliveries and silences, with an example of each."""
+"""Requests and answers about targets, deliveries and silences, with an example of each."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ Time = Annotated[
 
 
 class TargetRules(BaseModel):
-    """What a target hears of, and how often."""
+    """What a target is sent, and how often."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
     name: Text = ""
-    """For people."""
+    """A name for people."""
     min_severity: Severity = "warning"
     """Nothing below it is sent."""
     conditions: Annotated[list[About], Field(max_length=64)] = []
@@ -69,21 +69,21 @@ class TargetRules(BaseModel):
     tags: Annotated[dict[TagName, Text], Field(max_length=32)] = {}
     """Only runs that carry all of these tags."""
     group_by: Annotated[list[Literal["group", "condition", "run"]], Field(max_length=3)] = ["group", "condition"]
-    """What is told in one message: the runs of a sweep (`group`), related conditions, or each run for itself."""
+    """What shares a message: the runs of a sweep (`group`), related conditions, or only the same run."""
     group_wait_s: Wait = 30.0
-    """What follows a group's first message within this time is one message; a resolution must hold for as long."""
+    """What follows within this time of a group's first message is one message; a resolution must hold as long."""
     group_interval_s: Wait = 300.0
-    """After that a group sends at most one message in this time."""
+    """After that, a group sends at most one message in this time."""
     repeat_interval_s: Repeat | None = None
-    """What stays open and unacknowledged is told again after this time: 14400, for an Alertmanager 300."""
+    """Open, unacknowledged findings are sent again after this time: 14400 by default, 300 for an Alertmanager."""
     send_resolved: bool = True
-    """Whether to tell what is over."""
+    """Whether to report what has resolved."""
     max_per_hour: Annotated[int, Field(ge=1, le=36_000)] | None = None
-    """A budget, what is over it waits and is gathered: 60 where people read, 3600 where programs do."""
+    """A limit; beyond it, messages wait and are combined. 60 by default for people, 3600 for programs."""
 
 
 class NewTarget(TargetRules):
-    """A notification target to be made."""
+    """A new notification target."""
 
     kind: Kind
     url: Address | None = None
@@ -91,18 +91,18 @@ class NewTarget(TargetRules):
     routing_key: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     """PagerDuty: the integration's key. Never shown again."""
     secret: Annotated[str, StringConstraints(max_length=128)] | None = None
-    """Webhooks: a signing secret of your own (`whsec_…`); one is made when it is left out."""
+    """Webhooks: a signing secret of your own (`whsec_…`); generated when left out."""
 
 
 class TargetChange(TargetRules):
-    """What is to change of a target: what is left out stays."""
+    """A change of a target; fields that are left out stay as they are."""
 
     url: Address | None = None
     """A new address of the same kind."""
     routing_key: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
     """PagerDuty: a new integration key."""
     enabled: bool | None = None
-    """false switches the target off, true on again: also one that was switched off after failures."""
+    """false switches the target off, true on again, also after it was switched off because of failures."""
 
 
 class Target(Answer):
@@ -119,7 +119,7 @@ class Target(Answer):
     failing_since: datetime | None
     disabled_reason: str | None
     source: Literal["api", "file"]
-    """`file`: from the operator's targets file, and changed there."""
+    """`file`: from the operator's targets file; change it there."""
     min_severity: Severity
     conditions: list[str]
     tags: dict[str, str]
@@ -134,7 +134,7 @@ class Target(Answer):
 
 
 class TargetWithSecret(Target):
-    """The same with its signing secret: shown this once, null for kinds that are not signed."""
+    """A target with its signing secret, which is shown only once; null for kinds that are not signed."""
 
     secret: str | None
 
@@ -146,7 +146,7 @@ class Targets(Answer):
 
 
 class TestResult(Answer):
-    """What came of a test message."""
+    """The result of a test message."""
 
     delivered: bool
     status: int | None
@@ -158,7 +158,7 @@ class TestResult(Answer):
 
 
 class Attempt(Answer):
-    """One try."""
+    """One attempt to deliver."""
 
     at: datetime
     duration_ms: float
@@ -168,23 +168,23 @@ class Attempt(Answer):
 
 
 class Delivery(Answer):
-    """What became of one notification. Its id is the `webhook-id` of every try."""
+    """One notification and its outcome. The id is the `webhook-id` of every attempt."""
 
     id: str
     number: int
-    """Counts the deliveries of the target."""
+    """The number of the delivery, counted per target."""
     title: str
     runs: list[str]
     reason: str
     """Why it was sent: first, worsened, resolved, repeat_interval, test, redelivered, target_disabled."""
     state: Literal["pending", "sending", "delivered", "failed", "superseded", "dropped"]
-    """`superseded`: a later message says more; `dropped`: its run or target is gone."""
+    """`superseded`: a later message replaced it; `dropped`: its run or target was deleted."""
     tries: int
     status: int | None
     detail: str
     created_at: datetime
     next_at: datetime | None
-    """When it is tried next."""
+    """When the next attempt is due."""
     finished_at: datetime | None
     attempts: list[Attempt]
     """The last twenty."""
@@ -199,11 +199,11 @@ class Deliveries(Answer):
 
 
 class Recover(BaseModel):
-    """From when on to send again what never arrived."""
+    """The time from which failed notifications are sent again."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
     since: Time
-    """A time with its offset."""
+    """An RFC 3339 time with its offset."""
 
 
 class Recovered(Answer):
@@ -213,7 +213,7 @@ class Recovered(Answer):
 
 
 class Matcher(BaseModel):
-    """One comparison. There are no patterns on purpose."""
+    """One comparison: equal or not. Patterns are not supported."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
     field: Annotated[str, StringConstraints(pattern=r"^(run|group|condition|severity|tag:.{1,256})$")]
@@ -224,20 +224,20 @@ class Matcher(BaseModel):
 
 
 class NewSilence(BaseModel):
-    """A silence to be made: give its end, or how long it lasts."""
+    """A new silence: give its end or its duration."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
     matchers: Annotated[list[Matcher], Field(min_length=1, max_length=16)]
     """All must match."""
     starts_at: Time | None = None
-    """Now when it is left out."""
+    """Now, if left out."""
     ends_at: Time | None = None
     duration_s: Annotated[float, Field(gt=0, le=366 * 86_400, allow_inf_nan=False)] | None = None
     comment: Text = ""
 
 
 class Silence(Answer):
-    """For a while nothing is sent about what matches; it is told afterwards if it is still there."""
+    """Suppresses matching notifications. Findings that are still open when it ends are reported then."""
 
     id: str
     project: str

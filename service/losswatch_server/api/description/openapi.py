@@ -15,21 +15,21 @@ from losswatch_server.api.description.requests import COMPONENTS
 from losswatch_server.api.description.schemas import ANSWERS
 
 TAGS = (
-    ("points", "What was measured: post it, read it back."),
-    ("runs", "Training jobs, and how they are doing."),
-    ("findings", "What was found, and taking it off the alarm."),
-    ("targets", "Where notifications go, and what became of each."),
-    ("silences", "For a while, send nothing about what matches."),
-    ("diagnose", "A verdict without storing anything."),
-    ("catalogue", "Each condition and each cause explained."),
+    ("points", "Measurements: post them, read them back."),
+    ("runs", "Training jobs and their reports."),
+    ("findings", "Findings: list, explain, acknowledge, mute."),
+    ("targets", "Notification targets and the log of deliveries."),
+    ("silences", "Suppress notifications that match, for a limited time."),
+    ("diagnose", "Diagnose points or a log without storing anything."),
+    ("catalogue", "Every condition and every cause, explained."),
     ("operations", "Probes and metrics."),
 )
 _DESCRIPTION = """\
-A training job posts a few numbers per step; the answer says in one sentence how the run is doing, why, and what to do.
+A training job posts a few numbers per step. The answer is a report: how the run is doing, why, and what to do.
 
-NaN and infinities are taken as bare tokens and as strings; answers are strict JSON and write them as the strings
+NaN and infinities are accepted as bare tokens and as strings. Answers are strict JSON and write them as the strings
 `"NaN"`, `"Infinity"` and `"-Infinity"`. Errors are `application/problem+json` (RFC 9457) with a stable `type`.
-Fields and enum values are only ever added: ignore those that you do not know.
+Fields and enum values are only added, never removed: ignore those that you do not know.
 """
 
 

@@ -39,9 +39,9 @@ class Cause(Answer):
     cause: CauseName
     probability: Probability
     because: list[str]
-    """What speaks for it."""
+    """The evidence for it."""
     against: list[str]
-    """What speaks against it."""
+    """The evidence against it."""
     check: str
     """The one check that would tell it from the other causes."""
 
@@ -86,13 +86,13 @@ class Finding(Answer):
 
 
 class StoredFinding(Finding):
-    """A finding with what the clock and people added to it."""
+    """A finding with its times, and what people have done about it."""
 
     opened_at: datetime
     closed_at: datetime | None
     acknowledged_at: datetime | None
     muted_until: datetime | None
-    """The end of the year 9999 when it is muted for good."""
+    """The end of the year 9999 when it is muted indefinitely."""
 
 
 class Findings(Answer):
@@ -349,11 +349,11 @@ class Pause(BaseModel):
 
 
 class Mute(BaseModel):
-    """For how long a finding sounds no alarm."""
+    """For how long notifications of a finding are suppressed."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
     seconds: Annotated[float | None, Field(ge=0, le=366 * 86400, allow_inf_nan=False)] = None
-    """Left out or null: for good. 0 ends the mute."""
+    """Left out or null: indefinitely. 0 ends the mute."""
 
 
 ANSWERS: tuple[type[BaseModel], ...] = (

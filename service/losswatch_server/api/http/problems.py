@@ -49,10 +49,10 @@ MALFORMED_BODY = ProblemKind(
     "malformed-body", 400, "The body cannot be read", "The body is not JSON, not UTF-8, or its gzip data is damaged."
 )
 MALFORMED_REQUEST = ProblemKind(
-    "malformed-request", 400, "The request cannot be read", "What came over the connection is not HTTP/1.1."
+    "malformed-request", 400, "The request cannot be read", "The data on the connection is not HTTP/1.1."
 )
 TOO_SLOW = ProblemKind(
-    "too-slow", 408, "The request did not come in time", "Its head or its body stopped coming; nothing was stored."
+    "too-slow", 408, "The request did not arrive in time", "Its head or its body stopped arriving; nothing was stored."
 )
 URL_TOO_LONG = ProblemKind("url-too-long", 414, "The address is too long", "Path and query have more than 16 KiB.")
 HEAD_TOO_LARGE = ProblemKind(
@@ -76,7 +76,7 @@ INVALID_BODY = ProblemKind(
 UNREADABLE_LOG = ProblemKind(
     "unreadable-log", 422, "No training log was recognised", "The text holds no numbers that look like a training log."
 )
-NOT_FOUND = ProblemKind("not-found", 404, "There is nothing here", "No endpoint has this path.")
+NOT_FOUND = ProblemKind("not-found", 404, "Not found", "No endpoint has this path.")
 RUN_NOT_FOUND = ProblemKind("run-not-found", 404, "There is no such run", "The project has no run of this name.")
 FINDING_NOT_FOUND = ProblemKind(
     "finding-not-found", 404, "There is no such finding", "The run has no finding of this id."
@@ -94,56 +94,62 @@ SILENCE_NOT_FOUND = ProblemKind(
     "silence-not-found", 404, "There is no such silence", "The project has no silence of this id."
 )
 TARGET_FROM_FILE = ProblemKind(
-    "target-from-file", 409, "The target comes from a file", "The operator's targets file describes this target."
+    "target-from-file",
+    409,
+    "The target comes from a file",
+    "It can only be changed in the operator's targets file.",
 )
 TOO_MANY = ProblemKind("too-many", 409, "There are too many already", "The project has as many as it may have.")
 TOO_MANY_TESTS = ProblemKind(
-    "too-many-tests", 429, "Too many tests", "A project sends at most ten test messages a minute.", retry_after_s=60
+    "too-many-tests", 429, "Too many tests", "A project can send at most ten test messages a minute.", retry_after_s=60
 )
 METHOD_NOT_ALLOWED = ProblemKind(
-    "method-not-allowed", 405, "The path has no such method", "The path exists, the method does not; see `Allow`."
+    "method-not-allowed",
+    405,
+    "The path has no such method",
+    "`Allow` lists the methods that the path supports.",
 )
 RUN_GONE = ProblemKind(
     "run-gone",
     410,
     "The run was deleted",
-    "The run that this writer posts to was deleted; a new writer may use the name.",
+    "The run to which this writer posts was deleted. A new writer can use the name.",
 )
-TOO_LARGE = ProblemKind("too-large", 413, "The body is too large", "The body is larger than the endpoint takes.")
+TOO_LARGE = ProblemKind("too-large", 413, "The body is too large", "The body is larger than the endpoint accepts.")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind(
     "unsupported-media-type",
     415,
-    "The body is in a form that is not understood",
-    "The content encoding is not gzip, or a body that is not JSON says itself that it is something else.",
+    "The format of the body is not supported",
+    "The content encoding is not gzip, or the content type of a body that is not JSON is not supported.",
 )
 WRONG_HOST = ProblemKind(
     "wrong-host",
     421,
     "The request names another host",
-    "The service answers only under its own names: those of loopback or of its network, and those it was started with.",
+    "The service answers only to its own names: those of loopback or of its network, and those it was started with.",
 )
 FOREIGN_PAGE = ProblemKind(
     "foreign-page",
     403,
     "The request comes from a web page of another site",
-    "`Origin` or `Sec-Fetch-Site` says that a page of another origin sent it; such pages may change and read nothing.",
+    "By `Origin` or `Sec-Fetch-Site`, a page of another origin sent it. They can neither change nor read anything.",
 )
-INTERNAL = ProblemKind("internal", 500, "Something went wrong inside", "A fault of the service; it has been logged.")
-BUSY = ProblemKind(
-    "busy", 503, "The service is busy", "More is waiting to be stored than the service takes on.", retry_after_s=1
+INTERNAL = ProblemKind("internal", 500, "Internal error", "An error in the service. It has been logged.")
+BUSY = ProblemKind("busy", 503, "The service is busy", "Too much is waiting to be stored.", retry_after_s=1)
+STOPPING = ProblemKind(
+    "stopping", 503, "The service is starting or stopping", "It accepts no requests now.", retry_after_s=5
 )
-STOPPING = ProblemKind("stopping", 503, "The service is starting or stopping", "It takes no work now.", retry_after_s=5)
 STORE_FAILED = ProblemKind(
-    "store-failed", 503, "Nothing could be stored", "The database refused to keep the data.", retry_after_s=10
+    "store-failed", 503, "Nothing could be stored", "The database could not store the data.", retry_after_s=10
 )
 STORE_UNREADABLE = ProblemKind(
-    "store-unreadable", 503, "The stored data cannot be read", "The database refused to be read.", retry_after_s=10
+    "store-unreadable", 503, "The stored data cannot be read", "The database could not be read.", retry_after_s=10
 )
 STORE_LOST = ProblemKind(
     "store-lost",
     503,
     "The database is gone",
-    "The database file was deleted or replaced under the service, which stops for that reason.",
+    "The database file was deleted or replaced while the service ran; the service stops.",
     retry_after_s=30,
 )
 
@@ -248,7 +254,7 @@ def _run_not_found(_: Exception) -> ProblemError:
     return ProblemError(
         RUN_NOT_FOUND,
         "The project has no run of this name. Check the spelling and ?project=; "
-        "a run comes into being with its first point or with PUT.",
+        "a run is created by its first point or by PUT.",
     )
 
 
@@ -268,28 +274,26 @@ def _run_gone(_: Exception) -> ProblemError:
 
 def _busy(_: Exception) -> ProblemError:
     return ProblemError(
-        BUSY, "Too much is waiting to be stored. Nothing of this request was kept; send it again in a second."
+        BUSY, "Too much is waiting to be stored. Nothing of this request was stored; send it again in a second."
     )
 
 
 def _stopping(_: Exception) -> ProblemError:
-    return ProblemError(
-        STOPPING, "The service is being stopped. Nothing of this request was kept; send it again later."
-    )
+    return ProblemError(STOPPING, "The service is stopping. Nothing of this request was stored; send it again later.")
 
 
 def _store_failed(_: Exception) -> ProblemError:
     return ProblemError(
         STORE_FAILED,
-        "The database could not keep the data, for instance because the disk is full. "
-        "Nothing of this request was kept; send it again later.",
+        "The database could not store the data, for example because the disk is full. "
+        "Nothing of this request was stored; send it again later.",
     )
 
 
 def _store_unreadable(_: Exception) -> ProblemError:
     return ProblemError(
         STORE_UNREADABLE,
-        "The database could not be read, for instance because of a fault of the disk. Nothing was changed; "
+        "The database could not be read, for example because of a disk error. Nothing was changed; "
         "send the request again later.",
     )
 
@@ -297,8 +301,8 @@ def _store_unreadable(_: Exception) -> ProblemError:
 def _store_lost(_: Exception) -> ProblemError:
     return ProblemError(
         STORE_LOST,
-        "The database file was deleted or replaced while the service was using it. Nothing of this request was kept; "
-        "send it again when the service has been started again.",
+        "The database file was deleted or replaced while the service was using it. Nothing of this request was stored; "
+        "send it again when the service has been restarted.",
     )
 
 

@@ -26,8 +26,8 @@ DeliveryId = Annotated[
 @router.get(
     "/v1/targets/{id}/deliveries",
     operation_id="list_deliveries",
-    summary="List what became of each notification",
-    description="Newest first; kept for 30 days.",
+    summary="List the deliveries of a target",
+    description="Newest first, with the outcome of each. Kept for 30 days.",
     responses={
         **answer(
             200, schemas.Deliveries, "A page of deliveries.", {"deliveries": [schemas.DELIVERY], "next_cursor": None}
@@ -55,7 +55,7 @@ async def list_deliveries(
     "/v1/targets/{id}/deliveries/{delivery}/redeliver",
     operation_id="redeliver",
     summary="Send a notification again",
-    description="Under its own id, also when it had arrived. Receivers tell copies by the id.",
+    description="Under the same id, even if it has arrived. Receivers recognise copies by the id.",
     status_code=202,
     responses={
         **answer(202, schemas.Delivery, "It will be sent.", {**schemas.DELIVERY, "state": "pending"}),
@@ -69,8 +69,8 @@ async def redeliver(target: TargetId, delivery: DeliveryId, targets: Targets, pr
 @router.post(
     "/v1/targets/{id}/recover",
     operation_id="recover_deliveries",
-    summary="Send again everything that never arrived",
-    description="Since a time, in order; for after a receiver's outage.",
+    summary="Send all failed notifications again",
+    description="Those since a given time, in order: for use after an outage of the receiver.",
     status_code=202,
     responses={
         **answer(202, schemas.Recovered, "They will be sent.", {"recovered": 3}),

@@ -79,14 +79,14 @@ def _context_parameters() -> list[dict[str, Any]]:
     operation_id="diagnose",
     summary="Diagnose points or a training log; nothing is stored",
     description=(
-        "Takes the body of a points request, or a log as it stands: console output, CSV, JSON lines, JSON columns, a "
-        "notebook, a trainer state file. JSON without `points` or `step` goes to the log readers too. The context may "
-        "be given as query parameters. The answer says in `read` what was read as what, and in `read.doubts` where "
-        "that may be wrong; `loss_column` and its kin overrule it. Of several runs in one text the answer is the worst "
-        "one's, and `reports` has all of them."
+        "Accepts the body of a points request, or a log as it is: console output, CSV, JSON lines, JSON columns, a "
+        "notebook, a trainer state file. JSON without `points` or `step` is read as a log too. The context can be "
+        "given as query parameters. `read` in the answer says what was read as what, and `read.doubts` where it may be "
+        "wrong; the `…_column` parameters correct it. If a text holds several runs, the answer is the worst one's, and "
+        "`reports` has all of them."
     ),
     responses={
-        **answer(200, schemas.Diagnosis, "The verdict.", examples.DIAGNOSIS),
+        **answer(200, schemas.Diagnosis, "The diagnosis.", examples.DIAGNOSIS),
         **refusals(MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY, UNREADABLE_LOG),
     },
     openapi_extra={

@@ -20,8 +20,8 @@ router = APIRouter(tags=["findings"])
     operation_id="explain_finding",
     summary="Explain a finding",
     description=(
-        "The rule in one sentence, its statistic at each point where it judged, what that was held against, and the "
-        "points that were used: made from the run's points as they stood in the finding's attempt."
+        "The rule in one sentence, its statistic and its threshold at each point where the rule judged, and the points "
+        "that it used, computed from the run's points in the finding's attempt."
     ),
     responses={
         **answer(200, insight_schemas.Explanation, "The explanation.", insight_schemas.EXPLANATION),

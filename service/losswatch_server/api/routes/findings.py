@@ -1,4 +1,4 @@
-"""The history of a run's findings; taking one off the alarm."""
+"""The history of a run's findings; acknowledging and muting one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ router = APIRouter(tags=["findings"])
     "/v1/runs/{run}/findings",
     operation_id="list_findings",
     summary="List the findings of a run",
-    description="All of them, of every attempt, open and closed, in the order in which they opened.",
+    description="Open and closed ones of every attempt, in the order in which they opened.",
     responses={**answer(200, schemas.Findings, "The findings.", examples.FINDINGS), **refusals(RUN_NOT_FOUND)},
 )
 async def list_findings(run: RunName, runs: UseCases, project: Project = "default") -> Response:
@@ -52,7 +52,7 @@ async def get_finding(run: RunName, finding: FindingId, runs: UseCases, project:
     "/v1/runs/{run}/findings/{id}/acknowledge",
     operation_id="acknowledge_finding",
     summary="Acknowledge a finding",
-    description="Somebody knows: no further alarm for it. Idempotent.",
+    description="Stop repeating notifications for it, because somebody is dealing with it. Idempotent.",
     responses={
         **answer(200, schemas.StoredFinding, "Acknowledged.", examples.STORED_FINDING),
         **refusals(RUN_NOT_FOUND, FINDING_NOT_FOUND),
@@ -68,12 +68,12 @@ async def acknowledge_finding(
     "/v1/runs/{run}/findings/{id}/mute",
     operation_id="mute_finding",
     summary="Mute a finding",
-    description="It sounds no alarm for a while, or, without `seconds`, for good; with 0 it may sound again.",
+    description="Suppress notifications for `seconds`, or indefinitely; 0 ends the mute.",
     responses={
         **answer(200, schemas.StoredFinding, "Muted.", examples.STORED_FINDING),
         **refusals(RUN_NOT_FOUND, FINDING_NOT_FOUND, MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY),
     },
-    openapi_extra=body(schema_of(schemas.Mute), ("an hour", {"seconds": 3600}), ("for good", {}), required=False),
+    openapi_extra=body(schema_of(schemas.Mute), ("an hour", {"seconds": 3600}), ("indefinitely", {}), required=False),
 )
 async def mute_finding(
     request: Request, run: RunName, finding: FindingId, runs: UseCases, project: Project = "default"
@@ -83,7 +83,7 @@ async def mute_finding(
 
 
 def stored_finding_json(stored: StoredFinding) -> dict[str, Any]:
-    """A finding with what the clock and people added to it."""
+    """A finding with its times, and what people have done about it."""
     return {
         **finding_json(stored.finding),
         "opened_at": timestamp(stored.opened_at),

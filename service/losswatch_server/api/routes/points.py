@@ -51,11 +51,11 @@ router = APIRouter(tags=["points"], route_class=RawRoute)
 @router.post(
     PATH,
     operation_id="post_points",
-    summary="Post points, and get the report",
+    summary="Post points and get the report",
     description=(
-        "Creates the run if it is new. Answers with the report after these points, or, with `?report=false`, with the "
-        "counts alone. A 2xx means that the points are stored and survive a power loss. A request with a bad point is "
-        "refused whole. A body that parses as JSON is taken as JSON whatever its content type; gzip is accepted."
+        "Creates the run if it is new. Returns the report after these points, or only the counts with `?report=false`. "
+        "A 2xx answer means that the points are stored and survive a power failure. A request with a bad point is "
+        "refused whole. A body that parses as JSON is read as JSON, whatever its content type; gzip is accepted."
     ),
     responses={
         **answer(200, (schemas.Recorded, schemas.CountsOnly), "Stored.", examples.RECORDED),

@@ -1,4 +1,4 @@
-"""Is the process alive, can it do its work, and what does Prometheus want to know."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ router = APIRouter(tags=["operations"])
 @router.get(
     "/livez",
     operation_id="livez",
-    summary="Is the process alive?",
-    responses={**answer(200, schemas.Alive, "It answers.", examples.ALIVE), **refusals(parameters=False)},
+    summary="Liveness probe",
+    responses={**answer(200, schemas.Alive, "The process is alive.", examples.ALIVE), **refusals(parameters=False)},
 )
 async def livez() -> Response:
     return json_answer({"status": "ok"})
@@ -30,13 +30,13 @@ async def livez() -> Response:
 @router.get(
     "/readyz",
     operation_id="readyz",
-    summary="Can it do its work?",
+    summary="Readiness probe",
     description=(
-        "200 while points would be kept, 503 while not: it starts, stops, or cannot read or write its database. "
-        "`not_running` names what does not run in the background (the watch for silent runs, notifications, …), since "
-        "when and why; it is tried again, and points are kept meanwhile."
+        "200 while points can be stored, 503 while they cannot: the service is starting or stopping, or cannot use its "
+        "database. `not_running` names background work that does not run (the watch for silent runs, notifications), "
+        "since when and why. It is retried, and points are stored meanwhile."
     ),
-    responses={**answer(200, schemas.Ready, "It can.", examples.READY), **refusals(parameters=False)},
+    responses={**answer(200, schemas.Ready, "Points can be stored.", examples.READY), **refusals(parameters=False)},
 )
 async def readyz(request: Request, runs: UseCases) -> Response:
     supervisor: Supervisor = request.app.state.supervisor

@@ -23,7 +23,7 @@ _ETAG = {"ETag": {"description": "Changes with the report.", "schema": {"type": 
     "/v1/runs/{run}/report",
     operation_id="get_report",
     summary="Read the latest report",
-    description="Send the last answer's ETag as `If-None-Match`: 304 means that nothing has changed.",
+    description="Send the ETag of the last answer as `If-None-Match`; 304 means that nothing has changed.",
     responses={
         200: {**answer(200, schemas.Report, "The report.", examples.REPORT)[200], "headers": _ETAG},
         304: {"description": "Nothing has changed.", "headers": _ETAG},

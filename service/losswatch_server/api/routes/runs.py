@@ -36,9 +36,9 @@ _Filter = Annotated[str | None, Query(max_length=256)]
     "/v1/runs/{run}",
     operation_id="declare_run",
     summary="Declare a run with its context",
-    description="Idempotent. Not needed: the first point creates the run too.",
+    description="Idempotent, and optional: the first point creates the run too.",
     responses={
-        **answer(200, schemas.Run, "The run was there already.", examples.RUN),
+        **answer(200, schemas.Run, "The run existed already.", examples.RUN),
         **answer(201, schemas.Run, "The run was created.", examples.RUN),
         **refusals(*_BODY_REFUSALS),
     },
@@ -54,7 +54,7 @@ async def declare_run(request: Request, run: RunName, runs: UseCases, project: P
     "/v1/runs/{run}",
     operation_id="amend_run",
     summary="Amend a run's context",
-    description="Fields that are given replace those of before; tags and hyper-parameters merge by name.",
+    description="Given fields replace the earlier ones; tags and hyper-parameters are merged by name.",
     responses={
         **answer(200, schemas.Run, "Amended.", examples.RUN),
         **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
@@ -79,7 +79,7 @@ async def get_run(run: RunName, runs: UseCases, project: Project = "default") ->
     "/v1/runs/{run}",
     operation_id="delete_run",
     summary="Delete a run with everything that belongs to it",
-    description="Its writers get 410 from then on, so that no ghost of it comes back. The name can be used again.",
+    description="Processes that still post to it get 410, so they do not create it again. The name can be reused.",
     status_code=204,
     response_class=Response,
     responses={204: {"description": "Deleted."}, **refusals(RUN_NOT_FOUND)},
@@ -143,8 +143,8 @@ async def list_runs(
 @router.post(
     "/v1/runs/{run}/finish",
     operation_id="finish_run",
-    summary="Say how a run ended",
-    description="A point after the end reopens the run.",
+    summary="Finish a run",
+    description="Says how it ended. A point after the end reopens the run.",
     responses={
         **answer(200, schemas.Report, "The last report.", examples.REPORT),
         **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
@@ -162,7 +162,7 @@ async def finish_run(request: Request, run: RunName, runs: UseCases, project: Pr
     "/v1/runs/{run}/pause",
     operation_id="pause_run",
     summary="Announce a pause",
-    description="For an evaluation or a checkpoint: the run does not count as silent meanwhile.",
+    description="For an evaluation or a checkpoint: the run does not count as silent during the pause.",
     responses={
         **answer(200, schemas.Run, "The run, with paused_until.", examples.RUN),
         **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
@@ -196,7 +196,7 @@ async def _read_context(request: Request) -> Context:
 
 
 def _refuse_unstorable(**texts: str | None) -> None:
-    """No run has a NUL or half a character in a name, and no database takes one in a question."""
+    """Reject NUL and lone surrogates: they cannot be stored or queried."""
     for name, text in texts.items():
         if text is not None and ("\x00" in text or any("\ud800" <= char <= "\udfff" for char in text)):
             detail = f"{name} contains a character that no run can have"

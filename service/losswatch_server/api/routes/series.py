@@ -38,13 +38,13 @@ _SLICE = 256
     operation_id="get_points",
     summary="Read the series of a run",
     description=(
-        "By ascending attempt and step. JSON, CSV or NDJSON by `Accept`. JSON comes in pages: while there is more, "
-        "`next_cursor` leads to the next one, and points that arrive meanwhile move nothing; CSV and NDJSON are "
-        "streams of the whole series. With `resolution` the series are thinned to about so many points, on one page; "
-        "the extremes of each stretch and every non-finite point stay, but of an unbroken row of more than eight "
-        "non-finite points in a long run only the ends of each stretch do. Thinned points of a long run (more than "
-        "about 30,000 points in the range) may come without what was added to their step long after, and only the "
-        "first of each stretch has `layers` and `metrics`. A narrower range (`from`, `to`) shows more."
+        "In ascending order of attempt and step; JSON, CSV or NDJSON by `Accept`. JSON comes in pages: `next_cursor` "
+        "leads to the next one, and points that arrive in the meantime do not shift the pages. CSV and NDJSON are "
+        "streams of the whole series. With `resolution` the series are thinned to about that many points, on one page. "
+        "Thinning keeps the extremes of each stretch and every non-finite point; of more than eight non-finite points "
+        "in a row in a long run it keeps only the ends of each stretch. In long runs (more than about 30,000 points in "
+        "the range) thinned points may lack fields that were added to their step much later, and only the first of "
+        "each stretch has `layers` and `metrics`. A narrower range (`from`, `to`) shows more."
     ),
     responses={
         200: {

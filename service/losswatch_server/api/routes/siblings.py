@@ -19,8 +19,8 @@ router = APIRouter(tags=["runs"])
     operation_id="get_siblings",
     summary="Compare a run with its siblings",
     description=(
-        "Its siblings are the other runs of the same `group` (the 200 newest) that minimize the same loss, and its own "
-        "earlier attempts. Informative only: no finding and no report depends on it."
+        "Siblings are the other runs of the same `group` (the 200 newest) that minimize the same loss, and the run's "
+        "own earlier attempts. For information only: no finding and no report depends on it."
     ),
     responses={
         **answer(200, insight_schemas.Siblings, "The comparison.", insight_schemas.SIBLINGS),

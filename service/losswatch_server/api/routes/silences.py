@@ -1,4 +1,4 @@
-"""Silences: for a while, send nothing about what matches."""
+"""Silences: suppress notifications that match, for a limited time."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SilenceId = Annotated[
 @router.post(
     "/v1/silences",
     operation_id="create_silence",
-    summary="Silence notifications for a while",
-    description="Detection goes on; what still stands when the silence ends is told then.",
+    summary="Add a silence",
+    description="Suppresses matching notifications. Findings that are still open when it ends are reported then.",
     status_code=201,
-    responses={**answer(201, schemas.Silence, "Made.", schemas.SILENCE), **refusals(*BODY_REFUSALS, TOO_MANY)},
+    responses={**answer(201, schemas.Silence, "Added.", schemas.SILENCE), **refusals(*BODY_REFUSALS, TOO_MANY)},
     openapi_extra=body(
         schema_of(schemas.NewSilence),
         ("an hour for a sweep", {"matchers": [{"field": "group", "value": "lr-scan"}], "duration_s": 3600}),
@@ -49,7 +49,7 @@ async def create_silence(request: Request, targets: Targets, project: Project = 
 @router.get(
     "/v1/silences",
     operation_id="list_silences",
-    summary="List the silences, past ones too",
+    summary="List the silences, including past ones",
     responses={**answer(200, schemas.Silences, "The silences.", {"silences": [schemas.SILENCE]}), **refusals()},
 )
 async def list_silences(targets: Targets, project: Project = "default") -> Response:

@@ -1,4 +1,4 @@
-"""Notification targets: make, read, change, remove, try."""
+"""Notification targets: add, read, change, remove, test."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ Targets = Annotated[Registry, Depends(registry_of)]
     "/v1/targets",
     operation_id="create_target",
     summary="Add a notification target",
-    description="The answer shows the signing secret of a webhook this once.",
+    description="The answer shows the signing secret of a webhook, once and never again.",
     status_code=201,
     responses={
-        **answer(201, schemas.TargetWithSecret, "Made.", {**schemas.TARGET, "secret": None}),
+        **answer(201, schemas.TargetWithSecret, "Added.", {**schemas.TARGET, "secret": None}),
         **refusals(*BODY_REFUSALS, TOO_MANY),
     },
     openapi_extra=body(
@@ -116,7 +116,7 @@ async def get_target(target: TargetId, targets: Targets, project: Project = "def
     "/v1/targets/{id}",
     operation_id="amend_target",
     summary="Change a notification target",
-    description="What is left out stays. `enabled` switches it off and on.",
+    description="Fields that are left out stay as they are. `enabled` switches the target on and off.",
     responses={
         **answer(200, schemas.Target, "Changed.", schemas.TARGET),
         **refusals(TARGET_NOT_FOUND, TARGET_FROM_FILE, *BODY_REFUSALS),
@@ -144,7 +144,7 @@ async def amend_target(request: Request, target: TargetId, targets: Targets, pro
     "/v1/targets/{id}",
     operation_id="delete_target",
     summary="Remove a notification target",
-    description="With its delivery log; what waits for it is not sent.",
+    description="Together with its delivery log. Messages that wait for it are not sent.",
     status_code=204,
     response_class=Response,
     responses={204: {"description": "Removed."}, **refusals(TARGET_NOT_FOUND, TARGET_FROM_FILE)},
@@ -157,8 +157,8 @@ async def delete_target(target: TargetId, targets: Targets, project: Project = "
 @router.post(
     "/v1/targets/{id}/rotate",
     operation_id="rotate_target_secret",
-    summary="Give a webhook a new signing secret",
-    description="The new secret is shown this once; messages are signed with the old one too for a day.",
+    summary="Rotate a signing secret",
+    description="Shows the new secret, once and never again. For a day, messages are signed with the old one too.",
     responses={
         **answer(200, schemas.TargetWithSecret, "Rotated.", {**schemas.TARGET, "kind": "webhook", "secret": "whsec_…"}),
         **refusals(TARGET_NOT_FOUND, TARGET_FROM_FILE, INVALID_BODY),
@@ -176,12 +176,12 @@ async def rotate_target_secret(target: TargetId, targets: Targets, project: Proj
     "/v1/targets/{id}/test",
     operation_id="test_target",
     summary="Send a test message",
-    description="Sends a sample now, once, and says what came back. At most ten a minute.",
+    description="Sends a sample message now and returns the result. At most ten a minute.",
     responses={
         **answer(
             200,
             schemas.TestResult,
-            "What came of it.",
+            "The result.",
             {"delivered": True, "status": 200, "detail": "", "duration_ms": 160.2, "delivery": schemas.DELIVERY["id"]},
         ),
         **refusals(TARGET_NOT_FOUND, TOO_MANY_TESTS),
