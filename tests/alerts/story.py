@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from losswatch_server.alerts.egress.client import Answer, UnreachableError
+from losswatch_server.alerts.mute_rules import Matcher
 from losswatch_server.alerts.registry import Registry
 from losswatch_server.alerts.service import Alerts, AlertSettings
-from losswatch_server.alerts.silences import Matcher
 from losswatch_server.monitor.vocabulary import Severity
 from losswatch_server.runs import Runs
 from losswatch_server.store.changes import add_event
@@ -136,7 +136,7 @@ class Moment:
     def silences(self, field_: str, value: str, for_s: float) -> Moment:
         matcher = Matcher(field=field_, value=value)
         ends_at = START + self._at + for_s
-        return self.does(lambda registry: registry.silence("default", (matcher,), None, ends_at, ""))
+        return self.does(lambda registry: registry.mute("default", (matcher,), None, ends_at, ""))
 
     def _finding(
         self, kind: str, run: str, condition: str, severity: str, sweep: str | None = None, **more: Any
@@ -171,7 +171,7 @@ class Story:
         self._folder = folder
         self._step = 0.001
         self._plot: list[tuple[float, int, Any]] = []
-        self.door = Doorway(lambda: self._now)
+        self.egress = Doorway(lambda: self._now)
         self.unheard: list[Heard] = []
         self.log: list[Any] = []
 
@@ -194,7 +194,7 @@ class Story:
 
     def plays_until(self, seconds: float) -> None:
         asyncio.run(self._play(START + seconds))
-        self.unheard = list(self.door.heard)
+        self.unheard = list(self.egress.heard)
 
     def plays_in_steps_of(self, step: float, until: float) -> None:
         """As ``plays_until``, looking only every so many seconds: for stories of thousands of events."""
@@ -216,7 +216,7 @@ class Story:
     async def _play(self, until: float) -> None:
         self._store = SqliteStore.open(self._folder)
         self._now = START - 1
-        alerts = Alerts(self._store, Runs(self._store), AlertSettings(), lambda: self._now, door=self.door, seed=1)
+        alerts = Alerts(self._store, Runs(self._store), AlertSettings(), lambda: self._now, egress=self.egress, seed=1)
         plot = sorted(self._plot, key=lambda scene: scene[:2])
         try:
             await alerts.prepare()

@@ -23,10 +23,10 @@ from standardwebhooks import Webhook
 from alerts import rules
 from alerts.messages import ALL, AT, GROUP, HOSTILE, OPENED, RESOLVED, WORSENED
 from losswatch_server.alerts.channels import BY_KIND, alertmanager, discord, email, pagerduty, slack, teams, webhook
-from losswatch_server.alerts.channels.channel import Links, MailServer, Means
+from losswatch_server.alerts.channels.channel import ChannelDeps, Links, MailServer
 from losswatch_server.alerts.channels.formatting import clip, number, width
-from losswatch_server.alerts.egress.client import Answer, Door
-from losswatch_server.alerts.egress.retry import Result, judge_answer
+from losswatch_server.alerts.egress.client import Answer, EgressClient
+from losswatch_server.alerts.egress.retry import Result, read_answer
 from losswatch_server.alerts.egress.signing import Secret, new_secret
 from losswatch_server.alerts.message import Message, from_json
 from losswatch_server.alerts.message import as_json as message_json
@@ -111,9 +111,11 @@ def send(kind: str, said: Message, url: str, mail: MailServer | None = None, *se
     async def go() -> Any:
         import time
 
-        means = Means(door=Door(allow_private=True, timeout_s=5), links=LINKS, clock=time.time, mail=mail)
+        deps = ChannelDeps(
+            egress=EgressClient(allow_private=True, timeout_s=5), links=LINKS, clock=time.time, mail=mail
+        )
         target = Target(id="t", project="default", kind=kind, url=url, routing_key=KEY, secrets=secrets, rules=Rules())
-        return await BY_KIND[kind].send(said, target, means)
+        return await BY_KIND[kind].send(said, target, deps)
 
     return asyncio.run(go())
 
@@ -188,7 +190,7 @@ SLACK_ANSWERS = [
 
 @pytest.mark.parametrize(("status", "word", "result"), SLACK_ANSWERS)
 def test_slacks_words_are_understood(status: int, word: bytes, result: Result) -> None:
-    outcome = slack.judge(Answer(status, {}, word), 0)
+    outcome = slack.read_answer(Answer(status, {}, word), 0)
     assert outcome.result is result
     assert "<" not in outcome.detail
 
@@ -204,8 +206,8 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("status", "elsewhere", "own"), ANSWERS)
 def test_a_status_is_judged(status: int, elsewhere: Result, own: Result) -> None:
-    assert judge_answer(Answer(status), 0).result is elsewhere
-    assert judge_answer(Answer(status), 0, retry_refusals=True).result is own
+    assert read_answer(Answer(status), 0).result is elsewhere
+    assert read_answer(Answer(status), 0, retry_refusals=True).result is own
 
 
 WAITS = [
@@ -218,13 +220,13 @@ WAITS = [
 @pytest.mark.parametrize(("headers", "wait"), WAITS)
 def test_retry_after_is_read(headers: dict[str, str], wait: float | None) -> None:
     now = 100.0 if "1970" in str(headers) else 10**9
-    assert judge_answer(Answer(503, headers), now).retry_after_s == wait
+    assert read_answer(Answer(503, headers), now).retry_after_s == wait
 
 
 @pytest.mark.parametrize(("body", "wait"), [(b'{"retry_after": 1.5}', 1.5), (b"[]", None), (b"x", None),
                                             (b'{"retry_after": "NaN"}', None)])  # fmt: skip
 def test_discord_says_its_wait_in_the_body(body: bytes, wait: float | None) -> None:
-    assert discord.judge(Answer(429, {}, body), 0).retry_after_s == wait
+    assert discord.read_answer(Answer(429, {}, body), 0).retry_after_s == wait
 
 
 @given(st.text(max_size=400), st.integers(1, 100))

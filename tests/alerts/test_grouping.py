@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from losswatch_server.alerts.grouping import Group, GroupKey, Review, group_key, review
 from losswatch_server.alerts.grouping import as_json as group_json
 from losswatch_server.alerts.grouping import from_json as group_from
-from losswatch_server.alerts.incidents import Concern, Event, apply, as_json, from_json
+from losswatch_server.alerts.incidents import Event, Incident, apply, as_json, from_json
 from losswatch_server.alerts.message import compose, supersede
 from losswatch_server.alerts.policy import Reason, Rules, Surroundings
 from losswatch_server.monitor.vocabulary import Severity
@@ -25,22 +25,22 @@ Course = dict[str, list[tuple[float, float]]]
 
 
 @dataclass
-class Told:
+class Heard:
     """What a target heard over a course of events."""
 
     group: Group
     reviews: list[tuple[float, Review]] = field(default_factory=list)
 
 
-def play(course: Course, rules: Rules = RULES) -> Told:
+def play(course: Course, rules: Rules = RULES) -> Heard:
     """Look at the group whenever something changes or it asked to be looked at."""
     changes = sorted({at for spans in course.values() for span in spans for at in span if at <= END})
-    told = Told(Group(key=GroupKey(project="p", sweep="s", story="stagnation")))
+    told = Heard(Group(key=GroupKey(project="p", sweep="s", incident_class="stagnation")))
     due: float | None = None
     while changes or (due is not None and due <= END):
         now = min([at for at in (changes[0] if changes else None, due) if at is not None])
         changes = [at for at in changes if at > now]
-        result = review(told.group, concerns(course, now), rules, Surroundings(), now)
+        result = review(told.group, incidents(course, now), rules, Surroundings(), now)
         told.group, due = result.group, result.again_at
         assert due is None or due > now, "a group that asks to be looked at again at once never rests"
         if result.speaks:
@@ -48,19 +48,19 @@ def play(course: Course, rules: Rules = RULES) -> Told:
     return told
 
 
-def concerns(course: Course, now: float) -> list[Concern]:
+def incidents(course: Course, now: float) -> list[Incident]:
     found = []
     for run, spans in course.items():
         begun = [span for span in spans if span[0] <= now]
         if begun:
             opened, closed = begun[-1]
             over = closed <= now
-            found.append(concern(run, opened, closed if over else None, max(closed if over else opened, opened)))
+            found.append(incident(run, opened, closed if over else None, max(closed if over else opened, opened)))
     return found
 
 
-def concern(run: str, opened: float, closed: float | None = None, changed: float | None = None) -> Concern:
-    return Concern(
+def incident(run: str, opened: float, closed: float | None = None, changed: float | None = None) -> Incident:
+    return Incident(
         id=f"f_{run}", project="p", run=run, uid=run, condition="plateau", severity=Severity.WARNING, sweep="s",
         opened_at=opened, closed_at=closed, closed_by=None if closed is None else "resolved",
         changed_at=opened if changed is None else changed,
@@ -102,10 +102,10 @@ def test_whatever_stays_is_told_once_and_whatever_is_over_is_told_as_resolved(co
 
 
 @given(courses())
-def test_a_group_and_its_concerns_survive_the_store(course: Course) -> None:
+def test_a_group_and_its_incidents_survive_the_store(course: Course) -> None:
     told = play(course)
     assert group_from(told.group.key, group_json(told.group)) == told.group
-    for one in concerns(course, END):
+    for one in incidents(course, END):
         assert from_json(as_json(one)) == one
 
 
@@ -121,7 +121,7 @@ def test_the_latest_state_says_everything_that_was_never_delivered(course: Cours
 
 
 def test_the_first_message_of_a_group_waits_for_nothing() -> None:
-    result = review(Group(key=group_key(concern("r", 7), RULES)), [concern("r", 7)], RULES, Surroundings(), 7)
+    result = review(Group(key=group_key(incident("r", 7), RULES)), [incident("r", 7)], RULES, Surroundings(), 7)
     assert (result.reason, result.again_at) == (Reason.FIRST, 7 + RULES.repeat_interval_s)
 
 
@@ -131,16 +131,19 @@ def test_the_first_message_of_a_group_waits_for_nothing() -> None:
      ((), "=p/*/*/*")],
 )  # fmt: skip
 def test_a_group_is_named_by_what_its_members_share(group_by: tuple[str, ...], text: str) -> None:
-    key = group_key(concern("r", 0), replace(RULES, group_by=frozenset(group_by)))
+    key = group_key(incident("r", 0), replace(RULES, group_by=frozenset(group_by)))
     assert key.text() == text
-    assert key.holds(concern("r", 0))
+    assert key.holds(incident("r", 0))
 
 
 def test_names_with_the_separator_do_not_collide() -> None:
-    first, second = GroupKey(project="p", sweep="a/=b", story=None), GroupKey(project="p", sweep="a", story="b")
+    first, second = (
+        GroupKey(project="p", sweep="a/=b", incident_class=None),
+        GroupKey(project="p", sweep="a", incident_class="b"),
+    )
     assert first.text() != second.text()
 
 
 def test_an_event_of_an_unknown_kind_changes_nothing() -> None:
     event = Event(id=1, project="p", uid="u", run="r", kind="run.promoted", at=0.0)
-    assert apply(event, {"f_r": concern("r", 0)}) == []
+    assert apply(event, {"f_r": incident("r", 0)}) == []

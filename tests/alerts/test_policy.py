@@ -1,26 +1,25 @@
-"""The decision table: is a target told about a concern now, and why (not)?"""
+"""The decision table: is a target told about an incident now, and why (not)?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 
 import pytest
 
-from losswatch_server.alerts.incidents import Concern
-from losswatch_server.alerts.policy import Reason, Rules, Surroundings, Told, judge
-from losswatch_server.alerts.silences import Matcher, Silence
+from losswatch_server.alerts.incidents import Incident
+from losswatch_server.alerts.mute_rules import Matcher, MuteRule
+from losswatch_server.alerts.policy import LastNotified, Reason, Rules, Surroundings, decide
 from losswatch_server.monitor.vocabulary import Severity
 
 NOW = 10_000.0
 WARNING, CRITICAL, INFO = Severity.WARNING, Severity.CRITICAL, Severity.INFO
-TOLD = Told(WARNING, NOW - 600)
+TOLD = LastNotified(WARNING, NOW - 600)
 RULES = Rules(group_wait_s=30, repeat_interval_s=3_600)
 
 
-def concern(**changes: object) -> Concern:
-    fresh = Concern(
+def incident(**changes: object) -> Incident:
+    fresh = Incident(
         id="f_1",
         project="default",
         run="lr-1",
@@ -35,111 +34,111 @@ def concern(**changes: object) -> Concern:
     return replace(fresh, **changes)  # type: ignore[arg-type]
 
 
-def silence(**changes: object) -> Silence:
+def mute_rule(**changes: object) -> MuteRule:
     matcher = Matcher(field="run", operator="starts_with", value="lr-")
-    made = Silence(id="s", project="default", matchers=(matcher,), starts_at=NOW - 10, ends_at=NOW + 50)
+    made = MuteRule(id="s", project="default", matchers=(matcher,), starts_at=NOW - 10, ends_at=NOW + 50)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def beside(condition: str, severity: Severity = CRITICAL, **changes: object) -> Concern:
-    return concern(**({"id": f"other-{condition}", "condition": condition, "severity": severity} | changes))
+def beside(condition: str, severity: Severity = CRITICAL, **changes: object) -> Incident:
+    return incident(**({"id": f"other-{condition}", "condition": condition, "severity": severity} | changes))
 
 
 CLOSED = {"closed_at": NOW - 31, "closed_by": "resolved"}
 
-Row = tuple[str, Concern, Told | None, Rules, tuple[Silence, ...], tuple[Concern, ...], Reason, float | None]
+Row = tuple[str, Incident, LastNotified | None, Rules, tuple[MuteRule, ...], tuple[Incident, ...], Reason, float | None]
 TABLE: list[Row] = [
-    ("an open finding nobody was told of is the first", concern(), None, RULES, (), (), Reason.FIRST, None),
-    ("one below the target's severity is not told", concern(severity=INFO), None, RULES, (), (),
+    ("an open finding nobody was told of is the first", incident(), None, RULES, (), (), Reason.FIRST, None),
+    ("one below the target's severity is not told", incident(severity=INFO), None, RULES, (), (),
      Reason.BELOW_SEVERITY, None),
-    ("info is told to a target that wants it", concern(severity=INFO), None, replace(RULES, min_severity=INFO), (), (),
+    ("info is told to a target that wants it", incident(severity=INFO), None, replace(RULES, min_severity=INFO), (), (),
      Reason.FIRST, None),
-    ("a condition that the target did not choose is not told", concern(), None,
+    ("a condition that the target did not choose is not told", incident(), None,
      replace(RULES, conditions=frozenset({"diverging"})), (), (), Reason.NOT_CHOSEN, None),
-    ("a run without the target's tag is not told", concern(), None, replace(RULES, tags={"team": "speech"}), (), (),
+    ("a run without the target's tag is not told", incident(), None, replace(RULES, tags={"team": "speech"}), (), (),
      Reason.NOT_CHOSEN, None),
-    ("a run with the target's tag is told", concern(), None, replace(RULES, tags={"team": "vision"}), (), (),
+    ("a run with the target's tag is told", incident(), None, replace(RULES, tags={"team": "vision"}), (), (),
      Reason.FIRST, None),
-    ("what happened before the target was made is not told to it", concern(), None, replace(RULES, since=NOW - 5), (),
+    ("what happened before the target was made is not told to it", incident(), None, replace(RULES, since=NOW - 5), (),
      (), Reason.BEFORE_TARGET, None),
-    ("told once, it is unchanged until the repeat interval", concern(), TOLD, RULES, (), (),
+    ("told once, it is unchanged until the repeat interval", incident(), TOLD, RULES, (), (),
      Reason.UNCHANGED, NOW - 600 + 3_600),
-    ("after the repeat interval it is told again", concern(), TOLD, replace(RULES, repeat_interval_s=600), (), (),
+    ("after the repeat interval it is told again", incident(), TOLD, replace(RULES, repeat_interval_s=600), (), (),
      Reason.REPEAT_INTERVAL, None),
-    ("a higher severity than told is worse", concern(severity=CRITICAL), TOLD, RULES, (), (), Reason.WORSENED, None),
-    ("an acknowledged finding is not repeated", concern(acknowledged=WARNING), TOLD,
+    ("a higher severity than told is worse", incident(severity=CRITICAL), TOLD, RULES, (), (), Reason.WORSENED, None),
+    ("an acknowledged finding is not repeated", incident(acknowledged=WARNING), TOLD,
      replace(RULES, repeat_interval_s=600), (), (), Reason.ACKNOWLEDGED, None),
-    ("acknowledged before anybody was told: no message", concern(acknowledged=WARNING), None, RULES, (), (),
+    ("acknowledged before anybody was told: no message", incident(acknowledged=WARNING), None, RULES, (), (),
      Reason.ACKNOWLEDGED, None),
-    ("an acknowledged finding that worsens is told", concern(acknowledged=WARNING, severity=CRITICAL), TOLD, RULES, (),
+    ("an acknowledged finding that worsens is told", incident(acknowledged=WARNING, severity=CRITICAL), TOLD, RULES, (),
      (), Reason.WORSENED, None),
-    ("a receiver with incidents is reminded of acknowledged ones", concern(acknowledged=WARNING), TOLD,
+    ("a receiver with incidents is reminded of acknowledged ones", incident(acknowledged=WARNING), TOLD,
      replace(RULES, repeat_interval_s=600, tracks_state=True), (), (), Reason.REPEAT_INTERVAL, None),
-    ("a muted finding is looked at again when the mute ends", concern(muted_until=NOW + 9), None, RULES, (), (),
+    ("a muted finding is looked at again when the mute ends", incident(muted_until=NOW + 9), None, RULES, (), (),
      Reason.MUTED, NOW + 9),
-    ("a mute without an end ends never", concern(muted_until=inf, severity=CRITICAL), TOLD, RULES, (), (),
+    ("a mute without an end ends never", incident(muted_until=inf, severity=CRITICAL), TOLD, RULES, (), (),
      Reason.MUTED, None),
-    ("a mute that is over mutes no more", concern(muted_until=NOW), None, RULES, (), (), Reason.FIRST, None),
-    ("a silenced finding is looked at again when the silence ends", concern(), None, RULES, (silence(),), (),
+    ("a mute that is over mutes no more", incident(muted_until=NOW), None, RULES, (), (), Reason.FIRST, None),
+    ("a silenced finding is looked at again when the silence ends", incident(), None, RULES, (mute_rule(),), (),
      Reason.SILENCED, NOW + 50),
-    ("a silence that has not begun silences nothing", concern(), None, RULES, (silence(starts_at=NOW + 1),), (),
+    ("a silence that has not begun silences nothing", incident(), None, RULES, (mute_rule(starts_at=NOW + 1),), (),
      Reason.FIRST, None),
-    ("a silence that is over silences nothing", concern(), None, RULES, (silence(ends_at=NOW),), (),
+    ("a silence that is over silences nothing", incident(), None, RULES, (mute_rule(ends_at=NOW),), (),
      Reason.FIRST, None),
-    ("a silence for other runs silences nothing", concern(run="base"), None, RULES, (silence(),), (),
+    ("a silence for other runs silences nothing", incident(run="base"), None, RULES, (mute_rule(),), (),
      Reason.FIRST, None),
-    ("a non-finite loss hides the other findings of its run", concern(), None, RULES, (), (beside("non_finite"),),
+    ("a non-finite loss hides the other findings of its run", incident(), None, RULES, (), (beside("non_finite"),),
      Reason.INHIBITED, None),
-    ("a non-finite loss that is over hides nothing", concern(), None, RULES, (), (beside("non_finite", **CLOSED),),
+    ("a non-finite loss that is over hides nothing", incident(), None, RULES, (), (beside("non_finite", **CLOSED),),
      Reason.FIRST, None),
-    ("a non-finite loss is not hidden by another", concern(condition="non_finite"), None, RULES, (),
+    ("a non-finite loss is not hidden by another", incident(condition="non_finite"), None, RULES, (),
      (beside("non_finite"),), Reason.FIRST, None),
-    ("a silent run hides everything of it", concern(), None, RULES, (), (beside("silent", WARNING),),
+    ("a silent run hides everything of it", incident(), None, RULES, (), (beside("silent", WARNING),),
      Reason.INHIBITED, None),
-    ("what the target did not choose hides nothing from it", concern(), None,
+    ("what the target did not choose hides nothing from it", incident(), None,
      replace(RULES, conditions=frozenset({"plateau"})), (), (beside("non_finite"),), Reason.FIRST, None),
-    ("a run that was told to stop may fall silent", concern(condition="silent"), None, RULES, (),
+    ("a run that was told to stop may fall silent", incident(condition="silent"), None, RULES, (),
      (beside("diverging"),), Reason.INHIBITED, None),
-    ("a run that only wobbled may not", concern(condition="silent"), None, RULES, (), (beside("oscillation", WARNING),),
-     Reason.FIRST, None),
-    ("a failure is news", concern(condition="run.failed", severity=CRITICAL, notice=True), None, RULES, (), (),
+    ("a run that only wobbled may not", incident(condition="silent"), None, RULES, (),
+     (beside("oscillation", WARNING),), Reason.FIRST, None),
+    ("a failure is news", incident(condition="run.failed", severity=CRITICAL, notice=True), None, RULES, (), (),
      Reason.FIRST, None),
     ("the failure of a run that was told to stop is none",
-     concern(condition="run.failed", severity=CRITICAL, notice=True, opened_at=NOW), None, RULES, (),
+     incident(condition="run.failed", severity=CRITICAL, notice=True, opened_at=NOW), None, RULES, (),
      (beside("diverging", closed_at=NOW, closed_by="run.failed"),), Reason.INHIBITED, None),
-    ("a notice is told once", concern(condition="run.failed", notice=True), TOLD, replace(RULES, repeat_interval_s=1),
+    ("a notice is told once", incident(condition="run.failed", notice=True), TOLD, replace(RULES, repeat_interval_s=1),
      (), (), Reason.UNCHANGED, None),
-    ("a silent run is not repeated: nothing new can come of it", concern(condition="silent"), TOLD,
+    ("a silent run is not repeated: nothing new can come of it", incident(condition="silent"), TOLD,
      replace(RULES, repeat_interval_s=600), (), (), Reason.UNCHANGED, None),
-    ("but a receiver with incidents is reminded of it", concern(condition="silent"), TOLD,
+    ("but a receiver with incidents is reminded of it", incident(condition="silent"), TOLD,
      replace(RULES, repeat_interval_s=600, tracks_state=True), (), (), Reason.REPEAT_INTERVAL, None),
-    ("a finding that closes before anybody was told is never told", concern(**CLOSED), None, RULES, (), (),
+    ("a finding that closes before anybody was told is never told", incident(**CLOSED), None, RULES, (), (),
      Reason.NEVER_TOLD, None),
-    ("a told finding that stays closed is told as resolved", concern(**CLOSED), TOLD, RULES, (), (),
+    ("a told finding that stays closed is told as resolved", incident(**CLOSED), TOLD, RULES, (), (),
      Reason.RESOLVED, None),
-    ("one that has just closed may come back: wait", concern(closed_at=NOW - 10, closed_by="resolved"), TOLD, RULES, (),
-     (), Reason.KEPT_FIRING, NOW + 20),
-    ("some do not want to hear of resolutions", concern(**CLOSED), TOLD, replace(RULES, send_resolved=False), (), (),
+    ("one that has just closed may come back: wait", incident(closed_at=NOW - 10, closed_by="resolved"), TOLD, RULES,
+     (), (), Reason.KEPT_FIRING, NOW + 20),
+    ("some do not want to hear of resolutions", incident(**CLOSED), TOLD, replace(RULES, send_resolved=False), (), (),
      Reason.RESOLVED_NOT_WANTED, None),
-    ("receivers with incidents always hear of them", concern(**CLOSED), TOLD,
+    ("receivers with incidents always hear of them", incident(**CLOSED), TOLD,
      replace(RULES, send_resolved=False, tracks_state=True), (), (), Reason.RESOLVED, None),
-    ("the resolution of a muted finding is not told", concern(muted_until=inf, **CLOSED), TOLD, RULES, (), (),
+    ("the resolution of a muted finding is not told", incident(muted_until=inf, **CLOSED), TOLD, RULES, (), (),
      Reason.RESOLVED_NOT_WANTED, None),
-    ("unless an incident would stay open", concern(muted_until=inf, **CLOSED), TOLD, replace(RULES, tracks_state=True),
+    ("unless an incident would stay open", incident(muted_until=inf, **CLOSED), TOLD, replace(RULES, tracks_state=True),
      (), (), Reason.RESOLVED, None),
-    ("a resolution under a silence waits for its end", concern(**CLOSED), TOLD, RULES, (silence(),), (),
+    ("a resolution under a silence waits for its end", incident(**CLOSED), TOLD, RULES, (mute_rule(),), (),
      Reason.SILENCED, NOW + 50),
-    ("of a deleted run nothing more is told", concern(closed_at=NOW - 99, closed_by="run.deleted"), TOLD, RULES, (),
+    ("of a deleted run nothing more is told", incident(closed_at=NOW - 99, closed_by="run.deleted"), TOLD, RULES, (),
      (), Reason.RESOLVED_NOT_WANTED, None),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row[0] for row in TABLE])
 def test_the_decision(row: Row) -> None:
-    _, judged, told, rules, silences, siblings, reason, again_at = row
-    around = Surroundings(silences=silences, by_run={"u1": (judged, *siblings)})
-    verdict = judge(judged, told, told.at if told else None, rules, around, NOW)
-    assert (verdict.reason, verdict.again_at) == (reason, again_at)
+    _, judged, told, rules, mute_rules, siblings, reason, again_at = row
+    around = Surroundings(mute_rules=mute_rules, by_run={"u1": (judged, *siblings)})
+    decision = decide(judged, told, told.at if told else None, rules, around, NOW)
+    assert (decision.reason, decision.again_at) == (reason, again_at)
 
 
 def test_every_reason_of_the_policy_stands_in_the_table() -> None:
@@ -162,11 +161,14 @@ MATCHERS: list[tuple[Matcher, bool]] = [
 
 @pytest.mark.parametrize(("matcher", "expected"), MATCHERS)
 def test_a_matcher_compares_one_name(matcher: Matcher, expected: bool) -> None:
-    assert matcher.matches(concern()) is expected
+    assert matcher.matches(incident()) is expected
 
 
 def test_all_matchers_of_a_silence_must_match() -> None:
     first, second = Matcher(field="run", value="lr-1"), Matcher(field="condition", value="diverging")
-    covers: Callable[[tuple[Matcher, ...]], bool] = lambda matchers: silence(matchers=matchers).covers(concern(), NOW)  # noqa: E731
-    assert covers((first,))
-    assert not covers((first, second))
+
+    def covers(*matchers: Matcher) -> bool:
+        return mute_rule(matchers=matchers).covers(incident(), NOW)
+
+    assert covers(first)
+    assert not covers(first, second)

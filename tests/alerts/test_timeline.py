@@ -201,7 +201,7 @@ def test_a_run_that_goes_on_after_its_end_has_its_findings_back(story: Story) ->
 
 def test_of_a_deleted_run_nothing_more_is_heard(story: Story) -> None:
     story.target("slack", HOOK)
-    story.door.answers[HOOK] = down_until(60, story)
+    story.egress.answers[HOOK] = down_until(60, story)
     story.at(0).opens("lr-1", "diverging")
     story.at(1).ends("lr-1", "deleted")
     story.plays_until(DAY)
@@ -256,7 +256,7 @@ def test_ten_thousand_healthy_runs_over_an_hour_send_nothing(story: Story) -> No
 
 def test_a_receiver_that_is_down_gets_the_message_later_under_the_same_id(story: Story) -> None:
     story.target()
-    story.door.answers[HOOK] = lambda tries: down(tries) if tries <= 4 else Answer(200)
+    story.egress.answers[HOOK] = lambda tries: down(tries) if tries <= 4 else Answer(200)
     story.at(0).opens("lr-1", "diverging")
     story.plays_until(DAY)
     heard = story.hears(between(1_000, 2_200), "lr-1: diverging")
@@ -266,7 +266,7 @@ def test_a_receiver_that_is_down_gets_the_message_later_under_the_same_id(story:
 
 def test_eight_tries_then_it_is_given_up(story: Story) -> None:
     story.target(repeat_interval_s=7 * DAY)
-    story.door.answers[HOOK] = lambda tries: Answer(503)
+    story.egress.answers[HOOK] = lambda tries: Answer(503)
     story.at(0).opens("lr-1", "diverging")
     story.plays_until(2 * DAY)
     (row,) = story.log
@@ -276,7 +276,7 @@ def test_eight_tries_then_it_is_given_up(story: Story) -> None:
 
 def test_retry_after_is_honoured(story: Story) -> None:
     story.target()
-    story.door.answers[HOOK] = lambda tries: Answer(429, {"retry-after": "500"}) if tries == 1 else Answer(200)
+    story.egress.answers[HOOK] = lambda tries: Answer(429, {"retry-after": "500"}) if tries == 1 else Answer(200)
     story.at(0).opens("lr-1", "diverging")
     story.plays_until(HOUR)
     story.hears(between(500, 500.1), "lr-1: diverging")
@@ -284,7 +284,7 @@ def test_retry_after_is_honoured(story: Story) -> None:
 
 def test_late_chat_messages_give_way_to_the_latest_state(story: Story) -> None:
     story.target("slack", HOOK)
-    story.door.answers[HOOK] = down_until(800, story)
+    story.egress.answers[HOOK] = down_until(800, story)
     story.at(0).opens("lr-1", "diverging", "warning", sweep="s")
     story.at(70).opens("lr-2", "diverging", "warning", sweep="s")
     story.at(400).resolves("lr-1", "diverging", "warning", sweep="s")
@@ -296,7 +296,7 @@ def test_late_chat_messages_give_way_to_the_latest_state(story: Story) -> None:
 
 def test_programs_get_every_message_in_order(story: Story) -> None:
     story.target()
-    story.door.answers[HOOK] = lambda tries: down(tries) if tries <= 4 else Answer(200)
+    story.egress.answers[HOOK] = lambda tries: down(tries) if tries <= 4 else Answer(200)
     story.at(0).opens("lr-1", "diverging", "warning", sweep="s")
     story.at(70).worsens("lr-1", "diverging", "critical", sweep="s")
     story.at(700).resolves("lr-1", "diverging", "critical", sweep="s")
@@ -307,7 +307,7 @@ def test_programs_get_every_message_in_order(story: Story) -> None:
 def test_a_receiver_that_is_gone_is_switched_off_and_the_others_are_told(story: Story) -> None:
     story.target("webhook", HOOK)
     story.target("webhook", "https://example.org/other")
-    story.door.answers[HOOK] = lambda tries: Answer(410)
+    story.egress.answers[HOOK] = lambda tries: Answer(410)
     story.at(0).opens("lr-1", "diverging")
     story.at(600).opens("lr-2", "diverging")
     story.plays_until(HOUR)
@@ -321,7 +321,7 @@ def test_a_receiver_that_is_gone_is_switched_off_and_the_others_are_told(story: 
 
 def test_after_days_of_failure_a_target_is_switched_off(story: Story) -> None:
     story.target(repeat_interval_s=DAY)
-    story.door.answers[HOOK] = down
+    story.egress.answers[HOOK] = down
     for day in range(7):
         story.at(day * DAY).opens(f"lr-{day}", "diverging", sweep=f"s{day}")
     story.plays_until(7 * DAY)

@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from damage import DAMAGES, damage
 from losswatch_server.alerts import row_codec
-from losswatch_server.alerts.deliverer import sample
-from losswatch_server.alerts.dispatcher import delivery_row
 from losswatch_server.alerts.egress.signing import Secret, new_secret
 from losswatch_server.alerts.grouping import GroupKey
 from losswatch_server.alerts.policy import Rules
+from losswatch_server.alerts.service_messages import sample
+from losswatch_server.alerts.stages.compose import delivery_row
 from losswatch_server.alerts.targets import Target
 from losswatch_server.app import create_app
 from losswatch_server.monitor.points import Context, Point
@@ -53,7 +53,7 @@ async def fill(folder: Path) -> None:
             target = Target(id=f"tgt-{name}", project="default", kind="webhook", url="https://example.org/hook",
                             secrets=(Secret(new_secret()),), rules=NEVER)  # fmt: skip
             said = sample(target, f"msg-{name}", 1_800_000_000.0)
-            key = GroupKey(project="default", story="test", uid=target.id)
+            key = GroupKey(project="default", incident_class="test", uid=target.id)
             row = delivery_row(said, target, key)._replace(next_at=FAR)
 
             def put(connection: sqlite3.Connection, target: Target = target, row: Any = row) -> None:

@@ -40,7 +40,7 @@ def read_up_to(house: House, event: int) -> None:
 
 
 def tidy(house: House) -> bool:
-    before = Before(concern=NOW - DAY, delivery=NOW - 30 * DAY, event=NOW - 7 * DAY)
+    before = Before(incident=NOW - DAY, delivery=NOW - 30 * DAY, event=NOW - 7 * DAY)
     return house.do(house.store.write(lambda connection: outbox.tidy(connection, before)))
 
 

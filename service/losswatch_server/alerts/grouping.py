@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from losswatch_server.alerts.incidents import Concern
-from losswatch_server.alerts.policy import SETTLED, SPEAKS, Reason, Rules, Surroundings, Told, Verdict, judge
+from losswatch_server.alerts.incidents import Incident
+from losswatch_server.alerts.policy import SETTLED, SPEAKS, Decision, LastNotified, Reason, Rules, Surroundings, decide
 from losswatch_server.monitor.vocabulary import Severity
 
 
@@ -22,31 +22,31 @@ class GroupKey:
 
     project: str
     sweep: str | None = None
-    story: str | None = None
+    incident_class: str | None = None
     uid: str | None = None
 
     def text(self) -> str:
         """A stable name: project, sweep, story and run, with the separator escaped."""
-        parts = (self.project, self.sweep, self.story, self.uid)
+        parts = (self.project, self.sweep, self.incident_class, self.uid)
         return "/".join("*" if part is None else "=" + part.replace("/", "//") for part in parts)
 
-    def holds(self, concern: Concern) -> bool:
-        """Whether the concern belongs to this group."""
+    def holds(self, incident: Incident) -> bool:
+        """Whether the incident belongs to this group."""
         return (
-            concern.project == self.project
-            and (self.sweep is None or (concern.sweep or "") == self.sweep)
-            and (self.story is None or concern.story == self.story)
-            and (self.uid is None or concern.uid == self.uid)
+            incident.project == self.project
+            and (self.sweep is None or (incident.sweep or "") == self.sweep)
+            and (self.incident_class is None or incident.incident_class == self.incident_class)
+            and (self.uid is None or incident.uid == self.uid)
         )
 
 
-def group_key(concern: Concern, rules: Rules) -> GroupKey:
-    """The group of a concern for one target. Runs outside any sweep share the empty sweep."""
+def group_key(incident: Incident, rules: Rules) -> GroupKey:
+    """The group of an incident for one target. Runs outside any sweep share the empty sweep."""
     return GroupKey(
-        project=concern.project,
-        sweep=(concern.sweep or "") if "group" in rules.group_by else None,
-        story=concern.story if "condition" in rules.group_by else None,
-        uid=concern.uid if "run" in rules.group_by else None,
+        project=incident.project,
+        sweep=(incident.sweep or "") if "group" in rules.group_by else None,
+        incident_class=incident.incident_class if "condition" in rules.group_by else None,
+        uid=incident.uid if "run" in rules.group_by else None,
     )
 
 
@@ -55,7 +55,7 @@ class Group:
     """What one target has heard of one group. ``streak`` counts the messages since the group was last quiet."""
 
     key: GroupKey
-    told: Mapping[str, Told] = field(default_factory=dict)
+    told: Mapping[str, LastNotified] = field(default_factory=dict)
     sent_at: float | None = None
     streak: int = 0
 
@@ -77,14 +77,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """What follows for a group: the concerns to tell with their reasons (none: no message), and when to look again."""
+    """What follows for a group: the incidents to tell with their reasons (none: no message), and when to look again."""
 
     group: Group
     reason: Reason
-    telling: tuple[tuple[Concern, Reason], ...] = ()
-    standing: tuple[Concern, ...] = ()
-    told_before: Mapping[str, Told] = field(default_factory=dict)
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    telling: tuple[tuple[Incident, Reason], ...] = ()
+    standing: tuple[Incident, ...] = ()
+    told_before: Mapping[str, LastNotified] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
     again_at: float | None = None
 
     @property
@@ -95,56 +95,56 @@ class Review:
 
 def review(
     group: Group,
-    concerns: Sequence[Concern],
+    incidents: Sequence[Incident],
     rules: Rules,
     around: Surroundings,
     now: float,
     budget_free_at: float | None = None,
 ) -> Review:
-    """Judge every concern of a group and decide whether a message is made now.
+    """Decide about every incident of a group and decide whether a message is made now.
 
     ``budget_free_at`` is when the target may send again; None if its budget is not used up.
     """
-    verdicts = {c.id: judge(c, group.told.get(c.id), group.sent_at, rules, around, now) for c in concerns}
-    by_id = {c.id: c for c in concerns}
-    news = [by_id[name] for name, verdict in verdicts.items() if verdict.reason in SPEAKS]
-    repeats = [by_id[name] for name, verdict in verdicts.items() if verdict.reason is Reason.REPEAT_INTERVAL]
-    group = _forget_settled(group, by_id, verdicts)
-    again_at = min((v.again_at for v in verdicts.values() if v.again_at is not None), default=None)
+    decisions = {c.id: decide(c, group.told.get(c.id), group.sent_at, rules, around, now) for c in incidents}
+    by_id = {c.id: c for c in incidents}
+    news = [by_id[name] for name, decision in decisions.items() if decision.reason in SPEAKS]
+    repeats = [by_id[name] for name, decision in decisions.items() if decision.reason is Reason.REPEAT_INTERVAL]
+    group = _forget_settled(group, by_id, decisions)
+    again_at = min((v.again_at for v in decisions.values() if v.again_at is not None), default=None)
     telling = news or repeats
     if not telling:
-        return Review(group=group, reason=Reason.UNCHANGED, verdicts=verdicts, again_at=again_at)
+        return Review(group=group, reason=Reason.UNCHANGED, decisions=decisions, again_at=again_at)
     free_at = group.free_at(rules, now)
     if now < free_at:
-        return Review(group=group, reason=Reason.GROUPED, verdicts=verdicts, again_at=free_at)
+        return Review(group=group, reason=Reason.GROUPED, decisions=decisions, again_at=free_at)
     if budget_free_at is not None and now < budget_free_at:
-        return Review(group=group, reason=Reason.OVER_BUDGET, verdicts=verdicts, again_at=budget_free_at)
+        return Review(group=group, reason=Reason.OVER_BUDGET, decisions=decisions, again_at=budget_free_at)
     named = {c.id for c in telling}
-    standing = tuple(c for c in concerns if c.is_open and not c.notice and c.id in group.told and c.id not in named)
+    standing = tuple(c for c in incidents if c.is_open and not c.notice and c.id in group.told and c.id not in named)
     return Review(
         group=_tell(group, telling, rules, now),
-        reason=_leading([verdicts[c.id].reason for c in telling]),
-        telling=tuple((c, verdicts[c.id].reason) for c in telling),
+        reason=_leading([decisions[c.id].reason for c in telling]),
+        telling=tuple((c, decisions[c.id].reason) for c in telling),
         standing=standing,
         told_before=group.told,
-        verdicts=verdicts,
+        decisions=decisions,
         again_at=_next_look(again_at, standing, telling, rules, now),
     )
 
 
-def _forget_settled(group: Group, by_id: Mapping[str, Concern], verdicts: Mapping[str, Verdict]) -> Group:
-    """Drop what no longer matters: concerns that are gone, or closed and not to be told."""
-    kept = {name: told for name, told in group.told.items() if name in by_id and verdicts[name].reason not in SETTLED}
+def _forget_settled(group: Group, by_id: Mapping[str, Incident], decisions: Mapping[str, Decision]) -> Group:
+    """Drop what no longer matters: incidents that are gone, or closed and not to be told."""
+    kept = {name: told for name, told in group.told.items() if name in by_id and decisions[name].reason not in SETTLED}
     return group if len(kept) == len(group.told) else replace(group, told=kept)
 
 
-def _tell(group: Group, telling: Sequence[Concern], rules: Rules, now: float) -> Group:
+def _tell(group: Group, telling: Sequence[Incident], rules: Rules, now: float) -> Group:
     told = dict(group.told)
-    for concern in telling:
-        if concern.is_open:
-            told[concern.id] = Told(concern.severity, now)
+    for incident in telling:
+        if incident.is_open:
+            told[incident.id] = LastNotified(incident.severity, now)
         else:
-            told.pop(concern.id, None)
+            told.pop(incident.id, None)
     return replace(group.sent(now, rules), told=told)
 
 
@@ -154,7 +154,7 @@ def _leading(reasons: Sequence[Reason]) -> Reason:
 
 
 def _next_look(
-    again_at: float | None, standing: Sequence[Concern], telling: Sequence[Concern], rules: Rules, now: float
+    again_at: float | None, standing: Sequence[Incident], telling: Sequence[Incident], rules: Rules, now: float
 ) -> float | None:
     if any(c.is_open and not c.notice for c in (*standing, *telling)):
         repeat_at = now + rules.repeat_interval_s
@@ -173,5 +173,5 @@ def as_json(group: Group) -> dict[str, Any]:
 
 def from_json(key: GroupKey, plain: Mapping[str, Any]) -> Group:
     """The inverse of ``as_json``."""
-    told = {name: Told(Severity(severity), at) for name, (severity, at) in plain["told"].items()}
+    told = {name: LastNotified(Severity(severity), at) for name, (severity, at) in plain["told"].items()}
     return Group(key=key, told=told, sent_at=plain["sent_at"], streak=plain["streak"])

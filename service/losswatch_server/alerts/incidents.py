@@ -1,6 +1,6 @@
-"""Concern: one thing a target may be told about; the events of the outbox folded into it.
+"""Incident: one thing a target may be told about; the events of the outbox folded into it.
 
-A concern is a finding, a run that went silent, or a notice (a run that failed, finished, slowed down). It knows
+An incident is a finding, a run that went silent, or a notice (a run that failed, finished, slowed down). It knows
 nothing of targets: whether somebody is told is decided in ``policy``.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-STORIES: Mapping[str, str] = {
+INCIDENT_CLASSES: Mapping[str, str] = {
     Condition.NON_FINITE: "instability",
     Condition.DIVERGING: "instability",
     Condition.EXPLODING_GRADIENT: "instability",
@@ -24,8 +24,8 @@ STORIES: Mapping[str, str] = {
     Condition.PLATEAU: "stagnation",
     Condition.SLOW_CONVERGENCE: "stagnation",
 }
-"""Conditions that are stages of one story (a divergence explodes, then overflows) share a group, so that one failing
-sweep is one message and not one per stage. Every other condition is its own story."""
+"""Conditions that are stages of one class (a divergence explodes, then overflows) share a group, so that one failing
+sweep is one message and not one per stage. Every other condition is a class of its own."""
 
 NOTICES: Mapping[str, Severity] = {
     "run.failed": Severity.CRITICAL,
@@ -39,7 +39,7 @@ ENDINGS = ("run.finished", "run.failed", "run.cancelled", "run.deleted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Concern:
+class Incident:
     """One finding, silence or notice of one run. Times are unix seconds of the server's clock.
 
     ``muted_until`` is infinite for a mute without an end; ``acknowledged`` is the severity somebody has seen.
@@ -67,9 +67,9 @@ class Concern:
     notice: bool = False
 
     @property
-    def story(self) -> str:
+    def incident_class(self) -> str:
         """The name under which related conditions are grouped."""
-        return STORIES.get(self.condition, self.condition)
+        return INCIDENT_CLASSES.get(self.condition, self.condition)
 
     @property
     def is_open(self) -> bool:
@@ -95,14 +95,14 @@ MATTERS = frozenset({
     "finding.opened", "finding.worsened", "finding.resolved", "finding.superseded", "finding.acknowledged",
     "finding.muted", "run.reopened", *NOTICES, *ENDINGS,
 })  # fmt: skip
-"""The kinds of events that change concerns: of ten thousand healthy runs nothing is even read."""
+"""The kinds of events that change incidents: of ten thousand healthy runs nothing is even read."""
 
-Known = Mapping[str, Concern]
-"""The concerns of one run by id."""
+Known = Mapping[str, Incident]
+"""The incidents of one run by id."""
 
 
-def apply(event: Event, known: Known) -> list[Concern]:
-    """The concerns of this run that the event makes or changes. Unknown kinds change nothing.
+def apply(event: Event, known: Known) -> list[Incident]:
+    """The incidents of this run that the event makes or changes. Unknown kinds change nothing.
 
     ``run.silent`` and ``run.returned`` change nothing either: the finding ``silent`` opens and closes with them.
     """
@@ -127,12 +127,12 @@ def apply(event: Event, known: Known) -> list[Concern]:
     return []
 
 
-def _raised(event: Event, known: Known) -> Concern:
+def _raised(event: Event, known: Known) -> Incident:
     finding = event.body.get("finding") or {}
     name = event.finding_id or str(finding.get("id"))
     before = known.get(name)
     opened_at = before.opened_at if before and before.is_open else event.at
-    fresh = _concern(
+    fresh = _incident(
         event,
         id=name,
         condition=str(finding.get("condition", "")),
@@ -148,7 +148,7 @@ def _raised(event: Event, known: Known) -> Concern:
     return replace(fresh, acknowledged=before.acknowledged, muted_until=before.muted_until)
 
 
-def _closed(event: Event, known: Known, how: str) -> list[Concern]:
+def _closed(event: Event, known: Known, how: str) -> list[Incident]:
     summary = str((event.body.get("finding") or {}).get("summary", ""))
     return [
         replace(
@@ -163,7 +163,7 @@ def _closed(event: Event, known: Known, how: str) -> list[Concern]:
     ]
 
 
-def _ended(event: Event, known: Known) -> list[Concern]:
+def _ended(event: Event, known: Known) -> list[Incident]:
     """With its run ends whatever was open in it: nobody is reminded of a run that is over.
 
     A silence that ended by the same request did not end by the run's return.
@@ -177,12 +177,12 @@ def _ended(event: Event, known: Known) -> list[Concern]:
     ]
 
 
-def _notice(event: Event) -> list[Concern]:
+def _notice(event: Event) -> list[Incident]:
     if event.kind not in NOTICES:
         return []
     words = str(event.body.get("notice") or event.body.get("headline", ""))  # the last thing known of the run
     return [
-        _concern(
+        _incident(
             event,
             id=f"notice:{event.uid}:{event.id}",
             condition=event.kind,
@@ -195,14 +195,14 @@ def _notice(event: Event) -> list[Concern]:
     ]
 
 
-def _named(event: Event, known: Known) -> list[Concern]:
-    concern = known.get(event.finding_id or "")
-    return [] if concern is None else [concern]
+def _named(event: Event, known: Known) -> list[Incident]:
+    incident = known.get(event.finding_id or "")
+    return [] if incident is None else [incident]
 
 
-def _concern(event: Event, **fields: Any) -> Concern:
+def _incident(event: Event, **fields: Any) -> Incident:
     context = _run(event).get("context") or {}
-    return Concern(
+    return Incident(
         project=event.project,
         run=event.run,
         uid=event.uid,
@@ -215,7 +215,7 @@ def _concern(event: Event, **fields: Any) -> Concern:
 
 
 def _headline(event: Event, severity: Severity) -> str:
-    """The run's headline where it speaks of this concern: it is about the worst there is in the run."""
+    """The run's headline where it speaks of this incident: it is about the worst there is in the run."""
     return str(event.body.get("headline", "")) if event.body.get("status") == severity else ""
 
 
@@ -250,15 +250,15 @@ def _first_advice(finding: Mapping[str, Any]) -> str:
     return str(advice[0].get("summary", "")) if advice else ""
 
 
-def as_json(concern: Concern) -> dict[str, Any]:
+def as_json(incident: Incident) -> dict[str, Any]:
     """Plain values for storing; an endless mute is the string ``"forever"``."""
-    plain = asdict(concern)
-    if concern.muted_until == float("inf"):
+    plain = asdict(incident)
+    if incident.muted_until == float("inf"):
         plain["muted_until"] = "forever"
     return plain
 
 
-def from_json(plain: Mapping[str, Any]) -> Concern:
+def from_json(plain: Mapping[str, Any]) -> Incident:
     """The inverse of ``as_json``."""
     values = dict(plain)
     values["severity"] = Severity(values["severity"])
@@ -266,4 +266,4 @@ def from_json(plain: Mapping[str, Any]) -> Concern:
         values["acknowledged"] = Severity(values["acknowledged"])
     if values.get("muted_until") == "forever":
         values["muted_until"] = float("inf")
-    return Concern(**values)
+    return Incident(**values)

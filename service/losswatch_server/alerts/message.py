@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from losswatch_server.alerts.grouping import Review
-from losswatch_server.alerts.incidents import Concern
-from losswatch_server.alerts.policy import Reason, Told
+from losswatch_server.alerts.incidents import Incident
+from losswatch_server.alerts.policy import LastNotified, Reason
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 Change = Literal["opened", "worsened", "resolved", "still", "notice", "test"]
@@ -20,7 +20,7 @@ MAX_DETAILED = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One concern as told. ``since`` and ``until`` are unix seconds; ``until`` None means open."""
+    """One incident as told. ``since`` and ``until`` are unix seconds; ``until`` None means open."""
 
     id: str
     run: str
@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether the concern still stands."""
+        """Whether the incident still stands."""
         return self.until is None
 
 
@@ -49,7 +49,7 @@ class Message:
     """One notification to one target. ``id`` stays the same over all tries and is the receiver's key for duplicates.
 
     ``key`` names the group and is the same from its first message to its last: incidents are tracked by it.
-    ``total`` counts all concerns, also those beyond the entries kept.
+    ``total`` counts all incidents, also those beyond the entries kept.
     """
 
     id: str
@@ -139,7 +139,7 @@ OVER: Mapping[str, str] = {
 
 
 def phrase(entry: Entry) -> str:
-    """What happened to one concern, in a few words."""
+    """What happened to one incident, in a few words."""
     words = PHRASES.get(entry.condition, entry.condition.replace("_", " "))
     if entry.is_open:
         return words
@@ -187,10 +187,10 @@ def supersede(old: Message, new: Message) -> Message | None:
     return replace(new, entries=_bounded(entries), total=len(entries))
 
 
-def _change(concern: Concern, reason: Reason) -> Change:
-    if not concern.is_open:
+def _change(incident: Incident, reason: Reason) -> Change:
+    if not incident.is_open:
         return "resolved"
-    if concern.notice:
+    if incident.notice:
         return "notice"
     match reason:
         case Reason.FIRST:
@@ -201,23 +201,23 @@ def _change(concern: Concern, reason: Reason) -> Change:
             return "still"
 
 
-def _entry(concern: Concern, change: Change, told: Mapping[str, Told]) -> Entry:
-    before = told.get(concern.id)
+def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified]) -> Entry:
+    before = told.get(incident.id)
     return Entry(
-        id=concern.id,
-        run=concern.run,
-        uid=concern.uid,
-        condition=concern.condition,
-        severity=concern.severity,
+        id=incident.id,
+        run=incident.run,
+        uid=incident.uid,
+        condition=incident.condition,
+        severity=incident.severity,
         change=change,
-        summary=concern.summary,
-        since=concern.opened_at,
-        headline=concern.headline,
-        until=concern.closed_at,
-        closed_by=concern.closed_by,
-        step=concern.step,
-        evidence=dict(concern.evidence),
-        advice=concern.advice,
+        summary=incident.summary,
+        since=incident.opened_at,
+        headline=incident.headline,
+        until=incident.closed_at,
+        closed_by=incident.closed_by,
+        step=incident.step,
+        evidence=dict(incident.evidence),
+        advice=incident.advice,
         was_severity=before.severity if before else None,
     )
 

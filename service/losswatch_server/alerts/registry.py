@@ -1,4 +1,4 @@
-"""The use cases behind the API and the targets file: targets, silences, the delivery log."""
+"""The use cases behind the API and the targets file: targets, mute rules, the delivery log."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from typing import Any
 
 from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.channels import BY_KIND
-from losswatch_server.alerts.channels.channel import Channel, Means
-from losswatch_server.alerts.deliverer import Deliverer, sample
-from losswatch_server.alerts.dispatcher import delivery_row
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps
+from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.egress import signing
 from losswatch_server.alerts.egress.addresses import TargetRefusedError, read_url
 from losswatch_server.alerts.egress.retry import Outcome, Result
 from losswatch_server.alerts.egress.signing import Secret
 from losswatch_server.alerts.grouping import GroupKey
+from losswatch_server.alerts.mute_rules import Matcher, MuteRule
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.silences import Matcher, Silence
+from losswatch_server.alerts.service_messages import sample
+from losswatch_server.alerts.stages.compose import delivery_row
+from losswatch_server.alerts.stages.settle import DeliveryTry
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.transactions import Transactions
 
 MAX_TARGETS = 100
-MAX_SILENCES = 1_000
+MAX_MUTE_RULES = 1_000
 TESTS_PER_MINUTE = 10
 OLD_SECRET_S = 86_400.0
 """A replaced signing secret signs beside the new one for a day."""
@@ -40,8 +42,8 @@ class NoSuchDeliveryError(LookupError):
     """The target has no such delivery."""
 
 
-class NoSuchSilenceError(LookupError):
-    """The project has no such silence."""
+class NoSuchMuteRuleError(LookupError):
+    """The project has no such mute_rule."""
 
 
 class TargetFromFileError(Exception):
@@ -66,12 +68,12 @@ class Tried:
 
 
 class Registry:
-    """Targets and silences of all projects. ``wake`` is called when something may be sent."""
+    """Targets and mute rules of all projects. ``wake`` is called when something may be sent."""
 
     def __init__(
         self,
         store: Transactions,
-        means: Means,
+        deps: ChannelDeps,
         deliverer: Deliverer,
         new_id: Callable[[], str],
         wake: Callable[[], None],
@@ -79,7 +81,7 @@ class Registry:
         allow_private: bool,
     ) -> None:
         self._store = store
-        self._means = means
+        self._deps = deps
         self._deliverer = deliverer
         self._new_id = new_id
         self._wake = wake
@@ -104,7 +106,7 @@ class Registry:
         channel = await self._checked(kind, url, routing_key)
         if secret is not None and not channel.signs:
             raise TargetRefusedError(f"{kind} targets are not signed: leave `secret` out")
-        now = self._means.clock()
+        now = self._deps.clock()
         target = Target(
             id="tgt_" + random_secrets.token_hex(8),
             project=project,
@@ -157,7 +159,7 @@ class Registry:
         if enabled is not None:
             state = TargetState.DISABLED if not enabled else TargetState.ACTIVE
         was_off = before.state is TargetState.DISABLED
-        now = self._means.clock()
+        now = self._deps.clock()
         target = replace(
             before,
             rules=replace(before.rules, **rules),
@@ -180,7 +182,7 @@ class Registry:
         before = await self._sound(project, target_id)
         if not before.secrets:
             raise TargetRefusedError(f"{before.kind} targets are not signed")
-        now = self._means.clock()
+        now = self._deps.clock()
         fresh = signing.new_secret()
         old = [replace(s, until=now + OLD_SECRET_S) if s.until is None else s for s in before.secrets]
         in_force = [s for s in old if s.until is not None and s.until > now]
@@ -197,19 +199,18 @@ class Registry:
         """Send a sample now, once; it is in the log. Raises NoSuchTargetError, TooManyError."""
         target = await self.target(project, target_id)
         self._count_test(project)
-        now = self._means.clock()
+        now = self._deps.clock()
         said = sample(target, self._new_id(), now)
         outcome = await self._deliverer.send(said, target)
-        took = self._means.clock() - now
+        tried = DeliveryTry(now, self._deps.clock(), outcome)
         state = "delivered" if outcome.result is Result.DELIVERED else "failed"
-        attempt = {"at": now, "duration_ms": round(took * 1000, 1), "result": outcome.result.value,
-                   "status": outcome.status, "detail": outcome.detail}  # fmt: skip
-        row = delivery_row(said, target, GroupKey(project=project, story="test", uid=target.id))._replace(
-            state=state, tries=1, finished_at=now + took, status=outcome.status, detail=outcome.detail,
-            attempts=row_codec.dumps([attempt]),
+        key = GroupKey(project=project, incident_class="test", uid=target.id)
+        row = delivery_row(said, target, key)._replace(
+            state=state, tries=1, finished_at=tried.ended, status=outcome.status, detail=outcome.detail,
+            attempts=row_codec.dumps([tried.as_json()]),
         )  # fmt: skip
         await self._store.write(lambda connection: deliveries.add(connection, row))
-        return Tried(outcome, took, said.id)
+        return Tried(outcome, tried.ended - tried.began, said.id)
 
     async def log(
         self, project: str, target_id: str, *, state: str | None = None, before: int | None = None, limit: int = 50
@@ -223,7 +224,7 @@ class Registry:
     async def redeliver(self, project: str, target_id: str, delivery_id: str) -> DeliveryRow:
         """Send one delivery again under its own id. Raises NoSuchTargetError, NoSuchDeliveryError."""
         await self.target(project, target_id)
-        now = self._means.clock()
+        now = self._deps.clock()
         await self._store.write(
             lambda connection: deliveries.revive(connection, project, target_id, [delivery_id], now)
         )
@@ -236,7 +237,7 @@ class Registry:
     async def recover(self, project: str, target_id: str, since: float) -> int:
         """Send again everything that never arrived since then, in order; how many that is."""
         await self.target(project, target_id)
-        now = self._means.clock()
+        now = self._deps.clock()
 
         def revive(connection: Any) -> int:
             lost = deliveries.failed_since(connection, project, target_id, since)
@@ -246,15 +247,15 @@ class Registry:
         self._wake()
         return revived
 
-    async def silence(
+    async def mute(
         self, project: str, matchers: tuple[Matcher, ...], starts_at: float | None, ends_at: float, comment: str
-    ) -> Silence:
-        """Make a silence, from now unless said otherwise. Raises ValueError, TooManyError."""
-        now = self._means.clock()
+    ) -> MuteRule:
+        """Make a mute rule, from now unless said otherwise. Raises ValueError, TooManyError."""
+        now = self._deps.clock()
         begins = now if starts_at is None else starts_at
         if ends_at <= max(begins, now):
             raise ValueError("a silence ends after it begins, and not in the past")
-        silence = Silence(
+        mute_rule = MuteRule(
             id="sil_" + random_secrets.token_hex(8),
             project=project,
             matchers=matchers,
@@ -265,25 +266,25 @@ class Registry:
         )
 
         def insert(connection: Any) -> None:
-            if len(configuration.silences_in_force(connection, project, now)) >= MAX_SILENCES:
-                raise TooManyError(f"a project has at most {MAX_SILENCES} silences at a time")
-            configuration.put_silence(connection, row_codec.silence_row(silence))
+            if len(configuration.mute_rules_in_force(connection, project, now)) >= MAX_MUTE_RULES:
+                raise TooManyError(f"a project has at most {MAX_MUTE_RULES} silences at a time")
+            configuration.put_mute_rule(connection, row_codec.mute_rule_row(mute_rule))
 
         await self._store.write(insert)
-        return silence
+        return mute_rule
 
-    async def silences(self, project: str) -> list[Silence]:
-        """All silences of a project, newest first."""
-        rows = await self._store.read(lambda connection: configuration.silences(connection, project))
-        return row_codec.sound(row_codec.silence_from, rows)
+    async def mute_rules(self, project: str) -> list[MuteRule]:
+        """All mute rules of a project, newest first."""
+        rows = await self._store.read(lambda connection: configuration.mute_rules(connection, project))
+        return row_codec.sound(row_codec.mute_rule_from, rows)
 
-    async def end_silence(self, project: str, silence_id: str) -> None:
-        """End a silence now. Raises NoSuchSilenceError."""
-        now = self._means.clock()
+    async def end_mute_rule(self, project: str, mute_rule_id: str) -> None:
+        """End a mute rule now. Raises NoSuchMuteRuleError."""
+        now = self._deps.clock()
         if not await self._store.write(
-            lambda connection: configuration.end_silence(connection, project, silence_id, now)
+            lambda connection: configuration.end_mute_rule(connection, project, mute_rule_id, now)
         ):
-            raise NoSuchSilenceError(silence_id)
+            raise NoSuchMuteRuleError(mute_rule_id)
         self._wake()
 
     async def _checked(self, kind: str, url: str | None, routing_key: str | None) -> Channel:
@@ -302,8 +303,8 @@ class Registry:
             raise TargetRefusedError(str(error)) from None
         if channel.by_http:
             read_url(address, allow_private=self._allow_private, allow_http=channel.allow_http)
-            await self._means.door.check(address, allow_http=channel.allow_http)
-        elif kind == "email" and self._means.mail is None:
+            await self._deps.egress.check(address, allow_http=channel.allow_http)
+        elif kind == "email" and self._deps.mail is None:
             raise TargetRefusedError("this service has no mail server: the operator can name one with --smtp-url")
         return channel
 
@@ -320,7 +321,7 @@ class Registry:
         return target
 
     def _count_test(self, project: str) -> None:
-        now = self._means.clock()
+        now = self._deps.clock()
         recent = self._tests.setdefault(project, deque())
         while recent and recent[0] <= now - 60:
             recent.popleft()

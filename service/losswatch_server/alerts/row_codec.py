@@ -1,4 +1,4 @@
-"""Targets, silences, rules and groups as the rows of the store, and back."""
+"""Targets, mute rules, rules and groups as the rows of the store, and back."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any, TypeVar
 from losswatch_server.alerts import grouping, incidents, message
 from losswatch_server.alerts.egress.signing import Secret
 from losswatch_server.alerts.grouping import Group, GroupKey
-from losswatch_server.alerts.incidents import Concern, Event
+from losswatch_server.alerts.incidents import Event, Incident
 from losswatch_server.alerts.message import Message
+from losswatch_server.alerts.mute_rules import Matcher, MuteRule
 from losswatch_server.alerts.policy import Rules
-from losswatch_server.alerts.silences import Matcher, Silence
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.monitor.vocabulary import Severity
 from losswatch_server.store import damage
-from losswatch_server.store.alerting.configuration import SilenceRow, TargetRow
+from losswatch_server.store.alerting.configuration import MuteRuleRow, TargetRow
 from losswatch_server.store.alerting.deliveries import DeliveryRow
-from losswatch_server.store.alerting.outbox import ConcernRow, GroupRow
+from losswatch_server.store.alerting.outbox import GroupRow, IncidentRow
 from losswatch_server.store.rows import StoredEvent
 
 T = TypeVar("T")
@@ -71,29 +71,29 @@ def event_from(stored: StoredEvent) -> Event:
         )
 
 
-def concern_row(concern: Concern) -> ConcernRow:
-    """A concern as a row."""
-    return ConcernRow(
-        project=concern.project,
-        uid=concern.uid,
-        id=concern.id,
-        sweep=concern.sweep or "",
-        story=concern.story,
-        closed_at=concern.closed_at,
-        body=dumps(incidents.as_json(concern)),
+def incident_row(incident: Incident) -> IncidentRow:
+    """An incident as a row."""
+    return IncidentRow(
+        project=incident.project,
+        uid=incident.uid,
+        id=incident.id,
+        sweep=incident.sweep or "",
+        story=incident.incident_class,
+        closed_at=incident.closed_at,
+        body=dumps(incidents.as_json(incident)),
     )
 
 
-def concern_from(row: ConcernRow) -> Concern:
-    """The inverse of ``concern_row``. Raises DamagedRowError."""
-    with _reading("concern", row.project, row.uid, row.id):
+def incident_from(row: IncidentRow) -> Incident:
+    """The inverse of ``incident_row``. Raises DamagedRowError."""
+    with _reading("incident", row.project, row.uid, row.id):
         return incidents.from_json(json.loads(row.body))
 
 
 def group_row(group: Group, target: str, due_at: float | None) -> GroupRow:
     """A group as a row; the row's key is the group's text."""
     key = group.key
-    selector = [key.sweep, key.story, key.uid]
+    selector = [key.sweep, key.incident_class, key.uid]
     body = dumps({"selector": selector, **grouping.as_json(group)})
     return GroupRow(project=key.project, target=target, key=key.text(), due_at=due_at, body=body)
 
@@ -102,8 +102,10 @@ def group_from(row: GroupRow) -> Group:
     """The inverse of ``group_row``. Raises DamagedRowError."""
     with _reading("group of notifications", row.project, row.target, row.key):
         plain = json.loads(row.body)
-        sweep, story, uid = plain["selector"]
-        return grouping.from_json(GroupKey(project=row.project, sweep=sweep, story=story, uid=uid), plain)
+        sweep, incident_class, uid = plain["selector"]
+        return grouping.from_json(
+            GroupKey(project=row.project, sweep=sweep, incident_class=incident_class, uid=uid), plain
+        )
 
 
 def rules_json(rules: Rules) -> dict[str, Any]:
@@ -188,24 +190,24 @@ def _target_from(row: TargetRow) -> Target:
     )
 
 
-def silence_row(silence: Silence) -> SilenceRow:
-    """A silence as a row."""
-    body = {"matchers": [asdict(m) for m in silence.matchers], "comment": silence.comment}
-    return SilenceRow(
-        project=silence.project,
-        id=silence.id,
-        starts_at=silence.starts_at,
-        ends_at=silence.ends_at,
-        created_at=silence.created_at,
+def mute_rule_row(mute_rule: MuteRule) -> MuteRuleRow:
+    """A mute rule as a row."""
+    body = {"matchers": [asdict(m) for m in mute_rule.matchers], "comment": mute_rule.comment}
+    return MuteRuleRow(
+        project=mute_rule.project,
+        id=mute_rule.id,
+        starts_at=mute_rule.starts_at,
+        ends_at=mute_rule.ends_at,
+        created_at=mute_rule.created_at,
         body=dumps(body),
     )
 
 
-def silence_from(row: SilenceRow) -> Silence:
-    """The inverse of ``silence_row``. Raises DamagedRowError."""
-    with _reading("silence", row.project, row.id):
+def mute_rule_from(row: MuteRuleRow) -> MuteRule:
+    """The inverse of ``mute_rule_row``. Raises DamagedRowError."""
+    with _reading("mute rule", row.project, row.id):
         plain = json.loads(row.body)
-        return Silence(
+        return MuteRule(
             id=row.id,
             project=row.project,
             matchers=tuple(Matcher(**m) for m in plain["matchers"]),
@@ -222,10 +224,10 @@ def message_from(row: DeliveryRow) -> Message:
         return message.from_json(json.loads(row.body))
 
 
-def attempts_from(row: DeliveryRow) -> list[dict[str, Any]]:
+def tries_from(row: DeliveryRow) -> list[dict[str, Any]]:
     """The tries of a delivery, oldest first; none where that is damaged."""
     try:
-        with _reading("attempts of delivery", row.project, row.id):
-            return [{**attempt, "at": float(attempt["at"])} for attempt in json.loads(row.attempts)]
+        with _reading("tries of delivery", row.project, row.id):
+            return [{**delivery_try, "at": float(delivery_try["at"])} for delivery_try in json.loads(row.attempts)]
     except DamagedRowError:
         return []

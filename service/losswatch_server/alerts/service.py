@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from losswatch_server.alerts.channels.channel import Links, MailServer, Means
+from losswatch_server.alerts.channels.channel import ChannelDeps, Links, MailServer
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
-from losswatch_server.alerts.egress.client import Door
+from losswatch_server.alerts.egress.client import EgressClient
 from losswatch_server.alerts.egress.redaction import ScrubbingFilter
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.registry import Registry
@@ -34,7 +34,7 @@ LONGEST_PASS_S = 5.0
 """Without a commit and without a timer: what another worker wrote is found after this long."""
 
 TIDY_EVERY_S = 3_600.0
-KEEP_CONCERNS_S = 86_400.0
+KEEP_INCIDENTS_S = 86_400.0
 KEEP_DELIVERIES_S = 30 * 86_400.0
 KEEP_EVENTS_S = 7 * 86_400.0
 """An event that was read into notifications is kept this long for those who follow events and were away."""
@@ -66,7 +66,7 @@ class Alerts:
         settings: AlertSettings | None = None,
         clock: Callable[[], float] = time.time,
         *,
-        door: Door | None = None,
+        egress: EgressClient | None = None,
         metrics: DeliveryMetrics | None = None,
         supervisor: Supervisor | None = None,
         seed: int | None = None,
@@ -74,21 +74,21 @@ class Alerts:
         self._settings = settings or AlertSettings()
         self._store = store
         self.clock = clock
-        self._door = door or Door(
+        self._egress = egress or EgressClient(
             allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
-        self._means = Means(
-            door=self._door, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
+        self._deps = ChannelDeps(
+            egress=self._egress, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
         )
         self._awake = asyncio.Event()
         self._supervisor = supervisor or Supervisor()
         worker, counted = secrets.token_hex(8), metrics or DeliveryMetrics()
         self.dispatcher = Dispatcher(store, clock, new_message_id)
-        self.deliverer = Deliverer(store, self._means, worker, new_message_id, random.Random(seed), self.wake, counted)
+        self.deliverer = Deliverer(store, self._deps, worker, new_message_id, random.Random(seed), self.wake, counted)
         self.watch = Watch(store, runs, clock)
         self.registry = Registry(
             store,
-            self._means,
+            self._deps,
             self.deliverer,
             new_message_id,
             self.wake,
@@ -116,7 +116,7 @@ class Alerts:
         """Stop looking, let what is being sent end for a few seconds."""
         await self._supervisor.stop()
         await self.deliverer.drain(DRAIN_S)
-        await self._door.close()
+        await self._egress.close()
 
     def wake(self) -> None:
         """Something was committed. Cheap; may be called from the loop at any rate."""
@@ -148,7 +148,7 @@ class Alerts:
         """Forget what nobody needs any more, a little at a time; after how many seconds to do so again."""
         now = self.clock()
         before = outbox.Before(
-            concern=now - KEEP_CONCERNS_S, delivery=now - KEEP_DELIVERIES_S, event=now - KEEP_EVENTS_S
+            incident=now - KEEP_INCIDENTS_S, delivery=now - KEEP_DELIVERIES_S, event=now - KEEP_EVENTS_S
         )
         is_done = await self._store.write(lambda connection: outbox.tidy(connection, before))
         return TIDY_EVERY_S if is_done else TIDY_PAUSE_S

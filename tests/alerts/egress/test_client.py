@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from losswatch_server.alerts.egress.addresses import TargetRefusedError, is_allowed, read_url
-from losswatch_server.alerts.egress.client import MAX_ANSWER_BYTES, Answer, Door, UnreachableError
+from losswatch_server.alerts.egress.client import MAX_ANSWER_BYTES, Answer, EgressClient, UnreachableError
 
 PUBLIC = ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "2002:0101:0101::1", "64:ff9b::101:101", "::ffff:1.1.1.1"]
 PRIVATE = ["127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.5.4", "192.168.1.1", "::1", "fd00::1", "::ffff:10.0.0.1",
@@ -66,7 +66,7 @@ def test_odd_spellings_of_loopback_do_not_connect(host: str) -> None:
         return ["127.0.0.1"]  # what the C library makes of all of them
 
     with pytest.raises(TargetRefusedError):
-        asyncio.run(Door(resolve=resolve).post(f"https://{host}/", b"{}", {}))
+        asyncio.run(EgressClient(resolve=resolve).post(f"https://{host}/", b"{}", {}))
 
 
 def test_one_forbidden_address_among_good_ones_is_enough_to_refuse() -> None:
@@ -74,7 +74,7 @@ def test_one_forbidden_address_among_good_ones_is_enough_to_refuse() -> None:
         return ["1.1.1.1", "10.0.0.7"]
 
     with pytest.raises(TargetRefusedError):
-        asyncio.run(Door(resolve=resolve).post("https://example.org/", b"{}", {}))
+        asyncio.run(EgressClient(resolve=resolve).post("https://example.org/", b"{}", {}))
 
 
 def test_a_name_that_changes_its_mind_is_resolved_once_and_the_checked_address_is_used() -> None:
@@ -87,7 +87,9 @@ def test_a_name_that_changes_its_mind_is_resolved_once_and_the_checked_address_i
 
     async def go() -> Answer:
         async with receiver(ok) as port:
-            return await Door(allow_private=True, resolve=resolve).post(f"http://rebinding.test:{port}/x", b"{}", {})
+            return await EgressClient(allow_private=True, resolve=resolve).post(
+                f"http://rebinding.test:{port}/x", b"{}", {}
+            )
 
     assert asyncio.run(go()).status == 200
     assert asked == ["rebinding.test"]
@@ -106,8 +108,8 @@ def test_the_name_is_in_the_host_header_and_no_proxy_of_the_environment_is_asked
 
     async def go() -> int:
         async with receiver(answer) as port:
-            door = Door(allow_private=True, resolve=to_loopback)
-            status = (await door.post(f"http://hooks.example.org:{port}/a?b", b"{}", {"x-y": "z"})).status
+            egress = EgressClient(allow_private=True, resolve=to_loopback)
+            status = (await egress.post(f"http://hooks.example.org:{port}/a?b", b"{}", {"x-y": "z"})).status
             assert f"host: hooks.example.org:{port}".encode() in seen[0].lower()
             return status
 
@@ -127,9 +129,9 @@ def test_tls_asks_for_the_name_and_not_for_the_address(tmp_path_factory: pytest.
 
         context.sni_callback = remember
         async with receiver(ok, context) as port:
-            door = Door(allow_private=True, resolve=to_loopback)
+            egress = EgressClient(allow_private=True, resolve=to_loopback)
             with pytest.raises(UnreachableError):
-                await door.post(f"https://hooks.example.org:{port}/", b"{}", {})
+                await egress.post(f"https://hooks.example.org:{port}/", b"{}", {})
 
     asyncio.run(go())
     assert names == ["hooks.example.org"]
@@ -208,7 +210,7 @@ async def receiver(answer: Receiver, context: ssl.SSLContext | None = None) -> A
 
 async def knock(answer: Receiver, timeout_s: float = 1.0) -> Answer:
     async with receiver(answer) as port:
-        return await Door(allow_private=True, timeout_s=timeout_s).post(f"http://127.0.0.1:{port}/", b"{}", {})
+        return await EgressClient(allow_private=True, timeout_s=timeout_s).post(f"http://127.0.0.1:{port}/", b"{}", {})
 
 
 @pytest.mark.parametrize("evil", [never_answers, a_byte_a_moment, endless_headers, hangs_up, speaks_something_else])
@@ -236,4 +238,4 @@ def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
 
 def test_nobody_listening_is_unreachable() -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1: no connection"):
-        asyncio.run(Door(allow_private=True).post("http://127.0.0.1:9/secret-path", b"{}", {}))
+        asyncio.run(EgressClient(allow_private=True).post("http://127.0.0.1:9/secret-path", b"{}", {}))

@@ -1,6 +1,6 @@
 """A Prometheus Alertmanager as receiver: a site's own routes, silences and receivers take it from there.
 
-Alertmanager forgets an alert whose ``endsAt`` passes. So an open concern carries an end three repeat intervals ahead
+Alertmanager forgets an alert whose ``endsAt`` passes. So an open incident carries an end three repeat intervals ahead
 and is sent anew every interval; one that is over carries its true end. Labels identify an alert: a raised severity is
 another alert, and the old one is ended in the same request (prometheus/alertmanager, docs/alerts_api.md).
 """
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, post_json
 from losswatch_server.alerts.channels.formatting import clip, number, one_line, plain_evidence, timestamp
 from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Entry, Message
@@ -70,9 +70,9 @@ def endpoint(url: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + API))
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Post the alerts."""
-    return await post_json(payload(message, means.links, target.rules.repeat_interval_s), endpoint(target.url), means)
+    return await post_json(payload(message, deps.links, target.rules.repeat_interval_s), endpoint(target.url), deps)
 
 
 CHANNEL = Channel(

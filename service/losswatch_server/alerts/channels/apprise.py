@@ -10,7 +10,7 @@ import asyncio
 import importlib
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links
 from losswatch_server.alerts.channels.formatting import clip, evidence, footer, lines, one_line
 from losswatch_server.alerts.egress.retry import Outcome, Result
 from losswatch_server.alerts.message import Message
@@ -40,7 +40,7 @@ def payload(message: Message, links: Links) -> dict[str, str]:
     }
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Let apprise send it. It tells only success or failure, so that a failure is always tried again."""
     try:
         apprise: Any = importlib.import_module("apprise")
@@ -49,7 +49,7 @@ async def send(message: Message, target: Target, means: Means) -> Outcome:
 
     def notify() -> bool | None:
         sender = apprise.Apprise()
-        return bool(sender.notify(**payload(message, means.links))) if sender.add(target.url) else None
+        return bool(sender.notify(**payload(message, deps.links))) if sender.add(target.url) else None
 
     try:
         async with asyncio.timeout(TIMEOUT_S):

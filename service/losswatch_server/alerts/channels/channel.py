@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from losswatch_server.alerts.egress.addresses import TargetRefusedError
-from losswatch_server.alerts.egress.client import Answer, Door, UnreachableError
+from losswatch_server.alerts.egress.client import Answer, EgressClient, UnreachableError
 from losswatch_server.alerts.egress.redaction import scrub
-from losswatch_server.alerts.egress.retry import CHAT, PATIENT, Outcome, Result, judge_answer
+from losswatch_server.alerts.egress.retry import CHAT_PAUSES_S, RECORD_KEEPER_PAUSES_S, Outcome, Result, read_answer
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
@@ -60,16 +60,16 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
+class ChannelDeps:
     """What channels send with."""
 
-    door: Door
+    egress: EgressClient
     links: Links
     clock: Callable[[], float]
     mail: MailServer | None = None
 
 
-Send = Callable[[Message, Target, Means], Awaitable[Outcome]]
+Send = Callable[[Message, Target, ChannelDeps], Awaitable[Outcome]]
 
 
 def _any_address(url: str) -> None:
@@ -100,7 +100,7 @@ class Channel:
     @property
     def pauses(self) -> tuple[float, ...]:
         """The pauses between tries."""
-        return CHAT if self.for_people else PATIENT
+        return CHAT_PAUSES_S if self.for_people else RECORD_KEEPER_PAUSES_S
 
     @property
     def max_per_hour(self) -> int:
@@ -116,19 +116,19 @@ def dump(payload: Payload) -> bytes:
 async def post_json(
     payload: Payload,
     url: str,
-    means: Means,
+    deps: ChannelDeps,
     *,
-    judge: Callable[[Answer, float], Outcome] = judge_answer,
+    read: Callable[[Answer, float], Outcome] = read_answer,
     headers: Callable[[bytes], Mapping[str, str]] = lambda body: {},
 ) -> Outcome:
-    """Post a payload and judge the answer. No error leaves this function, and no secret its sentences."""
+    """Post a payload and read the answer. No error leaves this function, and no secret its sentences."""
     body = dump(payload)
     try:
-        answer = await means.door.post(
+        answer = await deps.egress.post(
             url, body, {"content-type": "application/json", "user-agent": "Losswatch/1", **headers(body)}
         )
     except TargetRefusedError as error:
         return Outcome(result=Result.REJECTED, detail=scrub(str(error)))
     except UnreachableError as error:
         return Outcome(result=Result.RETRY, detail=scrub(str(error)))
-    return judge(answer, means.clock())
+    return read(answer, deps.clock())

@@ -11,10 +11,11 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, post_json
 from losswatch_server.alerts.channels.formatting import clip, colour, evidence, footer, lines, one_line, timestamp
 from losswatch_server.alerts.egress.client import Answer
-from losswatch_server.alerts.egress.retry import Outcome, Result, judge_answer
+from losswatch_server.alerts.egress.retry import Outcome, Result
+from losswatch_server.alerts.egress.retry import read_answer as read_status
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
@@ -65,9 +66,9 @@ def clip_lines(listed: list[str], limit: int) -> str:
     return "\n".join(kept)
 
 
-def judge(answer: Answer, now: float) -> Outcome:
+def read_answer(answer: Answer, now: float) -> Outcome:
     """Discord puts the wait of a 429 into the body as ``retry_after`` seconds; 404 means a deleted webhook."""
-    outcome = judge_answer(answer, now)
+    outcome = read_status(answer, now)
     if answer.status == 404:
         return Outcome(result=Result.GONE, status=404, detail="the webhook was deleted in Discord (404)")
     if answer.status == 429 and outcome.retry_after_s is None:
@@ -83,9 +84,9 @@ def _wait(body: bytes) -> float | None:
         return None
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Post to the webhook."""
-    return await post_json(payload(message, means.links), target.url, means, judge=judge)
+    return await post_json(payload(message, deps.links), target.url, deps, read=read_answer)
 
 
 CHANNEL = Channel(kind="discord", send=send, pause_s=0.5)

@@ -19,7 +19,7 @@ from email.utils import format_datetime
 from html import escape
 from urllib.parse import unquote
 
-from losswatch_server.alerts.channels.channel import Channel, Links, MailServer, Means
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, MailServer
 from losswatch_server.alerts.channels.formatting import clip, colour, evidence, footer, lines, one_line
 from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.egress.retry import Outcome, Result
@@ -97,12 +97,12 @@ def _html(message: Message, links: Links) -> str:
     return "<!doctype html><html><body>" + "".join(parts) + "</body></html>"
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Hand the mail to the SMTP server, in a thread."""
-    if means.mail is None:
+    if deps.mail is None:
         return Outcome(result=Result.REJECTED, detail="no mail server is configured")
-    mail = payload(message, means.links, means.mail.sender, addresses(target.url))
-    return await asyncio.to_thread(_hand_over, mail, means.mail)
+    mail = payload(message, deps.links, deps.mail.sender, addresses(target.url))
+    return await asyncio.to_thread(_hand_over, mail, deps.mail)
 
 
 def _hand_over(mail: EmailMessage, server: MailServer) -> Outcome:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, post_json
 from losswatch_server.alerts.channels.formatting import clip, lines, number, one_line, plain_evidence, timestamp
 from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
@@ -52,9 +52,9 @@ def dedup_key(message: Message) -> str:
     return key if len(key) <= 255 else "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Enqueue the event."""
-    return await post_json(payload(message, means.links, target.routing_key or ""), target.url, means)
+    return await post_json(payload(message, deps.links, target.routing_key or ""), target.url, deps)
 
 
 CHANNEL = Channel(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, post_json
 from losswatch_server.alerts.channels.formatting import clip, colour, evidence, footer, lines, one_line
 from losswatch_server.alerts.egress.client import Answer
-from losswatch_server.alerts.egress.retry import Outcome, Result, judge_answer
+from losswatch_server.alerts.egress.retry import Outcome, Result
+from losswatch_server.alerts.egress.retry import read_answer as read_status
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
@@ -85,7 +86,7 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
-def judge(answer: Answer, now: float) -> Outcome:
+def read_answer(answer: Answer, now: float) -> Outcome:
     """Slack says in a word what is wrong.
 
     The words: api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks.
@@ -93,15 +94,15 @@ def judge(answer: Answer, now: float) -> Outcome:
     word = answer.body[:100].decode("ascii", "replace").strip()
     if word in DEAD_HOOK:
         return Outcome(result=Result.GONE, status=answer.status, detail=f"Slack says {word}: connect the webhook anew")
-    outcome = judge_answer(answer, now)
+    outcome = read_status(answer, now)
     if outcome.result is Result.REJECTED and word.replace("_", "").isalpha() and len(word) < 60:
         return Outcome(result=outcome.result, status=answer.status, detail=f"Slack says {word} ({answer.status})")
     return outcome
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Post to the incoming webhook."""
-    return await post_json(payload(message, means.links), target.url, means, judge=judge)
+    return await post_json(payload(message, deps.links), target.url, deps, read=read_answer)
 
 
 CHANNEL = Channel(kind="slack", send=send, pause_s=1.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, dump, post_json
 from losswatch_server.alerts.channels.formatting import clip, evidence, footer, lines, one_line
 from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
@@ -73,9 +73,9 @@ def _fact(name: str, value: str) -> dict[str, Any]:
     return {"type": "RichTextBlock", "inlines": inlines}
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Post to the workflow. Its 202 says that the flow has started; whether it posts, only its history can tell."""
-    return await post_json(payload(message, means.links), target.url, means)
+    return await post_json(payload(message, deps.links), target.url, deps)
 
 
 CHANNEL = Channel(kind="teams", send=send, pause_s=0.25)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from losswatch_server.alerts.channels.channel import Channel, Links, Means, dump, post_json
+from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, dump, post_json
 from losswatch_server.alerts.channels.formatting import clip, plain_evidence, timestamp
-from losswatch_server.alerts.egress.retry import Outcome, judge_answer
+from losswatch_server.alerts.egress.retry import Outcome, read_answer
 from losswatch_server.alerts.egress.signing import signed_headers
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.policy import Reason
@@ -91,14 +91,14 @@ def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
     }
 
 
-async def send(message: Message, target: Target, means: Means) -> Outcome:
+async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Sign for the moment of this try and post."""
     return await post_json(
-        payload(message, means.links),
+        payload(message, deps.links),
         target.url,
-        means,
-        judge=lambda answer, now: judge_answer(answer, now, retry_refusals=True),
-        headers=lambda body: signed_headers(message.id, body, means.clock(), target.secrets),
+        deps,
+        read=lambda answer, now: read_answer(answer, now, retry_refusals=True),
+        headers=lambda body: signed_headers(message.id, body, deps.clock(), target.secrets),
     )
 
 

@@ -1,4 +1,4 @@
-"""The one door through which the service calls other hosts on somebody's behalf.
+"""The one HTTP client with which the service calls other hosts on somebody's behalf.
 
 Every address a name resolves to is checked and the connection goes to a checked address, so that a name that changes
 its mind between check and use gains nothing. TLS and the Host header still carry the name. No redirects, no proxy
@@ -37,7 +37,7 @@ class Answer:
     body: bytes = b""
 
 
-class Door:
+class EgressClient:
     """Posts to checked addresses. Give ``resolve`` to look names up elsewhere than in the system's resolver."""
 
     def __init__(

@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from losswatch_server.alerts.egress.client import Answer
 
-PATIENT = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 57_600.0)
+RECORD_KEEPER_PAUSES_S = (5.0, 60.0, 300.0, 1_800.0, 7_200.0, 28_800.0, 57_600.0)
 """Pauses before tries 2 to 8 at receivers that keep records: eight tries over about a day."""
 
-CHAT = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 7_200.0)
+CHAT_PAUSES_S = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 7_200.0)
 """Pauses for people's channels: eight tries within four hours; a later warning is noise."""
 
 MAX_RETRY_AFTER_S = 86_400.0
@@ -55,7 +55,7 @@ def next_pause(tries: int, retry_after_s: float | None, pauses: tuple[float, ...
     return max(pause, min(retry_after_s, MAX_RETRY_AFTER_S))
 
 
-def judge_answer(answer: Answer, now: float, *, retry_refusals: bool = False) -> Outcome:
+def read_answer(answer: Answer, now: float, *, retry_refusals: bool = False) -> Outcome:
     """The common reading of a status: 2xx arrived; 410 never again; 408, 425, 429 and 5xx later; the rest is refused.
 
     ``retry_refusals`` is for receivers under their owner's hand, where a 401 or 404 is often a deployment in progress.

@@ -157,8 +157,8 @@ class TestResult(Answer):
     delivery: str
 
 
-class Attempt(Answer):
-    """One attempt to deliver."""
+class DeliveryTry(Answer):
+    """One try to deliver."""
 
     at: datetime
     duration_ms: float
@@ -186,7 +186,7 @@ class Delivery(Answer):
     next_at: datetime | None
     """When the next attempt is due."""
     finished_at: datetime | None
-    attempts: list[Attempt]
+    attempts: list[DeliveryTry]
     """The last twenty."""
 
 

@@ -106,5 +106,5 @@ def delivery_json(row: DeliveryRow) -> dict[str, Any]:
         "created_at": timestamp(row.created_at),
         "next_at": timestamp(row.next_at) if row.state == "pending" else None,
         "finished_at": timestamp(row.finished_at),
-        "attempts": [{**attempt, "at": timestamp(attempt["at"])} for attempt in row_codec.attempts_from(row)],
+        "attempts": [{**one, "at": timestamp(one["at"])} for one in row_codec.tries_from(row)],
     }

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
-from losswatch_server.alerts.silences import Matcher, Silence
+from losswatch_server.alerts.mute_rules import Matcher, MuteRule
 from losswatch_server.api.description import alert_schemas as schemas
 from losswatch_server.api.description.describe import Project, answer, body, refusals, schema_of
 from losswatch_server.api.http.access import json_answer, read_model
@@ -40,7 +40,7 @@ async def create_silence(request: Request, targets: Targets, project: Project = 
     starts_at = None if asked.starts_at is None else schemas.read_time(asked.starts_at)
     matchers = tuple(Matcher(field=m.field, operator=m.operator, value=m.value) for m in asked.matchers)
     try:
-        silence = await targets.silence(project, matchers, starts_at, _end(asked, starts_at), asked.comment)
+        silence = await targets.mute(project, matchers, starts_at, _end(asked, starts_at), asked.comment)
     except ValueError as error:
         raise _refused("/ends_at", str(error)) from error
     return json_answer(silence_json(silence), 201)
@@ -53,7 +53,7 @@ async def create_silence(request: Request, targets: Targets, project: Project = 
     responses={**answer(200, schemas.Silences, "The silences.", {"silences": [schemas.SILENCE]}), **refusals()},
 )
 async def list_silences(targets: Targets, project: Project = "default") -> Response:
-    return json_answer({"silences": [silence_json(silence) for silence in await targets.silences(project)]})
+    return json_answer({"silences": [silence_json(silence) for silence in await targets.mute_rules(project)]})
 
 
 @router.delete(
@@ -65,11 +65,11 @@ async def list_silences(targets: Targets, project: Project = "default") -> Respo
     responses={204: {"description": "Ended."}, **refusals(SILENCE_NOT_FOUND)},
 )
 async def end_silence(silence: SilenceId, targets: Targets, project: Project = "default") -> Response:
-    await targets.end_silence(project, silence)
+    await targets.end_mute_rule(project, silence)
     return Response(status_code=204)
 
 
-def silence_json(silence: Silence) -> dict[str, Any]:
+def silence_json(silence: MuteRule) -> dict[str, Any]:
     """A silence."""
     return {
         "id": silence.id,

@@ -13,7 +13,7 @@ from losswatch_server.alerts.egress.addresses import TargetRefusedError
 from losswatch_server.alerts.egress.retry import Result
 from losswatch_server.alerts.registry import (
     NoSuchDeliveryError,
-    NoSuchSilenceError,
+    NoSuchMuteRuleError,
     NoSuchTargetError,
     Registry,
     TargetFromFileError,
@@ -258,7 +258,7 @@ def _too_many(error: Exception) -> ProblemError:
 PROBLEMS: Mapping[type[Exception], Callable[[Exception], ProblemError]] = {
     NoSuchTargetError: lambda _: ProblemError(TARGET_NOT_FOUND, "The project has no target of this id."),
     NoSuchDeliveryError: lambda _: ProblemError(DELIVERY_NOT_FOUND, "The target has no delivery of this id."),
-    NoSuchSilenceError: lambda _: ProblemError(SILENCE_NOT_FOUND, "The project has no silence of this id."),
+    NoSuchMuteRuleError: lambda _: ProblemError(SILENCE_NOT_FOUND, "The project has no silence of this id."),
     TargetFromFileError: lambda _: ProblemError(
         TARGET_FROM_FILE, "This target is described in the operator's targets file; change it there and restart."
     ),

@@ -1,4 +1,4 @@
-"""Targets and silences as rows."""
+"""Targets and mute rules as rows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TargetRow(NamedTuple):
     updated_at: float
 
 
-class SilenceRow(NamedTuple):
-    """A silence; ``body`` is JSON."""
+class MuteRuleRow(NamedTuple):
+    """A mute rule (a silence of the API); ``body`` is JSON."""
 
     project: str
     id: str
@@ -34,7 +34,7 @@ class SilenceRow(NamedTuple):
 
 
 _TARGET = ", ".join(TargetRow._fields)
-_SILENCE = ", ".join(SilenceRow._fields)
+_SILENCE = ", ".join(MuteRuleRow._fields)
 
 
 def targets(connection: sqlite3.Connection, project: str | None = None) -> list[TargetRow]:
@@ -82,27 +82,27 @@ def delete_target(connection: sqlite3.Connection, project: str, target_id: str) 
     return deleted.rowcount == 1
 
 
-def silences(connection: sqlite3.Connection, project: str) -> list[SilenceRow]:
-    """The silences of a project, newest first."""
+def mute_rules(connection: sqlite3.Connection, project: str) -> list[MuteRuleRow]:
+    """The mute rules of a project, newest first."""
     query = f"SELECT {_SILENCE} FROM silence WHERE project = ? ORDER BY created_at DESC, id"
-    return [SilenceRow._make(row) for row in connection.execute(query, (project,))]
+    return [MuteRuleRow._make(row) for row in connection.execute(query, (project,))]
 
 
-def silences_in_force(connection: sqlite3.Connection, project: str, now: float) -> list[SilenceRow]:
+def mute_rules_in_force(connection: sqlite3.Connection, project: str, now: float) -> list[MuteRuleRow]:
     """Those that have not ended."""
     query = f"SELECT {_SILENCE} FROM silence WHERE project = ? AND ends_at > ?"
-    return [SilenceRow._make(row) for row in connection.execute(query, (project, now))]
+    return [MuteRuleRow._make(row) for row in connection.execute(query, (project, now))]
 
 
-def put_silence(connection: sqlite3.Connection, row: SilenceRow) -> None:
-    """Insert a silence."""
+def put_mute_rule(connection: sqlite3.Connection, row: MuteRuleRow) -> None:
+    """Insert a mute rule."""
     connection.execute(f"INSERT INTO silence ({_SILENCE}) VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
-def end_silence(connection: sqlite3.Connection, project: str, silence_id: str, now: float) -> bool:
-    """End a silence now; whether it was there. Groups of the project are looked at again."""
+def end_mute_rule(connection: sqlite3.Connection, project: str, rule_id: str, now: float) -> bool:
+    """End a mute rule now; whether it was there. Groups of the project are looked at again."""
     ended = connection.execute(
-        "UPDATE silence SET ends_at = min(ends_at, ?) WHERE project = ? AND id = ?", (now, project, silence_id)
+        "UPDATE silence SET ends_at = min(ends_at, ?) WHERE project = ? AND id = ?", (now, project, rule_id)
     )
     connection.execute("UPDATE target_group SET due_at = ? WHERE project = ?", (now, project))
     return ended.rowcount == 1

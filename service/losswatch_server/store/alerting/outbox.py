@@ -1,4 +1,4 @@
-"""Reading the outbox: the cursor, the concerns made of its events, and what each target's groups know."""
+"""Reading the outbox: the cursor, the incidents made of its events, and what each target's groups know."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Cursor(NamedTuple):
     revision: int
 
 
-class ConcernRow(NamedTuple):
-    """A concern; ``body`` is JSON."""
+class IncidentRow(NamedTuple):
+    """An incident, in the table ``concern``; ``body`` is JSON."""
 
     project: str
     uid: str
@@ -36,7 +36,7 @@ class GroupRow(NamedTuple):
     body: str
 
 
-_CONCERN = ", ".join(ConcernRow._fields)
+_CONCERN = ", ".join(IncidentRow._fields)
 _GROUP = ", ".join(GroupRow._fields)
 
 
@@ -60,28 +60,28 @@ def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool
     return moved.rowcount == 1
 
 
-def concerns_of_run(connection: sqlite3.Connection, project: str, uid: str) -> list[ConcernRow]:
-    """All concerns of a run."""
+def incidents_of_run(connection: sqlite3.Connection, project: str, uid: str) -> list[IncidentRow]:
+    """All incidents of a run."""
     query = f"SELECT {_CONCERN} FROM concern WHERE project = ? AND uid = ?"
-    return [ConcernRow._make(row) for row in connection.execute(query, (project, uid))]
+    return [IncidentRow._make(row) for row in connection.execute(query, (project, uid))]
 
 
-def concerns_of_group(
+def incidents_of_group(
     connection: sqlite3.Connection, project: str, sweep: str | None, story: str | None, uid: str | None
-) -> list[ConcernRow]:
-    """The concerns that share what is given."""
+) -> list[IncidentRow]:
+    """The incidents that share what is given."""
     where, values = "project = ?", [project]
     for column, value in (("sweep", sweep), ("story", story), ("uid", uid)):
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
     return [
-        ConcernRow._make(row) for row in connection.execute(f"SELECT {_CONCERN} FROM concern WHERE {where}", values)
+        IncidentRow._make(row) for row in connection.execute(f"SELECT {_CONCERN} FROM concern WHERE {where}", values)
     ]
 
 
-def put_concerns(connection: sqlite3.Connection, rows: Iterable[ConcernRow]) -> None:
-    """Insert or replace concerns."""
+def put_incidents(connection: sqlite3.Connection, rows: Iterable[IncidentRow]) -> None:
+    """Insert or replace incidents."""
     connection.executemany(f"INSERT OR REPLACE INTO concern ({_CONCERN}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
@@ -117,7 +117,7 @@ def delete_groups(connection: sqlite3.Connection, keys: Iterable[tuple[str, str,
 class Before(NamedTuple):
     """What ended or happened before these times (seconds since 1970) may be forgotten."""
 
-    concern: float
+    incident: float
     delivery: float
     event: float
 
@@ -127,7 +127,7 @@ AT_ONCE = 1000
 
 
 def tidy(connection: sqlite3.Connection, before: Before) -> bool:
-    """Forget concerns that closed, deliveries that were finished and events that were read before these times.
+    """Forget incidents that closed, deliveries that were finished and events that were read before these times.
 
     At most AT_ONCE of each; whether that was all. An event that the dispatcher has not read is kept however old.
     """
@@ -135,7 +135,7 @@ def tidy(connection: sqlite3.Connection, before: Before) -> bool:
         connection.execute(
             "DELETE FROM concern WHERE (project, uid, id) IN "
             f"(SELECT project, uid, id FROM concern WHERE closed_at < ? LIMIT {AT_ONCE})",
-            (before.concern,),
+            (before.incident,),
         ),
         connection.execute(
             f"DELETE FROM delivery WHERE rowid IN (SELECT rowid FROM delivery WHERE finished_at < ? LIMIT {AT_ONCE})",

@@ -1,4 +1,4 @@
-"""Silences: for a while, say nothing about what matches. Detection goes on; only the telling waits."""
+"""Mute rules (``/v1/silences``): for a while, say nothing about what matches. Detection goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from losswatch_server.alerts.incidents import Concern
+from losswatch_server.alerts.incidents import Incident
 
 Operator = Literal["is", "is_not", "starts_with", "contains"]
 FIELDS = ("run", "group", "condition", "severity")
@@ -14,7 +14,7 @@ FIELDS = ("run", "group", "condition", "severity")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matcher:
-    """Compares one name of a concern: ``run``, ``group``, ``condition``, ``severity`` or ``tag:<name>``.
+    """Compares one name of an incident: ``run``, ``group``, ``condition``, ``severity`` or ``tag:<name>``.
 
     Plain comparisons and no regular expressions: a pattern that somebody else wrote can keep a worker busy for years.
     """
@@ -23,9 +23,9 @@ class Matcher:
     operator: Operator = "is"
     value: str = ""
 
-    def matches(self, concern: Concern) -> bool:
-        """Whether the concern has the name; one that lacks it matches only ``is_not``."""
-        actual = self._actual(concern)
+    def matches(self, incident: Incident) -> bool:
+        """Whether the incident has the name; one that lacks it matches only ``is_not``."""
+        actual = self._actual(incident)
         match self.operator:
             case "is":
                 return actual == self.value
@@ -36,21 +36,21 @@ class Matcher:
             case "contains":
                 return actual is not None and self.value in actual
 
-    def _actual(self, concern: Concern) -> str | None:
+    def _actual(self, incident: Incident) -> str | None:
         match self.field:
             case "run":
-                return concern.run
+                return incident.run
             case "group":
-                return concern.sweep
+                return incident.sweep
             case "condition":
-                return concern.condition
+                return incident.condition
             case "severity":
-                return concern.severity.value
-        return concern.tags.get(self.field.removeprefix("tag:"))
+                return incident.severity.value
+        return incident.tags.get(self.field.removeprefix("tag:"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class MuteRule:
     """All matchers must match, from ``starts_at`` to before ``ends_at`` (unix seconds)."""
 
     id: str
@@ -61,11 +61,11 @@ class Silence:
     comment: str = ""
     created_at: float = 0.0
 
-    def covers(self, concern: Concern, now: float) -> bool:
-        """Whether the concern is silenced now."""
-        return self.starts_at <= now < self.ends_at and all(m.matches(concern) for m in self.matchers)
+    def covers(self, incident: Incident, now: float) -> bool:
+        """Whether the incident is muted by it now."""
+        return self.starts_at <= now < self.ends_at and all(m.matches(incident) for m in self.matchers)
 
 
-def silenced_until(concern: Concern, silences: Iterable[Silence], now: float) -> float | None:
-    """When the last silence over this concern ends; None if none covers it."""
-    return max((s.ends_at for s in silences if s.covers(concern, now)), default=None)
+def muted_by_rule_until(incident: Incident, mute_rules: Iterable[MuteRule], now: float) -> float | None:
+    """When the last mute rule over this incident ends; None if none covers it."""
+    return max((s.ends_at for s in mute_rules if s.covers(incident, now)), default=None)

@@ -1,0 +1,1 @@
+"""The stages of ``pipeline.PIPELINE``, one module each."""
