@@ -271,6 +271,7 @@ def test_targets_from_a_file_are_there_after_the_start_and_only_changed_in_the_f
         assert api.get("/v1/targets?project=research").json() == {"targets": []}
 
 
+SLACK = "[[targets]]\nname = 'a'\nkind = 'slack'\nurl = 'https://x.org/'\n"
 BAD_FILES = [
     ("[[targets]]\nkind = 'slack'\n", "target 1: `name` is missing"),
     ("[[targets]]\nname = 'a'\nkind = 'fax'\n", "target 1: `kind` is one of"),
@@ -278,7 +279,12 @@ BAD_FILES = [
     ("[[targets]]\nname = 'a'\nkind = 'slack'\nurl = 'https://10.0.0.1/'\n", "loopback, private or reserved"),
     ("[[targets]]\nname = 'a'\nkind = 'webhook'\nurl = 'https://example.org/'\n", "`secret` is whsec_"),
     ("[[targets]]\nname = 'a'\nkind = 'slack'\nurl = 'https://x.org/'\nseverity = 'high'\n", "unknown names: severity"),
-    ("[[targets]\n", "TOMLDecodeError"),
+    ("[[targets]]\nname = 'a'\nkind = 'slack'\nurl_file = 'nowhere'\n", "nowhere cannot be read: No such file"),
+    (SLACK + "min_severity = 'fatal'\n", "`min_severity` is one of info, warning, critical, not 'fatal'"),
+    (SLACK + "conditions = ['divergin']\n", "`conditions` is one of non_finite, diverging,"),
+    (SLACK + "group_by = 'run'\n", "`group_by` is a list"),
+    (SLACK + "group_by = ['story']\n", "`group_by` is one of group, condition, run, not 'story'"),
+    ("[[targets]\n", "is not TOML"),
 ]
 
 
@@ -291,3 +297,4 @@ def test_a_targets_file_with_a_mistake_says_where(tmp_path: Path, text: str, wor
     with pytest.raises(TargetsFileError) as refused:
         read_targets(path, 0.0, allow_private=False)
     assert words in str(refused.value)
+    assert "Error" not in str(refused.value), "the name of an exception is nothing for an operator"

@@ -8,13 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from socket import create_server
+from typing import get_args
 
 import pytest
 import uvicorn
 
 from alerts.test_channels import receiving
+from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.app import create_app
 from losswatch_server.cli import main
+from losswatch_server.cli.targets import Kind
 from losswatch_server.settings import Settings
 
 
@@ -39,7 +42,8 @@ def run(
     service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
     def command(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["losswatch-server", "targets", *arguments, "--service", service])
+        chosen = () if "--service" in arguments else ("--service", service)
+        monkeypatch.setattr(sys, "argv", ["losswatch-server", "targets", *arguments, *chosen])
         with pytest.raises(SystemExit) as ended:
             main()
         out, errors = capsys.readouterr()
@@ -64,9 +68,19 @@ def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int
     assert run("list") == (0, "")
 
 
+def test_the_command_knows_every_kind_of_target() -> None:
+    assert set(get_args(Kind)) == set(BY_KIND) - {"apprise"}
+
+
 def test_a_mistake_is_explained(run: Callable[..., tuple[int, str]]) -> None:
     status, said = run("add", "slack", "ftp://example.org/x")
     assert status == 1
     assert "must begin with https://" in said
+    status, said = run("add", "slak", "https://example.org/x")
+    assert (status, "'slack'" in said) == (64, True)
+    status, said = run("add", "slack", "https://example.org/x", "--min-severity", "fatal")
+    assert (status, "critical" in said) == (64, True)
+    status, said = run("list", "--project", "default", "--service", "localhost")
+    assert (status, "http://127.0.0.1:8000" in said) == (64, True)
     status, said = run("remove", "tgt_none")
     assert (status, "no target of this id" in said) == (1, True)

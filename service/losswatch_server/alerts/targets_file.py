@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from losswatch_server.alerts.egress.signing import Secret, check_secret
 from losswatch_server.alerts.policy import Rules
 from losswatch_server.alerts.registry import default_rules
 from losswatch_server.alerts.targets import Target
-from losswatch_server.monitor.vocabulary import Severity
+from losswatch_server.monitor.vocabulary import Condition, Severity
 from losswatch_server.store.alerting import configuration
 from losswatch_server.store.alerting.transactions import Transactions
 
 _RULES = {field.name for field in fields(Rules)} - {"tracks_state", "since"}
+GROUP_BY = ("group", "condition", "run")
+"""What may make a group of notifications (``Rules.group_by``)."""
 _ADDRESS = {"url", "url_file", "routing_key", "routing_key_file", "secret", "secret_file"}
 _KNOWN = _RULES | _ADDRESS | {"name", "project", "kind"}
 
@@ -42,8 +44,10 @@ def read_targets(path: Path, now: float, *, allow_private: bool) -> list[Target]
     """The targets of a file. Their ids come from project and name, so that a restart changes nothing."""
     try:
         plain = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise TargetsFileError(f"{path}: {type(error).__name__}: {error}") from None
+    except OSError as error:
+        raise TargetsFileError(f"the targets file {path} cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TargetsFileError(f"{path} is not TOML: {error}") from None
     found: dict[str, Target] = {}
     for number, entry in enumerate(plain.get("targets", []), 1):
         try:
@@ -87,13 +91,13 @@ def _kept(before: Target, now: Target) -> Target:
 def _target(entry: Mapping[str, Any], folder: Path, now: float, allow_private: bool) -> Target:
     unknown = sorted(set(entry) - _KNOWN)
     if unknown:
-        raise TargetRefusedError(f"unknown names: {', '.join(unknown)}")
+        raise TargetRefusedError(f"unknown names: {', '.join(unknown)}; there are {', '.join(sorted(_KNOWN))}")
     name, project, kind = entry.get("name"), entry.get("project", "default"), entry.get("kind", "")
     if not name:
         raise TargetRefusedError("`name` is missing")
     channel = BY_KIND.get(kind)
     if channel is None:
-        raise TargetRefusedError(f"`kind` is one of {', '.join(sorted(BY_KIND))}")
+        raise TargetRefusedError(f"`kind` is one of {', '.join(sorted(BY_KIND))}, not {kind!r}")
     url = _secret(entry, "url", folder) or channel.default_url
     if not url:
         raise TargetRefusedError("`url` or `url_file` is missing")
@@ -124,15 +128,29 @@ def _target(entry: Mapping[str, Any], folder: Path, now: float, allow_private: b
 def _rules(entry: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in entry.items() if name in _RULES}
     if "min_severity" in given:
-        given["min_severity"] = Severity(given["min_severity"])
-    for name in ("conditions", "group_by"):
+        given["min_severity"] = Severity(_choice("min_severity", given["min_severity"], Severity))
+    for name, choices in (("conditions", Condition), ("group_by", GROUP_BY)):
         if name in given:
-            given[name] = frozenset(given[name])
+            if not isinstance(given[name], list):
+                raise TargetRefusedError(f"`{name}` is a list")
+            given[name] = frozenset(_choice(name, value, choices) for value in given[name])
     return given
+
+
+def _choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """``value`` when it is one of the choices; TargetRefusedError names them when it is not."""
+    known = [str(choice) for choice in choices]
+    if value not in known:
+        raise TargetRefusedError(f"`{name}` is one of {', '.join(known)}, not {value!r}")
+    return str(value)
 
 
 def _secret(entry: Mapping[str, Any], name: str, folder: Path) -> str | None:
     if f"{name}_file" in entry:
-        return (folder / str(entry[f"{name}_file"])).read_text("utf-8").strip()
+        path = folder / str(entry[f"{name}_file"])
+        try:
+            return path.read_text("utf-8").strip()
+        except OSError as error:
+            raise TargetRefusedError(f"`{name}_file`: {path} cannot be read: {error.strerror}") from None
     value = entry.get(name)
     return None if value is None else str(value)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -35,10 +36,25 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
+        _name_the_closest(error)
         cast(typer.BadParameter, error).show()
         sys.exit(USAGE)
     except typer.Abort:
         sys.exit(130)
+
+
+def _name_the_closest(error: Any) -> None:
+    """Of an option that does not exist: the one that was probably meant, not all that share letters with it."""
+    if (
+        (wrong := getattr(error, "option_name", None)) is None
+        or error.ctx is None
+        or not hasattr(error, "possibilities")
+    ):
+        return
+    known = [name for option in error.ctx.command.params for name in (*option.opts, *option.secondary_opts)]
+    close = difflib.get_close_matches(wrong, known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"{error.ctx.command_path} --help lists all of them."
+    error.message, error.possibilities = f"{error.message}. {hint}", None
 
 
 def _version(wanted: bool) -> None:
@@ -139,10 +155,14 @@ def serve(
         idle_timeout_s=idle_timeout,
         graceful_timeout_s=graceful_timeout,
     )
-    from losswatch_server.app import create_app, is_loopback
+    from losswatch_server.app import alert_settings, create_app, is_loopback
     from losswatch_server.cli.serve import CannotServeError, Ending, open_to_all
     from losswatch_server.cli.serve import serve as run
 
+    try:
+        alert_settings(settings)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error
     if not is_loopback(settings.host):
         typer.echo(open_to_all(settings.host), err=True)
     ending = Ending()

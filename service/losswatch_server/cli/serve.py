@@ -18,6 +18,7 @@ import uvicorn
 from losswatch_server.cli.connections import Connection, Limits
 from losswatch_server.cli.listening import Listener
 from losswatch_server.settings import Settings
+from losswatch_server.store.errors import StoreError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -94,7 +95,8 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         if remembered.failure is None:
             raise
     if remembered.failure is not None:
-        raise CannotServeError(f"{settings.data_dir}: {remembered.failure}") from remembered.failure
+        where = f"{settings.data_dir}: " if isinstance(remembered.failure, (StoreError, OSError)) else ""
+        raise CannotServeError(f"{where}{remembered.failure}") from remembered.failure
     if ending.why is not None:
         raise CannotServeError(ending.why)
 

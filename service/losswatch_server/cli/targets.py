@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, fail
+from losswatch_server.monitor.vocabulary import Condition, Severity
 
 targets = typer.Typer(name="targets", help="Manage the notification targets of a service.", no_args_is_help=True)
 
@@ -16,6 +17,8 @@ Address = Annotated[
 ]
 Project = Annotated[str, typer.Option(help="Project of the targets.", envvar="LOSSWATCH_PROJECT")]
 Id = Annotated[str, typer.Argument(help="The target's id.")]
+
+Kind = Literal["webhook", "slack", "discord", "teams", "pagerduty", "alertmanager", "email"]
 
 _SERVICE = "http://127.0.0.1:8000"
 
@@ -30,13 +33,10 @@ def list_targets(service: Address = _SERVICE, project: Project = "default") -> N
 
 @targets.command("add")
 def add(
-    kind: Annotated[
-        str,
-        typer.Argument(help="webhook, slack, discord, teams, pagerduty, alertmanager or email.", show_default=False),
-    ],
+    kind: Annotated[Kind, typer.Argument(help="Where messages go.", show_default=False)],
     url: Annotated[str | None, typer.Argument(help="Where to send; - reads it from standard input.")] = None,
-    min_severity: Annotated[str, typer.Option(help="info, warning or critical.")] = "warning",
-    condition: Annotated[list[str] | None, typer.Option(help="Notify of this condition only; can be repeated.")] = None,
+    min_severity: Annotated[Severity, typer.Option(help="Send nothing below it.")] = Severity.WARNING,
+    condition: Annotated[list[Condition] | None, typer.Option(help="Only this condition; can be repeated.")] = None,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     routing_key: Annotated[str | None, typer.Option(help="PagerDuty's integration key.")] = None,
     service: Address = _SERVICE,
@@ -69,6 +69,8 @@ def remove(target: Id, service: Address = _SERVICE, project: Project = "default"
 def _call(method: str, service: str, path: str, project: str, body: dict[str, Any] | None = None) -> Any:
     import httpx  # 0.1 s that no other command needs
 
+    if not service.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"--service is an address such as {_SERVICE}, not {service!r}")
     key = os.environ.get("LOSSWATCH_API_KEY")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = f"{service.rstrip('/')}/v1/targets{path}"
