@@ -168,7 +168,7 @@ class DeliveryTry(Answer):
 
 
 class Delivery(Answer):
-    """One notification and its outcome. The id is the `webhook-id` of every attempt."""
+    """One notification and its outcome. The id is the `webhook-id` of every try."""
 
     id: str
     number: int
@@ -184,7 +184,7 @@ class Delivery(Answer):
     detail: str
     created_at: datetime
     next_at: datetime | None
-    """When the next attempt is due."""
+    """When the next try is due."""
     finished_at: datetime | None
     attempts: list[DeliveryTry]
     """The last twenty."""

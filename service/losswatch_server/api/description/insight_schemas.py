@@ -18,7 +18,7 @@ class Judgement(Answer):
     """Of the series, as it was sent; null where it was not measured."""
     statistic: Number
     threshold: Number | None
-    """What the statistic was held against there; null where nothing could alarm."""
+    """The threshold at that point; null where the rule could not alarm."""
 
 
 class UsedPoints(Answer):
