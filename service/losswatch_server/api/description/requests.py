@@ -114,8 +114,8 @@ facts_in: dict[str, Any] = {
 context_in: dict[str, Any] = {
     "type": "object",
     "description": (
-        "What the client knows about the job. All optional: it sharpens the advice. Any other name with a plain value is "
-        "kept and shown as a hyper-parameter. -1 for a count and null mean: not known."
+        "What the client knows about the job. All optional: it sharpens the advice. Any other name with a plain value "
+        "is kept and shown as a hyper-parameter. -1 for a count and null mean: not known."
     ),
     "properties": {
         **{name: _text(name, CHOICES) for name in sorted(TEXTS)},

@@ -68,7 +68,7 @@ async def get_points(
     from_step: Annotated[int | None, Query(alias="from", description="The first step.", ge=0, le=MAX_STEP)] = None,
     to_step: Annotated[int | None, Query(alias="to", description="The last step.", ge=0, le=MAX_STEP)] = None,
     attempt: Annotated[int | None, Query(description="Only points of this attempt.", ge=1, le=2**31 - 1)] = None,
-    resolution: Annotated[int | None, Query(description="The number of points to thin to, roughly.", ge=2, le=100_000)] = None,
+    resolution: Annotated[int | None, Query(description="Roughly how many points.", ge=2, le=100_000)] = None,
     limit: Annotated[int, Query(description="Points on a page of JSON.", ge=1, le=PAGE)] = PAGE,
     cursor: Annotated[str | None, Query(description="From the page before (JSON).", max_length=512)] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
