@@ -60,6 +60,8 @@ def losses(text: str, columns: Columns | None = None) -> list[float | None]:
         ("step {i} aux_loss: 3.2 ce_loss: 0.{i}", "ce_loss"),
         ("step {i} avg loss: 3.2 loss: 0.{i}", "loss"),
         ("step {i} loss weight: 3.2 mse: 0.{i} mae: 0.3", "mse"),
+        ("step {i} loss1 3.2 loss2 3.1 loss 0.{i}", "loss"),
+        ("Epoch-{i} Loss-0.{i}", "Loss"),
     ],
 )
 def test_the_loss_is_chosen_by_what_its_name_says(line: str, loss: str) -> None:

@@ -12,6 +12,8 @@ MAX_STEP = 2**53 - 1
 # A counter that goes back more often than at every fifth row counts something else than the steps of a few runs in
 # one file: batches within an epoch, or several ranks writing into the same log.
 _ROWS_PER_RETURN = 5
+_MOST, _NEARLY_ALL = 0.5, 0.75
+"""So many rows must have a counter with a name; one without may be a bar that happens to stand on some lines."""
 _MOST_PER_STEP = 64
 """Rows of one step: processes that write into one log, or the heads of a network."""
 
@@ -47,12 +49,12 @@ def choose(table: Table, roles: Roles, driving: Sequence[bool], *, asked: bool) 
     """The axis of a table; ``driving`` marks the rows that bring what makes a point (a loss or a gradient norm)."""
     doubts: List[str] = []
     epochs = _counter(table.rows, roles.epoch) if roles.epoch else None
-    if epochs is not None and not _usable(epochs, driving):
+    if epochs is not None and not _usable(epochs, driving, _MOST):
         epochs = None
     axis = None
     for name in roles.counters:
         steps = _counter(table.rows, name)
-        if steps is None or not _usable(steps, driving):
+        if steps is None or not _usable(steps, driving, _NEARLY_ALL if name in _UNNAMED else _MOST):
             if asked:
                 doubts.append(f"{table.spelled(name)!r} does not count: most rows lack it, or it is not whole")
             continue
@@ -98,7 +100,19 @@ def _by_counter(
         return None
     if epochs is not None and meaning(table.spelled(name)).kind == "batch":
         return Axis(steps, f"{called} as the step, within one epoch", steps_per_epoch=total, per_step=per_step)
-    return Axis(steps, f"{called} as the step", total_steps=total, per_step=per_step)
+    single = epochs is not None and not _goes_on(epochs, driving)
+    return Axis(
+        steps,
+        f"{called} as the step",
+        total_steps=None if single else total,
+        steps_per_epoch=total if single and _has_epoch_total(table) else None,
+        per_step=per_step,
+    )
+
+
+def _has_epoch_total(table: Table) -> bool:
+    """Whether the epochs are counted with a total ("epoch: 1/80, iter: 10/57"): the other total is then an epoch's."""
+    return any(meaning(table.spelled(name)).kind == "epoch" for name in table.totals)
 
 
 def _counts_batches(table: Table, name: str, steps: Steps, epochs: Steps, driving: Sequence[bool]) -> bool:
@@ -134,11 +148,11 @@ def _counter(rows: Sequence[Row], name: str) -> Optional[Steps]:
     return counts
 
 
-def _usable(steps: Steps, driving: Sequence[bool]) -> bool:
-    """Whether most rows that make a point have a step at all."""
+def _usable(steps: Steps, driving: Sequence[bool], share: float) -> bool:
+    """Whether so large a share of the rows that make a point have a step at all."""
     drives = sum(driving)
     having = sum(1 for step, drive in zip(steps, driving) if drive and step is not None)
-    return having > 0 and having * 2 > drives
+    return having > share * drives
 
 
 def _driven(steps: Steps, driving: Sequence[bool]) -> List[int]:

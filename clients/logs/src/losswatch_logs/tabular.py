@@ -16,6 +16,8 @@ from losswatch_logs.table import Mark, Table
 _HEADER_WITHIN = 200
 """A header line comes within so many lines: banners and warnings may precede it."""
 _SAMPLE = 20
+_SURE = 3
+"""So many rows with a loss make a table, whatever else the text holds."""
 _WIDEST = 20_000
 """Columns; a wider line is no header."""
 _CANDIDATES = 10
@@ -71,7 +73,9 @@ def read_table(lines: Sequence[Line]) -> Optional[Table]:
     if comma:
         table.notes.append("commas within numbers as decimal points")
     following = len(lines) - header.place - 1
-    return table if table.names_measured() and len(table.rows) * 3 >= following else None
+    measured = table.names_measured()
+    rows = sum(1 for row in table.rows if any(name in row for name in measured))
+    return table if rows >= _SURE or (rows and len(table.rows) * 3 >= following) else None
 
 
 def _row(cells: Sequence[str], wanted: Sequence[tuple[int, str]], *, comma: bool) -> Dict[str, Optional[float]]:

@@ -15,7 +15,7 @@ from losswatch_logs.numbers import spelled_out
 
 _NUMBER = re.compile(
     r"(?=[-+.\dni])(?:(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
-    r"|(?=[.\d])(?:(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep)|(?<=loss)|(?<=loss-)))"
+    r"|(?=[.\d])(?:(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep)|(?:(?<=loss)|(?<=loss-))(?=\d+\.\d)))"
     r"([-+]?(?:(?<![\[(\d])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
     r"|(?:nan|inf(?:inity)?)(?![\w(])))",
     re.IGNORECASE | re.ASCII,
