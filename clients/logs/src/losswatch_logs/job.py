@@ -105,9 +105,9 @@ def of_heading(text: str) -> Dict[str, Any]:
 
 
 def learning_rate(text: str) -> Dict[str, float]:
-    """The first learning rate that a text names, for logs whose points carry none."""
-    found = _RATE.search(text[:_SEARCHED])
-    return {"learning_rate": float(found[1])} if found and float(found[1]) > 0 else {}
+    """The learning rate that a text names, where it names one alone, for logs whose points carry none."""
+    rates = {float(found) for found in _RATE.findall(text[:_SEARCHED])}
+    return {"learning_rate": rates.pop()} if len(rates) == 1 and 0.0 not in rates else {}
 
 
 def _precision(text: str, head: str) -> Dict[str, Any]:

@@ -24,6 +24,8 @@ _BAR = re.compile(r"[\u2500-\u259f]+|(?<=[\[|])[#=>.\-* ]{4,}(?=[\]|])|(?<=[\[|]
 _COLUMNS = re.compile(r"(?<=[^\s\[(:=|,])(?: {2,}|\s*\t\s*)(?=[A-Za-z])")
 _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
 _ARGUMENTS = re.compile(r"(\w) ?\([\w ,.]{0,40}\)\s*(?:[:=]|->)\s*$")
+_LOGGER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_SOURCE_LINE = re.compile(r"\([\w.]+:$")
 _LEVELS = frozenset(["info", "debug", "warning", "warn", "error", "notice", "trace", "critical"])
 _COMPLETING = frozenset(["rate", "entropy", "likelihood", "error"])
 """Words that mean a series with the word before them alone."""
@@ -189,7 +191,7 @@ class _Reader:
         if name is None:
             return
         said = meaning(name)
-        if said.kind == NOTHING:
+        if said.kind == NOTHING or (said.kind == "metric" and _LOGGER.fullmatch(name)):
             self.last = ""
             return
         if said.counts and said.split and place and said.kind != "epoch":
@@ -270,8 +272,9 @@ class _Reader:
         name = _named(text, explicit, following=place > 0)
         if name is not None and not explicit and meaning(name).score == BARE and LEAD not in self.values:
             return None  # "Training 1" is a heading; "0 train 10.9" is build-nanogpt
-        if explicit and "name = " in text:
-            return None  # TensorFlow's variables: name = loss/kernel:0
+        counts = name is not None and meaning(name).counts
+        if explicit and ("name = " in text or (after[:1] == ")" and not counts and _SOURCE_LINE.search(text))):
+            return None  # TensorFlow's variables: name = loss/kernel:0; a logger's (trainer:487)
         if name is not None and brackets.endswith("[") and after.startswith(("/", "]")) and not meaning(name).counts:
             if after.startswith("]") and gap[-2:-1].isalnum():
                 return None  # the index of a series: EvalErr[0]
