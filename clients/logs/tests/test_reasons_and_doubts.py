@@ -199,3 +199,12 @@ def test_a_notebook_is_read_by_what_its_cells_printed() -> None:
         {"cell_type": "code", "outputs": [{"data": {"text/html": [table + "</table>"], "text/plain": ["<IPython>"]}}]}
     ]
     assert losses(json.dumps({"cells": shown, "nbformat": 4})) == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_lines_with_losses_that_were_not_read_are_a_doubt() -> None:
+    table = "epoch train_loss valid_loss\n" + "".join(f"{i} 0.{i} 0.{i}\n" for i in range(1, 6))
+    other = "".join(f"@@ loss 0.{i} @@ somewhere else\n" for i in range(9))
+    assert not read(table).doubts
+    (doubt,) = read(table + other).doubts
+    assert doubt.serious
+    assert "9 lines in which a loss seems to have a value were not read" in doubt.detail

@@ -12,6 +12,7 @@ from losswatch_logs.roles import MAX_METRICS, Roles
 from losswatch_logs.table import Table
 
 _RUNNING = re.compile(r"av[egr](?![a-z]{5})|running|smooth(?!_?l1)|\bema\b|moving", re.IGNORECASE)
+_FEW = 3
 _MUCH = 0.2
 """A share of the rows that may not be left out without a word."""
 
@@ -25,7 +26,7 @@ def doubts(table: Table, chosen: Roles, axis: Axis, *, further: int, stepless: i
                 f"each step comes {axis.per_step} times with values of its own (several processes in one log?): "
                 "the first was read",
                 serious=True,
-                remedy="step_column=…",
+                remedy="step_column",
             )
         )
     if stepless > _MUCH * (points + stepless):
@@ -33,9 +34,11 @@ def doubts(table: Table, chosen: Roles, axis: Axis, *, further: int, stepless: i
             Doubt(
                 f"{stepless} rows have a loss and no step and were left out",
                 serious=True,
-                remedy="step_column=…",
+                remedy="step_column",
             )
         )
+    if table.unread > max(_FEW, points):
+        found.append(Doubt(f"{table.unread} lines in which a loss seems to have a value were not read", serious=True))
     if chosen.loss and axis.unit != "epoch":
         name = table.spelled(chosen.loss[0])
         if _RUNNING.search(name):

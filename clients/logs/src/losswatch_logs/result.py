@@ -48,7 +48,7 @@ class Skipped(NamedTuple):
 
 class Doubt(NamedTuple):
     """Where the reading may be wrong, as a sentence. ``serious``: so much so that no verdict should rest on it;
-    ``remedy`` is then the choice that would settle it, such as ``loss_column=total``."""
+    ``remedy`` is then the choice that would settle it, such as ``loss_column=total`` (or ``step_column`` alone)."""
 
     detail: str
     serious: bool = False

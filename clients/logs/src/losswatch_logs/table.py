@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -25,6 +26,7 @@ class Mark(NamedTuple):
 
 
 _NO_MARK = Mark()
+_LOSS_VALUE = re.compile(r"[Ll]oss\w{0,12}[\"']?\s{0,2}[:=]?\s{0,2}\(?-?\d{1,9}\.\d")
 
 
 @dataclass
@@ -47,6 +49,8 @@ class Table:
     doubts: List[Doubt] = field(default_factory=list)
     skipped: List[Skipped] = field(default_factory=list)
     skipped_lines: int = 0
+    unread: int = 0
+    """Skipped lines in which a loss seems to have a value."""
     by_epoch: bool = False
     """Whether a row without a step stands for a whole epoch, whatever its columns are."""
     run: Optional[str] = None
@@ -66,6 +70,8 @@ class Table:
     def skip(self, line: int, text: str, reason: str) -> None:
         """Say that a line was not read, and why."""
         self.skipped_lines += 1
+        if "oss" in text and _LOSS_VALUE.search(text[:2000]):
+            self.unread += 1
         if len(self.skipped) < MAX_SKIPPED:
             self.skipped.append(Skipped(line, text.strip()[:MAX_QUOTE], reason))
 
@@ -102,6 +108,7 @@ class Table:
             doubts=list(self.doubts),
             skipped=self.skipped,
             skipped_lines=self.skipped_lines,
+            unread=self.unread,
             by_epoch=self.by_epoch,
             run=run,
         )
