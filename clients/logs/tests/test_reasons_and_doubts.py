@@ -179,6 +179,7 @@ def test_what_the_log_knows_of_the_job_is_in_the_context() -> None:
 def test_a_loss_scale_that_falls_tells_of_half_precision() -> None:
     log = read("".join(f"step {i} loss 0.5 loss scale: {65536 >> i} grad norm: nan\n" for i in range(6)))
     assert log.context["precision"] == "fp16"
+    assert log.context["facts"] == {"loss_scale": 2048}
     assert log.context["tags"]["loss_scale"] == "it fell from 65536 to 2048"
 
 

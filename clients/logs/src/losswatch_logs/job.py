@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, List
 
@@ -124,8 +125,8 @@ def _precision(text: str, head: str) -> Dict[str, Any]:
         first, last = float(scales[0]), float(scales[-1])
         if last < first:
             tags["loss_scale"] = f"it fell from {first:g} to {last:g}"
-    if scales:
-        said["loss_scale"] = float(scales[-1])
+    if scales and math.isfinite(float(scales[-1])):
+        said["facts"] = {"loss_scale": float(scales[-1])}
     if _BFLOAT.search(head):
         said["precision"] = "bf16"
     elif _HALF.search(head) or overflows or len(changing) > 1:
