@@ -61,7 +61,7 @@ def test_json_output_is_the_report_and_nothing_else(command) -> None:
 
 def test_every_field_of_the_context_is_an_option(command) -> None:
     shown = command("diagnose", "--help", COLUMNS="200").stdout
-    for name in set(CONTEXT_FIELDS) - {"layer_order", "tags", "extra"}:
+    for name in set(CONTEXT_FIELDS) - {"layer_order", "tags", "extra", "facts"}:
         assert f"--{name.replace('_', '-')}" in shown
 
 
