@@ -14,12 +14,16 @@ from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from monitor.curves import falling, flat, growing, points, watch
 
 STREAMS = {
     "spike": points([*falling(150), 9.0, 8.0, *falling(80, start=0.5)], grad_norm=[1.0] * 232),
     "divergence": points([*falling(60), *growing(30, factor=1.4)]),
-    "flat": [Point(i, loss, 0.3, layers={"a": 1e-9, "b": 0.3}) for i, loss in enumerate(flat(150))],
+    "flat": [
+        Point(i, loss, 0.3, layers={"a": 1e-9, "b": 0.3}, metrics={"acc": 0.1 + i / 1000})
+        for i, loss in enumerate(flat(150))
+    ],
     "validation": points(falling(60), validation_loss=[*falling(20), *growing(40, factor=1.05, start=0.3)]),
     "nan": points([*falling(30), *[float("nan")] * 5, *falling(40)]),
 }
@@ -57,7 +61,7 @@ def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
 def test_a_snapshot_of_other_rules_is_refused() -> None:
     data = watch(STREAMS["spike"]).freeze()
     with pytest.raises(ValueError, match="detection version"):
-        Monitor.thaw(data.replace(b'"detection_version":2,', b'"detection_version":9,'))
+        Monitor.thaw(data.replace(b'"detection_version":%d,' % DETECTION_VERSION, b'"detection_version":9,'))
 
 
 def test_late_validation_enters_its_series_and_judges_nothing_anew() -> None:

@@ -49,41 +49,44 @@ GAMES = frozenset({Family.ADVERSARIAL, Family.REINFORCEMENT})
 
 _NAMES: dict[Family, str] = {
     Family.CROSS_ENTROPY: """
-        cross_entropy categorical_crossentropy sparse_categorical_crossentropy softmax_cross_entropy softmax_loss
-        softmax_cross_entropy_with_logits softmax_cross_entropy_with_logits_v2 softmax_cross_entropy_with_integer_labels
-        sparse_softmax_cross_entropy_with_logits safe_softmax_cross_entropy nll nll2d neg_log_likelihood ce xent softmax
-        multi:softmax multi:softprob mlogloss multiclass multi_logloss multiclassova adaptive_log_softmax_with
-        ForCausalLMLoss ForMaskedLM label_smoothed_cross_entropy linear_cross_entropy poly_loss_cross_entropy
-        language_modeling lm nll_and_ppl softmaxoutput""",
+        cross_entropy categorical_crossentropy sparse_categorical_crossentropy softmax_cross_entropy
+        softmax_loss softmax_cross_entropy_with_logits softmax_cross_entropy_with_logits_v2
+        softmax_cross_entropy_with_integer_labels sparse_softmax_cross_entropy_with_logits
+        safe_softmax_cross_entropy nll nll2d neg_log_likelihood ce xent softmax multi:softmax multi:softprob
+        mlogloss multiclass multi_logloss multiclassova adaptive_log_softmax_with ForCausalLMLoss ForMaskedLM
+        label_smoothed_cross_entropy linear_cross_entropy poly_loss_cross_entropy language_modeling lm
+        nll_and_ppl softmaxoutput""",
     Family.BINARY: """
-        bce bce_with_logits binary_crossentropy binary_crossentropy_with_logits binary_cross_entropy sigmoid_cross_entropy
-        sigmoid_binary_cross_entropy sigmoid_cross_entropy_with_logits log_loss logistic binary_logistic binary:logistic
-        binary:logitraw reg:logistic binary_logloss binary soft_margin multi_label_soft_margin multilabel_soft_margin
-        weighted_cross_entropy_with_logits dpo logit bernoulli_nll deviance log_loss_binary crossentropy_binary""",
+        bce bce_with_logits binary_crossentropy binary_crossentropy_with_logits binary_cross_entropy
+        sigmoid_cross_entropy sigmoid_binary_cross_entropy sigmoid_cross_entropy_with_logits log_loss logistic
+        binary_logistic binary:logistic binary:logitraw reg:logistic binary_logloss binary soft_margin
+        multi_label_soft_margin multilabel_soft_margin weighted_cross_entropy_with_logits dpo logit
+        bernoulli_nll deviance log_loss_binary crossentropy_binary""",
     Family.SQUARED_ERROR: """
-        mse mean_squared_error squared_error l2 reg:squarederror regression regression_l2 least_squares squared quadratic
-        squared_loss ls mean_squared_logarithmic_error msle reg:squaredlogerror sum_of_squared_errors friedman_mse
-        mean_square_error squared_log_error brier sse""",
+        mse mean_squared_error squared_error l2 reg:squarederror regression regression_l2 least_squares squared
+        quadratic squared_loss ls mean_squared_logarithmic_error msle reg:squaredlogerror sum_of_squared_errors
+        friedman_mse mean_square_error squared_log_error brier sse""",
     Family.ROOT_SQUARED_ERROR: "rmse root_mean_squared_error rmsle l2_root root_mean_square_error",
     Family.ABSOLUTE_ERROR: """
-        l1 mae mean_absolute_error absolute_error smooth_l1 huber log_cosh logcosh reg:pseudohubererror reg:absoluteerror
-        regression_l1 quantile reg:quantileerror pinball mape mean_absolute_percentage_error mphe fair lad smape
-        epsilon_insensitive squared_epsilon_insensitive charbonnier expectile""",
+        l1 mae mean_absolute_error absolute_error smooth_l1 huber log_cosh logcosh reg:pseudohubererror
+        reg:absoluteerror regression_l1 quantile reg:quantileerror pinball mape mean_absolute_percentage_error
+        mphe fair lad smape epsilon_insensitive squared_epsilon_insensitive charbonnier expectile""",
     Family.LIKELIHOOD: """
         gaussian_nll gaussian_negative_log_likelihood beta_nll mdn mixture_density elbo negative_elbo flow
         normalizing_flow bits_per_dim vae free_energy continuous_nll student_t_nll crps pseudo_likelihood""",
     Family.MARGIN: """
         hinge squared_hinge categorical_hinge multi_margin multi_label_margin multilabel_margin hinge_embedding
-        margin_ranking triplet_margin triplet_margin_with_distance triplet triplet_semihard cosine_embedding perceptron
-        perceptron_loss modified_huber binary:hinge sigmoid_hinge multiclass_hinge multiclass_perceptron
-        multiclass_sparsemax sparsemax rank:pairwise rank:ndcg rank:map lambdarank rank_xendcg ranking_softmax
-        triplet_hinge circle""",
+        margin_ranking triplet_margin triplet_margin_with_distance triplet triplet_semihard cosine_embedding
+        perceptron perceptron_loss modified_huber binary:hinge sigmoid_hinge multiclass_hinge
+        multiclass_perceptron multiclass_sparsemax sparsemax rank:pairwise rank:ndcg rank:map lambdarank
+        rank_xendcg ranking_softmax triplet_hinge circle""",
     Family.CONTRASTIVE: "info_nce nt_xent clip contrastive simclr supcon ntxent multiple_negatives_ranking siglip",
     Family.COUNT: """
         poisson poisson_nll poisson_nll_loss log_poisson count:poisson reg:gamma reg:tweedie gamma tweedie
         poisson_deviance gamma_deviance cox survival:cox survival:aft zero_inflated_poisson""",
     Family.FOCAL: """
-        focal sigmoid_focal binary_focal_crossentropy categorical_focal_crossentropy focal_cross_entropy softmax_focal""",
+        focal sigmoid_focal binary_focal_crossentropy categorical_focal_crossentropy focal_cross_entropy
+        softmax_focal""",
     Family.DIVERGENCE: """
         kl_div kl_divergence kld kullback_leibler_divergence kl js_divergence convex_kl_divergence
         kl_divergence_with_log_targets convex_kl_divergence distillation""",
@@ -94,8 +97,8 @@ _NAMES: dict[Family, str] = {
     Family.ADVERSARIAL: """
         gan wgan wgan_gp lsgan hinge_gan generator discriminator adversarial gan_generator gan_discriminator""",
     Family.REINFORCEMENT: """
-        ppo policy policy_gradient actor critic actor_critic dqn ddqn a2c a3c sac td3 ddpg reinforce reward grpo rloo
-        trpo td td_error q_learning cql iql advantage""",
+        ppo policy policy_gradient actor critic actor_critic dqn ddqn a2c a3c sac td3 ddpg reinforce reward grpo
+        rloo trpo td td_error q_learning cql iql advantage""",
 }
 _WORDS: tuple[tuple[Family, tuple[str, ...]], ...] = (
     (Family.LIKELIHOOD, ("gaussian", "elbo", "vae", "flow", "density")),
@@ -156,6 +159,9 @@ class LossKind:
     def squares(self) -> bool:
         """A squared error."""
         return self.family is Family.SQUARED_ERROR
+
+
+NO_KIND = LossKind()
 
 
 def loss_kind(context: Context) -> LossKind:
@@ -227,7 +233,11 @@ def _chance(family: Family, name: str, context: Context) -> float | None:
         family = Family.CROSS_ENTROPY
     if family is Family.CROSS_ENTROPY or family is Family.BINARY:
         shares = facts.class_shares if facts is not None else None
-        if shares and (entropy := _entropy(shares)) is not None and (family is Family.CROSS_ENTROPY or len(shares) == 2):
+        if (
+            shares
+            and (entropy := _entropy(shares)) is not None
+            and (family is Family.CROSS_ENTROPY or len(shares) == 2)
+        ):
             return entropy
         if family is Family.BINARY:
             return math.log(2)
@@ -252,16 +262,16 @@ def _entropy(shares: tuple[float, ...]) -> float | None:
 
 _GAME_WORDS = frozenset(
     """
-    critic policy rollout rollouts actor discriminator generator adversarial reward rewards advantage advantages episode
-    ep ppo grpo rloo dqn td3 sac kl_coef clipfrac
-    """.split()
+    critic policy rollout rollouts actor discriminator generator adversarial reward rewards advantage advantages
+    episode ep ppo grpo rloo dqn td3 sac clipfrac
+    """.split()  # noqa: SIM905 - a list of words
 )
 _GAME_NAMES = frozenset(
     """
     dloss gloss lossd lossg lossgenerator lossdiscriminator dreal dfake realscore fakescore completionlength
-    completionsmeanlength valueloss qloss qvalue qvalues tderror approxkl clipfraction clipratio explainedvariance
-    returnmean meanreturn eprewmean eprewardmean eplenmean
-    """.split()
+    completionsmeanlength valueloss qloss qvalue qvalues tderror approxkl clipfraction clipratio
+    explainedvariance returnmean meanreturn eprewmean eprewardmean eplenmean
+    """.split()  # noqa: SIM905 - a list of words
 )
 _PREFERENCES = frozenset({"chosen", "rejected", "margins", "accuracies"})
 """Rewards of preference learning, whose loss is minimised like any other."""

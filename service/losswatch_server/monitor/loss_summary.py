@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from losswatch_server.monitor.loss_kind import LossKind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.memory.track import COUNT, LOG_MEAN, M2, MEAN, Track
 from losswatch_server.monitor.points import Context
@@ -15,37 +16,24 @@ from losswatch_server.monitor.stats.trend import difference_scale, kendall_test,
 
 Array = NDArray[np.float64]
 
-CROSS_ENTROPIES = ("cross_entropy", "crossentropy", "nll", "softmax", "ce_loss", "xent")
 
-
-def chance_level(context: Context) -> float | None:
-    """The loss of a model that knows nothing: ln K for cross-entropy over K classes, ln 2 for binary, else None."""
-    name = (context.loss_name or "").lower().replace(" ", "_").replace("-", "_")
-    if "gaussian" in name:
-        return None
-    if "binary" in name or name in ("bce", "bce_with_logits", "bcewithlogits", "log_loss", "logistic"):
-        return math.log(2)
-    if any(part in name for part in CROSS_ENTROPIES) or name == "ce":
-        return math.log(context.num_classes) if context.num_classes and context.num_classes > 1 else None
-    return None
-
-
-def _reduced_alike(chance: float | None, first: float, head: list[float], batch_size: int | None) -> float | None:
-    """Chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about B ln K.
+def reduced_alike(kind: LossKind, first: float, head: list[float], batch_size: int | None) -> float | None:
+    """The kind's chance level for a loss that is summed, not averaged, over the batch: told by a first loss of about
+    B ln K, or by the name.
 
     A loss that falls to a third of that within its first 24 points was averaged, and only began high.
 
-    None for a loss that begins 300 times above or below chance: it has been scaled, and chance says nothing of it.
+    None for a loss that begins 300 times above or below chance: it has been scaled, and chance says nothing of it. What
+    the client states holds as it stands.
     """
-    if chance and not chance / 300 < first < 300 * chance:
+    chance = kind.chance
+    if chance is None or kind.stated:
+        return chance
+    if kind.summed:
+        return chance * batch_size if batch_size else None
+    if not chance / 300 < first < 300 * chance:
         return None
-    if (
-        chance
-        and batch_size
-        and batch_size > 4
-        and min(head[:24]) > 0.33 * first
-        and 0.7 < first / (chance * batch_size) < 1.5
-    ):
+    if batch_size and batch_size > 4 and min(head[:24]) > 0.33 * first and 0.7 < first / (chance * batch_size) < 1.5:
         return chance * batch_size
     return chance
 
@@ -125,7 +113,7 @@ def _falls_in_order(values: list[float]) -> bool:
     return s < 0 and p < 0.05
 
 
-def shape_of(memory: Memory, context: Context) -> Shape:
+def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
     """Summarise the loss. Needs at least one finite loss; short histories give blunt but finite numbers."""
     track = memory.loss
     n = track.n
@@ -149,7 +137,7 @@ def shape_of(memory: Memory, context: Context) -> Shape:
     _, t_log = slope_test(log_half) if positive and len(log_half) >= 5 else (0.0, 0.0)
     base = abs(first) if track.lowest >= 0 else max(track.highest - track.lowest, 1e-300)
     total = context.total_steps
-    chance = _reduced_alike(chance_level(context), first, track.head, context.batch_size)
+    chance = reduced_alike(kind, first, track.head, context.batch_size)
     return Shape(
         n=n,
         means=means,

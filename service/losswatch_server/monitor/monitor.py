@@ -12,6 +12,7 @@ from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle, key_of
+from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
 from losswatch_server.monitor.rules import DETECTORS
@@ -27,17 +28,6 @@ EPOCHS_REVIEWED = 256
 """Logs by the epoch are short, and each point took long to come: every one of the first 256 is a review."""
 
 
-GAMES = ("gan", "generator", "discriminator", "adversarial", "ppo", "policy", "actor", "critic", "dqn", "reward")
-
-
-def judged_by_level(context: Context) -> bool:
-    """Whether a lower loss is a better model. Not so for GAN- and RL-like losses, told by ``objective`` or by name."""
-    if context.objective is not None:
-        return context.objective != "none"
-    name = (context.loss_name or "").lower()
-    return not any(word in name for word in GAMES)
-
-
 _EVERYTHING = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
 _EVERY_POINT = tuple(asked for asked in _EVERYTHING if asked[1].every_point)
 _FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Condition.NON_FINITE)
@@ -51,7 +41,7 @@ class Monitor:
         "context",
         "faults",
         "forecast",
-        "judged_by_level",
+        "kind",
         "life",
         "memory",
         "next_forecast",
@@ -69,7 +59,7 @@ class Monitor:
         self.points = 0
         self.step = -1
         self.context: Context = EMPTY_CONTEXT
-        self.judged_by_level = True
+        self.kind = NO_KIND
         self.memory = Memory()
         self.states: list[Any] = [detector.start() for detector in DETECTORS]
         self.life = LifeCycle(uid)
@@ -123,7 +113,13 @@ class Monitor:
     def see_context(self, context: Context) -> None:
         """The complete context that holds from here on."""
         self.context = context
-        self.judged_by_level = judged_by_level(context)
+        self.kind = self.view.kind = loss_kind(context)
+
+    @property
+    def minimised(self) -> bool:
+        """Whether a lower loss is a better model: not so in GANs and reinforcement learning, told by ``objective``, by
+        the loss's name or by the metrics."""
+        return self.kind.minimised and (not self.memory.of_a_game or self.context.objective is not None)
 
     def begin_attempt(self, number: int, step: int) -> None:
         """A resume from a checkpoint: this state, rewound to before ``step``, goes on as attempt ``number``."""
@@ -156,6 +152,11 @@ class Monitor:
             memory.validation.add(step, validation)
         if point.layers:
             memory.layers.add(point.layers)
+        if point.metrics:
+            memory.quality.add(point.metrics)
+            memory.of_a_game = memory.of_a_game or any(map(is_of_a_game, point.metrics))
+        if memory.first_epoch is None and point.epoch is not None and memory.loss.n <= 1:
+            memory.first_epoch = point.epoch
 
     def _ask(self, point: Point, *, review: bool = False, finite_only: bool = False) -> None:
         """Ask the detectors that are due. GAN- and RL-like objectives are judged for finiteness alone."""
@@ -164,7 +165,7 @@ class Monitor:
         view.troubled = life.troubled
         view.forget_shape()
         due = _EVERYTHING if review else _EVERY_POINT
-        if finite_only or not self.judged_by_level:
+        if finite_only or not self.minimised:
             due = _FINITE_ONLY
         states = self.states
         step = point.step if point.rank else max(point.step, self.step)

@@ -13,7 +13,7 @@ from losswatch_server.monitor.diagnosis.facts import Facts, gather, with_onset
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
-from losswatch_server.monitor.monitor import Monitor, judged_by_level
+from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.sentences import headline, number, plainly, summary
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
@@ -100,7 +100,7 @@ def _explained(monitor: Monitor, finding: Finding, gathered: Facts, faults: Faul
 
 def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     notes = []
-    if not judged_by_level(monitor.context):
+    if not monitor.minimised:
         notes.append(
             "The loss of a GAN or of reinforcement learning does not say how good the model is: only non-finite "
             'values are judged. Send objective "minimize" in the context to have everything judged.'

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from losswatch_server.monitor.faults import Fault, Faults
-from losswatch_server.monitor.monitor import judged_by_level
+from losswatch_server.monitor.loss_kind import loss_kind
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.stats.trend import median
@@ -75,7 +75,7 @@ def comparable(own: Context, other: Context) -> bool:
         mine, theirs = getattr(own, name), getattr(other, name)
         if mine is not None and theirs is not None and mine != theirs:
             return False
-    return judged_by_level(own) and judged_by_level(other)
+    return loss_kind(own).minimised and loss_kind(other).minimised
 
 
 def compare(

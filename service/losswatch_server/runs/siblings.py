@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from losswatch_server.monitor.monitor import judged_by_level
+from losswatch_server.monitor.loss_kind import loss_kind
 from losswatch_server.monitor.siblings import SMOOTHED, Sibling, Standing, common_step, comparable, compare, level
 from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.runs.walk import walk
@@ -67,7 +67,7 @@ async def _of_group(store: Store, row: RunRow, group: str | None) -> list[RunRow
 
 async def _earlier_attempts(store: Store, run: StoredRun) -> list[_Attempt]:
     """Those of whose points some were superseded: a resume that lost nothing leaves nothing to compare with."""
-    if not run.attempts or not judged_by_level(run.row.context):
+    if not run.attempts or not loss_kind(run.row.context).minimised:
         return []
     row, cuts = run.row, Cuts(run.attempts)
     found = []

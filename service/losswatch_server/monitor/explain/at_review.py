@@ -11,6 +11,7 @@ import numpy as np
 
 from losswatch_server.monitor.explain.gauge import Gauge, Reading, detector, step_back
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Alarm, View
 from losswatch_server.monitor.rules.not_learning import NotLearning
@@ -174,7 +175,7 @@ def _at_end(rule: SlowConvergence, view: View) -> Reading | None:
     if shape.chance:
         limit = rule.share_of_chance * shape.chance
     else:
-        language = "cross" in (view.context.loss_name or "").lower()
+        language = view.kind.family is Family.CROSS_ENTROPY
         base = shape.first - shape.progress / shape.share if shape.share > 0 else 0.0
         limit = shape.first - (rule.gained_at_end_language if language else rule.gained_at_end) * abs(
             shape.first - base

@@ -128,7 +128,7 @@ class Probe:
         if not (self._detector.every_point or view.review):
             return False
         return self._finding.condition is Condition.NON_FINITE or (
-            monitor.judged_by_level and not view.point.rank and view.point.step >= 0
+            monitor.minimised and not view.point.rank and view.point.step >= 0
         )
 
     def _is_mine(self, found: Finding) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from losswatch_server.monitor.memory.quality import Quality
 from losswatch_server.monitor.memory.track import Track
 
 RATE_CHANGES = 64
@@ -109,3 +110,8 @@ class Memory:
     grad_nonfinite: int = 0
     grad_zero: int = 0
     """Points whose gradient norm was exactly 0."""
+    first_epoch: float | None = None
+    """The first point's ``epoch``."""
+    of_a_game: bool = False
+    """Whether a metric was sent that GANs or reinforcement learning log."""
+    quality: Quality = field(default_factory=Quality)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, ClassVar, Protocol
 
+from losswatch_server.monitor.known import Known, known
+from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
@@ -61,18 +63,27 @@ class View:
     """Whether this point's count is one at which slow conditions are judged."""
     troubled: frozenset[Condition] = frozenset()
     """Conditions with an open finding of severity warning or above, as of the point before."""
+    kind: LossKind = NO_KIND
     _shape: Shape | None = None
+    _known: Known | None = None
 
     @property
     def shape(self) -> Shape:
         """The summary of the loss so far; computed once per point, and only where asked for."""
         if self._shape is None:
-            self._shape = shape_of(self.memory, self.context)
+            self._shape = shape_of(self.memory, self.context, self.kind)
         return self._shape
+
+    @property
+    def known(self) -> Known:
+        """What can be known of the run so far; computed once per point, and only where asked for."""
+        if self._known is None:
+            self._known = known(self.memory, self.context, self.kind, self.shape.chance if self.memory.loss.n else None)
+        return self._known
 
     def forget_shape(self) -> None:
         """A new point has come."""
-        self._shape = None
+        self._shape = self._known = None
 
 
 def checked(verdict: Verdict) -> Verdict:

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -88,13 +89,12 @@ class ExplodingGradient:
             return Waiting(self.warmup - START_POINTS)
         loss = median(losses.head)
         chance = view.shape.chance
-        name = (view.context.loss_name or "").lower()
         size = self._input_size(view)
         if size is not None and size > self.large_inputs:
             state.initial = True
             state.onset = losses.head_steps[0]
             return self._initial_alarm(view, None, size)
-        if chance is None and "cross" in name and not view.context.num_classes:
+        if chance is None and view.kind.family is Family.CROSS_ENTROPY and not view.context.num_classes:
             chance = LARGEST_CHANCE / self.above_chance * 2
         if chance is None or loss < self.above_chance * chance:
             return Waiting(self.warmup - START_POINTS)
@@ -108,9 +108,8 @@ class ExplodingGradient:
         The gradient of the mean of r**2 with r = w x - y is the mean of 2 r x, so by Cauchy and Schwarz its norm is at
         most 2 sqrt(loss) times the root mean square of |x|. Rescaling the targets changes neither side.
         """
-        name = (view.context.loss_name or "").lower()
         losses, norms = view.memory.loss.head, view.memory.grad_norm.head
-        if not ("mse" in name or "squared" in name) or len(norms) < START_POINTS or min(losses) <= 0:
+        if not view.kind.squares or len(norms) < START_POINTS or min(losses) <= 0:
             return None
         return median([g / (2 * math.sqrt(v)) for g, v in zip(norms, losses, strict=False)])
 

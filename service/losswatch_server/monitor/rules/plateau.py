@@ -87,8 +87,8 @@ def residuals_look_gaussian(view: View) -> bool:
     for Gaussian residuals, less for the bounded, structured residuals that a missing non-linearity leaves (0.71 /
     sqrt B for a sine). A floor of label noise is where training should end.
     """
-    batch, name = view.context.batch_size, (view.context.loss_name or "").lower()
-    if not batch or not ("mse" in name or "squared" in name) or view.shape.now <= 0:
+    batch = view.context.batch_size
+    if not batch or not view.kind.squares or view.shape.now <= 0:
         return False
     return view.shape.noise / view.shape.now * math.sqrt(batch) > 1.05
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.rules.not_learning import falling
@@ -44,7 +45,7 @@ class SlowConvergence:
         at_end = shape.now + shape.slope_half * remaining
         base = shape.first - shape.progress / shape.share if shape.share > 0 else 0.0
         share_at_end = (shape.first - at_end) / max(abs(shape.first - base), 1e-300)
-        language = shape.chance is None and "cross" in (view.context.loss_name or "").lower()
+        language = shape.chance is None and view.kind.family is Family.CROSS_ENTROPY
         gained = self.gained_at_end_language if language else self.gained_at_end
         slow = at_end > self.share_of_chance * shape.chance if shape.chance else share_at_end < gained
         if not slow or not patience_over(view, self.patience, rising_share=self.rising_patience):

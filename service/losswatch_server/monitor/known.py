@@ -1,0 +1,105 @@
+"""What can be known of a run at a point: what a rule needs and may not guess.
+
+A rule names its needs; where one is not known the answer is "unknown", never "bad". The same training, logged every
+tenth step, by the epoch or from its middle on, differs in nothing but this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from losswatch_server.monitor.loss_kind import LossKind
+from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.points import Context
+
+START_STRIDES = 2.0
+"""Strides of the log within which its first step must lie to be the run's start: counted from 0 or from 1."""
+FIRST_EPOCHS = (0.0, 1.0)
+
+
+class Need(StrEnum):
+    """What a rule may need."""
+
+    START = "the beginning of the run"
+    CHANCE = "the loss of a model that knows nothing"
+    BUDGET = "the planned number of steps"
+    MINIMISED = "a loss that is minimised"
+    VALIDATION = "a validation loss"
+    GRADIENTS = "gradient norms"
+    UNCLIPPED = "gradient norms from before clipping"
+    LAYERS = "gradient norms by layer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known at one point."""
+
+    begins_at_start: bool
+    """Whether the first value is one of the run's first: else it is an excerpt, or a resumed run."""
+    stride: float
+    """Steps between two values of the loss, 0 while there is but one."""
+    by_epoch: bool
+    chance: float | None
+    budget: float | None
+    """Share of the planned steps that is done; None where it is not known, or was passed."""
+    minimised: bool
+    validation: bool
+    gradients: bool
+    unclipped: bool
+    layers: bool
+
+    def has(self, need: Need) -> bool:
+        """Whether a need is met."""
+        return {
+            Need.START: self.begins_at_start,
+            Need.CHANCE: self.chance is not None,
+            Need.BUDGET: self.budget is not None,
+            Need.MINIMISED: self.minimised,
+            Need.VALIDATION: self.validation,
+            Need.GRADIENTS: self.gradients,
+            Need.UNCLIPPED: self.unclipped,
+            Need.LAYERS: self.layers,
+        }[need]
+
+
+def stride_of(memory: Memory) -> float:
+    """Mean distance between two losses, in steps; 0 while there are fewer than two."""
+    track = memory.loss
+    return (track.last_step - track.head_steps[0]) / (track.n - 1) if track.n > 1 else 0.0
+
+
+def begins_at_start(memory: Memory) -> bool:
+    """Whether the log begins where the run did: its first step within a stride or two, or in the first epoch.
+
+    Judged by the strides of the first 64 values: a log may thin out later.
+    """
+    track = memory.loss
+    if track.n == 0:
+        return True
+    first = track.head_steps[0]
+    if memory.first_epoch is not None and memory.first_epoch > FIRST_EPOCHS[1] + 0.5:
+        return False
+    if first <= 1 or memory.first_epoch in FIRST_EPOCHS:
+        return True
+    steps = track.head_steps
+    stride = (steps[-1] - first) / (len(steps) - 1) if len(steps) > 1 else 0.0
+    return first <= START_STRIDES * stride
+
+
+def known(memory: Memory, context: Context, kind: LossKind, chance: float | None) -> Known:
+    """What is known of the run; ``chance`` is the kind's, reduced as this run's loss is."""
+    total = context.total_steps
+    done = (memory.loss.last_step + 1) / total if total else None
+    return Known(
+        begins_at_start=begins_at_start(memory),
+        stride=stride_of(memory),
+        by_epoch=context.step_unit == "epoch",
+        chance=chance,
+        budget=done if done is not None and done <= 1.05 else None,
+        minimised=kind.minimised,
+        validation=memory.validation.n > 0,
+        gradients=memory.grad_norm.n > 0,
+        unclipped=context.grad_norm_is != "after_clip",
+        layers=memory.layers.points > 0,
+    )
