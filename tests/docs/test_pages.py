@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tomllib
 from html.parser import HTMLParser
 
 import pytest
@@ -120,4 +122,9 @@ def test_an_unknown_page_is_a_problem_that_names_the_contents(browser):
 
 
 def test_the_documentation_is_installed_with_the_service():
-    assert (ROOT / "service" / "losswatch_server" / "docs") == PAGES
+    """The wheel takes the package folder, without what git ignores."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    assert any(PAGES.is_relative_to(ROOT / package) for package in build["targets"]["wheel"]["packages"])
+    command = ["git", "check-ignore", *map(str, PAGES.iterdir())]
+    ignored = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert [line for line in ignored.stdout.splitlines() if not line.endswith("__pycache__")] == []
