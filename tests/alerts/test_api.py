@@ -188,6 +188,14 @@ def test_a_target_that_cannot_be_used_is_refused_with_what_to_change(
     assert public_api.get("/v1/targets").json() == {"targets": []}
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9900/x", "https://10.0.0.1:9900/x", "http://localhost/x"])
+def test_a_receiver_of_ones_own_is_refused_at_once_with_the_option_that_permits_it(
+    public_api: TestClient, url: str
+) -> None:
+    answer = public_api.post("/v1/targets", json={"kind": "webhook", "url": url})
+    assert (answer.status_code, "--allow-private-targets" in answer.json()["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize(
     "body",
     [

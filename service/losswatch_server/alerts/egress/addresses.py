@@ -95,6 +95,8 @@ def read_url(url: str, *, allow_private: bool = False, allow_http: bool = False)
         port = parts.port
     except ValueError:
         raise TargetRefusedError("the URL cannot be read") from None
+    if parts.hostname:  # first: what is refused for where it leads is not mended by another scheme or port
+        check_host(parts.hostname, allow_private=allow_private)
     if parts.scheme != "https" and not (parts.scheme == "http" and (allow_http or allow_private)):
         raise TargetRefusedError("the URL must begin with https://")
     if not parts.hostname:
@@ -103,7 +105,6 @@ def read_url(url: str, *, allow_private: bool = False, allow_http: bool = False)
         raise TargetRefusedError("the URL must not carry a user name or password")
     if not allow_private and port is not None and port not in PUBLIC_PORTS:
         raise TargetRefusedError(f"port {port} is not one of {', '.join(map(str, PUBLIC_PORTS))}")
-    check_host(parts.hostname, allow_private=allow_private)
     return parts
 
 
