@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,3 +112,11 @@ def test_each_run_of_a_text_is_shown_and_the_worst_decides(command) -> None:
     assert done.stdout.index("run one") < done.stdout.index("✓ healthy") < done.stdout.index("run two")
     reports = json.loads(command("diagnose", "-", "--json", stdin=f"run one:\n{fine}run two:\n{bad}").stdout)["reports"]
     assert [report["run"] for report in reports] == ["run one", "run two"]
+
+
+def test_what_diagnose_does_not_need_is_not_loaded() -> None:
+    """The verdict on a small file takes the time of starting: a store, a server or scipy would double it."""
+    heavy = ("scipy", "sqlalchemy", "fastapi", "uvicorn", "httpx", "asyncio", "losswatch_server.store")
+    code = f"import sys, losswatch_server.cli.judgement; print([name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

@@ -96,8 +96,9 @@ class _Console:
                 counters[name] = value
                 steps = steps or means.kind == "step"
                 self.table.names.setdefault(name, words.plan.names[name])
-        if not counters or len(words.values) > len(counters) + 1:
-            return
+        first = next(iter(words.values), "")
+        if not counters or (len(words.values) > len(counters) + 1 and first not in counters):
+            return  # a counter in passing, as in a line of settings
         self.carried = {**self.carried, **counters} if steps else counters
         self.mode = ""
         self.table.totals.update({name: total for name, total in words.totals.items() if name in counters})
