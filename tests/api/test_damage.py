@@ -21,14 +21,13 @@ from losswatch_server.alerts.service_messages import sample
 from losswatch_server.alerts.stages.compose import delivery_row
 from losswatch_server.alerts.targets import Target
 from losswatch_server.app import create_app
+from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings
 from losswatch_server.store import SqliteStore, summaries
 from losswatch_server.store.alerting import configuration, deliveries
-from losswatch_server.store.entries import Item
-from losswatch_server.store.rows import EntryKind
 from losswatch_server.store.summaries import Kept, Summary
 
 SICK = [*DAMAGES]
@@ -162,7 +161,7 @@ def answers(folder: Path, name: str) -> list[Any]:
 def test_a_damaged_block_is_named_with_its_steps_and_the_rest_of_the_run_goes_on(
     filled: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("losswatch_server.store.damage._found", set())  # what other tests met in the same copies
+    monkeypatch.setattr("losswatch_server.codec.damage._found", set())  # what other tests met in the same copies
     folder = tmp_path / "data"
     shutil.copytree(filled, folder)
     connection = sqlite3.connect(folder / "losswatch.sqlite3")
@@ -205,8 +204,8 @@ def test_sealing_leaves_a_damaged_block_as_it_is(filled: Path, tmp_path: Path) -
 def test_a_damaged_summary_is_missing_from_the_picture_alone(kind: str) -> None:
     point = Point(3, loss=1.0)
     whole = Summary(
-        0, 0, 1, 1, 1, ((3, 3),), summaries._to_bytes([[Kept(Item(0, EntryKind.POINTS, 1, point), False, False)]])
+        0, 0, 1, 1, 1, ((3, 3),), summaries._to_bytes([[Kept(Entry(0, EntryKind.POINTS, 1, point), False, False)]])
     )
-    assert [kept.item.point for one in summaries.buckets(whole) for kept in one] == [point]
+    assert [kept.entry.point for one in summaries.buckets(whole) for kept in one] == [point]
     hurt = DAMAGES[kind](whole.body)
     assert summaries.buckets(whole._replace(body=hurt.encode() if isinstance(hurt, str) else hurt)) == []

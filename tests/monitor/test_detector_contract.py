@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.snapshot import freeze
 from monitor.curves import alarms, conditions, falling, flat, growing, points, watch
 
 CURVES = {
@@ -88,6 +89,6 @@ def test_the_state_stays_within_its_bound_however_long_the_run() -> None:
                 Point(step, loss[i].item(), norm[i].item(), rate[i].item(), loss[i].item() if i % 4 == 0 else None)
             )
         monitor.drain_changes()
-        sizes.append(len(monitor.freeze()))
+        sizes.append(len(freeze(monitor)))
     assert max(sizes) <= 64 * 1024
     assert sizes[-1] < sizes[2] * 1.25

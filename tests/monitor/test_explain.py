@@ -14,6 +14,7 @@ from losswatch_server.monitor.explain import MOST_ROWS, Probe, explain
 from losswatch_server.monitor.explain.thinning import AROUND, Row, condense, thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.snapshot import freeze
 from losswatch_server.monitor.vocabulary import Condition, Severity
 from monitor.curves import falling, flat, growing, points, watch
 
@@ -171,7 +172,7 @@ def test_probing_changes_nothing_in_the_run() -> None:
     for point in stream[150:]:
         watched.see(point)
         probe.look(watched)
-    assert watched.freeze() == watch(stream, context).freeze()
+    assert freeze(watched) == freeze(watch(stream, context))
 
 
 def test_silence_is_not_explained_from_points() -> None:

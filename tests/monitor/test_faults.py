@@ -21,6 +21,7 @@ from losswatch_server.monitor.rules.base import Alarm, View
 from losswatch_server.monitor.rules.diverging import Diverging
 from losswatch_server.monitor.rules.loss_spike import LossSpike
 from losswatch_server.monitor.siblings import Sibling, compare
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import Severity
 from losswatch_server.runs.offline import diagnose_bytes
 from monitor.curves import conditions, falling, growing, points, watch
@@ -82,7 +83,7 @@ def test_a_verdict_that_cannot_be_kept_is_a_fault_of_its_rule(verdict: Any, monk
     monitor = watch(STREAM)
     assert {fault.of for fault in monitor.drain_faults()} == {"diverging/loss"}
     assert "diverging" not in conditions(monitor)
-    assert Monitor.thaw(monitor.freeze()).freeze() == monitor.freeze()
+    assert freeze(thaw(freeze(monitor))) == freeze(monitor)
 
 
 def test_a_rule_that_failed_begins_anew_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +101,9 @@ def test_a_failure_is_the_same_however_often_the_run_is_frozen(monkeypatch: pyte
     straight, restarted = Monitor("run"), Monitor("run")
     for point in STREAM:
         straight.see(point)
-        restarted = Monitor.thaw(restarted.freeze())
+        restarted = thaw(freeze(restarted))
         restarted.see(point)
-        assert restarted.freeze() == straight.freeze()
+        assert freeze(restarted) == freeze(straight)
     assert assess(restarted) == assess(straight)
     assert len(straight.faults.known()) == 2
 

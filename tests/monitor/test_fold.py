@@ -14,6 +14,7 @@ from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from monitor.curves import falling, flat, growing, points, watch
 
@@ -46,22 +47,22 @@ def test_freezing_and_thawing_anywhere_changes_nothing(name: str, cuts: list[int
     monitor.see_context(CONTEXT)
     for i, point in enumerate(STREAMS[name]):
         if i in cuts:
-            monitor = Monitor.thaw(monitor.freeze())
+            monitor = thaw(freeze(monitor))
         monitor.see(point)
-    assert monitor.freeze() == whole.freeze()
+    assert freeze(monitor) == freeze(whole)
     assert assess(monitor) == assess(whole)
 
 
 @pytest.mark.parametrize("data", [b"", b"LWS1", b"LWS1\xff\xff\xff\xff{}", b"pickle", b"LWS1\x02\x00\x00\x00{}"])
 def test_what_is_no_snapshot_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="snapshot"):
-        Monitor.thaw(data)
+        thaw(data)
 
 
 def test_a_snapshot_of_other_rules_is_refused() -> None:
-    data = watch(STREAMS["spike"]).freeze()
+    data = freeze(watch(STREAMS["spike"]))
     with pytest.raises(ValueError, match="detection version"):
-        Monitor.thaw(data.replace(b'"detection_version":%d,' % DETECTION_VERSION, b'"detection_version":9,'))
+        thaw(data.replace(b'"detection_version":%d,' % DETECTION_VERSION, b'"detection_version":9,'))
 
 
 def test_late_validation_enters_its_series_and_judges_nothing_anew() -> None:
@@ -85,7 +86,7 @@ def test_a_new_attempt_names_its_findings_anew() -> None:
 
 
 def test_a_damaged_snapshot_is_refused_or_read_and_never_fails_in_another_way() -> None:
-    whole = watch(STREAMS["spike"], CONTEXT).freeze()
+    whole = freeze(watch(STREAMS["spike"], CONTEXT))
     rng = np.random.default_rng(0)
     for _ in range(500):
         data = bytearray(whole)
@@ -93,4 +94,4 @@ def test_a_damaged_snapshot_is_refused_or_read_and_never_fails_in_another_way() 
             data[place] = rng.integers(256)
         cut = int(rng.integers(len(data))) if rng.random() < 0.2 else len(data)
         with contextlib.suppress(ValueError):
-            Monitor.thaw(bytes(data[:cut]))
+            thaw(bytes(data[:cut]))

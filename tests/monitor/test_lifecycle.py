@@ -15,6 +15,7 @@ from losswatch_server.monitor.report import assess
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict
 from losswatch_server.monitor.rules.loss_spike import LossSpike
 from losswatch_server.monitor.rules.non_finite import NonFiniteLoss
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import Severity
 from monitor.curves import alarms, falling, growing, points, watch
 
@@ -79,9 +80,9 @@ def test_a_finding_that_opened_again_is_the_same_after_a_restart_at_any_point() 
     straight, restarted = Monitor("test"), Monitor("test")
     for point in stream:
         straight.see(point)
-        restarted = Monitor.thaw(restarted.freeze())
+        restarted = thaw(freeze(restarted))
         restarted.see(point)
-        assert restarted.freeze() == straight.freeze()
+        assert freeze(restarted) == freeze(straight)
         assert assess(restarted).action == assess(straight).action
     assert assess(restarted) == assess(straight)
 

@@ -14,6 +14,7 @@ from losswatch_server.codec.explanations import explanation_json
 from losswatch_server.monitor.explain import Probe
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import Assessment, assess
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.runs.answers import Report
 from losswatch_server.store.rows import RunRow
 from monitor.odd_runs import OddRun, begun, follow, odd_run
@@ -103,11 +104,11 @@ def _the_same_after_restarts(run: OddRun, watched: Monitor) -> None:
     for place, entry in enumerate(run.entries):
         follow(straight, entry)
         follow(restarted, entry)
-        frozen = straight.freeze()
-        assert frozen == restarted.freeze(), f"after entry {place}"
-        restarted = Monitor.thaw(frozen)
-        assert restarted.freeze() == frozen
-    assert watched.freeze() == frozen
+        frozen = freeze(straight)
+        assert frozen == freeze(restarted), f"after entry {place}"
+        restarted = thaw(frozen)
+        assert freeze(restarted) == frozen
+    assert freeze(watched) == frozen
     assert _sent(_told(restarted)) == _sent(_told(straight))
 
 

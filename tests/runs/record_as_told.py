@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from house import House
+from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.store.entries import read
-from losswatch_server.store.rows import EntryKind
 
 
 def whole_series(house: House, name: str = "run") -> list[StoredPoint]:
@@ -17,18 +17,18 @@ def whole_series(house: House, name: str = "run") -> list[StoredPoint]:
     rows = house.do(house.store.record_page("default", uid, 0, 1 << 60))
     stands: dict[tuple[int, int], tuple[Point, int]] = {}
     gone: dict[tuple[int, int, int], Point] = {}
-    for item in read(rows):
-        point, key = item.point, (item.point.step, item.point.rank)
-        if item.kind == EntryKind.ATTEMPT:
+    for entry in read(rows):
+        point, key = entry.point, (entry.point.step, entry.point.rank)
+        if entry.kind == EntryKind.ATTEMPT:
             for old in [old for old in stands if old[0] >= point.step]:
                 taken, attempt = stands.pop(old)
                 gone[attempt, *old] = taken
-        elif item.kind == EntryKind.ASIDE:
-            known = gone.get((item.attempt, *key))
-            gone[item.attempt, *key] = point if known is None else merge(known, point)
-        elif item.kind != EntryKind.CONTEXT:
+        elif entry.kind == EntryKind.SUPERSEDED_BY_WRITER:
+            known = gone.get((entry.attempt, *key))
+            gone[entry.attempt, *key] = point if known is None else merge(known, point)
+        elif entry.kind != EntryKind.CONTEXT:
             before = stands.get(key)
-            stands[key] = (point, item.attempt) if before is None else (merge(before[0], point), before[1])
+            stands[key] = (point, entry.attempt) if before is None else (merge(before[0], point), before[1])
     points = [StoredPoint(point, attempt, False) for point, attempt in stands.values()]
     points += [StoredPoint(point, attempt, True) for (attempt, _, _), point in gone.items()]
     return sorted(points, key=lambda stored: (stored.attempt, stored.point.step, stored.point.rank))

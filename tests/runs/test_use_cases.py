@@ -46,16 +46,16 @@ def test_points_come_back_exactly(house: House) -> None:
 
 
 def test_declaring_twice_is_declaring_once(house: House) -> None:
-    row, created = in_project(house, "declare", "run", Context(learning_rate=0.1, tags={"team": "a"}))
-    again, created_again = in_project(house, "declare", "run", Context(learning_rate=0.1))
+    row, created = in_project(house, "upsert", "run", Context(learning_rate=0.1, tags={"team": "a"}))
+    again, created_again = in_project(house, "upsert", "run", Context(learning_rate=0.1))
     assert (created, created_again) == (True, False)
     assert again == row
     assert house.kinds() == ["run.created"]
 
 
 def test_a_context_is_amended_field_by_field(house: House) -> None:
-    in_project(house, "declare", "run", Context(learning_rate=0.1, extra={"seed": 1}))
-    row = in_project(house, "amend", "run", Context(batch_size=8, extra={"depth": 2}))
+    in_project(house, "upsert", "run", Context(learning_rate=0.1, extra={"seed": 1}))
+    row = in_project(house, "update", "run", Context(batch_size=8, extra={"depth": 2}))
     house.restart()
     assert in_project(house, "get", "run").context == row.context
     assert (row.context.learning_rate, row.context.batch_size, row.context.extra) == (0.1, 8, {"seed": 1, "depth": 2})
@@ -251,7 +251,7 @@ def test_only_so_many_runs_stay_in_memory(tmp_path: Any) -> None:
     try:
         for n in range(5):
             house.record(falling(0, 3), name=f"run-{n}")
-        assert len(house.runs._shelf._slots) <= 2
+        assert len(house.runs._cache._runs) <= 2
         assert house.record(falling(3, 1), name="run-0").run.points == 4
     finally:
         house.close()

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from losswatch_server.codec.blocks import pack, unpack
+from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import MAX_STEP, Point
-from losswatch_server.store.blocks import pack, unpack
-from losswatch_server.store.rows import EntryKind, RecordRow
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import row_points, seal, unseal
 
 numbers = st.one_of(st.none(), st.floats())
@@ -57,7 +58,7 @@ def test_a_block_gives_back_every_bit(batch: list[Point]) -> None:
     st.lists(
         st.tuples(
             st.lists(points, min_size=1, max_size=5),
-            st.sampled_from([EntryKind.POINTS, EntryKind.MERGE, EntryKind.LATE, EntryKind.ASIDE]),
+            st.sampled_from([EntryKind.POINTS, EntryKind.MERGE, EntryKind.LATE, EntryKind.SUPERSEDED_BY_WRITER]),
             st.integers(1, 3),
             st.one_of(st.none(), st.text(max_size=5)),
             st.integers(0, 2**45),

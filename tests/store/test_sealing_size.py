@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.monitor.points import Point
-from losswatch_server.runs.record import Item, write
+from losswatch_server.runs.record import write
 from losswatch_server.store import SqliteStore
 from losswatch_server.store.changes import RECORD
-from losswatch_server.store.rows import EntryKind
 
 POINTS = 30_000
 
@@ -41,8 +41,10 @@ def test_a_sealed_point_of_loss_and_gradient_norm_costs_at_most(
     ]
     rows = []
     for start in range(0, POINTS, per_request):
-        items = [Item(seq, EntryKind.POINTS, 1, points[seq]) for seq in range(start, min(start + per_request, POINTS))]
-        rows += write(items, "0123456789abcdef", int(received[start]))
+        entries = [
+            Entry(seq, EntryKind.POINTS, 1, points[seq]) for seq in range(start, min(start + per_request, POINTS))
+        ]
+        rows += write(entries, "0123456789abcdef", int(received[start]))
 
     store = SqliteStore.open(tmp_path)
     empty = _used(store.path)

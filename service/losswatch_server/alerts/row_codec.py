@@ -16,8 +16,8 @@ from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.mute_rules import Matcher, MuteRule
 from losswatch_server.alerts.policy import Rules
 from losswatch_server.alerts.targets import Target, TargetState
+from losswatch_server.codec import damage
 from losswatch_server.monitor.vocabulary import Severity
-from losswatch_server.store import damage
 from losswatch_server.store.alerting.configuration import MuteRuleRow, TargetRow
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import GroupRow, IncidentRow

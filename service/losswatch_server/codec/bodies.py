@@ -89,14 +89,14 @@ _decode_body = msgspec.json.Decoder(_FastBody).decode
 _decode_point = msgspec.json.Decoder(_FastPoint).decode
 
 
-class _NotPlainError(Exception):
+class _LeftToExactPathError(Exception):
     """Left to the exact path."""
 
 
 def read_body(raw: bytes) -> Body:
     """The points, context and writer of a request. Raises NotJsonError, or BodyRefusedError naming every fault."""
     # Outside of an except clause, whose exception would keep alive what the fast path has made.
-    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _NotPlainError):
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError, _LeftToExactPathError):
         return _read_fast(raw)
     return read_value(parse_json(raw))
 
@@ -172,11 +172,11 @@ def _read_fast(raw: bytes) -> Body:
     if raw.startswith(b'{"points"') or b'"points"' in raw[:4096] or b'"points"' in raw[-4096:]:
         body = _decode_body(raw)
         if body.writer is not None and not body.writer.isprintable():
-            raise _NotPlainError
+            raise _LeftToExactPathError
         try:
             context = None if body.context is None else read_context(body.context)
         except BodyRefusedError as refusal:
-            raise _NotPlainError from refusal  # the exact path names its faults and those of the points
+            raise _LeftToExactPathError from refusal  # the exact path names its faults and those of the points
         return Body([_point(point) for point in body.points], context, body.writer)
     return Body([_point(_decode_point(raw))], bare=True)
 
@@ -184,7 +184,7 @@ def _read_fast(raw: bytes) -> Body:
 def _point(fast: _FastPoint) -> Point:
     loss = fast.loss
     if fast.time is not None and not valid_time(fast.time):
-        raise _NotPlainError
+        raise _LeftToExactPathError
     if fast.layers is not None:
         _check_names(fast.layers)
     if fast.metrics is not None:
@@ -207,7 +207,7 @@ def _point(fast: _FastPoint) -> Point:
 def _check_names(numbers: Mapping[str, float]) -> None:
     for name in numbers:
         if not name.isprintable():  # stricter than the rule; the exact path decides
-            raise _NotPlainError
+            raise _LeftToExactPathError
 
 
 def _read_int(digits: str) -> int | float:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from losswatch_server.codec.encoding import plain
+import msgspec
+
+from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
+from losswatch_server.codec.encoding import exact_text, plain
 from losswatch_server.codec.facts import read_facts
 from losswatch_server.codec.hyperparameters import MAX_TAGS, MAX_TEXT, read_extra
 from losswatch_server.codec.numbers import NumberRefusedError, read_integer, read_number
@@ -19,6 +23,7 @@ from losswatch_server.codec.problems import (
     printable,
     text_problem,
 )
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import CONTEXT_FIELDS, MAX_STEP, Context
 
 NUMBERS = frozenset({"learning_rate", "momentum", "weight_decay", "grad_clip", "expected_gap_s", "baseline_loss"})
@@ -46,8 +51,11 @@ _MISSPELT = {
 }
 
 
-def context_json(context: Context) -> dict[str, Any]:
-    """The fields that are given, in the contract's order; other hyper-parameters beside them."""
+def context_json(context: Context, *, exact: bool = False) -> dict[str, Any]:
+    """The fields that are given, in the contract's order; other hyper-parameters beside them, or, ``exact``, apart."""
+    if exact:
+        exactly = {name: value for name in CONTEXT_FIELDS if (value := getattr(context, name)) not in (None, {})}
+        return exactly if context.facts is None else {**exactly, "facts": context.facts.given()}
     given: dict[str, Any] = {}
     for name in CONTEXT_FIELDS:
         value = getattr(context, name)
@@ -60,6 +68,25 @@ def context_json(context: Context) -> dict[str, Any]:
     if context.tags:
         given["tags"] = dict(context.tags)
     return given
+
+
+def context_text(context: Context) -> str:
+    """The exact form, in which ``extra`` stays apart and SQLite's JSON functions find every number finite."""
+    return exact_text(context_json(context, exact=True))
+
+
+def context_of_text(text: str | bytes) -> Context:
+    """The exact inverse of ``context_text``. Raises DamagedCellError."""
+    try:
+        given = json.loads(text)
+        msgspec.convert(given, Context)
+        if "layer_order" in given:
+            given["layer_order"] = tuple(given["layer_order"])
+        if "facts" in given:
+            given["facts"] = ModelFacts.of(given["facts"])
+        return Context(**given)
+    except MISSHAPEN as error:
+        raise DamagedCellError(f"not a context: {error}") from error
 
 
 def read_context(data: Any, at: tuple[str | int, ...] = (), *, strict: bool = False) -> Context:

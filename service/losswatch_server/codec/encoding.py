@@ -22,6 +22,9 @@ _ENCODER = json.JSONEncoder(
 )
 
 
+exact_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""JSON in Python's own dialect, whose bare NaN and Infinity tokens keep every float64: for the store alone."""
+
 _encode_plain = msgspec.json.Encoder().encode
 _AS_THEY_ARE = frozenset({str, int, bool, NoneType})
 

@@ -1,21 +1,26 @@
-"""Findings as JSON, rounded for people or exact for the store, and back."""
+"""Findings as JSON, rounded for people or exact for the store, and back.
+
+The exact form is text in Python's own dialect of JSON, whose bare NaN and Infinity tokens keep every float64.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from losswatch_server.codec.encoding import plain, rounded
+import msgspec
+
+from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
+from losswatch_server.codec.encoding import exact_text, rounded
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
 
-_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-
 
 def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
-    """The contract's finding; ``exact`` keeps every digit, so that ``finding_from_json`` gives the same finding."""
-    number = plain if exact else rounded
-    return {
+    """The contract's finding. ``exact``: the fields of a Finding alone, every number as it is."""
+    number = _as_it_is if exact else rounded
+    fields = {
         "id": finding.id,
         "condition": str(finding.condition),
         "series": finding.series,
@@ -29,34 +34,66 @@ def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
         "resolved_step": finding.resolved_step,
         "closed_by": None if finding.closed_by is None else str(finding.closed_by),
         "summary": finding.summary,
-        "evidence": number(finding.evidence),
+        "evidence": number(dict(finding.evidence)),
         "causes": [_cause_json(cause, number) for cause in finding.causes],
         "advice": [_advice_json(advice, number) for advice in finding.advice],
-        "docs": f"/v1/conditions/{finding.condition}",
     }
+    return fields if exact else {**fields, "docs": f"/v1/conditions/{finding.condition}"}
 
 
-def finding_from_json(data: Mapping[str, Any]) -> Finding:
-    """The finding that ``finding_json(exact=True)`` wrote. KeyError or ValueError for anything else."""
-    closed_by = data["closed_by"]
+def finding_text(finding: Finding) -> str:
+    """The exact form, with causes and advice."""
+    return exact_text(finding_json(finding, exact=True))
+
+
+def finding_from_text(text: str | bytes) -> Finding:
+    """The exact inverse of ``finding_text``; pairs in the evidence come back as tuples. Raises DamagedCellError."""
+    try:
+        fields = json.loads(text)
+        msgspec.convert(fields, Finding)
+        return finding_from_fields(fields)
+    except MISSHAPEN as error:
+        raise DamagedCellError(f"not a finding: {error}") from error
+
+
+def finding_from_fields(fields: Mapping[str, Any]) -> Finding:
+    """The inverse of ``finding_json(exact=True)`` after a way through JSON. Raises what is in MISSHAPEN."""
+    closed_by = fields["closed_by"]
     return Finding(
-        id=data["id"],
-        condition=Condition(data["condition"]),
-        series=data["series"],
-        attempt=data["attempt"],
-        episode=data["episode"],
-        severity=Severity(data["severity"]),
-        confidence=_read(data["confidence"]),
-        onset_step=data["onset_step"],
-        opened_step=data["opened_step"],
-        last_step=data["last_step"],
-        resolved_step=data["resolved_step"],
-        closed_by=None if closed_by is None else ClosedBy(closed_by),
-        summary=data["summary"],
-        evidence={name: _read(value) for name, value in data["evidence"].items()},
-        causes=tuple(_cause(cause) for cause in data["causes"]),
-        advice=tuple(_advice(advice) for advice in data["advice"]),
+        **{
+            **fields,
+            "condition": Condition(fields["condition"]),
+            "severity": Severity(fields["severity"]),
+            "closed_by": None if closed_by is None else ClosedBy(closed_by),
+            "evidence": {name: _tuples(value) for name, value in fields["evidence"].items()},
+            "causes": tuple(_cause(cause) for cause in fields["causes"]),
+            "advice": tuple(_advice(advice) for advice in fields["advice"]),
+        }
     )
+
+
+def finding_of_columns(
+    finding_id: str, condition: str, severity: str, opened_step: int, closed_by: str | None
+) -> Finding | None:
+    """What is left of a finding whose text is damaged: its row's other columns; None where those are, too."""
+    try:
+        return Finding(
+            id=finding_id,
+            condition=Condition(condition),
+            series="unknown",
+            attempt=1,
+            episode=1,
+            severity=Severity(severity),
+            confidence=0.0,
+            onset_step=opened_step,
+            opened_step=opened_step,
+            last_step=opened_step,
+            resolved_step=None if closed_by is None else opened_step,
+            closed_by=None if closed_by is None else ClosedBy(closed_by),
+            summary="What was kept of this finding is damaged; only its condition, severity and step can be read.",
+        )
+    except ValueError:
+        return None
 
 
 def _cause_json(cause: Cause, number: Callable[[Any], Any]) -> dict[str, Any]:
@@ -80,34 +117,18 @@ def _advice_json(advice: Advice, number: Callable[[Any], Any]) -> dict[str, Any]
     }
 
 
-def _cause(data: Mapping[str, Any]) -> Cause:
-    return Cause(
-        cause=CauseName(data["cause"]),
-        probability=_read(data["probability"]),
-        because=tuple(data["because"]),
-        against=tuple(data["against"]),
-        check=data["check"],
-    )
+def _cause(fields: Mapping[str, Any]) -> Cause:
+    because, against = tuple(fields["because"]), tuple(fields["against"])
+    return Cause(**{**fields, "cause": CauseName(fields["cause"]), "because": because, "against": against})
 
 
-def _advice(data: Mapping[str, Any]) -> Advice:
-    return Advice(
-        action=data["action"],
-        value=_read(data["value"]),
-        current=_read(data["current"]),
-        summary=data["summary"],
-        reference=data["reference"],
-        cause=None if data["cause"] is None else CauseName(data["cause"]),
-    )
+def _advice(fields: Mapping[str, Any]) -> Advice:
+    return Advice(**{**fields, "cause": None if fields["cause"] is None else CauseName(fields["cause"])})
 
 
-def _read(value: Any) -> Any:
-    """Numbers back from their strings, lists as the tuples that evidence holds."""
-    match value:
-        case str():
-            return _NON_FINITE.get(value, value)
-        case list():
-            return tuple(_read(item) for item in value)
-        case Mapping():
-            return {name: _read(item) for name, item in value.items()}
+def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,17 +1,15 @@
-"""Runs, assessments and reports as JSON, in the field order of the contract's example."""
+"""Runs and reports as JSON, in the field order of the contract's example."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from losswatch_server.codec.assessments import verdict_json
 from losswatch_server.codec.contexts import context_json
-from losswatch_server.codec.encoding import dumps_plain, rounded, timestamp
-from losswatch_server.codec.findings import finding_json
+from losswatch_server.codec.encoding import dumps_plain, timestamp
 from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
-
-if TYPE_CHECKING:
-    from losswatch_server.monitor.report import Assessment
 
 
 class RunFacts(Protocol):
@@ -135,30 +133,3 @@ def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[s
 def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes:
     """``report_json`` as strict JSON: every number in it is rounded, or an integer."""
     return dumps_plain(report_json(report, counts))
-
-
-def assessment_json(assessment: Assessment) -> dict[str, Any]:
-    """A report on points that belong to no stored run: what ``diagnose`` answers."""
-    return {
-        "attempt": assessment.attempt,
-        "step": assessment.step,
-        "points": assessment.points,
-        **verdict_json(assessment),
-    }
-
-
-def verdict_json(assessment: Assessment) -> dict[str, Any]:
-    """``status``, ``action``, ``headline``, ``findings``, ``forecast``, ``notes``."""
-    forecast = assessment.forecast
-    return {
-        "status": assessment.status.value,
-        "action": assessment.action.value,
-        "headline": assessment.headline,
-        "findings": [finding_json(finding) for finding in assessment.findings],
-        "forecast": {
-            "floor": rounded(forecast.floor),
-            "interval": rounded(forecast.interval),
-            "steps_to_floor": rounded(forecast.steps_to_floor),
-        },
-        "notes": list(assessment.notes),
-    }

@@ -196,16 +196,3 @@ class Monitor:
     def drain_faults(self) -> list[Fault]:
         """What failed since the last call, for whoever logs and counts."""
         return self.faults.drain()
-
-    def freeze(self) -> bytes:
-        """The whole state as bytes: see ``snapshot`` for the format."""
-        from losswatch_server.monitor.snapshot import freeze
-
-        return freeze(self)
-
-    @classmethod
-    def thaw(cls, data: bytes) -> Monitor:
-        """The state back from ``freeze``. ValueError for another detection version or a damaged snapshot."""
-        from losswatch_server.monitor.snapshot import thaw
-
-        return thaw(data)

@@ -58,7 +58,7 @@ def _cut(value: float | None) -> float | None:
     return max(-LARGEST, min(value, LARGEST)) if abs(value) >= SMALLEST else 0.0
 
 
-PLAIN_FIELDS = ("learning_rate", "validation_loss", "epoch", "time")
+SINGLE_FIELDS = ("learning_rate", "validation_loss", "epoch", "time")
 """Fields of which the first value stands where two points of a step differ; `loss` and `grad_norm` begin an attempt."""
 MAP_FIELDS = ("layers", "metrics")
 
@@ -73,7 +73,7 @@ def merge(first: Point, second: Point) -> Point:
         added["loss_is_null"] = True
     if first.grad_norm is None and second.grad_norm is not None:
         added["grad_norm"] = second.grad_norm
-    for name in PLAIN_FIELDS:
+    for name in SINGLE_FIELDS:
         if getattr(first, name) is None and getattr(second, name) is not None:
             added[name] = getattr(second, name)
     for name in MAP_FIELDS:

@@ -21,18 +21,16 @@ import struct
 import sys
 from array import array
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.lifecycle import Track
 from losswatch_server.monitor.model_facts import ModelFacts
+from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, Condition, Severity
-
-if TYPE_CHECKING:
-    from losswatch_server.monitor.monitor import Monitor
 
 MAGIC = b"LWS1"
 _FAULT_FIELDS = ("part", "of", "error", "message", "step", "last_step", "count")
@@ -162,8 +160,6 @@ def freeze(monitor: Monitor) -> bytes:
 
 def thaw(data: bytes) -> Monitor:
     """A monitor from its bytes. ValueError for another detection version, or bytes that are no snapshot."""
-    from losswatch_server.monitor.monitor import Monitor
-
     try:
         if data[:4] != MAGIC:
             raise ValueError("not a snapshot")

@@ -9,8 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from losswatch_server.runs.answers import Recorded, Report, StoredPoint
-    from losswatch_server.runs.errors import FindingNotFoundError, RunGoneError, RunNotFoundError
+    from losswatch_server.runs.answers import (
+        FindingNotFoundError,
+        Recorded,
+        Report,
+        RunGoneError,
+        RunNotFoundError,
+        StoredPoint,
+    )
     from losswatch_server.runs.liveness.rhythm import Rhythm
     from losswatch_server.runs.points.accept import PointProblem, PointsRefusedError
     from losswatch_server.runs.service import Runs
@@ -44,8 +50,10 @@ __all__ = [
     "StoredPoint",
 ]
 _WHERE = {
-    **dict.fromkeys(("Recorded", "Report", "StoredPoint"), "losswatch_server.runs.answers"),
-    **dict.fromkeys(("FindingNotFoundError", "RunGoneError", "RunNotFoundError"), "losswatch_server.runs.errors"),
+    **dict.fromkeys(
+        ("FindingNotFoundError", "Recorded", "Report", "RunGoneError", "RunNotFoundError", "StoredPoint"),
+        "losswatch_server.runs.answers",
+    ),
     "Rhythm": "losswatch_server.runs.liveness.rhythm",
     **dict.fromkeys(("PointProblem", "PointsRefusedError"), "losswatch_server.runs.points.accept"),
     "Runs": "losswatch_server.runs.service",

@@ -1,4 +1,4 @@
-"""What the use cases answer."""
+"""What the use cases answer, and what they refuse."""
 
 from __future__ import annotations
 
@@ -35,3 +35,15 @@ class StoredPoint(NamedTuple):
     point: Point
     attempt: int
     superseded: bool
+
+
+class RunNotFoundError(LookupError):
+    """There is no run of this name in this project."""
+
+
+class RunGoneError(LookupError):
+    """The run was deleted, and this writer posted to it: what it still sends must not create a ghost of it."""
+
+
+class FindingNotFoundError(LookupError):
+    """The run has no finding of this id."""

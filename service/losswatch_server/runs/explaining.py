@@ -7,19 +7,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
 from losswatch_server.monitor.explain.thinning import thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point, merge
+from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
+from losswatch_server.runs.finding_changes import CLOCK
 from losswatch_server.runs.fold import PAGE, apply
 from losswatch_server.runs.liveness.rhythm import NOT_HEARD
-from losswatch_server.runs.outcome import CLOCK
-from losswatch_server.runs.record import judged
+from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
-from losswatch_server.store.entries import Item, read
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow, StoredRun
+from losswatch_server.store.entries import read
+from losswatch_server.store.rows import RecordRow, StoredRun
 from losswatch_server.store.sealing import row_points, unseal
 
 Grace = Callable[[int, Sequence[float], float | None], float | None]
@@ -44,9 +46,9 @@ async def explain(store: Store, run: StoredRun, finding: Finding, grace: Grace) 
     rows = await _rows(store, run, seq, finding.opened_step)
 
     def fold(probe: Probe) -> None:
-        monitor = Monitor(run.row.uid) if frozen is None else Monitor.thaw(frozen)
-        for item in whole(judged((item for item in read(rows, seq) if item.seq < end), attempts)):
-            apply(monitor, item)
+        monitor = Monitor(run.row.uid) if frozen is None else thaw(frozen)
+        for entry in whole(effective((entry for entry in read(rows, seq) if entry.seq < end), attempts)):
+            apply(monitor, entry)
             probe.look(monitor)
 
     return await asyncio.to_thread(explained, finding, fold)
@@ -60,20 +62,20 @@ def lineage(attempts: Sequence[Attempt], finding: Finding) -> tuple[list[Attempt
     return [a for a in attempts if a.seq < end], end
 
 
-def whole(items: Iterable[Item]) -> Iterator[Item]:
-    """The items with each merge laid into its point: a point is given when no merge into it can come any more."""
-    held: list[Item] = []
-    for item in items:
-        if item.kind == EntryKind.MERGE:
-            if held and held[0].point.step == item.point.step:  # else that point is in a damaged block
-                held[0] = held[0]._replace(point=merge(held[0].point, item.point))
-        elif item.kind == EntryKind.POINTS:
+def whole(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries with each merge laid into its point: a point is given when no merge into it can come any more."""
+    held: list[Entry] = []
+    for entry in entries:
+        if entry.kind == EntryKind.MERGE:
+            if held and held[0].point.step == entry.point.step:  # else that point is in a damaged block
+                held[0] = held[0]._replace(point=merge(held[0].point, entry.point))
+        elif entry.kind == EntryKind.POINTS:
             yield from held
-            held = [item]
+            held = [entry]
         elif held:
-            held.append(item)
+            held.append(entry)
         else:
-            yield item
+            yield entry
     yield from held
 
 
@@ -90,7 +92,7 @@ async def _start(
             stored = await store.snapshot(row.project, row.uid, seq)
             if stored is not None:
                 try:
-                    Monitor.thaw(stored.body)
+                    thaw(stored.body)
                 except ValueError:  # an unreadable snapshot: the record is the truth, an older one will do
                     continue
                 return stored.body, seq

@@ -8,151 +8,206 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.report import Assessment
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.answers import Report
 from losswatch_server.runs.fold import SLICE, apply
 from losswatch_server.runs.liveness.rhythm import NOT_HEARD, Rhythm
-from losswatch_server.runs.points.accept import Ledger, Starter
-from losswatch_server.runs.snapshots import EVERY, due, superfluous
-from losswatch_server.store.entries import Item
-from losswatch_server.store.rows import Attempt, EntryKind, RunRow, Snapshot, StoredRun, Writer
+from losswatch_server.runs.points.accept import RunCursor, TrainingWriter
+from losswatch_server.store.rows import RunRow, Snapshot, StoredRun, Writer
+
+EVERY = 256
+"""Entries between snapshots, at most; so a restart folds at most this many again."""
 
 
 @dataclass(slots=True)
-class Live:
-    """One run in memory. ``monitor`` is None where another version judged the run and this one must not."""
+class LiveRun:
+    """One run in memory, one request at a time. What the store has too is as the last commit left it, or, within a
+    request, as the next one will: the cache drops the whole where that fails."""
 
     row: RunRow
-    ledger: Ledger
+    """The run as lists and answers show it."""
+    cursor: RunCursor
+    """How far it has come: what the next points are accepted by."""
     stored: bool
+    """Whether the store has the run yet."""
     next_seq: int = 0
+    """The place of the next entry in the record."""
     stored_seq: int = 0
+    """``next_seq`` at the last commit: the next one is refused where the store has another."""
     unsealed: int = 0
+    """Points in rows that are not compressed yet; at SEAL_POINTS they are."""
     rhythm: Rhythm = NOT_HEARD
+    """When its requests came, for the watch for silent runs."""
     attempts: tuple[Attempt, ...] = ()
+    """All after the first, in their order: they say which entries of the record still count."""
     monitor: Monitor | None = None
-    known: dict[str, Finding] = field(default_factory=dict)
-    top: int = -1
-    since: int = 0
-    marks: list[tuple[int, int, int]] = field(default_factory=list)
+    """The fold of every entry that counts; None where another version judged the run and this one must not."""
+    findings: dict[str, Finding] = field(default_factory=dict)
+    """Every finding that the run ever had, by id, the clock's too, as it was stored or is about to be; without causes
+    and advice, which a report adds. What has changed since tells which events there are."""
+    highest_step: int = -1
+    """The highest step, of any rank, that the monitor has seen: a snapshot past an attempt's begin is of no use."""
+    since_snapshot: int = 0
+    """Entries folded since the last snapshot."""
+    snapshot_marks: list[tuple[int, int, int]] = field(default_factory=list)
+    """(seq, step, detection_version) of the stored snapshots, oldest first."""
     damage: tuple[str, ...] = ()
-    archived: bytes | None = None
-    judgement: Assessment | None = None
+    """A note for each block of the record that could not be read."""
+    final_report: bytes | None = None
+    """The assessment with which the run ended, as ``codec.assessments`` writes it."""
+    assessment: Assessment | None = None
+    """What the points alone say, as of ``report``; None before the first report."""
     report: Report | None = None
-    splits: bool = False
+    """The report, with the findings of the clock and the notes of writers in it; None where a change made it old."""
+    merges_into_last: bool = False
+    """Whether points of this run come in pieces: then the state before the last point is kept for the next piece."""
     before_last: bytes | None = None
-    after_last: list[Item] = field(default_factory=list)
+    """The frozen monitor before the last point of rank 0, where it is kept."""
+    after_last: list[Entry] = field(default_factory=list)
+    """What was folded after that point."""
     faults: Faults = field(default_factory=Faults)
     """What failed beside the monitor, which is no part of its state."""
 
     @classmethod
-    def new(cls, row: RunRow) -> Live:
+    def new(cls, row: RunRow) -> LiveRun:
         """A run of which nothing is stored yet."""
-        return cls(row=row, ledger=Ledger(), stored=False, monitor=Monitor(row.uid))
+        return cls(row=row, cursor=RunCursor(), stored=False, monitor=Monitor(row.uid))
 
-    def drop_marks(self, dropped: list[int], unwanted: Callable[[int, int], bool]) -> None:
+    def drop_snapshots(self, dropped: list[int], unwanted: Callable[[int, int], bool]) -> None:
         """Forget the snapshots whose (step, detection_version) are unwanted; their numbers go into ``dropped``."""
-        dropped += [seq for seq, step, version in self.marks if unwanted(step, version)]
-        self.marks = [mark for mark in self.marks if not unwanted(mark[1], mark[2])]
+        dropped += [seq for seq, step, version in self.snapshot_marks if unwanted(step, version)]
+        self.snapshot_marks = [mark for mark in self.snapshot_marks if not unwanted(mark[1], mark[2])]
 
     def keep(self, taken: Sequence[Snapshot], dropped: list[int]) -> list[Snapshot]:
         """Which of the new snapshots to store; the numbers of stored ones that they make superfluous are dropped."""
-        stored = {mark[0] for mark in self.marks}
-        self.marks += [(snapshot.seq, snapshot.step, snapshot.detection_version) for snapshot in taken]
-        needless = set(superfluous([mark[0] for mark in self.marks]))
-        self.marks = [mark for mark in self.marks if mark[0] not in needless]
+        stored = {mark[0] for mark in self.snapshot_marks}
+        self.snapshot_marks += [(snapshot.seq, snapshot.step, snapshot.detection_version) for snapshot in taken]
+        needless = set(superfluous([mark[0] for mark in self.snapshot_marks]))
+        self.snapshot_marks = [mark for mark in self.snapshot_marks if mark[0] not in needless]
         dropped += sorted(stored & needless)
         return [snapshot for snapshot in taken if snapshot.seq not in needless]
 
-    async def forward(self, items: Sequence[Item]) -> list[Snapshot]:
-        """Fold new items that neither step back nor reach behind the last point; the snapshots taken on the way."""
+    async def forward(self, entries: Sequence[Entry]) -> list[Snapshot]:
+        """Fold new entries that neither step back nor reach behind the last point; the snapshots taken on the way."""
         monitor = self.monitor
         assert monitor is not None
         snapshots: list[Snapshot] = []
         freeze_at: set[int] = set()
         last_main = -1
-        if self.splits or self.since + len(items) >= EVERY:
-            mains = [index for index, item in enumerate(items) if item.kind == EntryKind.POINTS]
-            freeze_at = {mains[place] for place in due(self.since, len(mains))} if mains else freeze_at
+        if self.merges_into_last or self.since_snapshot + len(entries) >= EVERY:
+            mains = [index for index, entry in enumerate(entries) if entry.kind == EntryKind.POINTS]
+            freeze_at = {mains[place] for place in due(self.since_snapshot, len(mains))} if mains else freeze_at
             last_main = mains[-1] if mains else -1
-        for index, item in enumerate(items):
+        for index, entry in enumerate(entries):
             if index % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-            if item.kind == EntryKind.POINTS:
+            if entry.kind == EntryKind.POINTS:
                 self.before_last = None
-                frozen = self._frozen(monitor) if index in freeze_at or (self.splits and index == last_main) else None
+                keep = self.merges_into_last and index == last_main
+                frozen = self._frozen(monitor) if keep or index in freeze_at else None
                 if frozen is not None and index in freeze_at:
-                    snapshots.append(Snapshot(item.seq, self.top, DETECTION_VERSION, frozen))
-                    self.since = 0
-                if self.splits and index == last_main:
+                    snapshots.append(Snapshot(entry.seq, self.highest_step, DETECTION_VERSION, frozen))
+                    self.since_snapshot = 0
+                if keep:
                     self.before_last = frozen
                     self.after_last.clear()
             elif self.before_last is not None:
-                self.after_last.append(item)
-            if item.point.step > self.top and item.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
-                self.top = item.point.step
-            apply(monitor, item)
-            self.since += 1
+                self.after_last.append(entry)
+            if entry.point.step > self.highest_step and entry.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
+                self.highest_step = entry.point.step
+            apply(monitor, entry)
+            self.since_snapshot += 1
         return snapshots
 
     def _frozen(self, monitor: Monitor) -> bytes | None:
         """The monitor's state; None where a rule keeps what cannot be written down: a snapshot only saves work."""
-        return self.faults.shield("snapshot", "", monitor.step, monitor.freeze, None)
+        return self.faults.shield("snapshot", "", monitor.step, partial(freeze, monitor), None)
 
-    def drained(self) -> list[Finding]:
+    def drain_changes(self) -> list[Finding]:
         """The changes of findings since the last call."""
         return [] if self.monitor is None else self.monitor.drain_changes()
 
     def fold_into_last(self, whole: Point) -> Sequence[Finding]:
         """The last point was ``whole`` all along: fold it and what followed it again; the findings there are then."""
         assert self.before_last is not None
-        monitor = Monitor.thaw(self.before_last)
+        monitor = thaw(self.before_last)
         monitor.see(whole)
-        for item in self.after_last:
-            apply(monitor, item)
+        for entry in self.after_last:
+            apply(monitor, entry)
         monitor.drain_changes()
         self.monitor = monitor
         return monitor.findings()
 
 
-def ledger_of(run: StoredRun, last: Point | None) -> Ledger:
-    """The ledger of a stored run; the last steps of other ranks are not known yet."""
-    starters = {
-        writer.name: Starter(writer.attempt, writer.ordinal, writer.rival)
+def due(since: int, count: int) -> list[int]:
+    """Before which of the next ``count`` points to freeze, as indices, ``since`` items after the last snapshot.
+
+    Always before the last point, where fields may still be merged in; in a long request also at power-of-two
+    distances before it, so that stepping back into it folds little.
+    """
+    if since + count < EVERY:
+        return []
+    places = [count - 1]
+    distance = EVERY
+    while distance < count - 1:
+        places.append(count - 1 - distance)
+        distance *= 2
+    return places[::-1]
+
+
+def superfluous(seqs: Sequence[int]) -> list[int]:
+    """Which snapshots to drop: of those in the same power-of-two distance from the newest, all but the oldest."""
+    if not seqs:
+        return []
+    newest = max(seqs)
+    kept: dict[int, int] = {}
+    for seq in sorted(seqs):
+        kept.setdefault(((newest - seq) // EVERY).bit_length(), seq)
+    return sorted(set(seqs) - set(kept.values()))
+
+
+def cursor_of(run: StoredRun, last: Point | None) -> RunCursor:
+    """The cursor of a stored run; the last steps of other ranks are not known yet."""
+    training = {
+        writer.name: TrainingWriter(writer.attempt, writer.ordinal, writer.concurrent_with)
         for writer in run.writers
         if writer.attempt is not None and writer.ordinal is not None
     }
-    newest = max(starters, key=lambda name: starters[name].ordinal, default=None)
-    return Ledger(
+    return RunCursor(
         attempt=max((attempt.number for attempt in run.attempts), default=1),
         last=last,
         begins={attempt.number: attempt.step for attempt in run.attempts},
-        starters=starters,
-        newest=newest,
-        others=frozenset(writer.name for writer in run.writers if writer.ordinal is None),
+        training_writers=training,
+        newest=max(training, key=lambda name: training[name].ordinal, default=None),
+        non_training_writers=frozenset(writer.name for writer in run.writers if writer.ordinal is None),
         ranks=None,
     )
 
 
-def changed_writers(before: Ledger, after: Ledger) -> list[Writer]:
+def changed_writers(before: RunCursor, after: RunCursor) -> list[Writer]:
     """The writers that a request made known, or about whom it said something new."""
-    if before.starters is after.starters and before.others is after.others:
+    training, known = after.training_writers, before.training_writers
+    others = after.non_training_writers
+    if known is training and before.non_training_writers is others:
         return []
-    new = [Writer(name, *starter) for name, starter in after.starters.items() if before.starters.get(name) != starter]
-    return new + [Writer(name, None, None) for name in after.others - before.others]
+    changed = [Writer(name, *writer) for name, writer in training.items() if known.get(name) != writer]
+    return changed + [Writer(name, None, None) for name in others - before.non_training_writers]
 
 
-def rivals(ledger: Ledger) -> list[str]:
+def concurrency_notes(cursor: RunCursor) -> list[str]:
     """A note for each two writers that were seen to post at the same time."""
     return [
-        f"Two writers are posting to this run at once: {name} (attempt {starter.attempt}) and {starter.rival}. "
+        f"Two writers are posting to this run at once: {name} (attempt {writer.attempt}) and {writer.concurrent_with}. "
         "Points of the earlier one fill gaps or are kept aside; give each training job a run name of its own."
-        for name, starter in ledger.starters.items()
-        if starter.rival is not None
+        for name, writer in cursor.training_writers.items()
+        if writer.concurrent_with is not None
     ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 
+from losswatch_server.monitor.entries import Entry
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import Key
-from losswatch_server.runs.record import looked_up
+from losswatch_server.runs.record import combined
 from losswatch_server.store import Store
-from losswatch_server.store.entries import Item, read
+from losswatch_server.store.entries import read
 from losswatch_server.store.rows import RecordRow, RunRow
 
 PAGE = 4096
@@ -19,7 +20,7 @@ BESIDE = 512
 
 
 async def said_at(
-    store: Store, row: RunRow, wanted: Collection[Key], counts: Callable[[Item], bool]
+    store: Store, row: RunRow, wanted: Collection[Key], counts: Callable[[Entry], bool]
 ) -> dict[Key, Point]:
     """What the entries that count say of each wanted step and rank together."""
     points: dict[Key, Point] = {}
@@ -32,7 +33,7 @@ async def said_at(
     keys, steps = await asyncio.to_thread(prepared) if len(wanted) > BESIDE else prepared()
 
     def take(rows: Sequence[RecordRow]) -> None:
-        said = looked_up(item for item in read(rows) if (item.point.step, item.point.rank) in keys and counts(item))
+        said = combined(entry for entry in read(rows) if (entry.point.step, entry.point.rank) in keys and counts(entry))
         for key, point in said.items():
             before = points.get(key)
             points[key] = point if before is None else merge(before, point)

@@ -1,4 +1,4 @@
-"""The record of a run as a sequence of items, and which of them count.
+"""The record of a run as a sequence of entries, and which of them count.
 
 An attempt that begins at step s supersedes what the record said before about steps from s on. What is left, in
 the order of the record, with each merge laid into its point, is what a monitor folds.
@@ -8,33 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from losswatch_server.codec.blocks import pack
+from losswatch_server.codec.contexts import context_text
+from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
 from losswatch_server.monitor.points import Point, merge
-from losswatch_server.runs.points.accept import Fate, Key
-from losswatch_server.store.blocks import pack
+from losswatch_server.runs.points.accept import Key
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.documents import context_text
-from losswatch_server.store.entries import WITHOUT_POINT, Item
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.store.rows import RecordRow
 
 BLOCK = 1000
 """Most points in one row: a lookup never unpacks more than this for one point."""
 
-KIND_OF = {
-    Fate.NEW: EntryKind.POINTS,
-    Fate.OTHER_RANK: EntryKind.OTHER_RANKS,
-    Fate.MERGE: EntryKind.MERGE,
-    Fate.LATE: EntryKind.LATE,
-    Fate.ASIDE: EntryKind.ASIDE,
-}
 
-
-def write(items: Sequence[Item], writer: str | None, received_ms: int) -> list[RecordRow]:
-    """Rows for new items with consecutive sequence numbers: one for each stretch of one kind and attempt."""
+def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> list[RecordRow]:
+    """Rows for new entries with consecutive sequence numbers: one for each stretch of one kind and attempt."""
     rows = []
     start = 0
-    count = len(items)
+    count = len(entries)
     while start < count:
-        first = items[start]
+        first = entries[start]
         kind, attempt = first.kind, first.attempt
         end = start + 1
         if kind == EntryKind.CONTEXT:
@@ -42,35 +34,35 @@ def write(items: Sequence[Item], writer: str | None, received_ms: int) -> list[R
         elif kind == EntryKind.ATTEMPT:
             body, low, high = b"", first.point.step, first.point.step
         else:
-            while end < count and end < start + BLOCK and items[end].kind == kind and items[end].attempt == attempt:
+            while end < count and end < start + BLOCK and entries[end].kind == kind and entries[end].attempt == attempt:
                 end += 1
-            points = [item.point for item in items[start:end]]
+            points = [entry.point for entry in entries[start:end]]
             body, low, high = pack(points), points[0].step, points[-1].step
         rows.append(RecordRow(first.seq, end - start, kind, attempt, writer, received_ms, low, high, body))
         start = end
     return rows
 
 
-def standing(attempts: Sequence[Attempt]) -> Callable[[Item], bool]:
-    """Whether an item counts: no later attempt supersedes it, and it did not come aside."""
+def standing(attempts: Sequence[Attempt]) -> Callable[[Entry], bool]:
+    """Whether an entry counts: no later attempt supersedes it, and it did not come aside."""
     cuts = Cuts(attempts)
-    return lambda item: item.kind != EntryKind.ASIDE and item.point.step < cuts.at(item.seq)
+    return lambda entry: entry.kind != EntryKind.SUPERSEDED_BY_WRITER and entry.point.step < cuts.at(entry.seq)
 
 
-def judged(items: Iterable[Item], attempts: Sequence[Attempt]) -> Iterator[Item]:
-    """The items that no later attempt supersedes, in order; merges are still items of their own."""
+def effective(entries: Iterable[Entry], attempts: Sequence[Attempt]) -> Iterator[Entry]:
+    """The entries that no later attempt supersedes, in order; merges are still entries of their own."""
     stands = standing(attempts)
-    for item in items:
-        if item.kind == EntryKind.CONTEXT or stands(item):
-            yield item
+    for entry in entries:
+        if entry.kind == EntryKind.CONTEXT or stands(entry):
+            yield entry
 
 
-def looked_up(items: Iterable[Item]) -> dict[Key, Point]:
-    """What items say of each step and rank together."""
+def combined(entries: Iterable[Entry]) -> dict[Key, Point]:
+    """What entries say of each step and rank together."""
     points: dict[Key, Point] = {}
-    for item in items:
-        if item.kind not in WITHOUT_POINT:
-            key = (item.point.step, item.point.rank)
+    for entry in entries:
+        if entry.kind not in WITHOUT_POINT:
+            key = (entry.point.step, entry.point.rank)
             before = points.get(key)
-            points[key] = item.point if before is None else merge(before, item.point)
+            points[key] = entry.point if before is None else merge(before, entry.point)
     return points

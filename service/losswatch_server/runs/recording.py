@@ -1,62 +1,85 @@
-"""The main job: points come in, are admitted, folded, and kept in one transaction with all that follows from them."""
+"""The main job: points come in, are accepted, folded, and kept in one transaction with all that follows from them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
+from losswatch_server.codec.assessments import assessment_to_bytes
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Context, Point, merge
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
-from losswatch_server.runs import archive
-from losswatch_server.runs.answers import Recorded
-from losswatch_server.runs.errors import RunGoneError
-from losswatch_server.runs.events import event
+from losswatch_server.runs.answers import Recorded, RunGoneError
+from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.fold import refold
-from losswatch_server.runs.live_run import Live, changed_writers
+from losswatch_server.runs.live_run import LiveRun, changed_writers
 from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.lookup import said_at
-from losswatch_server.runs.outcome import Outcome
-from losswatch_server.runs.points.accept import Admission, Key, Stored, admit, in_order, needs_ranks, needs_record
-from losswatch_server.runs.record import KIND_OF, standing, write
-from losswatch_server.runs.reports import glanced_row
-from losswatch_server.runs.run_cache import ENDED, Shelf
+from losswatch_server.runs.points.accept import Acceptance, Key, Stored, accept, in_order, needs_ranks, needs_record
+from losswatch_server.runs.record import standing, write
+from losswatch_server.runs.reports import row_without_report
+from losswatch_server.runs.run_cache import ENDED, RunCache
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.entries import Item
-from losswatch_server.store.rows import Attempt, Change, EntryKind, RecordRow, RunRow, Snapshot, StoredRun, Writer
+from losswatch_server.store.rows import Change, RecordRow, RunRow, Snapshot, StoredRun, Writer
 
 NOTHING_STORED = Stored({}, {})
 P = ParamSpec("P")
 T = TypeVar("T")
 BESIDE = 512
-"""Points of a request from which on its admission is worked out in a thread: about a millisecond of work."""
+"""Points of a request from which on it is worked out in a thread: about a millisecond of work."""
 SEEN_EVERY_S = 10.0
 """A request that changes nothing is written down as a sign of life only this often."""
 
 
-@dataclass(slots=True)
-class Draft:
-    """What is about to be committed for one run."""
+class _Request(NamedTuple):
+    """A request as it is recorded."""
 
     at: float
-    outcome: Outcome
-    kinds: list[str] = field(default_factory=list)
+    """When it was received (seconds since 1970)."""
+    points: Sequence[Point]
+    """By ascending step and rank, the pieces of one point joined."""
+    sent: int
+    """How many points there were before that."""
+    writer: str | None
+    context: Context
+    """The complete context from here on: the very object that the run has already where nothing in it changes."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is about to be committed for one run, while that is worked out; ``Recorder.commit`` makes a Change of it.
+
+    It is no Change: that holds the run's row, the findings' words and the bodies of events, which only the report
+    after the fold can give. What both have bears the same name, and means what it means there.
+    """
+
+    at: float
+    """When it happened (seconds since 1970)."""
+    finding_changes: FindingChanges
+    """What becomes of the run's findings; gives the Change its ``findings``, ``withdrawn`` and ``events``."""
+    event_kinds: list[str] = field(default_factory=list)
+    """Events of the run itself, such as run.created, told after those of its findings."""
     rows: Sequence[RecordRow] = ()
     context_changed: bool = False
-    attempts: tuple[Attempt, ...] = ()
+    attempts: Sequence[Attempt] = ()
     writers: Sequence[Writer] = ()
-    taken: Sequence[Snapshot] = ()
-    dropped: list[int] = field(default_factory=list)
+    snapshots: Sequence[Snapshot] = ()
+    dropped_snapshots: list[int] = field(default_factory=list)
 
 
 class Recorder:
-    """Records requests of points on the runs of a shelf."""
+    """Records requests: each one gathers what the store says, folds the points, and commits all that follows.
 
-    def __init__(self, shelf: Shelf, clock: Callable[[], float], new_uid: Callable[[], str]) -> None:
-        self._shelf = shelf
-        self._store = shelf.store
+    It keeps no state of its own: what a run needs between two requests is its LiveRun, which the cache hands to one
+    request at a time and drops where that fails.
+    """
+
+    def __init__(self, cache: RunCache, clock: Callable[[], float], new_uid: Callable[[], str]) -> None:
+        self._cache = cache
+        self._store = cache.store
         self._clock = clock
         self._new_uid = new_uid
 
@@ -68,35 +91,31 @@ class Recorder:
         context: Context | None,
         writer: str | None,
         report: bool = True,
-    ) -> tuple[Recorded, Live, bool]:
+    ) -> tuple[Recorded, LiveRun, bool]:
         """What became of the request, the run, and whether it is new. See Runs.record."""
-        ordered = await _beside(points, in_order, points)
-        async with self._shelf.hold(project, name) as slot:
-            live = await self._shelf.load(slot, project, name)
-            now = self._clock()
-            if writer is not None and (live is None or not live.ledger.knows(writer)):
+        ordered = await _beside(len(points), in_order, points)
+        async with self._cache.lock(project, name) as cached:
+            live = await self._cache.load(cached, project, name)
+            at = self._clock()
+            if writer is not None and (live is None or not live.cursor.knows(writer)):
                 await self._refuse_gone(project, name, writer)
             if live is None:
-                row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=now, last_seen_at=now)
-                live = slot.live = Live.new(row)
+                row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=at, last_seen_at=at)
+                live = cached.live = LiveRun.new(row)
             created = not live.stored
-            stored = await self._gather(live, ordered, writer)
-            admission = await _beside(points, admit, live.ledger, stored, ordered, writer, len(points))
-            known = live.row.context
-            merged = known if context is None else known.merged(context)
-            if merged == known:
-                merged = known  # one comparison here; from here on "is" tells
-            draft = await self._fold(live, admission, merged, ordered, writer, now)
+            request = _Request(at, ordered, len(points), writer, _laid_over(live.row.context, context))
+            acceptance = await self._gather(live, request)
+            draft = await self._fold(live, request, acceptance)
             if draft is not None:
                 await self.commit(live, draft, report)
-            answer = await self._shelf.report(live) if report else None
+            answer = await self._cache.report(live) if report else None
             recorded = Recorded(
                 run=live.row,
-                attempt=live.ledger.attempt,
-                accepted=admission.accepted,
-                duplicates=admission.duplicates,
-                late=admission.late,
-                conflicts=admission.conflicts,
+                attempt=live.cursor.attempt,
+                accepted=acceptance.accepted,
+                duplicates=acceptance.duplicates,
+                late=acceptance.late,
+                conflicts=acceptance.conflicts,
                 report=answer,
             )
             return recorded, live, created
@@ -105,149 +124,137 @@ class Recorder:
         if await self._store.is_gone(project, name, writer):
             raise RunGoneError(f"Run {name!r} was deleted, and this writer belongs to it. Choose another name.")
 
-    async def _gather(self, live: Live, points: Sequence[Point], writer: str | None) -> Stored:
+    async def _gather(self, live: LiveRun, request: _Request) -> Acceptance:
+        """What becomes of the points, given what the record says at their steps."""
+        stored = await self._stored(live, request) if live.stored else NOTHING_STORED
+        seq = live.next_seq + (request.context is not live.row.context)
+        return await _beside(
+            request.sent, accept, live.cursor, stored, request.points, request.writer, seq, request.sent
+        )
+
+    async def _stored(self, live: LiveRun, request: _Request) -> Stored:
         """What the record says at the steps of a request; with points of another rank the last steps of all ranks go
-        into the ledger."""
-        if not live.stored:
-            return NOTHING_STORED
-        row = live.row
-        if needs_ranks(live.ledger, points):
-            live.ledger = live.ledger._replace(ranks=await self._store.rank_tails(row.project, row.uid, live.attempts))
-        need = await _beside(points, needs_record, live.ledger, points, writer)
+        into the cursor."""
+        row, points, writer = live.row, request.points, request.writer
+        if needs_ranks(live.cursor, points):
+            live.cursor = live.cursor._replace(ranks=await self._store.rank_tails(row.project, row.uid, live.attempts))
+        need = await _beside(request.sent, needs_record, live.cursor, points, writer)
         if need is None:
             return NOTHING_STORED
-        known = await said_at(self._store, row, need.wanted, standing(live.attempts))
-        aside: dict[Key, Point] = {}
-        if need.aside and writer is not None:
-            own, cuts = live.ledger.starters[writer].attempt, Cuts(live.attempts)
-            aside = await said_at(
-                self._store,
-                row,
-                need.wanted,
-                lambda item: (
-                    item.attempt == own and (item.kind == EntryKind.ASIDE or item.point.step >= cuts.at(item.seq))
-                ),
-            )
-        return Stored(known, aside)
+        stand = await said_at(self._store, row, need.wanted, standing(live.attempts))
+        superseded: dict[Key, Point] = {}
+        if need.superseded_by_writer and writer is not None:
+            own, cuts = live.cursor.training_writers[writer].attempt, Cuts(live.attempts)
 
-    async def _fold(
-        self,
-        live: Live,
-        admission: Admission,
-        context: Context,
-        points: Sequence[Point],
-        writer: str | None,
-        now: float,
-    ) -> Draft | None:
+            def set_aside(entry: Entry) -> bool:
+                kind = entry.kind
+                return entry.attempt == own and (
+                    kind == EntryKind.SUPERSEDED_BY_WRITER or entry.point.step >= cuts.at(entry.seq)
+                )
+
+            superseded = await said_at(self._store, row, need.wanted, set_aside)
+        return Stored(stand, superseded)
+
+    async def _fold(self, live: LiveRun, request: _Request, acceptance: Acceptance) -> Draft | None:
         """Bring ``live`` to the state after the request; what must be committed, None where that is nothing."""
-        row = live.row
-        items, counted = await _beside(points, _items, live, admission, context)
-        writers = changed_writers(live.ledger, admission.ledger)
-        back = row.state is RunState.SILENT and len(points) > 0
-        if live.stored and not items and not writers and not back and abs(now - row.last_seen_at) < SEEN_EVERY_S:
+        row, at = live.row, request.at
+        context_changed = request.context is not row.context
+        entries = acceptance.entries
+        if context_changed:
+            first = Entry(live.next_seq, EntryKind.CONTEXT, live.cursor.attempt, context=request.context)
+            entries = [first, *entries]
+        writers = changed_writers(live.cursor, acceptance.cursor)
+        returns = row.state is RunState.SILENT and len(request.points) > 0
+        if live.stored and not entries and not writers and not returns and abs(at - row.last_seen_at) < SEEN_EVERY_S:
             return None
-        draft = Draft(now, Outcome(live.known), writers=writers, context_changed=context is not row.context)
+        draft = Draft(at, FindingChanges(live.findings), writers=writers, context_changed=context_changed)
         if not live.stored:
-            draft.kinds.append("run.created")
-        moved = admission.plain or any(item.kind in _MOVING for item in items)
-        if items:
-            draft.rows = await _beside(points, write, items, writer, int(now * 1000))
-            await self._judge(live, admission, items, draft, moved)
-        live.ledger = admission.ledger
-        live.next_seq += len(items)
+            draft.event_kinds.append("run.created")
+        moves = acceptance.only_new or any(entry.kind in _MOVING for entry in entries)
+        if entries:
+            draft.rows = await _beside(request.sent, write, entries, request.writer, int(at * 1000))
+            await self._judge(live, acceptance, entries, draft, moves)
+        live.next_seq += len(entries)
         live.unsealed += sum(row.n for row in draft.rows)
-        if points:
-            live.rhythm = live.rhythm.heard(now, points)
-        if back:
-            last = admission.ledger.last
-            draft.outcome.forward(returned(live.known.values(), last and last.step, now))
-            draft.kinds.append("run.returned")
-        state, finished_at = row.state, row.finished_at
-        if back:
-            state = RunState.RUNNING
-        elif moved and state in ENDED:
-            state, finished_at = RunState.RUNNING, None
-            draft.kinds.append("run.reopened")
-        live.row = live.row._replace(
-            version=row.version + counted,
-            context=context,
-            state=state,
-            finished_at=finished_at,
-            paused_until=None if moved else row.paused_until,
-            last_seen_at=now,
-        )
-        if items or back or not live.stored:
+        _move_on(live, request, acceptance, draft, moves)
+        if entries or returns or not live.stored:
             live.report = None
         return draft
 
-    async def _judge(self, live: Live, admission: Admission, items: Sequence[Item], draft: Draft, moved: bool) -> None:
-        """Fold the items; what that does to findings and snapshots goes into the draft."""
-        outcome = draft.outcome
+    async def _judge(
+        self, live: LiveRun, acceptance: Acceptance, entries: Sequence[Entry], draft: Draft, moves: bool
+    ) -> None:
+        """Fold the entries; what that does to findings and snapshots goes into the draft."""
+        changes = draft.finding_changes
         if live.monitor is None:
-            if not (moved and live.row.detection_version < DETECTION_VERSION):
+            if not (moves and live.row.detection_version < DETECTION_VERSION):
                 return  # a newer version judges this run, or it ended under an older one and stays as judged
-            changes, lineage = await self._shelf.judge(live)
-            outcome.forward(changes, quiet=True)
-            outcome.reconcile(lineage, ClosedBy.RULE_CHANGED, quiet=True)
-            live.row = live.row._replace(detection_version=DETECTION_VERSION)
-            live.drop_marks(draft.dropped, lambda step, version: version != DETECTION_VERSION)
-        begin = admission.begin
+            await self._judge_anew(live, draft)
+        begin = acceptance.begin
         behind = 0
-        if not admission.plain:
-            behind = next((n for n in range(len(items), 0, -1) if items[n - 1].kind in _BEHIND), 0)
+        if not acceptance.only_new:
+            behind = next((n for n in range(len(entries), 0, -1) if entries[n - 1].kind in _BEHIND), 0)
         if begin is not None:
-            before = await self._shelf.report(live)  # what a superseded finding last said is kept with it
-            outcome.told.extend(before.assessment.findings)
-            draft.attempts = (Attempt(begin.number, begin.step, items[behind - 1].seq),)
-            live.attempts += draft.attempts
-            live.drop_marks(draft.dropped, lambda step, version: step >= begin.step)
-            outcome.reconcile(await self._refold(live, items[:behind]), ClosedBy.SUPERSEDED)
+            before = await self._cache.report(live)  # what a superseded finding last said is kept with it
+            changes.last_reported.extend(before.assessment.findings)
+            draft.attempts = (begin,)
+            live.attempts = (*live.attempts, begin)
+            live.drop_snapshots(draft.dropped_snapshots, lambda step, version: step >= begin.step)
+            changes.reconcile(await self._refold(live, entries[:behind]), ClosedBy.SUPERSEDED)
         elif behind:
-            await self._merge_into_last(live, items[:behind], outcome)
-        taken = await live.forward(items[behind:])
-        outcome.forward(live.drained())
+            changes.reconcile(await self._merge_into_last(live, entries[:behind], changes), None)
+        taken = await live.forward(entries[behind:])
+        changes.forward(live.drain_changes())
         if taken:
-            draft.taken = live.keep(taken, draft.dropped)
+            draft.snapshots = live.keep(taken, draft.dropped_snapshots)
 
-    async def _merge_into_last(self, live: Live, items: Sequence[Item], outcome: Outcome) -> None:
-        """Items of which the last adds fields to the last point, which is then folded as if it had come whole."""
-        if live.before_last is not None and live.ledger.last is not None:
-            await live.forward(items[:-1])
-            outcome.forward(live.drained())
-            lineage = live.fold_into_last(merge(live.ledger.last, items[-1].point))
-        else:
-            live.splits = True
-            lineage = await self._refold(live, items)
-        outcome.reconcile(lineage, None)
+    async def _judge_anew(self, live: LiveRun, draft: Draft) -> None:
+        """An older version judged the run: fold it with the rules of this one, and tell nobody what they change."""
+        changes, lineage = await self._cache.judge(live)
+        draft.finding_changes.forward(changes, quiet=True)
+        draft.finding_changes.reconcile(lineage, ClosedBy.RULE_CHANGED, quiet=True)
+        live.row = live.row._replace(detection_version=DETECTION_VERSION)
+        live.drop_snapshots(draft.dropped_snapshots, lambda step, version: version != DETECTION_VERSION)
 
-    async def _refold(self, live: Live, items: Sequence[Item]) -> Sequence[Finding]:
+    async def _merge_into_last(
+        self, live: LiveRun, entries: Sequence[Entry], changes: FindingChanges
+    ) -> Sequence[Finding]:
+        """The findings there are when the last point had come whole, with the fields that the last entry adds to it."""
+        if live.before_last is None or live.cursor.last is None:
+            live.merges_into_last = True
+            return await self._refold(live, entries)
+        await live.forward(entries[:-1])
+        changes.forward(live.drain_changes())
+        return live.fold_into_last(merge(live.cursor.last, entries[-1].point))
+
+    async def _refold(self, live: LiveRun, entries: Sequence[Entry]) -> Sequence[Finding]:
         row = live.row
-        folded = await refold(self._store, row.project, row.uid, live.attempts, live.marks, items)
-        live.monitor, live.top, live.since = folded.monitor, folded.top, folded.since
+        folded = await refold(self._store, row.project, row.uid, live.attempts, live.snapshot_marks, entries)
+        live.monitor, live.highest_step, live.since_snapshot = folded.monitor, folded.highest_step, folded.since
         live.damage = folded.damage
         live.before_last = None
         return folded.monitor.findings()
 
-    async def commit(self, live: Live, draft: Draft, full: bool = True) -> None:
+    async def commit(self, live: LiveRun, draft: Draft, full: bool = True) -> None:
         """Keep the draft and the run as it stands now, in one transaction.
 
         Without ``full`` the report, which costs more than all the rest, is made only where a finding changed; the
         row's headline is then that of the last report.
         """
-        outcome = draft.outcome
-        self._shelf.heed(live)
-        if live.report is None and (full or outcome.changed or draft.kinds):
-            await self._shelf.settle(live)
+        changes = draft.finding_changes
+        self._cache.take_faults(live)
+        if live.report is None and (full or changes.changed or draft.event_kinds):
+            await self._cache.assess(live)
         elif live.report is None:
-            live.row = glanced_row(live.row, live.monitor, live.known.values())
-        if live.report is not None and outcome.events_or_changes:
-            outcome = outcome.explained(live.report.assessment.findings)
+            live.row = row_without_report(live.row, live.monitor, live.findings.values())
+        if live.report is not None and changes.events_or_changes:
+            changes = changes.with_explanations(live.report.assessment.findings)
         at, row = draft.at, live.row
-        events = [event(kind, at, row, finding) for kind, finding in outcome.events]
-        events += [event(kind, at, row) for kind in draft.kinds]
-        archived = None
-        if row.state in ENDED and live.monitor is not None and live.judgement is not None:
-            archived = live.archived = archive.to_bytes(live.judgement)
+        events = [event(kind, at, row, finding) for kind, finding in changes.events]
+        events += [event(kind, at, row) for kind in draft.event_kinds]
+        final_report = None
+        if row.state in ENDED and live.monitor is not None and live.assessment is not None:
+            final_report = live.final_report = assessment_to_bytes(live.assessment)
         await self._store.apply(
             Change(
                 run=StoredRun(
@@ -255,28 +262,28 @@ class Recorder:
                     next_seq=live.next_seq,
                     unsealed=live.unsealed,
                     rhythm=live.rhythm.pack(),
-                    report=archived,
+                    report=final_report,
                 ),
                 expected_seq=live.stored_seq if live.stored else None,
+                at=at,
                 rows=draft.rows,
                 context_changed=draft.context_changed,
                 attempts=draft.attempts,
                 writers=draft.writers,
-                snapshots=draft.taken,
-                dropped_snapshots=draft.dropped,
-                findings=list(outcome.changed.values()),
-                withdrawn=outcome.withdrawn,
+                snapshots=draft.snapshots,
+                dropped_snapshots=draft.dropped_snapshots,
+                findings=list(changes.changed.values()),
+                withdrawn=changes.withdrawn,
                 events=events,
-                at=at,
             )
         )
         live.stored = True
         live.stored_seq = live.next_seq
 
 
-async def _beside(points: Sequence[Point], work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+async def _beside(count: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """What ``work`` returns; for many points from a thread, so that the event loop goes on."""
-    if len(points) <= BESIDE:
+    if count <= BESIDE:
         return work(*arguments, **named)
     return await asyncio.to_thread(work, *arguments, **named)
 
@@ -285,26 +292,32 @@ _BEHIND = (EntryKind.MERGE, EntryKind.ATTEMPT)
 _MOVING = (EntryKind.POINTS, EntryKind.OTHER_RANKS)
 
 
-def _items(live: Live, admission: Admission, context: Context) -> tuple[list[Item], int]:
-    """The new items of the record, and by how much they raise the run's version."""
-    seq = live.next_seq
-    items: list[Item] = []
-    counted = 0
-    if context is not live.row.context:
-        items.append(Item(seq, EntryKind.CONTEXT, live.ledger.attempt, context=context))
-        counted += 1
-    if admission.plain:
-        start = seq + len(items)
-        items += [
-            Item(number, EntryKind.POINTS, entry.attempt, entry.point)
-            for number, entry in enumerate(admission.entries, start)
-        ]
-        return items, counted + len(admission.entries)
-    begin = admission.begin
-    for place, entry in enumerate(admission.entries):
-        if begin is not None and place == begin.after:
-            items.append(Item(seq + len(items), EntryKind.ATTEMPT, begin.number, Point(begin.step)))
-            counted += 1
-        items.append(Item(seq + len(items), KIND_OF[entry.fate], entry.attempt, entry.point))
-        counted += entry.counts
-    return items, counted
+def _laid_over(known: Context, given: Context | None) -> Context:
+    """The context from here on; ``known`` itself where that is equal: one comparison here, from here on "is" tells."""
+    merged = known if given is None else known.merged(given)
+    return known if merged == known else merged
+
+
+def _move_on(live: LiveRun, request: _Request, acceptance: Acceptance, draft: Draft, moves: bool) -> None:
+    """The run's cursor, rhythm, row and state after a request; ``moves`` where training went on."""
+    row, at = live.row, request.at
+    live.cursor = acceptance.cursor
+    if request.points:
+        live.rhythm = live.rhythm.heard(at, request.points)
+    state, finished_at = row.state, row.finished_at
+    if state is RunState.SILENT and request.points:
+        last = acceptance.cursor.last
+        draft.finding_changes.forward(returned(live.findings.values(), last and last.step, at))
+        draft.event_kinds.append("run.returned")
+        state = RunState.RUNNING
+    elif moves and state in ENDED:
+        state, finished_at = RunState.RUNNING, None
+        draft.event_kinds.append("run.reopened")
+    live.row = row._replace(
+        version=row.version + acceptance.counted + draft.context_changed,
+        context=request.context,
+        state=state,
+        finished_at=finished_at,
+        paused_until=None if moves else row.paused_until,
+        last_seen_at=at,
+    )

@@ -10,11 +10,11 @@ from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.report import Assessment, action_of, status_of, worst_first
 from losswatch_server.monitor.vocabulary import Severity, Status
-from losswatch_server.runs.outcome import CLOCK
+from losswatch_server.runs.finding_changes import CLOCK
 from losswatch_server.store.rows import RunRow
 
 
-def with_clock(assessment: Assessment, known: Iterable[Finding], notes: Iterable[str]) -> Assessment:
+def with_liveness_findings(assessment: Assessment, known: Iterable[Finding], notes: Iterable[str]) -> Assessment:
     """The assessment with the open findings of the clock and further notes in it."""
     clock = [finding for finding in known if finding.series == CLOCK and finding.is_open]
     more = tuple(notes)
@@ -38,7 +38,7 @@ def with_clock(assessment: Assessment, known: Iterable[Finding], notes: Iterable
     )
 
 
-def last_known(row: RunRow, findings: Iterable[Finding]) -> Assessment:
+def frozen_assessment(row: RunRow, findings: Iterable[Finding]) -> Assessment:
     """What is known of a run that this version does not judge: its row and its stored findings."""
     return Assessment(
         status=row.status,
@@ -53,7 +53,7 @@ def last_known(row: RunRow, findings: Iterable[Finding]) -> Assessment:
     )
 
 
-def glanced_row(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) -> RunRow:
+def row_without_report(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) -> RunRow:
     """The row where no finding changed since its headline was written."""
     if monitor is None:
         return row
@@ -68,7 +68,7 @@ def glanced_row(row: RunRow, monitor: Monitor | None, known: Iterable[Finding]) 
     )
 
 
-def judged_row(row: RunRow, assessment: Assessment) -> RunRow:
+def row_from_report(row: RunRow, assessment: Assessment) -> RunRow:
     """The row with what the assessment says of the run."""
     return row._replace(
         attempt=assessment.attempt,

@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
+from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.monitor.points import SERIES, merge
 from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.runs.walk import Place, walk
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER, Cuts
-from losswatch_server.store.entries import Item
-from losswatch_server.store.rows import EntryKind, StoredRun
+from losswatch_server.store.rows import StoredRun
 from losswatch_server.store.summaries import is_finite
 
 EXACT = 32_768
@@ -35,24 +35,24 @@ async def picture(
     if await store.count_between(project, uid, low, high) <= max(EXACT, resolution):
         points = [stored async for some in walk(store, run, low=low, high=high, attempt=attempt) for stored in some]
     else:
-        items = await store.outline(project, uid, run.attempts, low, high, max(1, resolution // 2))
-        points = await asyncio.to_thread(_drawn, items, run, attempt)
+        entries = await store.outline(project, uid, run.attempts, low, high, max(1, resolution // 2))
+        points = await asyncio.to_thread(_drawn, entries, run, attempt)
     return await asyncio.to_thread(thin, points, resolution) if len(points) > 256 else thin(points, resolution)
 
 
-def _drawn(items: Iterable[Item], run: StoredRun, attempt: int | None) -> list[StoredPoint]:
+def _drawn(entries: Iterable[Entry], run: StoredRun, attempt: int | None) -> list[StoredPoint]:
     """Entries as points by attempt, step and rank."""
     cuts = Cuts(run.attempts)
     owners = [(1, 0), *((begin.number, begin.step) for begin in sorted(run.attempts))]
     found: dict[Place, StoredPoint] = {}
-    for item in sorted(items, key=lambda item: item.seq):
-        point = item.point
-        number = item.attempt
-        if item.kind == EntryKind.LATE:  # it says something about the point of the attempt that was there
-            number = next((n for n, step in reversed(owners) if n <= item.attempt and step <= point.step), number)
+    for entry in sorted(entries, key=lambda entry: entry.seq):
+        point = entry.point
+        number = entry.attempt
+        if entry.kind == EntryKind.LATE:  # it says something about the point of the attempt that was there
+            number = next((n for n, step in reversed(owners) if n <= entry.attempt and step <= point.step), number)
         if attempt is not None and number != attempt:
             continue
-        gone = item.kind == EntryKind.ASIDE or point.step >= cuts.at(item.seq)
+        gone = entry.kind == EntryKind.SUPERSEDED_BY_WRITER or point.step >= cuts.at(entry.seq)
         key = Place(number, point.step, point.rank, gone)
         known = found.get(key)
         found[key] = StoredPoint(point if known is None else merge(known.point, point), number, gone)

@@ -13,17 +13,15 @@ from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import explaining, series
-from losswatch_server.runs.answers import Recorded, Report, StoredPoint
-from losswatch_server.runs.cursors import read_cursor, read_place, write_cursor, write_place
-from losswatch_server.runs.errors import FindingNotFoundError, RunNotFoundError
-from losswatch_server.runs.events import event
+from losswatch_server.runs.answers import FindingNotFoundError, Recorded, Report, RunNotFoundError, StoredPoint
 from losswatch_server.runs.explaining import Grace
 from losswatch_server.runs.faults import FaultLog
-from losswatch_server.runs.live_run import Live
+from losswatch_server.runs.finding_changes import FindingChanges, event
+from losswatch_server.runs.live_run import LiveRun
 from losswatch_server.runs.liveness.findings import returned, silence
-from losswatch_server.runs.outcome import Outcome
+from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.recording import Draft, Recorder
-from losswatch_server.runs.run_cache import ENDED, KEPT, Shelf
+from losswatch_server.runs.run_cache import ENDED, KEPT, RunCache
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store
@@ -32,7 +30,7 @@ from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding, Stor
 from losswatch_server.store.sealing import SEAL_POINTS
 
 LEFTOVERS_EVERY_S = 60.0
-MUTED_FOR_GOOD = 253402300799.0
+MUTED_INDEFINITELY = 253402300799.0
 """A mute without an end: the last second of the year 9999."""
 
 
@@ -64,8 +62,8 @@ class Runs:
         self._clock = clock
         self._on_commit = on_commit
         self._faults = faults or FaultLog()
-        self._shelf = Shelf(store, kept, self._faults)
-        self._recorder = Recorder(self._shelf, clock, uid)
+        self._cache = RunCache(store, kept, self._faults)
+        self._recorder = Recorder(self._cache, clock, uid)
         self._sealing: set[asyncio.Task[None]] = set()
         self._unsealed: dict[tuple[str, str], Exception | None] = {}
         self._looked_for_leftovers = False
@@ -99,20 +97,20 @@ class Runs:
         self._committed(live)
         return recorded
 
-    async def declare(self, project: str, name: str, context: Context) -> tuple[RunRow, bool]:
+    async def upsert(self, project: str, name: str, context: Context) -> tuple[RunRow, bool]:
         """Create the run, or lay the context over what is known of it; True when it was created."""
         recorded, live, created = await self._recorder.record(project, name, (), context, None)
         self._committed(live)
         return recorded.run, created
 
-    async def amend(self, project: str, name: str, context: Context) -> RunRow:
+    async def update(self, project: str, name: str, context: Context) -> RunRow:
         """Lay the context over what is known of a run that exists."""
         await self.get(project, name)
-        return (await self.declare(project, name, context))[0]
+        return (await self.upsert(project, name, context))[0]
 
     async def get(self, project: str, name: str) -> RunRow:
         """The run."""
-        live = self._shelf.peek(project, name)
+        live = self._cache.peek(project, name)
         if live is not None:
             return live.row
         run = await self._store.find_run(project, name)
@@ -122,20 +120,20 @@ class Runs:
 
     async def delete(self, project: str, name: str) -> None:
         """Remove a run with all it has. Its writers are refused from now on; the name can be used again."""
-        async with self._shelf.hold(project, name) as slot:
-            row = (await self._shelf.load_known(slot, project, name)).row
-            slot.live = None
+        async with self._cache.lock(project, name) as cached:
+            row = (await self._cache.load_known(cached, project, name)).row
+            cached.live = None
             now = self._clock()
             await self._store.delete_run(row, now, event("run.deleted", now, row))
         self._told()
 
     async def report(self, project: str, name: str) -> Report:
         """How the run is doing."""
-        live = self._shelf.peek(project, name)
+        live = self._cache.peek(project, name)
         if live is not None and live.report is not None:
             return live.report
-        async with self._shelf.hold(project, name) as slot:
-            return await self._shelf.report(await self._shelf.load_known(slot, project, name))
+        async with self._cache.lock(project, name) as cached:
+            return await self._cache.report(await self._cache.load_known(cached, project, name))
 
     async def points(
         self,
@@ -224,7 +222,7 @@ class Runs:
 
     async def mute(self, project: str, name: str, finding_id: str, seconds: float | None) -> StoredFinding:
         """Nobody wants to hear of the finding for so long; None: never again."""
-        until = MUTED_FOR_GOOD if seconds is None else self._clock() + seconds
+        until = MUTED_INDEFINITELY if seconds is None else self._clock() + seconds
         return await self._mark(project, name, finding_id, "muted", until)
 
     async def _mark(self, project: str, name: str, finding_id: str, what: str, value: float) -> StoredFinding:
@@ -240,24 +238,24 @@ class Runs:
         """The run ended as ``state`` says (finished, failed or cancelled). Saying so twice changes nothing."""
         if state not in ENDED:
             raise ValueError(f"a run ends finished, failed or cancelled, not {state}")
-        async with self._shelf.hold(project, name) as slot:
-            live = await self._shelf.load_known(slot, project, name)
+        async with self._cache.lock(project, name) as cached:
+            live = await self._cache.load_known(cached, project, name)
             if live.row.state is not state:
                 now = self._clock()
-                draft = Draft(now, Outcome(live.known), kinds=[f"run.{state}"])
-                draft.outcome.forward(returned(live.known.values(), live.row.step, now))
+                draft = Draft(now, FindingChanges(live.findings), event_kinds=[f"run.{state}"])
+                draft.finding_changes.forward(returned(live.findings.values(), live.row.step, now))
                 live.row = live.row._replace(state=state, finished_at=now, paused_until=None)
                 live.report = None
                 await self._recorder.commit(live, draft)
                 self._seal(live)
-            report = await self._shelf.report(live)
+            report = await self._cache.report(live)
         self._told()
         return report
 
     async def pause(self, project: str, name: str, seconds: float) -> RunRow:
         """The run will be quiet for so long, or until its next point: it is not silent meanwhile."""
-        async with self._shelf.hold(project, name) as slot:
-            live = await self._shelf.load_known(slot, project, name)
+        async with self._cache.lock(project, name) as cached:
+            live = await self._cache.load_known(cached, project, name)
             now = self._clock()
             await self._heard(live, now, paused_until=now + seconds)
             return live.row
@@ -273,14 +271,14 @@ class Runs:
         row = await self._store.run_of(project, uid)
         if row is None:
             return False
-        async with self._shelf.hold(project, row.name) as slot:
-            live = await self._shelf.load(slot, project, row.name)
+        async with self._cache.lock(project, row.name) as cached:
+            live = await self._cache.load(cached, project, row.name)
             if live is None or live.row.uid != uid or live.row.state is not RunState.RUNNING:
                 return False
             if live.row.last_seen_at != last_seen or (live.row.paused_until or 0) > at:
                 return False
-            draft = Draft(at, Outcome(live.known), kinds=["run.silent"])
-            draft.outcome.forward([silence(live.row, live.known.values(), at, heard_at or last_seen)])
+            draft = Draft(at, FindingChanges(live.findings), event_kinds=["run.silent"])
+            draft.finding_changes.forward([silence(live.row, live.findings.values(), at, heard_at or last_seen)])
             live.row = live.row._replace(state=RunState.SILENT)
             live.report = None
             await self._recorder.commit(live, draft)
@@ -292,18 +290,18 @@ class Runs:
         row = await self._store.run_of(project, uid)
         if row is None:
             return False
-        async with self._shelf.hold(project, row.name) as slot:
-            live = await self._shelf.load(slot, project, row.name)
+        async with self._cache.lock(project, row.name) as cached:
+            live = await self._cache.load(cached, project, row.name)
             if live is None or live.row.uid != uid or live.row.state is not RunState.SILENT:
                 return False
             await self._heard(live, at, paused_until=live.row.paused_until)
         return True
 
-    async def _heard(self, live: Live, at: float, paused_until: float | None) -> None:
-        draft = Draft(at, Outcome(live.known))
+    async def _heard(self, live: LiveRun, at: float, paused_until: float | None) -> None:
+        draft = Draft(at, FindingChanges(live.findings))
         if live.row.state is RunState.SILENT:
-            draft.kinds.append("run.returned")
-            draft.outcome.forward(returned(live.known.values(), live.row.step, at))
+            draft.event_kinds.append("run.returned")
+            draft.finding_changes.forward(returned(live.findings.values(), live.row.step, at))
             live.row = live.row._replace(state=RunState.RUNNING)
         live.row = live.row._replace(paused_until=paused_until, last_seen_at=at)
         live.report = None
@@ -350,7 +348,7 @@ class Runs:
         page = rows[:limit]
         return page, write_cursor(page[-1]) if len(rows) > limit else None
 
-    def _committed(self, live: Live) -> None:
+    def _committed(self, live: LiveRun) -> None:
         if live.unsealed >= SEAL_POINTS:
             self._seal(live)
         self._told()
@@ -359,7 +357,7 @@ class Runs:
         if self._on_commit is not None:
             self._on_commit()
 
-    def _seal(self, live: Live) -> None:
+    def _seal(self, live: LiveRun) -> None:
         """Compress the run's small rows in the background; the next commit writes down that this was done."""
         live.unsealed = 0
         task = asyncio.create_task(self._sealed(live.row.project, live.row.uid))

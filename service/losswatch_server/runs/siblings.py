@@ -18,7 +18,7 @@ MOST = 200
 """Runs of a group that are looked at: the newest."""
 
 
-class _Attempt(NamedTuple):
+class _EarlierAttempt(NamedTuple):
     """An earlier attempt of the run: its number and how far it came."""
 
     number: int
@@ -65,7 +65,7 @@ async def _of_group(store: Store, row: RunRow, group: str | None) -> list[RunRow
     return [other for other in rows if other.uid != row.uid and comparable(row.context, other.context)][:MOST]
 
 
-async def _earlier_attempts(store: Store, run: StoredRun) -> list[_Attempt]:
+async def _earlier_attempts(store: Store, run: StoredRun) -> list[_EarlierAttempt]:
     """Those of whose points some were superseded: a resume that lost nothing leaves nothing to compare with."""
     if not run.attempts or not loss_kind(run.row.context).minimised:
         return []
@@ -74,7 +74,7 @@ async def _earlier_attempts(store: Store, run: StoredRun) -> list[_Attempt]:
     for begin in run.attempts[-MOST:]:  # what was the last point when the attempt began ended the one before
         step = await store.last_main_step(row.project, row.uid, begin.seq)
         if step is not None and step >= cuts.at(begin.seq - 1):
-            found.append(_Attempt(begin.number - 1, step))
+            found.append(_EarlierAttempt(begin.number - 1, step))
     return found
 
 

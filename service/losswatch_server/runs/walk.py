@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.runs.points.accept import Key
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
-from losswatch_server.store.entries import Item
-from losswatch_server.store.rows import EntryKind, StoredRun
-from losswatch_server.store.windows import ASIDE, GAP_FILLING, NOT_ASIDE, Source, Window
+from losswatch_server.store.rows import StoredRun
+from losswatch_server.store.windows import GAP_FILLING, NOT_SUPERSEDED_BY_WRITER, SUPERSEDED_BY_WRITER, Source, Window
 
 POINTS = 4096
 """Points that are read at a time: about 3 MB of them."""
@@ -36,12 +36,6 @@ class Place(NamedTuple):
     def of(cls, stored: StoredPoint) -> Place:
         """The place of a point."""
         return cls(stored.attempt, stored.point.step, stored.point.rank, stored.superseded)
-
-
-class _Begin(NamedTuple):
-    number: int
-    step: int
-    seq: int
 
 
 class _Range(NamedTuple):
@@ -63,7 +57,7 @@ async def walk(
     points: int = POINTS,
 ) -> AsyncIterator[list[StoredPoint]]:
     """The points at steps from low to high, both included, of one attempt or of all, after a place."""
-    begins = [_Begin(1, 0, 0), *sorted(_Begin(*begin) for begin in run.attempts)]
+    begins = [Attempt(1, 0, 0), *sorted(run.attempts)]
     for index, begin in enumerate(begins):
         if attempt is not None and begin.number != attempt:
             continue
@@ -74,7 +68,7 @@ async def walk(
             if begin.number == after.attempt:
                 first = max(first, after.step)
         async for window, superseded in _windows(store, run, begins, index, first, high, points):
-            found = _points(window.items, begin.number, superseded)
+            found = _points(window.entries, begin.number, superseded)
             if after is not None and begin.number == after.attempt and window.low <= after.step:
                 found = [stored for stored in found if Place.of(stored) > after]
             if found:
@@ -82,20 +76,20 @@ async def walk(
 
 
 async def _windows(
-    store: Store, run: StoredRun, begins: list[_Begin], index: int, low: int, high: int, points: int
+    store: Store, run: StoredRun, begins: list[Attempt], index: int, low: int, high: int, points: int
 ) -> AsyncIterator[tuple[Window, bool]]:
     """What counts for one attempt, and whether a later attempt superseded it."""
     project, uid, end = run.row.project, run.row.uid, run.next_seq
     begin = begins[index]
-    aside = Source(begin.seq, end, ASIDE)
+    aside = Source(begin.seq, end, SUPERSEDED_BY_WRITER)
     while low < begin.step and low <= high:  # before its own beginning an attempt has only what filled gaps
-        own = (Source(begin.seq, end, GAP_FILLING | ASIDE),)
+        own = (Source(begin.seq, end, GAP_FILLING | SUPERSEDED_BY_WRITER),)
         there = await store.next_window(project, uid, own, low, min(high, begin.step - 1), points)
         if there is None:
             break
         span = _range(begins, index, there.low, end)
         last = min(there.high, span.high)
-        sources = (Source(span.seq, span.past, NOT_ASIDE), aside)
+        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), aside)
         window = await store.next_window(project, uid, sources, there.low, last, points)
         if window is not None:
             last = window.high
@@ -105,7 +99,7 @@ async def _windows(
     while low <= high:
         span = _range(begins, index, low, end)
         last = min(high, span.high)
-        sources = (Source(span.seq, span.past, NOT_ASIDE), aside)
+        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), aside)
         window = await store.next_window(project, uid, sources, low, last, points)
         if window is not None:
             last = window.high
@@ -113,7 +107,7 @@ async def _windows(
         low = last + 1
 
 
-def _range(begins: list[_Begin], index: int, step: int, end: int) -> _Range:
+def _range(begins: list[Attempt], index: int, step: int, end: int) -> _Range:
     """The stretch of the record that counts at ``step`` for an attempt, and how far in steps that is so."""
     high = NEVER
     seq = 0
@@ -131,17 +125,17 @@ def _range(begins: list[_Begin], index: int, step: int, end: int) -> _Range:
     return _Range(high, seq, past)
 
 
-def _points(items: Iterable[Item], attempt: int, superseded: bool) -> list[StoredPoint]:
+def _points(entries: Iterable[Entry], attempt: int, superseded: bool) -> list[StoredPoint]:
     """Merges and late fields laid into the points of the attempt, those that came aside among the superseded ones."""
     said: dict[Key, tuple[Point, int]] = {}
     aside: dict[Key, Point] = {}
-    for item in items:
-        point = item.point
+    for entry in entries:
+        point = entry.point
         key = (point.step, point.rank)
-        if item.kind != EntryKind.ASIDE:
+        if entry.kind != EntryKind.SUPERSEDED_BY_WRITER:
             before = said.get(key)
-            said[key] = (point, item.attempt) if before is None else (merge(before[0], point), before[1])
-        elif item.attempt == attempt:
+            said[key] = (point, entry.attempt) if before is None else (merge(before[0], point), before[1])
+        elif entry.attempt == attempt:
             earlier = aside.get(key)
             aside[key] = point if earlier is None else merge(earlier, point)
     found = {

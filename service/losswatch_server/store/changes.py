@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
-from losswatch_server.store.documents import context_text, finding_text
+from losswatch_server.codec.contexts import context_text
+from losswatch_server.codec.findings import finding_text
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.rows import Change, NewEvent, RecordRow, StoredRun
 
@@ -92,23 +93,23 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         add_event(connection, row.project, row.uid, row.name, event)
 
 
-def apply_plain(connection: sqlite3.Connection, plain: Sequence[Change]) -> bool:
-    """Write plain changes of different runs with few statements; False when a run is not as its change expects.
+def append_together(connection: sqlite3.Connection, appends: Sequence[Change]) -> bool:
+    """Write changes that only append, to different runs, with few statements; False when a run is not as expected.
 
     Each statement gives the interpreter's lock away and has to wait for it again, up to 5 ms while the event loop is
     busy: 64 changes in two statements instead of 256 is what lets the loop and the writer share one process.
     """
     runs = [
-        (*_changing(change.run), change.run.row.project, change.run.row.uid, change.expected_seq) for change in plain
+        (*_changing(change.run), change.run.row.project, change.run.row.uid, change.expected_seq) for change in appends
     ]
     moved = 0
     for some in _portions(runs):
         moved += connection.execute(_update_of(len(some)), tuple(chain.from_iterable(some))).rowcount
-    if moved != len(plain):
+    if moved != len(appends):
         return False
     rows = [
         (change.run.row.project, change.run.row.uid, row.seq, row.n, row.kind.value, *row[3:])
-        for change in plain
+        for change in appends
         for row in change.rows
     ]
     for some in _portions(rows):

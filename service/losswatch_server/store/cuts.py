@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from losswatch_server.store.rows import Attempt
+from losswatch_server.monitor.entries import Attempt
 
 NEVER = 1 << 62
 """Past every step and every place in a record."""

@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
-from losswatch_server.store import damage
-from losswatch_server.store.documents import DamagedDocumentError, context_from
-from losswatch_server.store.rows import EntryKind, RecordRow
+from losswatch_server.codec.contexts import context_of_text
+from losswatch_server.codec.damage import DamagedCellError
+from losswatch_server.monitor.entries import Entry, EntryKind
+from losswatch_server.monitor.points import Point
+from losswatch_server.store.damage import note_block
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import opened
 
-WITHOUT_POINT = frozenset({EntryKind.CONTEXT, EntryKind.ATTEMPT})
-_NO_POINT = Point(0)
 
-
-class Item(NamedTuple):
-    """One entry of a record. An attempt has its step in ``point``, a context has no point."""
-
-    seq: int
-    kind: EntryKind
-    attempt: int
-    point: Point = _NO_POINT
-    context: Context = EMPTY_CONTEXT
-
-
-def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Item]:
-    """The items of rows, in order, from a sequence number on."""
+def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Entry]:
+    """The entries of rows, in order, from a sequence number on."""
     for row in rows:
         if row.kind == EntryKind.CONTEXT:
             try:
-                items: Iterable[Item] = (Item(row.seq, row.kind, row.attempt, context=context_from(row.body)),)
-            except DamagedDocumentError as error:  # the context before it goes on
-                damage.note_block(row, error)
+                entries: Iterable[Entry] = (Entry(row.seq, row.kind, row.attempt, context=context_of_text(row.body)),)
+            except DamagedCellError as error:  # the context before it goes on
+                note_block(row, error)
                 continue
         elif row.kind == EntryKind.ATTEMPT:
-            items = (Item(row.seq, row.kind, row.attempt, Point(row.first_step)),)
+            entries = (Entry(row.seq, row.kind, row.attempt, Point(row.first_step)),)
         else:
-            items = _point_items(row)
+            entries = _point_entries(row)
         if row.seq < from_seq:
-            items = (item for item in items if item.seq >= from_seq)
-        yield from items
+            entries = (entry for entry in entries if entry.seq >= from_seq)
+        yield from entries
 
 
-def _point_items(row: RecordRow) -> Iterator[Item]:
+def _point_entries(row: RecordRow) -> Iterator[Entry]:
     for part, points in opened(row):
         kind, attempt = part.kind, part.attempt
         for seq, point in enumerate(points, part.seq):
-            yield Item(seq, kind, attempt, point)
+            yield Entry(seq, kind, attempt, point)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.entries import Item
 from losswatch_server.store.rows import (
-    Attempt,
     Change,
     NewEvent,
     RecordRow,
@@ -109,7 +108,7 @@ class Store(Protocol):
 
     async def outline(
         self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
-    ) -> list[Item]:
+    ) -> list[Entry]:
         """Entries between two steps that a picture of about so many stretches needs."""
         ...
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
 from losswatch_server.monitor.points import SERIES
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.entries import WITHOUT_POINT, Item
-from losswatch_server.store.rows import EntryKind
 
 
 class Tail(NamedTuple):
@@ -22,9 +21,9 @@ class Tail(NamedTuple):
         return min(self.step, cuts.at(self.seq) - 1)
 
 
-def column_names(items: Iterable[Item]) -> set[str]:
+def column_names(entries: Iterable[Entry]) -> set[str]:
     """The names under which a table shows what these entries measure; layers as ``layers.NAME``, metrics likewise."""
-    points = [item.point for item in items if item.kind not in WITHOUT_POINT]
+    points = [entry.point for entry in entries if entry.kind not in WITHOUT_POINT]
     names: set[str] = set()
     if points:
         columns = list(zip(*points, strict=True))
@@ -41,13 +40,13 @@ def column_names(items: Iterable[Item]) -> set[str]:
     return names
 
 
-def rank_tails(items: Iterable[Item], known: Mapping[int, Tail], cuts: Cuts) -> dict[int, Tail]:
+def rank_tails(entries: Iterable[Entry], known: Mapping[int, Tail], cuts: Cuts) -> dict[int, Tail]:
     """The tails of the ranks (other than 0) that further entries say something about."""
     tails: dict[int, Tail] = {}
-    for item in items:
-        rank = item.point.rank
-        if rank and item.kind in (EntryKind.OTHER_RANKS, EntryKind.LATE):
+    for entry in entries:
+        rank = entry.point.rank
+        if rank and entry.kind in (EntryKind.OTHER_RANKS, EntryKind.LATE):
             before = tails.get(rank) or known.get(rank)
-            step = -1 if before is None else min(before.step, cuts.until(before.seq, item.seq) - 1)
-            tails[rank] = Tail(max(step, item.point.step), item.seq)
+            step = -1 if before is None else min(before.step, cuts.until(before.seq, entry.seq) - 1)
+            tails[rank] = Tail(max(step, entry.point.step), entry.seq)
     return tails

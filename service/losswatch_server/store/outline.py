@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.entries import WITHOUT_POINT, Item, read
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.store.entries import read
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.searching import tail_rows
 from losswatch_server.store.summaries import FANOUT, Summary, bucket, buckets, laid_together, most_not_finite
 from losswatch_server.store.summary_tree import Key, below, rows_between, tail_start, top
@@ -36,7 +37,7 @@ def count_between(connection: sqlite3.Connection, key: Key, low: int, high: int)
 
 def outline(
     connection: sqlite3.Connection, key: Key, attempts: Sequence[Attempt], low: int, high: int, stretches: int
-) -> list[Item]:
+) -> list[Entry]:
     """Entries at steps from low to high: in each of at least so many stretches, where the leaves are as fine as that,
     the first and the last, the extremes, and those that are not finite (see summaries).
 
@@ -53,22 +54,22 @@ def outline(
             if finer.touches(low, high)
         ]
     weight = max(1, sum(node.n for node in nodes) // stretches)
-    items: list[Item] = []
+    entries: list[Entry] = []
     stack = nodes[::-1]
     while stack:
         node = stack.pop()
         if not node.touches(low, high):
             continue
         if node.within(low, high) and _of_one_fate(node, cuts):
-            items += [kept.item for one in buckets(node) for kept in one]
+            entries += [kept.entry for one in buckets(node) for kept in one]
         elif node.level:
             stack += below(connection, key, node, body=True)[::-1]
         else:
             rows = rows_between(connection, key, node.seq, node.past)
-            items += _thinned(_entries(rows, node.seq, node.past, low, high), cuts, weight)
+            entries += _thinned(_entries(rows, node.seq, node.past, low, high), cuts, weight)
     start = tail_start(connection, key)
     tail = _entries(tail_rows(connection, key, start, low, high), start, 1 << 62, low, high)
-    return items + _thinned(tail, cuts, weight)
+    return entries + _thinned(tail, cuts, weight)
 
 
 def _of_one_fate(node: Summary, cuts: Cuts) -> bool:
@@ -79,23 +80,23 @@ def _of_one_fate(node: Summary, cuts: Cuts) -> bool:
     return cut <= node.zones[0][0] or cut > node.zones[-1][1]
 
 
-def _entries(rows: Iterable[RecordRow], seq: int, past: int, low: int, high: int) -> Iterator[Item]:
-    for item in read(rows, seq):
-        if item.seq < past and (item.kind in WITHOUT_POINT or low <= item.point.step <= high):
-            yield item
+def _entries(rows: Iterable[RecordRow], seq: int, past: int, low: int, high: int) -> Iterator[Entry]:
+    for entry in read(rows, seq):
+        if entry.seq < past and (entry.kind in WITHOUT_POINT or low <= entry.point.step <= high):
+            yield entry
 
 
-def _thinned(items: Iterable[Item], cuts: Cuts, weight: int) -> list[Item]:
+def _thinned(entries: Iterable[Entry], cuts: Cuts, weight: int) -> list[Entry]:
     """Stretches of about ``weight`` entries of one fate, each as a leaf would keep it."""
-    together = laid_together(list(items))
+    together = laid_together(list(entries))
 
-    def fate(item: Item) -> tuple[int, bool, bool]:
-        return item.attempt, item.kind == EntryKind.ASIDE, item.point.step >= cuts.at(item.seq)
+    def fate(entry: Entry) -> tuple[int, bool, bool]:
+        return entry.attempt, entry.kind == EntryKind.SUPERSEDED_BY_WRITER, entry.point.step >= cuts.at(entry.seq)
 
-    kept: list[Item] = []
+    kept: list[Entry] = []
     for _, group in groupby(sorted(together, key=fate), key=fate):
         mine = list(group)
         for start in range(0, len(mine), weight):
             part = mine[start : start + weight]
-            kept += [one.item for one in bucket(part, most_not_finite(0))]
+            kept += [one.entry for one in bucket(part, most_not_finite(0))]
     return kept

@@ -8,21 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from losswatch_server.codec import damage
+from losswatch_server.codec.contexts import context_of_text
+from losswatch_server.codec.damage import DamagedCellError
+from losswatch_server.codec.findings import finding_from_text, finding_of_columns
+from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
-from losswatch_server.store import damage
-from losswatch_server.store.documents import DamagedDocumentError, context_from, finding_from, finding_of_columns
-from losswatch_server.store.rows import (
-    Attempt,
-    EntryKind,
-    RecordRow,
-    RunRow,
-    Snapshot,
-    StoredEvent,
-    StoredFinding,
-    StoredRun,
-    Writer,
-)
+from losswatch_server.store.rows import RecordRow, RunRow, Snapshot, StoredEvent, StoredFinding, StoredRun, Writer
 from losswatch_server.store.sealing import is_full
 from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
 
@@ -178,8 +171,8 @@ def findings(connection: sqlite3.Connection, project: str, uid: str) -> list[Sto
     found = []
     for body, opened, closed, known, muted, *columns in connection.execute(query, (project, uid)):
         try:
-            finding = finding_from(body)
-        except DamagedDocumentError as error:
+            finding = finding_from_text(body)
+        except DamagedCellError as error:
             damage.note("finding", (project, uid, columns[0]), error)
             rest = finding_of_columns(*columns)
             if rest is None:
@@ -241,7 +234,7 @@ def _run_row(connection: sqlite3.Connection, found: tuple[Any, ...]) -> RunRow:
         action=cell("action", lambda: LoopAction(found[10]), lambda: LoopAction.CONTINUE),
         headline=found[11] if isinstance(found[11], str) else "",
         context=cell(
-            "context", lambda: context_from(found[12]), lambda: _context_of_record(connection, found[0], found[2])
+            "context", lambda: context_of_text(found[12]), lambda: _context_of_record(connection, found[0], found[2])
         ),
         created_at=found[13],
         last_seen_at=found[14],
@@ -255,6 +248,6 @@ def _context_of_record(connection: sqlite3.Connection, project: str, uid: str) -
     """The context as the record has it last: the column of the run is only a copy."""
     query = "SELECT body FROM record WHERE project = ? AND uid = ? AND kind = ? ORDER BY seq DESC"
     for (body,) in connection.execute(query, (project, uid, EntryKind.CONTEXT)):
-        with suppress(DamagedDocumentError):
-            return context_from(body)
+        with suppress(DamagedCellError):
+            return context_of_text(body)
     return EMPTY_CONTEXT

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NamedTuple
 
+from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, RunState, Status
-
-
-class EntryKind(IntEnum):
-    """What a row of a run's record holds. The numbers are stored: they never change."""
-
-    POINTS = 1  # points of rank 0 as they were measured, by ascending step
-    MERGE = 2  # fields added to the point at the last step
-    LATE = 3  # fields (or points) of an older step
-    ASIDE = 4  # points of an earlier writer after a later one took over: kept, never judged
-    CONTEXT = 5  # the complete context from here on
-    ATTEMPT = 6  # a new attempt begins at first_step
-    SEALED = 7  # many rows of the kinds above with points, compressed
-    OTHER_RANKS = 8  # points of other ranks, each rank by ascending step
 
 
 class RecordRow(NamedTuple):
@@ -39,21 +26,13 @@ class RecordRow(NamedTuple):
     body: bytes
 
 
-class Attempt(NamedTuple):
-    """An attempt that began by stepping back to ``step``; ``seq`` is its place in the record."""
-
-    number: int
-    step: int
-    seq: int
-
-
 class Writer(NamedTuple):
     """A client process. ``attempt`` and ``ordinal`` are None until it posts a training point (loss, gradient norm)."""
 
     name: str
     attempt: int | None
     ordinal: int | None
-    rival: str | None = None
+    concurrent_with: str | None = None
 
 
 class RunRow(NamedTuple):
@@ -159,7 +138,7 @@ class Change(NamedTuple):
     events: Sequence[NewEvent] = ()
 
     @property
-    def is_plain(self) -> bool:
+    def only_appends(self) -> bool:
         """Whether it only adds to the record and moves the run on, as nearly every request does."""
         return self.expected_seq is not None and self.run.report is None and not (
             self.context_changed or self.attempts or self.writers or self.snapshots or self.dropped_snapshots

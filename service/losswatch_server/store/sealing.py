@@ -15,10 +15,11 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
+from losswatch_server.codec.blocks import Section, count, read_sections, sections, unpack
+from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import Point
-from losswatch_server.store import damage
-from losswatch_server.store.blocks import Section, count, read_sections, sections, unpack
-from losswatch_server.store.rows import EntryKind, RecordRow
+from losswatch_server.store.damage import note_block
+from losswatch_server.store.rows import RecordRow
 
 FORMAT = 1
 TARGET_BYTES = 4 * 4092 + 640
@@ -192,7 +193,7 @@ def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
         for part in parts:
             EntryKind(part[1])
     except Exception as error:  # noqa: BLE001 - what damaged bytes make of struct, zlib, json and numpy has no bound
-        damage.note_block(row, error)
+        note_block(row, error)
         return [], []
     return parts, points
 

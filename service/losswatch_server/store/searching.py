@@ -6,10 +6,11 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
+from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import opened
 from losswatch_server.store.summaries import Summary
 from losswatch_server.store.summary_tree import (

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store import changes, outline, queries, schema, searching, summary_tree, windows
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.datadir import DataDirectory
-from losswatch_server.store.entries import Item
 from losswatch_server.store.errors import (
     StoreBusyError,
     StoreClosedError,
@@ -27,7 +27,6 @@ from losswatch_server.store.errors import (
 )
 from losswatch_server.store.identity import OpenFiles
 from losswatch_server.store.rows import (
-    Attempt,
     Change,
     NewEvent,
     RecordRow,
@@ -304,7 +303,7 @@ class SqliteStore:
 
     async def outline(
         self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
-    ) -> list[Item]:
+    ) -> list[Entry]:
         return await self.read(
             lambda connection: outline.outline(connection, (project, uid), attempts, low, high, stretches)
         )

@@ -24,12 +24,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from losswatch_server.codec import damage
+from losswatch_server.codec.blocks import pack, unpack
+from losswatch_server.codec.damage import MISSHAPEN
+from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
 from losswatch_server.monitor.points import SERIES, Point, merge
-from losswatch_server.store import damage
-from losswatch_server.store.blocks import pack, unpack
-from losswatch_server.store.damage import MISSHAPEN
-from losswatch_server.store.entries import WITHOUT_POINT, Item
-from losswatch_server.store.rows import EntryKind
 
 LEAF = 1024
 """Entries in a leaf, at least: so many are unpacked to look one up. A full sealed block (about 1260) is one leaf."""
@@ -54,7 +53,7 @@ _NOT_FINITE, _GOES_ON = 1, 2
 class Kept(NamedTuple):
     """An entry of a bucket. ``goes_on``: not finite, like all entries from the kept one before it up to this one."""
 
-    item: Item
+    entry: Entry
     not_finite: bool = False
     goes_on: bool = False
 
@@ -93,22 +92,22 @@ def most_not_finite(level: int) -> int:
     return min(32 << level, 2048)
 
 
-def leaf(items: Sequence[Item]) -> Summary:
+def leaf(entries: Sequence[Entry]) -> Summary:
     """The summary of consecutive entries (at least one)."""
     kinds = 0
-    for kind in {item.kind for item in items}:
+    for kind in {entry.kind for entry in entries}:
         kinds |= 1 << kind
-    entries = laid_together(items)
-    buckets = min(FANOUT, max(1, len(entries) // SMALLEST_BUCKET))
-    cuts = [len(entries) * place // buckets for place in range(buckets + 1)]
+    together = laid_together(entries)
+    buckets = min(FANOUT, max(1, len(together) // SMALLEST_BUCKET))
+    cuts = [len(together) * place // buckets for place in range(buckets + 1)]
     return Summary(
         level=0,
-        seq=items[0].seq,
-        past=items[-1].seq + 1,
-        n=sum(item.kind not in WITHOUT_POINT for item in items),
+        seq=entries[0].seq,
+        past=entries[-1].seq + 1,
+        n=sum(entry.kind not in WITHOUT_POINT for entry in entries),
         kinds=kinds,
-        zones=zones_of([item.point.step for item in items if item.kind != EntryKind.CONTEXT]),
-        body=_to_bytes([bucket(entries[a:b], most_not_finite(0)) for a, b in pairwise(cuts)]),
+        zones=zones_of([entry.point.step for entry in entries if entry.kind != EntryKind.CONTEXT]),
+        body=_to_bytes([bucket(together[a:b], most_not_finite(0)) for a, b in pairwise(cuts)]),
     )
 
 
@@ -130,24 +129,24 @@ def above(below: Sequence[Summary]) -> Summary:
     )
 
 
-def laid_together(items: Sequence[Item]) -> Sequence[Item]:
+def laid_together(entries: Sequence[Entry]) -> Sequence[Entry]:
     """The entries with points in their order, what later ones add to a step laid into the first one about it."""
-    if all(item.kind == EntryKind.POINTS for item in items):
-        return items
-    found: dict[tuple[int, int], Item] = {}
-    done: list[Item] = []
-    for item in items:
-        if item.kind == EntryKind.ATTEMPT:
+    if all(entry.kind == EntryKind.POINTS for entry in entries):
+        return entries
+    found: dict[tuple[int, int], Entry] = {}
+    done: list[Entry] = []
+    for entry in entries:
+        if entry.kind == EntryKind.ATTEMPT:
             done += found.values()
             found = {}
-        elif item.kind == EntryKind.ASIDE:
-            done.append(item)
-        elif item.kind != EntryKind.CONTEXT:
-            key = (item.point.step, item.point.rank)
+        elif entry.kind == EntryKind.SUPERSEDED_BY_WRITER:
+            done.append(entry)
+        elif entry.kind != EntryKind.CONTEXT:
+            key = (entry.point.step, entry.point.rank)
             known = found.get(key)
-            found[key] = item if known is None else known._replace(point=merge(known.point, item.point))
+            found[key] = entry if known is None else known._replace(point=merge(known.point, entry.point))
     done += found.values()
-    return sorted(done, key=lambda item: item.seq)
+    return sorted(done, key=lambda entry: entry.seq)
 
 
 def is_finite(point: Point) -> bool:
@@ -162,14 +161,14 @@ def _series_of(point: Point) -> tuple[float | None, ...]:
     return point.loss, point.grad_norm, point.learning_rate, point.validation_loss, point.epoch
 
 
-def bucket(items: Sequence[Item], most: int) -> Bucket:
+def bucket(entries: Sequence[Entry], most: int) -> Bucket:
     """Of entries in their order those that a picture of them needs."""
-    if not items:
+    if not entries:
         return ()
-    columns = _Columns(items)
+    columns = _Columns(entries)
     wrong = columns.not_finite()
     goes_on = [mark and before for mark, before in zip(wrong, [False, *wrong], strict=False)]
-    return _picked(items, columns, wrong, goes_on, most)
+    return _picked(entries, columns, wrong, goes_on, most)
 
 
 def _merged(parts: Iterable[Bucket], most: int) -> Bucket:
@@ -180,18 +179,18 @@ def _merged(parts: Iterable[Bucket], most: int) -> Bucket:
         kept += part
     if not kept:
         return ()
-    items = [one.item for one in kept]
+    entries = [one.entry for one in kept]
     wrong = [one.not_finite for one in kept]
-    return _picked(items, _Columns(items), wrong, [one.goes_on for one in kept], most)
+    return _picked(entries, _Columns(entries), wrong, [one.goes_on for one in kept], most)
 
 
 class _Columns:
     """The series of entries as arrays: a thousand entries at a time are looked through in a few microseconds each."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.n = len(items)
-        self._fields = list(zip(*[item.point for item in items], strict=True))
-        self.aside = np.array([item.kind == EntryKind.ASIDE for item in items])
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.n = len(entries)
+        self._fields = list(zip(*[entry.point for entry in entries], strict=True))
+        self.aside = np.array([entry.kind == EntryKind.SUPERSEDED_BY_WRITER for entry in entries])
         self._series: list[tuple[_Floats, _Marks]] = []
         for column in self._fields[1 : 1 + len(SERIES)]:
             if any(value is not None for value in column):
@@ -227,17 +226,17 @@ class _Columns:
 
 
 def _picked(
-    items: Sequence[Item], columns: _Columns, wrong: Sequence[bool], goes_on: Sequence[bool], most: int
+    entries: Sequence[Entry], columns: _Columns, wrong: Sequence[bool], goes_on: Sequence[bool], most: int
 ) -> Bucket:
-    wanted = sorted({0, len(items) - 1, *columns.extremes(), *_not_finite(wrong, goes_on, most)})
+    wanted = sorted({0, len(entries) - 1, *columns.extremes(), *_not_finite(wrong, goes_on, most)})
     picked: list[Kept] = []
     before = -1
     for n in wanted:
-        item = items[n]
-        point = item.point
+        entry = entries[n]
+        point = entry.point
         if n and not wrong[n] and (point.layers is not None or point.metrics is not None):
-            item = item._replace(point=point._replace(layers=None, metrics=None))
-        picked.append(Kept(item, wrong[n], n > 0 and wrong[n] and all(goes_on[before + 1 : n + 1])))
+            entry = entry._replace(point=point._replace(layers=None, metrics=None))
+        picked.append(Kept(entry, wrong[n], n > 0 and wrong[n] and all(goes_on[before + 1 : n + 1])))
         before = n
     return picked
 
@@ -307,11 +306,11 @@ def _to_bytes(parts: Sequence[Bucket]) -> bytes:
     columns = b"".join(
         (
             struct.pack(f"<{len(parts)}I", *map(len, parts)),
-            struct.pack(f"<{count}q", *(one.item.seq for one in kept)),
-            struct.pack(f"<{count}i", *(one.item.attempt for one in kept)),
-            bytes(one.item.kind for one in kept),
+            struct.pack(f"<{count}q", *(one.entry.seq for one in kept)),
+            struct.pack(f"<{count}i", *(one.entry.attempt for one in kept)),
+            bytes(one.entry.kind for one in kept),
             bytes(_NOT_FINITE * one.not_finite | _GOES_ON * one.goes_on for one in kept),
-            pack([one.item.point for one in kept]),
+            pack([one.entry.point for one in kept]),
         )
     )
     return _HEAD.pack(FORMAT, len(parts), count) + zlib.compress(columns, 1)
@@ -342,7 +341,7 @@ def _buckets(summary: Summary) -> list[Bucket]:
     kinds, marks = columns[offset : offset + count], columns[offset + count : offset + 2 * count]
     points = unpack(columns[offset + 2 * count :])
     kept = [
-        Kept(Item(seq, _KINDS[kind], attempt, point), bool(mark & _NOT_FINITE), bool(mark & _GOES_ON))
+        Kept(Entry(seq, _KINDS[kind], attempt, point), bool(mark & _NOT_FINITE), bool(mark & _GOES_ON))
         for seq, kind, attempt, point, mark in zip(seqs, kinds, attempts, points, marks, strict=True)
     ]
     result: list[Bucket] = []

@@ -10,10 +10,11 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.entries import Item, read
+from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
-from losswatch_server.store.rows import Attempt, EntryKind, RecordRow
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import FULL_BYTES
 from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf, zones_from_bytes, zones_to_bytes
 
@@ -77,18 +78,18 @@ def growth(connection: sqlite3.Connection, key: Key) -> Growth | None:
     if found is None or found[0] - start < LEAF:
         return None
     leaves: list[Summary] = []
-    items: list[Item] = []
+    entries: list[Entry] = []
     cuts = Cuts(_attempts(connection, key))
     known = stored_tails(connection, key)
     tails: dict[int, Tail] = {}
     names: set[str] = set()
     for row in rows_between(connection, key, start, found[0]):
-        items += read((row,), start)
-        if len(items) >= LEAF:
-            leaves.append(leaf(items))
-            names |= column_names(items)
-            tails |= rank_tails(items, known | tails, cuts)
-            items = []
+        entries += read((row,), start)
+        if len(entries) >= LEAF:
+            leaves.append(leaf(entries))
+            names |= column_names(entries)
+            tails |= rank_tails(entries, known | tails, cuts)
+            entries = []
             if leaves[-1].past - start >= AT_ONCE:
                 break
     if not leaves:

@@ -12,15 +12,15 @@ from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
-from losswatch_server.store.entries import WITHOUT_POINT, Item, read
-from losswatch_server.store.rows import EntryKind
+from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
+from losswatch_server.store.entries import read
 from losswatch_server.store.searching import tail_rows
 from losswatch_server.store.summaries import Summary
 from losswatch_server.store.summary_tree import Key, below, rows_between, tail_start, top
 
 _ALL = sum(1 << kind for kind in EntryKind if kind not in WITHOUT_POINT)
-ASIDE = 1 << EntryKind.ASIDE
-NOT_ASIDE = _ALL & ~ASIDE
+SUPERSEDED_BY_WRITER = 1 << EntryKind.SUPERSEDED_BY_WRITER
+NOT_SUPERSEDED_BY_WRITER = _ALL & ~SUPERSEDED_BY_WRITER
 GAP_FILLING = 1 << EntryKind.LATE | 1 << EntryKind.OTHER_RANKS
 
 
@@ -35,9 +35,9 @@ class Source(NamedTuple):
         """Whether the node may have such entries."""
         return node.seq < self.past and node.past > self.seq and bool(node.kinds & self.kinds)
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, entry: Entry) -> bool:
         """Whether the entry is one of them."""
-        return self.seq <= item.seq < self.past and bool(self.kinds >> item.kind & 1)
+        return self.seq <= entry.seq < self.past and bool(self.kinds >> entry.kind & 1)
 
 
 class Window(NamedTuple):
@@ -45,7 +45,7 @@ class Window(NamedTuple):
 
     low: int
     high: int
-    items: Sequence[Item]
+    entries: Sequence[Entry]
 
 
 def next_window(
@@ -85,10 +85,10 @@ def next_window(
         return Window(low, high, ())
     if n > 2 * points:
         high = min(high, low + max(0, int(points / density) - 1))
-    return Window(low, high, _items(connection, key, taken, start, sources, low, high))
+    return Window(low, high, _entries(connection, key, taken, start, sources, low, high))
 
 
-def _items(
+def _entries(
     connection: sqlite3.Connection,
     key: Key,
     taken: Sequence[Summary],
@@ -96,8 +96,8 @@ def _items(
     sources: Sequence[Source],
     low: int,
     high: int,
-) -> list[Item]:
-    items: list[Item] = []
+) -> list[Entry]:
+    entries: list[Entry] = []
     seen = 0
     for node in sorted(taken, key=lambda node: node.seq):
         first = max(node.seq, seen)
@@ -107,13 +107,13 @@ def _items(
             rows = tail_rows(connection, key, first, low, high)
         for row in rows:
             if row.kind not in WITHOUT_POINT and row.first_step <= high and row.last_step >= low:
-                items += [
-                    item
-                    for item in read((row,), first)
-                    if low <= item.point.step <= high and any(source.holds(item) for source in sources)
+                entries += [
+                    entry
+                    for entry in read((row,), first)
+                    if low <= entry.point.step <= high and any(source.holds(entry) for source in sources)
                 ]
             seen = row.seq + row.n
-    return items
+    return entries
 
 
 def _tail(

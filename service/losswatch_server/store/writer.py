@@ -39,18 +39,18 @@ logger = logging.getLogger(__name__)
 GROUP = 256
 """Most writes in one commit: bounds how long the first of a group waits for the last."""
 BREATH_S = 0.1
-"""After a failure without memory, before the outcome is handed over once more."""
+"""After a failure without memory, before the result is handed over once more."""
 
 
 class _Job(NamedTuple):
-    """``work`` is a plain Change, which is written together with others, or a function of its own."""
+    """``work`` is a Change that only appends, which is written together with others, or a function of its own."""
 
     work: Change | Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
 
-class _Outcome(NamedTuple):
+class _WriteResult(NamedTuple):
     future: asyncio.Future[Any]
     value: Any
     error: Exception | None
@@ -108,7 +108,7 @@ class GroupWriter:
 
     async def apply(self, change: Change) -> None:
         """Write a Change, in the same way."""
-        if change.is_plain:
+        if change.only_appends:
             await self._put(change)
         else:
             await self._put(partial(changes.apply, change=change))
@@ -143,11 +143,11 @@ class GroupWriter:
                 group = []
                 try:
                     ended = self._gather(group)
-                    outcomes = self._written(group)
+                    results = self._written(group)
                 except Exception as error:  # noqa: BLE001 - a thread that ends here lets every later write hang
                     self._doubt()
-                    outcomes = self._all_failed(group, error)
-                self._hand_over(group, outcomes)
+                    results = self._all_failed(group, error)
+                self._hand_over(group, results)
         except BaseException:
             with self._taking:
                 self._closing = True
@@ -174,16 +174,16 @@ class GroupWriter:
             return False
         return True
 
-    def _written(self, group: list[_Job]) -> list[_Outcome]:
+    def _written(self, group: list[_Job]) -> list[_WriteResult]:
         if not group:
             return []
         if self.lost is not None:
             return self._all_failed(group, StoreLostError(str(self.lost)))
-        outcomes = _commit(self._connected(), group)
+        results = _commit(self._connected(), group)
         self._vouch()
-        refused = [outcome.error for outcome in outcomes if isinstance(outcome.error, StoreFailedError)]
-        self._note(refused[0] if len(refused) == len(outcomes) else None)
-        return outcomes
+        refused = [result.error for result in results if isinstance(result.error, StoreFailedError)]
+        self._note(refused[0] if len(refused) == len(results) else None)
+        return results
 
     def _note(self, error: Exception | None) -> None:
         since = self.last.failed_since
@@ -211,7 +211,7 @@ class GroupWriter:
         except (sqlite3.Error, MemoryError):
             self._connection, self._doubtful = None, connection
 
-    def _all_failed(self, group: list[_Job], error: Exception) -> list[_Outcome]:
+    def _all_failed(self, group: list[_Job], error: Exception) -> list[_WriteResult]:
         told = failed_write(error)
         if isinstance(told, StoreLostError) and self.lost is None:
             self.lost = told
@@ -220,14 +220,14 @@ class GroupWriter:
             told = StoreFailedError(f"The write ended unexpectedly: {type(error).__name__}: {error}")
             logger.error("%s", told)
         self._note(told)
-        return [_Outcome(job.future, None, told) for job in group]
+        return [_WriteResult(job.future, None, told) for job in group]
 
-    def _hand_over(self, group: list[_Job], outcomes: list[_Outcome]) -> None:
+    def _hand_over(self, group: list[_Job], results: list[_WriteResult]) -> None:
         """Tell the callers, on their loops. Without memory it is tried until it is done: nobody may wait for ever."""
         for loop in {job.loop for job in group}:
             while not loop.is_closed():
                 try:
-                    mine = [outcome for job, outcome in zip(group, outcomes, strict=True) if job.loop is loop]
+                    mine = [result for job, result in zip(group, results, strict=True) if job.loop is loop]
                     loop.call_soon_threadsafe(_settle, mine)
                 except RuntimeError:  # the loop was closed in between
                     break
@@ -237,23 +237,26 @@ class GroupWriter:
                     break
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_Outcome]:
+def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_WriteResult]:
     """Run every job, then commit them together; a failed commit fails all of them."""
     connection.execute("BEGIN IMMEDIATE")
     together = _together(connection, group)
-    outcomes = [
-        _Outcome(job.future, None, None) if together and isinstance(job.work, Change) else _attempt(connection, job)
-        for job in group
+    results = [
+        _kept(job) if together and isinstance(job.work, Change) else _run_alone(connection, job) for job in group
     ]
     connection.execute("COMMIT")
-    return outcomes
+    return results
+
+
+def _kept(job: _Job, value: Any = None) -> _WriteResult:
+    return _WriteResult(job.future, value, None)
 
 
 def _together(connection: sqlite3.Connection, group: Sequence[_Job]) -> bool:
-    """Write all plain changes at once; False when that is not possible, and then nothing of them is written."""
-    plain = [job.work for job in group if isinstance(job.work, Change)]
+    """Write all changes that only append at once; False where that cannot be, and then nothing of them is written."""
+    appends = [job.work for job in group if isinstance(job.work, Change)]
     try:
-        if changes.apply_plain(connection, plain):
+        if changes.append_together(connection, appends):
             return True
     except sqlite3.IntegrityError:  # a row that is there already: found out one by one, whose it is
         pass
@@ -262,7 +265,7 @@ def _together(connection: sqlite3.Connection, group: Sequence[_Job]) -> bool:
     return False
 
 
-def _attempt(connection: sqlite3.Connection, job: _Job) -> _Outcome:
+def _run_alone(connection: sqlite3.Connection, job: _Job) -> _WriteResult:
     """Run one job in a savepoint of its own."""
     work = partial(changes.apply, change=job.work) if isinstance(job.work, Change) else job.work
     connection.execute("SAVEPOINT job")
@@ -275,13 +278,13 @@ def _attempt(connection: sqlite3.Connection, job: _Job) -> _Outcome:
             raise sqlite3.OperationalError(str(error)) from error
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
-        return _Outcome(job.future, None, failed_write(error))
+        return _WriteResult(job.future, None, failed_write(error))
     connection.execute("RELEASE job")
-    return _Outcome(job.future, value, None)
+    return _kept(job, value)
 
 
-def _settle(outcomes: list[_Outcome]) -> None:
-    for future, value, error in outcomes:
+def _settle(results: list[_WriteResult]) -> None:
+    for future, value, error in results:
         if future.done():
             continue
         if error is None:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.snapshot import freeze
 
 LAYERS = [f"layer{number}" for number in range(32)]
 WINDOW = 1000
@@ -70,7 +71,7 @@ def follow(name: str, counts: Sequence[int]) -> Iterator[Cost]:
                 points=seen,
                 mean_us=1e6 * sum(spent) / seen,
                 last_us=1e6 * sum(late) / len(late) / WINDOW,
-                state_bytes=len(monitor.freeze()),
+                state_bytes=len(freeze(monitor)),
             )
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import (
-    Admission,
-    Fate,
-    Ledger,
+    Acceptance,
     PointsRefusedError,
+    RunCursor,
     Stored,
-    admit,
+    accept,
     in_order,
     needs_record,
 )
@@ -27,33 +27,37 @@ NULL_LOSS = Point(5, loss_is_null=True)
 
 
 class Memory:
-    """Everything a run was told, as a record would say it; admission asks it only for what it needs."""
+    """Everything a run was told, as a record would say it; acceptance asks it only for what it needs."""
 
     def __init__(self) -> None:
-        self.ledger = Ledger()
+        self.cursor = RunCursor()
+        self.next_seq = 0
         self.judged: dict[tuple[int, int], Point] = {}
         self.attempt_of: dict[tuple[int, int], int] = {}
         self.aside: dict[tuple[int, int, int], Point] = {}
 
-    def post(self, points: Sequence[Point], writer: str | None = None) -> Admission:
+    def post(self, points: Sequence[Point], writer: str | None = None) -> Acceptance:
         ordered = in_order(points)
-        need = needs_record(self.ledger, ordered, writer)
+        need = needs_record(self.cursor, ordered, writer)
         stored = Stored({}, {})
         if need is not None:
             known = {key: self.judged[key] for key in need.wanted if key in self.judged}
             own = {}
-            if need.aside and writer is not None:
-                attempt = self.ledger.starters[writer].attempt
+            if need.superseded_by_writer and writer is not None:
+                attempt = self.cursor.training_writers[writer].attempt
                 own = {(step, rank): p for (a, step, rank), p in self.aside.items() if a == attempt}
                 own = {key: own[key] for key in need.wanted if key in own}
             stored = Stored(known, own)
-        result = admit(self.ledger, stored, ordered, writer, len(points))
-        for place, entry in enumerate(result.entries):
-            if result.begin is not None and place == result.begin.after:
-                for key in [key for key in self.judged if key[0] >= result.begin.step]:
-                    self.aside[self.attempt_of[key], *key] = self.judged.pop(key)
+        result = accept(self.cursor, stored, ordered, writer, self.next_seq, len(points))
+        assert [entry.seq for entry in result.entries] == [self.next_seq + n for n in range(len(result.entries))]
+        self.next_seq += len(result.entries)
+        for entry in result.entries:
             key = (entry.point.step, entry.point.rank)
-            if entry.fate is Fate.ASIDE:
+            if entry.kind is EntryKind.ATTEMPT:
+                assert result.begin == (entry.attempt, entry.point.step, entry.seq)
+                for old in [old for old in self.judged if old[0] >= entry.point.step]:
+                    self.aside[self.attempt_of[old], *old] = self.judged.pop(old)
+            elif entry.kind is EntryKind.SUPERSEDED_BY_WRITER:
                 before = self.aside.get((entry.attempt, *key))
                 self.aside[entry.attempt, *key] = entry.point if before is None else merge(before, entry.point)
             elif key in self.judged:
@@ -61,11 +65,11 @@ class Memory:
             else:
                 self.judged[key] = entry.point
                 self.attempt_of[key] = entry.attempt
-        self.ledger = result.ledger
+        self.cursor = result.cursor
         return result
 
 
-def counts(result: Admission) -> tuple[int, int, int, int]:
+def counts(result: Acceptance) -> tuple[int, int, int, int]:
     return result.accepted, result.duplicates, result.late, result.conflicts
 
 
@@ -124,7 +128,7 @@ def steps(first: int, last: int, level: float = 1.0) -> list[Point]:
         ),
     ],
 )  # fmt: skip
-def test_each_point_has_one_fate(
+def test_each_point_is_counted_once(
     before: list[Point], post: list[Point], expected: tuple[int, int, int, int], attempt: int
 ) -> None:
     run = Memory()
@@ -132,7 +136,7 @@ def test_each_point_has_one_fate(
         run.post(before)
     result = run.post(post)
     assert counts(result) == expected
-    assert result.ledger.attempt == attempt
+    assert result.cursor.attempt == attempt
 
 
 def test_an_attempt_begins_where_a_batch_first_contradicts() -> None:
@@ -200,8 +204,8 @@ def test_a_writer_that_only_validates_begins_no_attempt() -> None:
     result = run.post([Point(5, validation_loss=1.0)], "validator")
     assert result.begin is None
     assert counts(result) == (0, 0, 1, 0)
-    assert result.ledger.newest == "trainer"
-    assert result.ledger.others == {"validator"}
+    assert result.cursor.newest == "trainer"
+    assert result.cursor.non_training_writers == {"validator"}
 
 
 def test_points_of_an_earlier_writer_never_begin_an_attempt() -> None:
@@ -209,12 +213,12 @@ def test_points_of_an_earlier_writer_never_begin_an_attempt() -> None:
     run.post([*steps(0, 3), *steps(6, 9)], "first")
     run.post(steps(8, 12, level=50.0), "second")
     gap = run.post(steps(5, 5), "first")
-    assert [entry.fate for entry in gap.entries] == [Fate.LATE]
+    assert [entry.kind for entry in gap.entries] == [EntryKind.LATE]
     past = run.post(steps(9, 11), "first")
-    assert [entry.fate for entry in past.entries] == [Fate.ASIDE, Fate.ASIDE]
+    assert [entry.kind for entry in past.entries] == [EntryKind.SUPERSEDED_BY_WRITER, EntryKind.SUPERSEDED_BY_WRITER]
     assert counts(past) == (0, 1, 2, 0)
     assert counts(run.post(steps(9, 11), "first")) == (0, 3, 0, 0)
-    assert run.ledger.attempt == 2
+    assert run.cursor.attempt == 2
 
 
 def test_two_writers_alive_at_once_are_known_by_name_but_a_repeat_is_no_sign_of_life() -> None:
@@ -222,9 +226,9 @@ def test_two_writers_alive_at_once_are_known_by_name_but_a_repeat_is_no_sign_of_
     run.post(steps(0, 9), "first")
     run.post(steps(5, 7, level=50.0), "second")
     run.post(steps(0, 4), "first")
-    assert run.ledger.starters["first"].rival is None
+    assert run.cursor.training_writers["first"].concurrent_with is None
     run.post(steps(10, 10), "first")
-    assert run.ledger.starters["first"].rival == "second"
+    assert run.cursor.training_writers["first"].concurrent_with == "second"
 
 
 def test_two_writers_of_one_attempt_may_take_turns() -> None:
@@ -232,7 +236,7 @@ def test_two_writers_of_one_attempt_may_take_turns() -> None:
     run.post(steps(0, 1), "first")
     run.post(steps(2, 3), "second")
     result = run.post(steps(4, 5), "first")
-    assert [entry.fate for entry in result.entries] == [Fate.NEW, Fate.NEW]
+    assert [entry.kind for entry in result.entries] == [EntryKind.POINTS, EntryKind.POINTS]
     assert result.begin is None
 
 
@@ -267,14 +271,14 @@ def test_every_point_is_in_exactly_one_count_and_repeating_the_last_request_chan
         except PointsRefusedError:
             continue
         assert sum(counts(result)) == len(request)
-        before = (dict(run.judged), dict(run.aside), run.ledger.attempt)
+        before = (dict(run.judged), dict(run.aside), run.cursor.attempt)
         again = run.post(request, writer)
         assert not again.entries
-        assert (run.judged, run.aside, run.ledger.attempt) == before
+        assert (run.judged, run.aside, run.cursor.attempt) == before
 
 
 @given(posts)
-def test_the_last_point_of_the_ledger_is_the_merged_one_at_the_highest_step(
+def test_the_last_point_of_the_cursor_is_the_merged_one_at_the_highest_step(
     requests: list[tuple[list[Point], str | None]],
 ) -> None:
     run = Memory()
@@ -284,7 +288,7 @@ def test_the_last_point_of_the_ledger_is_the_merged_one_at_the_highest_step(
         except PointsRefusedError:
             continue
         mains = [point for point in run.judged.values() if point.rank == 0]
-        assert run.ledger.last == max(mains, key=lambda point: point.step, default=None)
+        assert run.cursor.last == max(mains, key=lambda point: point.step, default=None)
 
 
 @given(points, points)

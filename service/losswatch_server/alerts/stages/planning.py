@@ -13,11 +13,11 @@ from losswatch_server.alerts.incidents import Incident
 from losswatch_server.alerts.mute_rules import MuteRule
 from losswatch_server.alerts.policy import Surroundings
 from losswatch_server.alerts.targets import Target, TargetState
-from losswatch_server.store import damage
+from losswatch_server.codec import damage
+from losswatch_server.codec.damage import MISSHAPEN
 from losswatch_server.store.alerting import configuration, outbox
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import Cursor, GroupRow
-from losswatch_server.store.damage import MISSHAPEN
 
 
 @dataclass(slots=True)

@@ -18,10 +18,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from losswatch_server import __version__
+from losswatch_server.codec import damage
 from losswatch_server.codec.reports import CountFacts
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
-from losswatch_server.store import damage
 from losswatch_server.supervision import Supervisor
 
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

@@ -1,4 +1,4 @@
-"""Runs: declare, amend, read, list, delete, finish, pause."""
+"""Runs: create, update, read, list, delete, finish, pause."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _Filter = Annotated[str | None, Query(max_length=256)]
     openapi_extra=body(CONTEXT_REQUEST, ("context", examples.CONTEXT), required=False),
 )
 async def declare_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
-    row, created = await runs.declare(project, run, await _read_context(request))
+    row, created = await runs.upsert(project, run, await _read_context(request))
     location = f"/v1/runs/{run}" + ("" if project == "default" else f"?project={project}")
     return json_answer(run_json(row), 201 if created else 200, {"Location": location} if created else None)
 
@@ -62,7 +62,7 @@ async def declare_run(request: Request, run: RunName, runs: UseCases, project: P
     openapi_extra=body(CONTEXT_REQUEST, ("context", examples.CONTEXT)),
 )
 async def amend_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
-    return json_answer(run_json(await runs.amend(project, run, await _read_context(request))))
+    return json_answer(run_json(await runs.update(project, run, await _read_context(request))))
 
 
 @router.get(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from losswatch_server.monitor.findings import Finding, finding_id
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
-from losswatch_server.runs.outcome import CLOCK
+from losswatch_server.runs.finding_changes import CLOCK
 from losswatch_server.store.rows import RunRow
 
 

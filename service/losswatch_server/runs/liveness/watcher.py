@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from losswatch_server.runs.events import event
+from losswatch_server.runs.finding_changes import event
 from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import SHORTEST_S, grace_s, silent_at
 from losswatch_server.runs.liveness.speed import Pace

@@ -7,16 +7,16 @@ stepped back to a checkpoint, and a new attempt begins. Nothing here reads or wr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.merge import Comparison, PointProblem, PointsRefusedError, compare, in_order
 
 __all__ = [
-    "Admission", "Begin", "Entry", "Fate", "Key", "Ledger", "Need", "PointProblem", "PointsRefusedError", "Starter",
-    "Stored", "admit", "in_order", "needs_ranks", "needs_record",
+    "Acceptance", "Key", "Need", "PointProblem", "PointsRefusedError", "RunCursor", "Stored", "TrainingWriter",
+    "accept", "in_order", "needs_ranks", "needs_record",
 ]  # fmt: skip
 
 Key = tuple[int, int]
@@ -25,166 +25,156 @@ Key = tuple[int, int]
 _NO_RANKS: Mapping[int, int] = MappingProxyType({})
 
 
-class Fate(Enum):
-    """What a point, or what it adds, becomes in the record."""
-
-    NEW = "new"  # the next point of rank 0
-    OTHER_RANK = "other_rank"  # the next point of another rank
-    MERGE = "merge"  # fields added to the point at the last step
-    LATE = "late"  # fields of an older step, or a point that fills a gap
-    ASIDE = "aside"  # a point of an earlier writer past the place where a later one took over
-
-
-class Entry(NamedTuple):
-    """A point, or the fields that it adds, as the record takes it. ``counts`` where it raises the run's version:
-    a merge does not, so that a point in two requests and the same point in one give the same version."""
-
-    fate: Fate
-    attempt: int
-    point: Point
-    counts: bool = True
-
-
-class Starter(NamedTuple):
-    """A writer that trains: its attempt, its place among such writers, and one that it was seen to overlap with."""
+class TrainingWriter(NamedTuple):
+    """A writer that posts losses or gradient norms. ``attempt`` is the one in which it began to, ``ordinal`` counts
+    such writers of the run from 0, ``concurrent_with`` names a later one that began before this one had ended (None:
+    none was seen)."""
 
     attempt: int
     ordinal: int
-    rival: str | None = None
+    concurrent_with: str | None = None
 
 
-class Ledger(NamedTuple):
-    """What is known of a run: enough to admit points past its last step without reading its record.
-
-    ``begins`` is the step at which each attempt after the first began. ``ranks`` is the last step of each other rank;
-    None while that has not been read. ``newest`` names the starter that began last. ``others`` are writers that never
-    trained.
-    """
+class RunCursor(NamedTuple):
+    """How far a run has come: enough to accept points past its last step without reading its record."""
 
     attempt: int = 1
+    """The attempt under way; the first is 1."""
     last: Point | None = None
+    """The point of rank 0 at the highest step of the attempt, with all that was merged into it; None: there is none."""
     begins: Mapping[int, int] = MappingProxyType({})
+    """The step at which each attempt after the first began, by its number."""
     ranks: Mapping[int, int] | None = MappingProxyType({})
-    starters: Mapping[str, Starter] = MappingProxyType({})
+    """The last step of each other rank; None while that has not been read from the store."""
+    training_writers: Mapping[str, TrainingWriter] = MappingProxyType({})
+    """By name."""
     newest: str | None = None
-    others: frozenset[str] = frozenset()
+    """The training writer that began last: it alone may begin an attempt without being new."""
+    non_training_writers: frozenset[str] = frozenset()
+    """Names of those that posted no loss and no gradient norm, such as a process that validates."""
 
     def knows(self, writer: str) -> bool:
         """Whether this writer posted to the run before."""
-        return writer in self.starters or writer in self.others
+        return writer in self.training_writers or writer in self.non_training_writers
 
 
 class Stored(NamedTuple):
-    """The points of the record at the steps of the request: ``judged`` ones, and ``aside`` those of the writer's own
-    attempt that a later attempt superseded."""
+    """The points of the record at the steps of the request: those that ``stand``, and, ``superseded_by_writer``, those
+    of the writer's own attempt that a later attempt superseded."""
 
-    judged: Mapping[Key, Point]
-    aside: Mapping[Key, Point]
+    stand: Mapping[Key, Point]
+    superseded_by_writer: Mapping[Key, Point]
 
 
 class Need(NamedTuple):
-    """The steps and ranks to look up; where ``aside``, points that were set aside there count too."""
+    """The steps and ranks to look up, among what stands and, where so, among what is ``superseded_by_writer``."""
 
     wanted: Sequence[Key]
-    aside: bool
+    superseded_by_writer: bool
 
 
-class Begin(NamedTuple):
-    """A new attempt: its number, the step it stepped back to, and how many of the entries come before it."""
-
-    number: int
-    step: int
-    after: int
-
-
-class Admission(NamedTuple):
-    """What a request becomes. Each of its points is counted in exactly one of the four counts.
-
-    ``plain`` where every entry is the next point of rank 0, as in nearly every request.
-    """
+class Acceptance(NamedTuple):
+    """What a request becomes. Each of its points is counted in exactly one of ``accepted``, ``duplicates``, ``late``
+    and ``conflicts``."""
 
     entries: Sequence[Entry]
-    ledger: Ledger
+    """What goes into the record, in order: points or the fields that they add, and the begin of an attempt."""
+    cursor: RunCursor
+    """The cursor after the request."""
     accepted: int
-    begin: Begin | None = None
+    counted: int
+    """By how much the run's version rises. What is merged into a known point does not count, so that a point in two
+    requests and the same point in one give the same version."""
+    begin: Attempt | None = None
+    """The attempt that began in this request."""
     duplicates: int = 0
     late: int = 0
     conflicts: int = 0
-    plain: bool = False
+    only_new: bool = False
+    """Every entry is the next point of rank 0, as in nearly every request."""
 
 
-def needs_ranks(ledger: Ledger, points: Sequence[Point]) -> bool:
-    """Whether the last steps of other ranks must be read before ``points`` can be admitted."""
-    return ledger.ranks is None and any(point.rank for point in points)
+def needs_ranks(cursor: RunCursor, points: Sequence[Point]) -> bool:
+    """Whether the last steps of other ranks must be read before ``points`` can be accepted."""
+    return cursor.ranks is None and any(point.rank for point in points)
 
 
-def needs_record(ledger: Ledger, points: Sequence[Point], writer: str | None) -> Need | None:
-    """What must be read before ``points`` (in order) can be admitted; None where the ledger says enough."""
-    last_step = -1 if ledger.last is None else ledger.last.step
-    if ledger.last is not None and _is_earlier(ledger, writer):
-        return Need([(point.step, point.rank) for point in points], aside=True)
-    begins = writer is not None and writer not in ledger.starters  # with its first training point: nothing counts then
+def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> Need | None:
+    """What must be read before ``points`` (in order) can be accepted; None where the cursor says enough."""
+    last_step = -1 if cursor.last is None else cursor.last.step
+    if cursor.last is not None and _is_earlier(cursor, writer):
+        return Need([(point.step, point.rank) for point in points], superseded_by_writer=True)
+    # A new writer begins with its first training point: what was said at the steps from there on counts no more.
+    begins = writer is not None and writer not in cursor.training_writers
     wanted: list[Key] = []
     for point in points:
         if begins and point.rank == 0 and (point.loss is not None or point.grad_norm is not None):
             break
-        last = last_step - 1 if point.rank == 0 else (ledger.ranks or _NO_RANKS).get(point.rank, -1)
+        last = last_step - 1 if point.rank == 0 else (cursor.ranks or _NO_RANKS).get(point.rank, -1)
         if point.step <= last:
             wanted.append((point.step, point.rank))
-    return Need(wanted, aside=False) if wanted else None
+    return Need(wanted, superseded_by_writer=False) if wanted else None
 
 
-def admit(ledger: Ledger, stored: Stored, points: Sequence[Point], writer: str | None, sent: int = 0) -> Admission:
-    """What becomes of ``points`` (from ``in_order``) posted by ``writer``.
+def accept(
+    cursor: RunCursor, stored: Stored, points: Sequence[Point], writer: str | None, seq: int, sent: int = 0
+) -> Acceptance:
+    """What becomes of ``points`` (from ``in_order``) posted by ``writer``; the first entry is at ``seq`` in the record.
 
     ``stored`` holds what the record has at their steps, as far as ``needs_record`` asked for it; ``sent`` is the
     number of points in the request where some of them were one point in two pieces.
     """
     pieces = max(0, sent - len(points))
-    if points and _goes_on(ledger, points, writer):
-        attempt = ledger.attempt
-        entries = [Entry(Fate.NEW, attempt, point) for point in points]
-        return Admission(entries, ledger._replace(last=points[-1]), len(points) + pieces, plain=True)
-    desk = _Desk(ledger, stored, writer)
+    if points and _goes_on(cursor, points, writer):
+        attempt = cursor.attempt
+        entries = [Entry(number, EntryKind.POINTS, attempt, point) for number, point in enumerate(points, seq)]
+        after = cursor._replace(last=points[-1])
+        return Acceptance(entries, after, len(points) + pieces, counted=len(points), only_new=True)
+    builder = _AcceptanceBuilder(cursor, stored, writer, seq)
     for point in points:
-        desk.take(point)
-    return Admission(
-        entries=desk.entries,
-        begin=desk.begin,
-        ledger=desk.closed(),
-        accepted=desk.accepted + pieces,
-        duplicates=desk.duplicates,
-        late=desk.late,
-        conflicts=desk.conflicts,
+        builder.take(point)
+    return Acceptance(
+        entries=builder.entries,
+        cursor=builder.cursor_after(),
+        accepted=builder.accepted + pieces,
+        counted=builder.counted,
+        begin=builder.begin,
+        duplicates=builder.duplicates,
+        late=builder.late,
+        conflicts=builder.conflicts,
     )
 
 
-def _goes_on(ledger: Ledger, points: Sequence[Point], writer: str | None) -> bool:
+def _goes_on(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> bool:
     """Whether these are the next points of rank 0, from nobody or from the writer that has been training."""
-    if writer is not None and writer != ledger.newest:
+    if writer is not None and writer != cursor.newest:
         return False
-    if ledger.last is not None and points[0].step <= ledger.last.step:
+    if cursor.last is not None and points[0].step <= cursor.last.step:
         return False
     return not any(point.rank for point in points)
 
 
-class _Desk:
-    """The ledger while a request passes over it."""
+class _AcceptanceBuilder:
+    """The cursor and the entries while the points of a request are taken one after another."""
 
-    def __init__(self, ledger: Ledger, stored: Stored, writer: str | None) -> None:
-        self.ledger = ledger
+    def __init__(self, cursor: RunCursor, stored: Stored, writer: str | None, seq: int) -> None:
+        self.cursor = cursor
+        """As it was before the request."""
         self.stored = stored
         self.writer = writer
-        self.attempt = ledger.attempt
-        self.last = ledger.last
-        self.begin: Begin | None = None
+        self.seq = seq
+        self.attempt = cursor.attempt
+        self.last = cursor.last
+        self.begin: Attempt | None = None
         self.ranks: dict[int, int] | None = None
-        self.starter = None if writer is None else ledger.starters.get(writer)
-        self.started: Starter | None = None
-        self.earlier = _is_earlier(ledger, writer)
-        self.boundary = _boundary(ledger, self.starter) if self.earlier and self.starter else 0
+        """The last steps of other ranks; None while the request has not moved them."""
+        self.training_writer = None if writer is None else cursor.training_writers.get(writer)
+        self.new_training_writer: TrainingWriter | None = None
+        """Set where the writer posts its first loss or gradient norm in this request."""
+        self.earlier = _is_earlier(cursor, writer)
+        self.boundary = _boundary(cursor, self.training_writer) if self.earlier and self.training_writer else 0
         self.entries: list[Entry] = []
-        self.accepted = self.duplicates = self.late = self.conflicts = 0
+        self.accepted = self.duplicates = self.late = self.conflicts = self.counted = 0
 
     def take(self, point: Point) -> None:
         if point.rank != 0:
@@ -197,106 +187,108 @@ class _Desk:
     def _take_in_turn(self, point: Point) -> None:
         trains = point.loss is not None or point.grad_norm is not None
         last = self.last
-        if trains and self.writer is not None and self.starter is None:
-            self._start()
+        if trains and self.writer is not None and self.training_writer is None:
+            self._begin_training()
             if last is not None and point.step <= last.step:
                 self._begin_attempt(point)
                 return
         if last is None or point.step > last.step:
-            self._new(point)
+            self._append(point)
             return
-        known = last if point.step == last.step else self.stored.judged.get((point.step, 0))
+        known = self._standing(point)
         if known is None:
             if trains:
                 self._begin_attempt(point)
             else:
-                self._keep(Entry(Fate.LATE, self.attempt, point))
+                self._take_late(point)
             return
         found = compare(known, point)
         if found.retrained:
             self._begin_attempt(point)
-        elif found.added is None:
-            self._nothing_new(found)
-        elif known is last:
-            self.last = merge(known, point)
-            self._keep(Entry(Fate.MERGE, self.attempt, found.added, counts=False), found)
         else:
-            self._keep(Entry(Fate.LATE, self.attempt, found.added), found)
+            self._add_fields(known, point, found)
 
     def _take_from_earlier(self, point: Point) -> None:
-        """A point of a writer after whom another one started: it never begins an attempt."""
-        assert self.starter is not None
-        last = self.last
-        if self.starter.attempt == self.attempt and (last is None or point.step > last.step):
-            self._new(point)
+        """A point of a writer after whom another one began to train: it never begins an attempt."""
+        assert self.training_writer is not None
+        own = self.training_writer.attempt
+        if own == self.attempt and (self.last is None or point.step > self.last.step):
+            self._append(point)
             return
         if point.step < self.boundary:
-            known = last if last is not None and point.step == last.step else self.stored.judged.get((point.step, 0))
+            known = self._standing(point)
             if known is None:
-                self._keep(Entry(Fate.LATE, self.attempt, point))
+                self._take_late(point)
                 return
             found = compare(known, point)
             if not found.retrained:
-                if found.added is None:
-                    self._nothing_new(found)
-                elif known is last:
-                    self.last = merge(known, point)
-                    self._keep(Entry(Fate.MERGE, self.attempt, found.added, counts=False), found)
-                else:
-                    self._keep(Entry(Fate.LATE, self.attempt, found.added), found)
+                self._add_fields(known, point, found)
                 return
-        known = self.stored.aside.get((point.step, 0))
+        kind = EntryKind.SUPERSEDED_BY_WRITER
+        known = self.stored.superseded_by_writer.get((point.step, 0))
         if known is None:
-            self._keep(Entry(Fate.ASIDE, self.starter.attempt, point))
-            return
-        found = compare(known, point)
-        if found.added is None:
-            self._nothing_new(found._replace(conflict=found.conflict or found.retrained))
+            self._record(kind, own, point)
+            self.late += 1
         else:
-            self._keep(Entry(Fate.ASIDE, self.starter.attempt, found.added, counts=False), found)
+            self._add_to_known(kind, own, compare(known, point))
 
     def _take_other_rank(self, point: Point) -> None:
-        ranks = self.ranks or self.ledger.ranks or _NO_RANKS
-        tail = ranks.get(point.rank, -1)
-        known = self.stored.judged.get((point.step, point.rank)) if point.step <= tail else None
-        if known is None:
-            if point.step <= tail:
-                self._keep(Entry(Fate.LATE, self.attempt, point))
-            else:
-                self.ranks = {**ranks, point.rank: point.step}
-                self.entries.append(Entry(Fate.OTHER_RANK, self.attempt, point))
-                self.accepted += 1
+        ranks = self.ranks or self.cursor.ranks or _NO_RANKS
+        last_step = ranks.get(point.rank, -1)
+        if point.step > last_step:
+            self.ranks = {**ranks, point.rank: point.step}
+            self._record(EntryKind.OTHER_RANKS, self.attempt, point)
+            self.accepted += 1
             return
-        found = compare(known, point)
+        known = self.stored.stand.get((point.step, point.rank))
+        if known is None:
+            self._take_late(point)
+        else:
+            self._add_to_known(EntryKind.LATE, self.attempt, compare(known, point))
+
+    def _standing(self, point: Point) -> Point | None:
+        """What stands at the point's step, which is not past the last one."""
+        if self.last is not None and point.step == self.last.step:
+            return self.last
+        return self.stored.stand.get((point.step, 0))
+
+    def _append(self, point: Point) -> None:
+        """The next point of rank 0."""
+        self.last = point
+        self._record(EntryKind.POINTS, self.attempt, point)
+        self.accepted += 1
+
+    def _take_late(self, point: Point) -> None:
+        """A point at a step that was passed, of which nothing stands there yet."""
+        self._record(EntryKind.LATE, self.attempt, point)
+        self.late += 1
+
+    def _add_fields(self, known: Point, point: Point, found: Comparison) -> None:
+        """Fields for a point of rank 0: merged into the last one, late for an older one."""
+        if found.added is None:
+            self._nothing_new(found)
+        elif known is self.last:
+            self.last = merge(known, point)
+            self._record(EntryKind.MERGE, self.attempt, found.added, counts=False)
+            if found.conflict:
+                self.conflicts += 1
+            else:
+                self.accepted += 1
+        else:
+            self._record(EntryKind.LATE, self.attempt, found.added)
+            self._count_late(found)
+
+    def _add_to_known(self, kind: EntryKind, attempt: int, found: Comparison) -> None:
+        """The same for a point that begins no attempt where it contradicts; it never counts."""
         if found.added is None:
             self._nothing_new(found._replace(conflict=found.conflict or found.retrained))
         else:
-            self._keep(Entry(Fate.LATE, self.attempt, found.added, counts=False), found)
+            self._record(kind, attempt, found.added, counts=False)
+            self._count_late(found)
 
-    def _start(self) -> None:
-        self.starter = self.started = Starter(self.attempt, len(self.ledger.starters))
-
-    def _new(self, point: Point) -> None:
-        self.last = point
-        self.entries.append(Entry(Fate.NEW, self.attempt, point))
-        self.accepted += 1
-
-    def _begin_attempt(self, point: Point) -> None:
-        self.attempt += 1
-        self.begin = Begin(self.attempt, point.step, len(self.entries))
-        if self.started is not None:
-            self.started = self.starter = self.started._replace(attempt=self.attempt)
-        ranks = self.ledger.ranks if self.ranks is None else self.ranks
-        if ranks is not None:
-            self.ranks = {rank: min(step, point.step - 1) for rank, step in ranks.items()}
-        self._new(point)
-
-    def _keep(self, entry: Entry, found: Comparison | None = None) -> None:
-        self.entries.append(entry)
-        if found is not None and found.conflict:
+    def _count_late(self, found: Comparison) -> None:
+        if found.conflict:
             self.conflicts += 1
-        elif entry.fate is Fate.MERGE:
-            self.accepted += 1
         else:
             self.late += 1
 
@@ -306,39 +298,60 @@ class _Desk:
         else:
             self.duplicates += 1
 
-    def closed(self) -> Ledger:
-        """The ledger after the request."""
-        ledger = self.ledger
-        starters, newest, others, begins = ledger.starters, ledger.newest, ledger.others, ledger.begins
-        if self.writer is not None:
-            if self.started is not None:
-                starters = {**starters, self.writer: self.started}
-                newest = self.writer
-                others -= {self.writer}
-            elif self.earlier and self.entries and self.starter is not None and self.starter.rival is None:
-                starters = {**starters, self.writer: self.starter._replace(rival=newest)}
-            elif self.starter is None and self.writer not in others:
-                others |= {self.writer}
+    def _record(self, kind: EntryKind, attempt: int, point: Point, *, counts: bool = True) -> None:
+        self.entries.append(Entry(self.seq + len(self.entries), kind, attempt, point))
+        self.counted += counts
+
+    def _begin_training(self) -> None:
+        ordinal = len(self.cursor.training_writers)
+        self.training_writer = self.new_training_writer = TrainingWriter(self.attempt, ordinal)
+
+    def _begin_attempt(self, point: Point) -> None:
+        self.attempt += 1
+        self.begin = Attempt(self.attempt, point.step, self.seq + len(self.entries))
+        if self.new_training_writer is not None:
+            self.training_writer = self.new_training_writer = self.new_training_writer._replace(attempt=self.attempt)
+        ranks = self.cursor.ranks if self.ranks is None else self.ranks
+        if ranks is not None:
+            self.ranks = {rank: min(step, point.step - 1) for rank, step in ranks.items()}
+        self._record(EntryKind.ATTEMPT, self.attempt, Point(point.step))
+        self._append(point)
+
+    def cursor_after(self) -> RunCursor:
+        """The cursor after the request."""
+        cursor, begins = self.cursor, self.cursor.begins
         if self.begin is not None:
             begins = {**begins, self.begin.number: self.begin.step}
-        ranks = ledger.ranks if self.ranks is None else self.ranks
-        return Ledger(
-            attempt=self.attempt,
-            last=self.last,
-            begins=begins,
-            ranks=ranks,
-            starters=starters,
-            newest=newest,
-            others=others,
-        )
+        ranks = cursor.ranks if self.ranks is None else self.ranks
+        return self._with_writer(cursor._replace(attempt=self.attempt, last=self.last, begins=begins, ranks=ranks))
+
+    def _with_writer(self, cursor: RunCursor) -> RunCursor:
+        """The cursor with what the request tells of its writer."""
+        writer, known = self.writer, self.training_writer
+        if writer is None:
+            return cursor
+        if self.new_training_writer is not None:
+            return cursor._replace(
+                training_writers={**cursor.training_writers, writer: self.new_training_writer},
+                newest=writer,
+                non_training_writers=cursor.non_training_writers - {writer},
+            )
+        if known is None and writer in cursor.non_training_writers:
+            return cursor
+        if known is None:
+            return cursor._replace(non_training_writers=cursor.non_training_writers | {writer})
+        if self.earlier and self.entries and known.concurrent_with is None:
+            concurrent = known._replace(concurrent_with=cursor.newest)
+            return cursor._replace(training_writers={**cursor.training_writers, writer: concurrent})
+        return cursor
 
 
-def _is_earlier(ledger: Ledger, writer: str | None) -> bool:
-    return writer is not None and writer != ledger.newest and writer in ledger.starters
+def _is_earlier(cursor: RunCursor, writer: str | None) -> bool:
+    return writer is not None and writer != cursor.newest and writer in cursor.training_writers
 
 
-def _boundary(ledger: Ledger, starter: Starter | None) -> int:
-    """The step at which a later attempt took over from the starter's; past every step where none did."""
-    if starter is None:
+def _boundary(cursor: RunCursor, training_writer: TrainingWriter | None) -> int:
+    """The step at which a later attempt took over from the writer's; past every step where none did."""
+    if training_writer is None:
         return 0
-    return min((step for number, step in ledger.begins.items() if number > starter.attempt), default=1 << 62)
+    return min((step for number, step in cursor.begins.items() if number > training_writer.attempt), default=1 << 62)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from losswatch_server.monitor.points import MAP_FIELDS, PLAIN_FIELDS, Point, merge
+from losswatch_server.monitor.points import MAP_FIELDS, SINGLE_FIELDS, Point, merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def compare(known: Point, point: Point) -> Comparison:
             added["grad_norm"] = point.grad_norm
         else:
             retrained = retrained or not _same(known.grad_norm, point.grad_norm)
-    for name in PLAIN_FIELDS:
+    for name in SINGLE_FIELDS:
         value = getattr(point, name)
         if value is not None:
             old = getattr(known, name)
@@ -112,7 +112,7 @@ def _contradictions(known: Point, point: Point) -> list[str]:
     """The fields in which two points of one step differ, as a request writes them."""
     wrong = [
         name
-        for name in ("loss", "grad_norm", *PLAIN_FIELDS)
+        for name in ("loss", "grad_norm", *SINGLE_FIELDS)
         if (old := getattr(known, name)) is not None
         and (new := getattr(point, name)) is not None
         and not _same(old, new)

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from losswatch_server.codec import dumps, finding_json, run_json
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.vocabulary import ClosedBy
+from losswatch_server.store.rows import NewEvent, RunRow
 
 CLOCK = "clock"
 """The series of findings that come from the clock: no point opens, closes or supersedes them."""
 
 
 @dataclass(slots=True)
-class Outcome:
-    """Findings to store by id, ids to remove, and (event kind, finding) in the order in which it happened.
-
-    ``known`` is what was known of the run's findings before, by id; it is brought up to date.
-    """
+class FindingChanges:
+    """What one request, or the clock, does to the findings of a run."""
 
     known: dict[str, Finding]
+    """The run's findings by id as they were before; brought up to date in place."""
     changed: dict[str, Finding] = field(default_factory=dict)
+    """Those to store, by id."""
     withdrawn: list[str] = field(default_factory=list)
+    """The ids of those to remove."""
     events: list[tuple[str, Finding]] = field(default_factory=list)
-    told: list[Finding] = field(default_factory=list)
+    """(event kind, finding) in the order in which it happened."""
+    last_reported: list[Finding] = field(default_factory=list)
     """Findings as the report before gave them, for those that it will not have any more."""
 
     @property
@@ -75,9 +78,9 @@ class Outcome:
                 self.known[finding.id] = self.changed[finding.id] = closed
             self.events.append(("finding.superseded", closed))
 
-    def explained(self, report: Iterable[Finding]) -> Outcome:
+    def with_explanations(self, report: Iterable[Finding]) -> FindingChanges:
         """The same with summary, causes and advice as the report gives them, or else the report before."""
-        told = {finding.id: finding for finding in (*self.told, *report)}
+        told = {finding.id: finding for finding in (*self.last_reported, *report)}
 
         def whole(finding: Finding) -> Finding:
             full = told.get(finding.id)
@@ -85,9 +88,16 @@ class Outcome:
                 return finding
             return replace(finding, summary=full.summary, causes=full.causes, advice=full.advice)
 
-        return Outcome(
+        return FindingChanges(
             self.known,
             {finding.id: whole(finding) for finding in self.changed.values()},
             self.withdrawn,
             [(kind, whole(finding)) for kind, finding in self.events],
         )
+
+
+def event(kind: str, at: float, row: RunRow, finding: Finding | None = None) -> NewEvent:
+    """``finding`` has its causes and advice already; the body is strict JSON."""
+    told = {} if finding is None else {"finding": finding_json(finding)}
+    body = {"run": run_json(row), **told, "headline": row.headline, "status": str(row.status)}
+    return NewEvent(kind, at, None if finding is None else finding.id, dumps(body))
