@@ -43,7 +43,8 @@ def test_the_budget_is_known_from_the_plan_until_it_is_passed() -> None:
     ("name", "bare"),
     [
         ("accuracy", "accuracy"), ("val_acc", "acc"), ("validation_accuracy", "accuracy"),
-        ("eval/accuracy", "accuracy"), ("train_top1", "top1"), ("sparse_categorical_accuracy", "accuracy"), ("Acc", "acc"),
+        ("eval/accuracy", "accuracy"), ("train_top1", "top1"), ("Acc", "acc"),
+        ("sparse_categorical_accuracy", "accuracy"),
         ("acc_val", "acc"),
         ("eval_perplexity", "perplexity"), ("test_f1", "f1"), ("loss", None), ("factor", None), ("accumulated", None),
     ],

@@ -15,8 +15,18 @@ from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.merge import Comparison, PointProblem, PointsRefusedError, compare, in_order
 
 __all__ = [
-    "Acceptance", "Key", "Need", "PointProblem", "PointsRefusedError", "RunCursor", "Stored", "TrainingWriter",
-    "accept", "in_order", "needs_ranks", "needs_record",
+    "Acceptance",
+    "Key",
+    "PointProblem",
+    "PointsRefusedError",
+    "RecordLookup",
+    "RunCursor",
+    "Stored",
+    "TrainingWriter",
+    "accept",
+    "in_order",
+    "needs_ranks",
+    "needs_record",
 ]  # fmt: skip
 
 Key = tuple[int, int]
@@ -66,7 +76,7 @@ class Stored(NamedTuple):
     superseded_by_writer: Mapping[Key, Point]
 
 
-class Need(NamedTuple):
+class RecordLookup(NamedTuple):
     """The steps and ranks to look up, among what stands and, where so, among what is ``superseded_by_writer``."""
 
     wanted: Sequence[Key]
@@ -99,11 +109,11 @@ def needs_ranks(cursor: RunCursor, points: Sequence[Point]) -> bool:
     return cursor.ranks is None and any(point.rank for point in points)
 
 
-def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> Need | None:
+def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> RecordLookup | None:
     """What must be read before ``points`` (in order) can be accepted; None where the cursor says enough."""
     last_step = -1 if cursor.last is None else cursor.last.step
     if cursor.last is not None and _is_earlier(cursor, writer):
-        return Need([(point.step, point.rank) for point in points], superseded_by_writer=True)
+        return RecordLookup([(point.step, point.rank) for point in points], superseded_by_writer=True)
     # A new writer begins with its first training point: what was said at the steps from there on counts no more.
     begins = writer is not None and writer not in cursor.training_writers
     wanted: list[Key] = []
@@ -113,7 +123,7 @@ def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None)
         last = last_step - 1 if point.rank == 0 else (cursor.ranks or _NO_RANKS).get(point.rank, -1)
         if point.step <= last:
             wanted.append((point.step, point.rank))
-    return Need(wanted, superseded_by_writer=False) if wanted else None
+    return RecordLookup(wanted, superseded_by_writer=False) if wanted else None
 
 
 def accept(
