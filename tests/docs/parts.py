@@ -164,7 +164,7 @@ def in_short(answer: Mapping[str, Any]) -> dict[str, Any]:
         "findings": [
             {
                 **{name: finding[name] for name in ("condition", "severity")},
-                "causes": [{name: cause[name] for name in ("cause", "probability", "check")}],
+                "causes": [{name: cause[name] for name in ("cause", "probability")}],
                 "advice": [{name: advice[name] for name in ("action", "value", "summary")}],
             }
         ],

@@ -95,6 +95,11 @@ def test_a_page_can_be_read_in_the_dark_and_its_code_is_not_indented(browser, ad
     assert "written:" not in text
 
 
+@pytest.mark.parametrize("word", ["attempt", "gradient-norm", "sharpness", "loss-scaler", "chance-level", "rank"])
+def test_the_glossary_explains_what_beginners_stumble_on(browser, word):
+    assert word in Seen(browser.get("/docs/glossary").text).anchors
+
+
 @every_page
 def test_a_link_to_an_anchor_leads_to_a_heading_on_github_too(page):
     for target, anchor in re.findall(r"\]\(([\w-]*\.?m?d?)#([\w-]+)\)", (PAGES / f"{page.name}.md").read_text()):

@@ -19,6 +19,7 @@ _FOLDERS: Mapping[Kind, str] = {"condition": "conditions", "cause": "causes"}
 _NAMES: Mapping[Kind, tuple[str, ...]] = {"condition": tuple(Condition), "cause": tuple(CauseName)}
 _PICTURE = re.compile(r"!\[([^\]]*)\]\(\.\./pictures/([a-z_]+\.svg)\)\n\n?")
 _IMAGE = re.compile(r'<img src="\.\./pictures/([a-z_]+\.svg)"[^>]*>')
+_GLOSSARY = re.compile(r"\]\(\.\./\.\./docs/glossary\.md(#[\w-]+)\)")
 _PAGE_LINK = re.compile(r"\]\((?:\.\./)?(?:(conditions|causes)/)?([a-z_]+)\.md\)")
 
 
@@ -75,7 +76,11 @@ def page(kind: Kind, name: str) -> Page:
 
 
 def link_to_the_api(markdown: str, folder: str) -> str:
-    """Links between page files (``../causes/bad_batch.md``) turned into the API's (``/v1/causes/bad_batch``)."""
+    """Links between page files (``../causes/bad_batch.md``) turned into the API's (``/v1/causes/bad_batch``).
+
+    A word that the glossary explains links to it: ``../../docs/glossary.md#sharpness``.
+    """
+    markdown = _GLOSSARY.sub(r"](/docs/glossary\1)", markdown)
     return _PAGE_LINK.sub(lambda link: f"](/v1/{link[1] or folder}/{link[2]})", markdown)
 
 
