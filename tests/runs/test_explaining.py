@@ -13,7 +13,7 @@ from losswatch_server.monitor.explain import Explanation, explain
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.runs import FindingNotFoundError, RunNotFoundError, explaining
-from losswatch_server.runs.liveness.silence_rule import grace_s
+from losswatch_server.runs.liveness.rhythm import KEPT_GAPS
 
 
 def falling(count: int, seed: int = 0) -> list[Point]:
@@ -32,7 +32,7 @@ def found(house: House, condition: Condition) -> Any:
 
 
 def told(house: House, finding_id: str, name: str = "run") -> Explanation:
-    return house.do(house.runs.explain("default", name, finding_id, grace_s))
+    return house.do(house.runs.explain("default", name, finding_id))
 
 
 def test_the_record_explains_as_the_points_themselves_do(house: House) -> None:
@@ -95,6 +95,24 @@ def test_silence_is_explained_by_the_gaps_between_requests(house: House) -> None
     assert [row.threshold for row in explanation.values] == [None] * 4 + [100.0, 150.0, 100.0, 150.0]
     assert explanation.threshold == 150.0
     assert (explanation.unit, explanation.above, explanation.used) == ("s", True, (1, 7))
+
+
+def test_a_long_run_is_read_from_shortly_before_its_silence_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(120):
+        house.now += 10 + step % 7
+        house.record([Point(step, loss=1.0 / (1 + step))])
+    row = house.do(house.runs.get("default", "run"))
+    house.now += 500
+    assert house.do(house.runs.mark_silent("default", row.uid, house.now, row.last_seen_at))
+    house.record([Point(step, loss=0.01) for step in range(120, 160)])
+    finding = found(house, Condition.SILENT)
+    whole = told(house, finding.id)
+    monkeypatch.setattr(explaining, "BEFORE_SILENCE", 50)
+    part = told(house, finding.id)
+    assert len(whole.values) == 120
+    assert len(part.values) == 50 - KEPT_GAPS
+    assert part.values == whole.values[-len(part.values) :]
+    assert part.threshold == whole.threshold
 
 
 def test_silence_against_an_announced_gap_names_it(house: House) -> None:

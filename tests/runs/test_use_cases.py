@@ -152,7 +152,6 @@ def test_a_run_heard_of_meanwhile_is_not_silent(house: House) -> None:
     house.now += 60
     house.record(falling(20, 1))
     assert not house.do(house.runs.mark_silent("default", row.uid, house.now, row.last_seen_at))
-    assert house.do(house.runs.mark_returned("default", row.uid, house.now)) is False
 
 
 def test_a_pause_ends_with_the_next_point(house: House) -> None:

@@ -114,3 +114,28 @@ def test_a_start_seals_what_the_process_before_it_left(house: House, monkeypatch
     house.restart()
     house.do(house.runs.seal_leftovers())
     assert house.sql("SELECT count(*) FROM record WHERE kind = 7")[0][0] >= 1
+
+
+def test_the_writers_of_a_deleted_run_are_remembered_for_three_months(house: House) -> None:
+    def remembered() -> set[str]:
+        return {writer for (writer,) in house.sql("SELECT writer FROM gone_writer")}
+
+    for name, later_d in (("a", 0), ("b", 80), ("c", 11)):
+        house.now += later_d * DAY
+        house.record([Point(0, loss=1.0)], writer=name, name=name)
+        house.do(house.runs.delete("default", name))
+        assert name in remembered()
+    assert remembered() == {"b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("forget", "index"),
+    [
+        ("SELECT rowid FROM delivery WHERE finished_at < 1 LIMIT 1000", "delivery_finished"),
+        ("DELETE FROM gone_writer WHERE gone_at < 1", "gone_writer_gone_at"),
+        ("SELECT id FROM concern WHERE closed_at < 1 LIMIT 1000", "concern_closed"),
+    ],
+)
+def test_what_is_forgotten_is_found_by_an_index(house: House, forget: str, index: str) -> None:
+    plan = " ".join(str(step) for step in house.sql(f"EXPLAIN QUERY PLAN {forget}"))
+    assert f"INDEX {index}" in plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
@@ -17,30 +17,32 @@ from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.finding_changes import CLOCK
 from losswatch_server.runs.fold import PAGE, apply
-from losswatch_server.runs.liveness.rhythm import NOT_HEARD
+from losswatch_server.runs.liveness.rhythm import IMPORT_POINTS, KEPT_GAPS, NOT_HEARD
+from losswatch_server.runs.liveness.silence_rule import grace_s
 from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
 from losswatch_server.store.entries import read
 from losswatch_server.store.rows import RecordRow, StoredRun
 from losswatch_server.store.sealing import row_points, unseal
 
-Grace = Callable[[int, Sequence[float], float | None], float | None]
-"""Requests so far, the gaps between the last of them (s) and the gap that was announced, to the gap that is allowed."""
-
 MOST_AFTER = 20_000
 """Points folded after the one that opened the finding: half a second of a core."""
 FROM_SNAPSHOT = 50_000
 """Only a run with more points is folded from a snapshot on: before that the whole course is worth a second."""
+BEFORE_SILENCE = (KEPT_GAPS + 1) * IMPORT_POINTS
+"""Points before a silence that are read: in so many there are as many live requests as the rule looks back on."""
+SLACK_S = 1.0
+"""The record keeps milliseconds; the finding was opened with the whole of the float."""
 
 
-async def explain(store: Store, run: StoredRun, finding: Finding, grace: Grace) -> Explanation:
+async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation:
     """What the rule saw that made the finding, from the record as it stood in the finding's attempt.
 
     Folds in a thread. A long run is folded from a snapshot well before the onset, and for a while after the opening.
     """
     if finding.series == CLOCK:
-        rows = await _rows(store, run, 0, None)
-        return await asyncio.to_thread(_silence, rows, run, finding, grace)
+        rows = await _rows_before_silence(store, run, finding)
+        return await asyncio.to_thread(_silence, rows, run, finding)
     attempts, end = lineage(run.attempts, finding)
     frozen, seq = await _start(store, run, attempts, finding)
     rows = await _rows(store, run, seq, finding.opened_step)
@@ -99,41 +101,58 @@ async def _start(
     return None, 0
 
 
-async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int | None) -> list[RecordRow]:
-    """The record from ``seq`` on until ``MOST_AFTER`` points after ``opened_step``; None: all of it."""
+async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int) -> list[RecordRow]:
+    """The record from ``seq`` on until ``MOST_AFTER`` points after ``opened_step``."""
     rows: list[RecordRow] = []
     after = 0
     while page := await store.record_page(run.row.project, run.row.uid, seq, PAGE):
         rows += page
         seq = page[-1].seq + page[-1].n
-        if opened_step is not None:
-            after += sum(row.n for row in page if row.first_step > opened_step)
-            if after > MOST_AFTER:
-                break
+        after += sum(row.n for row in page if row.first_step > opened_step)
+        if after > MOST_AFTER:
+            break
     return rows
 
 
-def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding, grace: Grace) -> Explanation:
+async def _rows_before_silence(store: Store, run: StoredRun, finding: Finding) -> list[RecordRow]:
+    """The record up to the silence, from ``BEFORE_SILENCE`` points before it on. Rows lie in the order of their time,
+    so that the place is found by halving."""
+    project, uid = run.row.project, run.row.uid
+    last_seen_at = finding.evidence["last_seen_at"]
+    low, high = 0, run.next_seq
+    while low < high:
+        middle = (low + high) // 2
+        page = await store.record_page(project, uid, middle, 1)
+        if page and page[0].received_ms <= 1000 * (last_seen_at + SLACK_S):
+            low = max(middle + 1, page[0].seq + page[0].n)
+        else:
+            high = middle
+    rows: list[RecordRow] = []
+    seq = max(0, low - BEFORE_SILENCE)
+    while seq <= low and (page := await store.record_page(project, uid, seq, PAGE)):
+        rows += page
+        seq = page[-1].seq + page[-1].n
+    return rows
+
+
+def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding) -> Explanation:
     """The seconds between requests, each held against what was allowed when it began."""
     expected = run.row.context.expected_gap_s
-    silent_from = finding.evidence.get("last_seen_at")
+    whole_record = not rows or rows[0].seq == 0
     rhythm = NOT_HEARD
     judgements: list[Row] = []
     allowed: float | None = None
-    step = finding.onset_step
     for received_ms, points in _requests(rows):
         at = received_ms / 1000
-        if silent_from is not None and at > silent_from + 1:
+        if at > finding.evidence["last_seen_at"] + SLACK_S:
             break
-        step = points[-1].step
         before, rhythm = rhythm, rhythm.heard(at, points)
-        if before.requests and rhythm.requests > before.requests:
-            judgements.append(Row(step, None, max(0.0, at - before.last_at), allowed))
-        allowed = grace(rhythm.requests, rhythm.gaps, expected)
-    silent_s = finding.evidence.get("silent_s")
-    if silent_s is not None:
-        judgements.append(Row(finding.opened_step, None, silent_s, allowed))
-    first = judgements[0].step if judgements else step
+        known = before.requests if whole_record else len(before.gaps) == KEPT_GAPS
+        if known and rhythm.requests > before.requests:
+            judgements.append(Row(points[-1].step, None, max(0.0, at - before.last_at), allowed))
+        allowed = grace_s(rhythm.requests, rhythm.gaps, expected)
+    judgements.append(Row(finding.opened_step, None, finding.evidence["silent_s"], allowed))
+    first = judgements[0].step
     return Explanation(
         finding=finding.id,
         condition=finding.condition,

@@ -14,7 +14,6 @@ from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import explaining, series
 from losswatch_server.runs.answers import FindingNotFoundError, Recorded, Report, RunNotFoundError, StoredPoint
-from losswatch_server.runs.explaining import Grace
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.live_run import LiveRun
@@ -125,7 +124,7 @@ class Runs:
             cached.live = None
             now = self._clock()
             await self._store.delete_run(row, now, event("run.deleted", now, row))
-        self._told()
+        self._notify()
 
     async def report(self, project: str, name: str) -> Report:
         """How the run is doing."""
@@ -197,10 +196,10 @@ class Runs:
                 return stored
         raise FindingNotFoundError(f"Run {name!r} has no finding {finding_id!r}.")
 
-    async def explain(self, project: str, name: str, finding_id: str, grace: Grace) -> Explanation:
-        """The statistic behind a finding over time. ``grace`` tells what gap between requests is allowed."""
+    async def explain(self, project: str, name: str, finding_id: str) -> Explanation:
+        """The statistic behind a finding over time."""
         finding = (await self.finding(project, name, finding_id)).finding
-        explanation = await explaining.explain(self._store, await self._stored(project, name), finding, grace)
+        explanation = await explaining.explain(self._store, await self._stored(project, name), finding)
         self._faults.take(explanation.faults, f"run {name!r} in project {project!r}")
         return explanation
 
@@ -221,7 +220,7 @@ class Runs:
         return await self._mark(project, name, finding_id, "acknowledged", self._clock())
 
     async def mute(self, project: str, name: str, finding_id: str, seconds: float | None) -> StoredFinding:
-        """Nobody wants to hear of the finding for so long; None: never again."""
+        """Suppress notifications of the finding for ``seconds``; None: indefinitely."""
         until = MUTED_INDEFINITELY if seconds is None else self._clock() + seconds
         return await self._mark(project, name, finding_id, "muted", until)
 
@@ -231,7 +230,7 @@ class Runs:
         column = {"acknowledged": "acknowledged_at", "muted": "muted_until"}[what]
         told = event(f"finding.{what}", self._clock(), row, stored.finding)
         await self._store.mark_finding((project, row.uid, finding_id), column, value, told, name)
-        self._told()
+        self._notify()
         return await self.finding(project, name, finding_id)
 
     async def finish(self, project: str, name: str, state: RunState) -> Report:
@@ -249,7 +248,7 @@ class Runs:
                 await self._recorder.commit(live, draft)
                 self._seal(live)
             report = await self._cache.report(live)
-        self._told()
+        self._notify()
         return report
 
     async def pause(self, project: str, name: str, seconds: float) -> RunRow:
@@ -257,8 +256,16 @@ class Runs:
         async with self._cache.lock(project, name) as cached:
             live = await self._cache.load_known(cached, project, name)
             now = self._clock()
-            await self._heard(live, now, paused_until=now + seconds)
-            return live.row
+            draft = Draft(now, FindingChanges(live.findings))
+            if live.row.state is RunState.SILENT:
+                draft.event_kinds.append("run.returned")
+                draft.finding_changes.forward(returned(live.findings.values(), live.row.step, now))
+                live.row = live.row._replace(state=RunState.RUNNING)
+            live.row = live.row._replace(paused_until=now + seconds, last_seen_at=now)
+            live.report = None
+            await self._recorder.commit(live, draft)
+        self._notify()
+        return live.row
 
     async def mark_silent(
         self, project: str, uid: str, at: float, last_seen: float, heard_at: float | None = None
@@ -282,31 +289,8 @@ class Runs:
             live.row = live.row._replace(state=RunState.SILENT)
             live.report = None
             await self._recorder.commit(live, draft)
-        self._told()
+        self._notify()
         return True
-
-    async def mark_returned(self, project: str, uid: str, at: float) -> bool:
-        """A sign of life other than points; False where the run is not silent."""
-        row = await self._store.run_of(project, uid)
-        if row is None:
-            return False
-        async with self._cache.lock(project, row.name) as cached:
-            live = await self._cache.load(cached, project, row.name)
-            if live is None or live.row.uid != uid or live.row.state is not RunState.SILENT:
-                return False
-            await self._heard(live, at, paused_until=live.row.paused_until)
-        return True
-
-    async def _heard(self, live: LiveRun, at: float, paused_until: float | None) -> None:
-        draft = Draft(at, FindingChanges(live.findings))
-        if live.row.state is RunState.SILENT:
-            draft.event_kinds.append("run.returned")
-            draft.finding_changes.forward(returned(live.findings.values(), live.row.step, at))
-            live.row = live.row._replace(state=RunState.RUNNING)
-        live.row = live.row._replace(paused_until=paused_until, last_seen_at=at)
-        live.report = None
-        await self._recorder.commit(live, draft)
-        self._told()
 
     async def events(
         self, project: str | None, *, after: int, name: str | None = None, limit: int = 500
@@ -351,9 +335,9 @@ class Runs:
     def _committed(self, live: LiveRun) -> None:
         if live.unsealed >= SEAL_POINTS:
             self._seal(live)
-        self._told()
+        self._notify()
 
-    def _told(self) -> None:
+    def _notify(self) -> None:
         if self._on_commit is not None:
             self._on_commit()
 

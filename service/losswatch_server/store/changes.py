@@ -35,6 +35,9 @@ _MOVING = (
 _UPDATE = (
     f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} WHERE project = ? AND uid = ? AND next_seq = ?"
 )
+GONE_WRITERS_KEPT_S = 90 * 86_400.0
+"""A writer of a deleted run is refused for so long after it. A training that goes on for longer without the answer that
+its run is gone has lost its service; what it still delivers makes a run of its own."""
 _AT_ONCE = 128
 """Most rows in one statement: 18 values each, of the 32766 that SQLite takes."""
 _TABLES = (
@@ -168,7 +171,8 @@ def mark_finding(
 
 
 def delete(connection: sqlite3.Connection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
-    """Remove a run with all it has; remember its writers; leave the one event that says so."""
+    """Remove a run with all it has; remember its writers (GONE_WRITERS_KEPT_S); leave the one event that says so."""
+    connection.execute("DELETE FROM gone_writer WHERE gone_at < ?", (at - GONE_WRITERS_KEPT_S,))
     connection.execute(
         "INSERT OR REPLACE INTO gone_writer (project, uid, name, writer, gone_at) "
         "SELECT project, uid, ?, writer, ? FROM writer WHERE project = ? AND uid = ?",

@@ -10,7 +10,6 @@ from losswatch_server.api.description.describe import FindingId, Project, RunNam
 from losswatch_server.api.http.access import UseCases, json_answer
 from losswatch_server.api.http.problems import FINDING_NOT_FOUND, RUN_NOT_FOUND
 from losswatch_server.codec.explanations import explanation_json
-from losswatch_server.runs.liveness.silence_rule import grace_s
 
 router = APIRouter(tags=["findings"])
 
@@ -32,5 +31,5 @@ async def explain_finding(
     request: Request, run: RunName, finding: FindingId, runs: UseCases, project: Project = "default"
 ) -> Response:
     async with request.app.state.diagnosing.turn():  # a run is folded again: as much work as a diagnosis
-        explanation = await runs.explain(project, run, finding, grace_s)
+        explanation = await runs.explain(project, run, finding)
     return json_answer(explanation_json(explanation))

@@ -46,11 +46,6 @@ def cursor(connection: sqlite3.Connection) -> Cursor:
     return Cursor._make(connection.execute(query).fetchone())
 
 
-def newest_event(connection: sqlite3.Connection) -> int:
-    """The id of the newest event, 0 where there is none."""
-    return int(connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()[0])
-
-
 def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool:
     """Move the cursor on from what this worker saw; False when another worker was faster."""
     moved = connection.execute(

@@ -1,0 +1,19 @@
+"""Indexes by which what is forgotten is found: without them each pass over finished deliveries reads all of them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Create the indexes."""
+    op.create_index("delivery_finished", "delivery", ["finished_at"], sqlite_where=sa.text("finished_at IS NOT NULL"))
+    op.create_index("gone_writer_gone_at", "gone_writer", ["gone_at"])
+
+
+def downgrade() -> None:
+    """Drop them."""
+    op.drop_index("gone_writer_gone_at", "gone_writer")
+    op.drop_index("delivery_finished", "delivery")
