@@ -1,9 +1,9 @@
 """What a condition's page quotes of the rule's code, so that page and code cannot part.
 
-``{{parameter:least_points}}`` is the value of a detector's parameter; ``{{patience}}`` says how much of a run must have
-passed before a flat loss is more than impatience (``{{patience from least_points}}`` where single steps are judged from
-that many on); ``{{life}}`` when the finding opens, resolves and reopens, and which other conditions keep it from
-opening.
+``{{parameter:least_points}}`` is the value of a detector's parameter, or of the rule that decides from the clock;
+``{{patience}}`` says how much of a run must have passed before a flat loss is more than impatience (``{{patience from
+least_points}}`` where single steps are judged from that many on); ``{{life}}`` when the finding opens, resolves and
+reopens, and which other conditions keep it from opening.
 """
 
 from __future__ import annotations
@@ -17,19 +17,32 @@ from losswatch_server.monitor import lifecycle, monitor
 from losswatch_server.monitor.rules import DETECTORS, minimum_runtime
 from losswatch_server.monitor.rules.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.runs.liveness import rhythm, silence_rule
 
 FULL_PATIENCE = 0.5
 """The share up to which ``patience_over`` waits for its whole number of steps where the length is not known."""
+CLOCK = {
+    "requests_needed": float(silence_rule.REQUESTS_NEEDED),
+    "medians": silence_rule.MEDIANS,
+    "longest": silence_rule.LONGEST,
+    "shortest_s": silence_rule.SHORTEST_S,
+    "kept_gaps": float(rhythm.KEPT_GAPS),
+    "import_points": float(rhythm.IMPORT_POINTS),
+    "import_minutes": rhythm.IMPORT_AGE_S / 60,
+}
+"""What decides when a run is silent: no detector, because no point says it."""
 _PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|life|(patience)(?: from ([a-z_]+))?)\}\}")
 
 
 def detectors_of(condition: Condition) -> tuple[Detector, ...]:
-    """The detectors of one condition; none for what is decided from the clock."""
+    """The detectors of one condition; none for what is decided from the clock (``CLOCK``)."""
     return tuple(detector for detector in DETECTORS if detector.condition is condition)
 
 
 def parameters(condition: Condition) -> dict[str, float]:
-    """Name and value of every parameter of the condition's detectors."""
+    """Name and value of every parameter of the condition's detectors, or of the rule for silent runs."""
+    if condition is Condition.SILENT:
+        return CLOCK
     return {
         field.name: getattr(detector, field.name)
         for detector in detectors_of(condition)
