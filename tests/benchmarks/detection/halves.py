@@ -93,6 +93,6 @@ def units(half: str, size: int, *, torch: bool = True) -> list[Unit]:
 
 TORCH_BASES = {
     "develop": ("mlp-sgd", "mlp-adam", "table-adam", "cnn-sgd", "cnn-adam", "transformer-adam", "gru-adam", "rnn-sgd"),
-    "test": ("lstm-nesterov", "decoder-adam", "denoiser-adam", "mixer-rmsprop"),
+    "test": ("lstm-nesterov", "pointer-adam", "counting-adam", "residual-rmsprop"),
 }
 """Named here and not read from ``torch_zoo``, which cannot be imported where torch is not installed."""

@@ -93,16 +93,25 @@ def left_out(paths: Iterable[Path]) -> Counter[str]:
     return counted
 
 
-def main(given: Sequence[str] | None = None) -> None:
-    """Train what is missing."""
+def parsed(given: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line; without a half, both."""
     parser = argparse.ArgumentParser(prog="benchmarks.detection.kept", description=__doc__)
-    parser.add_argument("halves", nargs="*", default=list(HALVES), choices=HALVES)
+    parser.add_argument("halves", nargs="*", metavar="{develop,test}")
     parser.add_argument("--size", type=int, help="seeds a family; without it the full size")
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--torch", action="store_true", help="the families in PyTorch, and no others")
     arguments = parser.parse_args(given)
+    arguments.halves = arguments.halves or list(HALVES)
+    if not set(arguments.halves) <= set(HALVES):
+        parser.error(f"the halves are {' and '.join(HALVES)}")
     if arguments.torch and importlib.util.find_spec("torch") is None:
         parser.error("torch is not installed here; make zoo-torch uses the environment of the frameworks")
+    return arguments
+
+
+def main() -> None:
+    """Train what is missing."""
+    arguments = parsed()
     for half in arguments.halves:
         build(half, arguments.size or SIZE[half], jobs=arguments.jobs, torch=arguments.torch)
 

@@ -101,7 +101,12 @@ def summarize(rows: Sequence[Judged]) -> dict[str, Any]:
             for cause, caused in grouped([r for r in faulty if r.cause], lambda r: str(r.cause)).items()
         },
         "by_family": {name: brief(of) for name, of in grouped(rows, lambda r: r.family).items()},
-        "by_length": {name: brief(of) for name, of in grouped(rows, length_class).items()},
+        "by_length": {
+            name: brief(of)
+            for name, of in sorted(
+                grouped(rows, length_class).items(), key=lambda item: int(item[0].split("-")[0].split()[0])
+            )
+        },
     }
 
 

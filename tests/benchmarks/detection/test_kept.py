@@ -101,3 +101,10 @@ def test_the_test_half_is_not_judged_without_a_reason(capsys: pytest.CaptureFixt
 
 def test_the_bases_in_pytorch_are_named_once_in_each_half() -> None:
     assert not set(TORCH_BASES["develop"]) & set(TORCH_BASES["test"])
+
+
+def test_without_a_half_both_are_trained() -> None:
+    assert kept.parsed([]).halves == ["develop", "test"]
+    assert kept.parsed(["test", "--size", "2"]).halves == ["test"]
+    with pytest.raises(SystemExit):
+        kept.parsed(["middle"])

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed: the PyTorch half of the zoo is not trained")
 
+from benchmarks.detection import torch_zoo
 from benchmarks.detection.diagnosing import diagnose_run
+from benchmarks.detection.halves import HALVES, TORCH_BASES
 from benchmarks.detection.labels import HEALTHY, LabelledRun
 from benchmarks.detection.torch_training import train
-from benchmarks.detection.torch_zoo import BASES, changed, planned, run_of, runs_of, trained
+from benchmarks.detection.torch_zoo import (
+    BASES,
+    Plan,
+    bad_batch,
+    changed,
+    fault,
+    faulty_run,
+    healthy_run,
+    odd,
+    plan_of,
+    runs_on,
+    trained,
+)
+from benchmarks.detection.zoo.faults import put
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 pytestmark = pytest.mark.frameworks
 
 
-def run(cause: str | None, name: str, base: str) -> LabelledRun:
+def run(cause: str | None, name: str, base: str, half: str = "develop") -> LabelledRun:
     """The run of the plan that is called so."""
-    names = [(of.cause, of.name, on) for of, on, _ in planned()]
-    return run_of(names.index((cause, name, base)))
+    plan = plan_of(half)
+    of, on, seed = next(r for r in plan.runs(0) if (r[0].cause, r[0].name, r[1]) == (cause, name, base))
+    return (faulty_run if cause else healthy_run)(of, on, seed, plan.bases)
 
 
-@pytest.mark.parametrize("name", BASES)
+EVERY = {**BASES, **plan_of("test").bases}
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_a_healthy_model_gains_at_least_half_of_what_chance_loses(name: str) -> None:
-    trace, _ = trained(BASES[name])
+    trace, _ = trained(EVERY[name])
     assert trace.result < 0.5 * trace.chance
 
 
@@ -35,22 +56,37 @@ def test_the_same_job_trains_to_the_same_bits() -> None:
     assert train(job)[0].loss.tobytes() == train(job)[0].loss.tobytes()
 
 
-def test_processes_train_the_same_runs() -> None:
-    apart, together = runs_of([9, 10], jobs=2), runs_of([9, 10], jobs=1)
-    assert [(r.id, r.label, r.points) for r in apart] == [(r.id, r.label, r.points) for r in together]
-
-
-def test_every_run_has_a_name_of_its_own_and_causes_are_the_vocabulary_s() -> None:
-    plan = list(planned(2))
-    names = [(of.cause, of.name, base, seed) for of, base, seed in plan]
+@pytest.mark.parametrize("half", HALVES)
+def test_every_run_has_a_name_of_its_own_and_causes_are_the_vocabulary_s(half: str) -> None:
+    plan = plan_of(half)
+    planned = [*plan.runs(0), *plan.runs(1)]
+    names = [(of.cause, of.name, base, seed) for of, base, seed in planned]
     assert len(names) == len(set(names))
-    assert {of.cause for of, _, _ in plan if of.cause} <= {cause.value for cause in CauseName}
+    assert {of.cause for of, _, _ in planned if of.cause} <= {*CauseName, "non_finite_data"}
+    assert {base for _, base, _ in planned} == set(plan.bases) == set(TORCH_BASES[half])
 
 
-def test_there_are_about_as_many_healthy_runs_as_faulty_ones() -> None:
-    faulty = sum(of.cause is not None for of, _, _ in planned())
-    healthy = sum(of.cause is None for of, _, _ in planned())
-    assert 0.75 < healthy / faulty < 1.33
+@pytest.mark.parametrize("half", HALVES)
+def test_there_are_about_as_many_healthy_runs_as_faulty_ones(half: str) -> None:
+    planned = list(plan_of(half).runs(0))
+    faulty = sum(of.cause is not None for of, _, _ in planned)
+    assert 0.75 < (len(planned) - faulty) / faulty < 1.6
+
+
+def test_a_base_has_its_own_runs_and_what_does_no_harm_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = put(steps=40, train_size=64)
+    kinds = (
+        fault("bad_batch", "harmless", "mlp-sgd table-adam", short),
+        fault("non_finite_data", "nan", "mlp-sgd", lambda r: short(r) | bad_batch(0.5, math.nan)(replace(r, steps=40))),
+    )
+    plan = Plan(bases=BASES, faults=kinds, healthy=(odd("short", "mlp-sgd mlp-sgd", short),))
+    monkeypatch.setattr(torch_zoo, "plan_of", lambda half: plan)
+    left_out: Counter[str] = Counter()
+    runs = list(runs_on("test", "mlp-sgd", 0, left_out))
+    assert [r.label.condition for r in runs] == [Condition.NON_FINITE, HEALTHY, HEALTHY]
+    assert runs[0].label.cause == "non_finite_data"
+    assert left_out["unaffected"] == 1
+    assert {r.family for r in runs} == {"torch mlp"}
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,13 @@ def test_a_label_is_kept_where_the_log_still_shows_it(way: str, label: Label, kn
     assert (WAYS[way](a_run(label), 0) is not None) is known
 
 
+def test_without_gradients_a_vanished_one_is_a_loss_that_does_not_move() -> None:
+    label = Label(condition="vanishing_gradient", also_ok=("not_learning", "plateau"), onset_step=0)
+    run = WAYS["loss alone"](a_run(label), 0)
+    assert run is not None
+    assert (run.label.condition, run.label.also_ok) == ("not_learning", ("plateau",))
+
+
 def test_short_runs_are_not_thinned() -> None:
     assert WAYS["every 10th"](a_run(n=100), 0) is None
     assert WAYS["40 epoch means"](a_run(n=100), 0) is None

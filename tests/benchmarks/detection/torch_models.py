@@ -51,8 +51,14 @@ class Job:
     """zeros, or normal (a standard deviation of 1)."""
 
 
+MORE: dict[str, tuple[Callable[[int], Task], Callable[[Job, Task], nn.Module]]] = {}
+"""Models with data of their own: what makes the samples of a seed, and what builds the model."""
+
+
 def data_of(job: Job) -> Task:
     """The samples: for the models of sequences, ``x`` (n, 6) are tokens and ``y`` (n,) the token that comes next."""
+    if job.model in MORE:
+        return MORE[job.model][0](job.recipe.seed)
     return sequences(job.recipe.seed) if job.model in SEQUENCES else task(job.recipe.task, job.recipe.seed)
 
 
@@ -145,8 +151,10 @@ def pictures(job: Job) -> tuple[list[nn.Module], int]:
 
 def build(job: Job, data: Task) -> nn.Module:
     """The model, from the random state as it stands, with the job's faults of structure in it."""
-    if job.model == "transformer":
-        model: nn.Module = Transformer(job.blocks, job.recipe.dropout)
+    if job.model in MORE:
+        model: nn.Module = MORE[job.model][1](job, data)
+    elif job.model == "transformer":
+        model = Transformer(job.blocks, job.recipe.dropout)
     elif job.model in SEQUENCES:
         model = Recurrent(job.model)
     else:
@@ -173,6 +181,10 @@ def loss_of(job: Job, outputs: Tensor, y: Tensor) -> Tensor:
         return functional.nll_loss(outputs.softmax(1), y)
     if job.loss == "class_numbers":
         return functional.mse_loss(outputs[:, 0], y.float())
+    if job.loss == "softmax_over_batch":
+        return functional.nll_loss(outputs.log_softmax(0), y)
+    if job.loss == "clipped_output":
+        return functional.mse_loss(outputs.relu(), y)
     if job.loss == "broadcast":
         return (outputs - y[:, 0]).square().mean()
     right = functional.mse_loss(outputs, y) if y.is_floating_point() else functional.cross_entropy(outputs, y)

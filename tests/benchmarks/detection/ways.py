@@ -21,6 +21,7 @@ OFFSETS = 5
 LEAST_POINTS = 40
 EPOCHS = 40
 GRADIENT_ALONE = frozenset({"exploding_gradient", "vanishing_gradient"})
+NOT_MOVING = ("not_learning", "plateau")
 OF_EPOCHS = ("framework", "optimizer", "learning_rate", "loss_name", "num_classes", "batch_size", "momentum",
              "weight_decay", "objective", "precision")  # fmt: skip
 Way = Callable[[LabelledRun, int], LabelledRun | None]
@@ -28,7 +29,7 @@ Way = Callable[[LabelledRun, int], LabelledRun | None]
 
 def as_is(run: LabelledRun, offset: int) -> LabelledRun | None:
     """As the zoo logs it."""
-    return run
+    return known(told(run, run.sent, run.context))
 
 
 def every_10th(run: LabelledRun, offset: int) -> LabelledRun | None:
@@ -138,9 +139,13 @@ def known(run: LabelledRun) -> LabelledRun | None:
     label, points = run.label, run.points
     if label.healthy:
         return run
-    gradients = any(p.grad_norm is not None for p in points)
-    if label.condition in GRADIENT_ALONE and not gradients:
-        return None
+    if label.condition in GRADIENT_ALONE and not any(p.grad_norm is not None for p in points):
+        # a vanished gradient is then seen as a loss that does not move; an exploded one is not seen
+        seen_as = next((name for name in label.also_ok if name in NOT_MOVING), None)
+        if label.condition == "exploding_gradient" or seen_as is None:
+            return None
+        rest = tuple(name for name in label.also_ok if name != seen_as)
+        return replace(run, label=replace(label, condition=seen_as, also_ok=rest))
     if label.condition == "overfitting" and not any(p.validation_loss is not None for p in points):
         return None
     if label.condition == "non_finite" and not any(broken(p) for p in points):
