@@ -23,7 +23,7 @@ from benchmarks.detection.results import publish
 from benchmarks.detection.score import calibration_error
 from benchmarks.detection.summary import brief, grouped, summarize
 from benchmarks.detection.table import errors, markdown
-from benchmarks.detection.ways import OFFSETS, WAYS
+from benchmarks.detection.ways import BY_KNOWLEDGE, OFFSETS, WAYS
 
 Task = tuple[Path, tuple[str, ...], float, int, tuple[str, ...]]
 """A file, the ways, the share of its runs that is logged anew, how many offsets, and words of which an id has one."""
@@ -81,11 +81,18 @@ def whole_summary(rows: dict[str, list[Judged]]) -> dict[str, Any]:
     summary = summarize(rows["as is"])
     if len(rows) > 1:
         summary["by_way"] = {way: brief(of) for way, of in rows.items()}
+        summary["by_knowledge"] = {way: brief(of) for way, of in of_the_same_runs(rows).items()}
         summary["cause_calibration_by_way"] = {
             way: calibration_error(claim for r in of if r.counts for claim in r.cause_claims)
             for way, of in rows.items()
         }
     return summary
+
+
+def of_the_same_runs(rows: dict[str, list[Judged]]) -> dict[str, list[Judged]]:
+    """The rows of the ways that differ in what is known of the job alone, for the runs that all of them have."""
+    shared = set.intersection(*({row.id for row in rows[way]} for way in BY_KNOWLEDGE))
+    return {way: [row for row in rows[way] if row.id in shared] for way in BY_KNOWLEDGE}
 
 
 def frameworks(rows: Sequence[Judged]) -> dict[str, Any]:

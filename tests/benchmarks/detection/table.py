@@ -71,7 +71,12 @@ def markdown(summary: Mapping[str, Any]) -> str:
         row("expected calibration error of the causes' probabilities", summary["cause_calibration_error"]),
         *forecast_rows(summary),
     ]
-    for name, title in (("by_way", "as logged"), ("by_length", "points"), ("by_family", "family")):
+    for name, title in (
+        ("by_way", "as logged"),
+        ("by_knowledge", "the same runs"),
+        ("by_length", "points"),
+        ("by_family", "family"),
+    ):
         if name in summary:
             lines += brief_table(title, summary[name])
     lines += ["", *head("condition", "found", "median delay", "healthy runs that raise it", "per 10,000 healthy points",

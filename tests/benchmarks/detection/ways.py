@@ -127,6 +127,9 @@ WAYS: dict[str, Way] = {
     "context and facts": with_facts,
 }
 
+BY_KNOWLEDGE = ("no context", "whole context", "context and facts")
+"""The ways that measure the same and differ in what is known of the job."""
+
 
 def told(run: LabelledRun, sent: str, context: Context) -> LabelledRun:
     """The run with that context; which causes are a fair answer follows from how much is known."""
