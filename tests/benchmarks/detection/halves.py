@@ -64,7 +64,7 @@ def code_key(half: str, kind: str, name: str) -> str:
     """See ``Unit.key``."""
     files = [HERE / "labels.py", *sorted((HERE / "zoo").glob("*.py"))]
     if kind == TORCH:
-        files += sorted(HERE.glob("torch_*.py"))
+        files += [f for f in sorted(HERE.glob("torch_*.py")) if half == "test" or f.name != "torch_test_half.py"]
     elif kind != PERCEPTRONS:
         files += sorted((HERE / "programs").glob("*.py"))
         package = importlib.import_module(f"benchmarks.detection.{half}_half")

@@ -189,7 +189,7 @@ FAULTS: tuple[Kind, ...] = (
     fault("labels_uninformative", "later", "pointer-adam residual-rmsprop", later(0.6, "label_noise", 1.0), at=0.6),
     fault("bad_batch", "x40", FLOATS, bad_batch(0.45, 40.0), at=0.45),
     fault("non_finite_data", "nan", FLOATS, bad_batch(0.65, float("nan")), at=0.65),
-    fault("overfit_small_data", "70", EACH, small(70, 2.0)),
+    fault("overfit_small_data", "70", EACH, small(70, 2.0), train_size=4096),
     fault("gradient_clip_too_tight", "0.002", "lstm-nesterov", put(clip=0.002)),
     fault("precision_overflow", "fixed-scale", FLOATS, put(precision="fp16", loss_scale=2.0**28)),
     fault("weight_decay_too_strong", "0.3", "lstm-nesterov residual-rmsprop", put(weight_decay=0.3)),
