@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import CONTEXT_FIELDS, Context, Point
 
 HEALTHY = "healthy"
@@ -93,6 +94,8 @@ def context_of(given: Mapping[str, Any]) -> Context:
     known = {name: value for name, value in given.items() if name in CONTEXT_FIELDS and name != "extra"}
     if isinstance(known.get("layer_order"), list):
         known["layer_order"] = tuple(known["layer_order"])
+    if isinstance(known.get("facts"), Mapping):
+        known["facts"] = ModelFacts.of(known["facts"])
     return Context(**known, extra={name: value for name, value in given.items() if name not in known})
 
 
@@ -199,6 +202,8 @@ def run_json(run: LabelledRun) -> dict[str, Any]:
 def context_json(context: Context) -> dict[str, Any]:
     """The fields that were given, as ``context_of`` reads them back; without tags."""
     given = {n: getattr(context, n) for n in CONTEXT_FIELDS if n not in ("tags", "extra")}
+    if context.facts is not None:
+        given["facts"] = {name: strict(value) for name, value in context.facts.given().items()}
     return {name: value for name, value in given.items() if value is not None} | dict(context.extra)
 
 

@@ -84,6 +84,7 @@ def summarize(rows: Sequence[Judged]) -> dict[str, Any]:
                 "false_alarms_per_10000_points": round(1e4 * alarms.count(condition) / max(1, points), 3),
                 "cause_at_1": of_families(found, lambda r: r.cause_at_1).json(),
                 "fair_cause_at_1": of_families(found, lambda r: r.fair_cause_at_1).json(),
+                "cause_error": calibration_error(claim for r in found for claim in r.cause_claims),
                 "confidence_error": calibration_error((p, right) for c, p, right in findings if c == condition),
                 "precision": share(right for c, _, right in findings if c == condition).json(),
             }

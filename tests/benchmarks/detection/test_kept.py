@@ -14,7 +14,7 @@ import pytest
 from benchmarks.detection import kept, looks
 from benchmarks.detection.__main__ import main
 from benchmarks.detection.develop_half.games import game_run
-from benchmarks.detection.halves import TORCH, TORCH_BASES, Unit, units
+from benchmarks.detection.halves import TORCH, TORCH_BASES, Unit, meaning, units
 from benchmarks.detection.labels import LabelledRun, run_json
 
 SUMMARY: dict[str, Any] = {
@@ -72,6 +72,13 @@ def test_every_unit_has_a_file_of_its_own_and_keys_follow_the_code() -> None:
     words = {unit.key() for unit in units("test", 1)}
     assert not words & {unit.key() for unit in units("develop", 1) if unit.kind != TORCH}
     assert Unit(half="test", kind="program", name="Views", seed=0).key() in words
+
+
+def test_only_what_a_module_does_trains_anew() -> None:
+    plain = "import a\n\ndef f(x):\n    return x + 1\n"
+    told = 'from b import a  # moved\n\n\ndef f(x):\n    """One more."""\n    return (x + 1)\n'
+    assert meaning(plain) == meaning(told)
+    assert meaning(plain) != meaning(plain.replace("1", "2"))
 
 
 def test_a_half_that_is_not_trained_is_missed_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,8 @@ def test_facts_reach_the_context_from_the_step_on_which_they_are_known() -> None
     assert run is not None
     first, second = run.contexts()
     assert (first[0], second[0]) == (0, 400)
-    assert "dead_unit_share" in str(second[1])
-    assert "dead_unit_share" not in str(first[1])
+    assert first[1].facts is not None
+    assert second[1].facts is not None
+    assert first[1].facts.given() == {"hidden_activations": ("relu",)}
+    assert second[1].facts.given() == {"hidden_activations": ("relu",), "dead_unit_share": 0.9}
     assert list(replace(run, sent="full").contexts()) == [(0, run.context)]
