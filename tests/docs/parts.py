@@ -31,6 +31,14 @@ _FOUND = ("faults found (mean over the conditions)", "recall_macro")
 _FALSE_ALARMS = ("healthy runs with a false alarm at any moment", "false_alarm_rate")
 _CAUSES = ("faulty runs found, with the injected cause in first place", "cause_at_1")
 _IN_SHORT = (_FOUND, _FALSE_ALARMS, _CAUSES)
+_NOT_QUOTED = (
+    "cause_reliability",
+    "confidence_reliability",
+    "cause_calibration_by_way",
+    "frameworks",
+    "left_out",
+    "failed",
+)
 _OVERALL = (
     _FOUND,
     _FALSE_ALARMS,
@@ -72,8 +80,9 @@ def summary_of(results: Path = DETECTION_RESULTS) -> Mapping[str, Any]:
 
 
 def figures_json(summary: Mapping[str, Any]) -> str:
-    """The catalogue's ``figures.json``."""
-    return json.dumps(summary, indent=1, sort_keys=True) + "\n"
+    """The catalogue's ``figures.json``: the figures over all runs, and those of each condition and cause."""
+    quoted = {name: value for name, value in summary.items() if not name.startswith("by_") and name not in _NOT_QUOTED}
+    return json.dumps(quoted, indent=1, sort_keys=True) + "\n"
 
 
 def detection(summary: Mapping[str, Any]) -> str:
