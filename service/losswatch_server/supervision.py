@@ -35,7 +35,7 @@ class NotRunning:
 
 
 @dataclass(slots=True)
-class _Job:
+class _Supervised:
     name: str
     work: Pass
     wake: asyncio.Event | None
@@ -68,7 +68,7 @@ class Supervisor:
         self._rng = rng or random.Random()
         self._clock = clock
         self._sleep = sleep
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, _Supervised] = {}
         self._probes: dict[str, Callable[[], tuple[float, str] | None]] = {}
 
     def start(
@@ -77,7 +77,7 @@ class Supervisor:
         """Begin a job. ``wake`` ends the pause after a pass that succeeded; it is cleared before each pass."""
         if name in self._jobs and not self._jobs[name].done:
             raise ValueError(f"{name} is running already")
-        job = self._jobs[name] = _Job(name, work, wake, longest_pause_s)
+        job = self._jobs[name] = _Supervised(name, work, wake, longest_pause_s)
         job.task = asyncio.get_running_loop().create_task(self._run(job), name=name)
 
     def watch(self, name: str, probe: Callable[[], tuple[float, str] | None]) -> None:
@@ -112,7 +112,7 @@ class Supervisor:
                 found.append(NotRunning(name, *failing))
         return found
 
-    def _state(self, job: _Job) -> NotRunning | None:
+    def _state(self, job: _Supervised) -> NotRunning | None:
         if job.done:
             return None
         if job.task is not None and job.task.done():
@@ -124,7 +124,7 @@ class Supervisor:
             return NotRunning(job.name, self._clock() - under_way, f"one pass has taken {under_way:.0f} s so far")
         return None
 
-    async def _run(self, job: _Job) -> None:
+    async def _run(self, job: _Supervised) -> None:
         try:
             while not job.done:
                 await self._once(job)
@@ -135,7 +135,7 @@ class Supervisor:
             logger.critical("%s has ended: %s", job.name, job.why)
             raise
 
-    async def _once(self, job: _Job) -> None:
+    async def _once(self, job: _Supervised) -> None:
         if job.wake is not None:
             job.wake.clear()
         job.began = time.monotonic()
@@ -159,7 +159,7 @@ class Supervisor:
             job.began = None
         await self._sleep(pause)
 
-    async def _rest(self, job: _Job, pause: float) -> None:
+    async def _rest(self, job: _Supervised, pause: float) -> None:
         job.began = None
         if job.wake is None:
             await self._sleep(pause)
@@ -170,7 +170,7 @@ class Supervisor:
         except TimeoutError:
             return
 
-    def _failed(self, job: _Job, error: BaseException) -> float:
+    def _failed(self, job: _Supervised, error: BaseException) -> float:
         """Note a failure, log it if it says something new; the pause before the next try."""
         if not job.streak:
             job.since = self._clock()
@@ -184,7 +184,7 @@ class Supervisor:
         longest = min(job.longest_pause_s, FIRST_PAUSE_S * 2.0 ** min(job.streak - 1, 16))
         return longest * self._rng.uniform(0.5, 1.0)
 
-    def _succeeded(self, job: _Job) -> None:
+    def _succeeded(self, job: _Supervised) -> None:
         if job.streak:
             took = self._clock() - job.since
             logger.warning("%s works again, after %d failures in %.0f s", job.name, job.streak, took)

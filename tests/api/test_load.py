@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from losswatch_server.api.http.load import MIB, Memory, Turns, cost_of_log, cost_of_points
+from losswatch_server.api.http.load import MIB, RequestMemory, Turns, cost_of_log, cost_of_points
 from losswatch_server.api.http.problems import BUSY, TOO_LARGE, ProblemError
 from losswatch_server.app import create_app
 from losswatch_server.codec import read_body
@@ -101,7 +101,7 @@ def test_a_request_of_100_000_points_fits_twice_into_the_default() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 60), st.sampled_from([0.0, 0.25, 0.5]))))
 def test_all_shares_together_never_exceed_the_whole_and_all_comes_back(steps: list[tuple[int, int, float]]) -> None:
-    memory = Memory(100)
+    memory = RequestMemory(100)
     shares = [memory.share() for _ in range(5)]
     for index, size, leave in steps:
         share = shares[index]

@@ -70,7 +70,7 @@ def test_a_page_of_another_origin_stores_nothing_whatever_its_content_type(
     api: TestClient, run: str, headers: dict[str, str], content_type: str
 ) -> None:
     sent = {**headers, "Content-Type": content_type}
-    # The second path goes past the straight way: the framework unquotes it.
+    # The second path goes past the fast path: the framework unquotes it.
     for path in (POINTS.format(run=run), POINTS.format(run=run) + "?project=elsewhere", f"/v1/runs/{run}/points/"):
         assert is_refused(api.post(path, content='{"step": 1, "loss": 0.5}', headers=sent))
     assert api.get(f"/v1/runs/{run}").status_code == 404

@@ -15,10 +15,10 @@ from starlette.types import ASGIApp, Lifespan
 
 from losswatch_server import __version__
 from losswatch_server.api.description.openapi import describe
-from losswatch_server.api.http.fast_path import Straight
-from losswatch_server.api.http.load import MIB, Memory, Turns
+from losswatch_server.api.http.fast_path import FastPathApp
+from losswatch_server.api.http.load import MIB, RequestMemory, Turns
 from losswatch_server.api.http.metrics import Metrics
-from losswatch_server.api.http.middleware import Outer
+from losswatch_server.api.http.middleware import EdgeMiddleware
 from losswatch_server.api.http.problems import (
     DOMAIN_PROBLEMS,
     INTERNAL,
@@ -70,15 +70,15 @@ ROUTERS = (
 
 
 class Application(FastAPI):
-    """FastAPI within ``Outer`` and beside the straight way."""
+    """FastAPI within ``EdgeMiddleware`` and with the fast path."""
 
     site: Site
-    memory: Memory
+    memory: RequestMemory
 
     def build_middleware_stack(self) -> ASGIApp:
-        """FastAPI's own layers lie inside: what they answer by themselves passes ``Outer`` too."""
-        inside = Straight(super().build_middleware_stack(), _on_any_error)
-        return Outer(inside, metrics=self.state.metrics, site=self.site, memory=self.memory)
+        """FastAPI's own layers lie inside: what they answer by themselves passes ``EdgeMiddleware`` too."""
+        inside = FastPathApp(super().build_middleware_stack(), _on_any_error)
+        return EdgeMiddleware(inside, metrics=self.state.metrics, site=self.site, memory=self.memory)
 
 
 def create_api(
@@ -113,7 +113,7 @@ def create_api(
     # Included routers hide their routes; kept for the Allow header of 405.
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
-    app.site, app.memory = site or Site(LOOPBACK_NAMES), Memory(request_memory)
+    app.site, app.memory = site or Site(LOOPBACK_NAMES), RequestMemory(request_memory)
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)
@@ -139,7 +139,7 @@ async def _on_domain_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_any_error(request: Request, error: Exception) -> tuple[Response, bool]:
-    """For the straight way, which has none of the framework's handlers; also whether the error is a fault of ours."""
+    """For the fast path, which has none of the framework's handlers; also whether the error is a fault of ours."""
     if isinstance(error, (ProblemError, *_PROBLEMS)):
         return await _on_domain_error(request, error), False
     return await _on_fault(request, error), True

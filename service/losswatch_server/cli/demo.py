@@ -39,7 +39,7 @@ class DemoError(Exception):
 
 
 @dataclass(slots=True)
-class Row:
+class CaseRow:
     """One line of the table."""
 
     case: Case
@@ -56,7 +56,7 @@ class Row:
 
 def run_demo(
     cases: Sequence[Case] = CASES, *, fast: bool = False, keep: bool = False, console: Console | None = None
-) -> list[Row]:
+) -> list[CaseRow]:
     """Starts a service on a free port with a temporary store, trains the cases against it, and tells the story.
 
     The first case is trained once more with the learning rate that is advised for it. ``fast`` leaves out the pauses
@@ -90,7 +90,7 @@ class _Show:
     """The table, live on a terminal and left out elsewhere, and what is printed above it."""
 
     def __init__(self, console: Console, url: str, seconds: float) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[CaseRow] = []
         self.reports: dict[str, Mapping[str, Any]] = {}
         self._console = console
         self._url = url
@@ -100,7 +100,7 @@ class _Show:
 
     def play(self, case: Case) -> None:
         """Trains one case with the client, as a user's script would, and tells what was found when it was found."""
-        row = Row(case)
+        row = CaseRow(case)
         self.rows.append(row)
         self._console.print()
         self._console.print(Rule(Text(case.title, style="bold"), align="left", style="dim"))
@@ -128,7 +128,7 @@ class _Show:
         if not row.found and run.report is not None:
             self._console.print(Padding(headline(run.report), (0, 0, 0, 2), expand=False))
 
-    def _train(self, case: Case, run: losswatch.Run, row: Row, live: Live) -> bool:
+    def _train(self, case: Case, run: losswatch.Run, row: CaseRow, live: Live) -> bool:
         began = frame = time.monotonic()
         for done, measured in enumerate(case.train(), 1):
             run.log(
@@ -153,7 +153,7 @@ class _Show:
                 live.update(self._drawn())
         return False
 
-    def _look(self, row: Row, run: losswatch.Run) -> None:
+    def _look(self, row: CaseRow, run: losswatch.Run) -> None:
         report = run.report
         if report is None:
             return
@@ -189,7 +189,7 @@ class _Show:
         )
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(rows: list[CaseRow]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("training", "step", "loss", "status", "found"):
         table.add_column(name, justify="right" if name in ("step", "loss") else "left")
@@ -198,7 +198,7 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
-def _cells(row: Row) -> tuple[Text, ...]:
+def _cells(row: CaseRow) -> tuple[Text, ...]:
     return (
         Text(row.case.title),
         Text(str(row.step)),

@@ -33,7 +33,7 @@ ROW = 600
 MAX_ROWS = 1_000_000
 
 
-class Memory:
+class RequestMemory:
     """The budget, ``total`` bytes."""
 
     def __init__(self, total: int) -> None:
@@ -59,7 +59,7 @@ class Share:
 
     __slots__ = ("held", "memory")
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: RequestMemory) -> None:
         self.memory = memory
         self.held = 0
 

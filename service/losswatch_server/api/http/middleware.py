@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from losswatch_server.api.http.load import Memory
+from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.problems import problem_response
 from losswatch_server.api.http.site import Site
@@ -24,10 +24,10 @@ HEADERS = (
 """The headers of every answer."""
 
 
-class Outer:
+class EdgeMiddleware:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: Memory) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: RequestMemory) -> None:
         self.app = app
         self.metrics = metrics
         self.site = site
