@@ -173,12 +173,14 @@ def test_a_closed_store_refuses_reads_and_writes(tmp_path: Path) -> None:
             asyncio.run(work)
 
 
-def test_a_database_from_before_the_summaries_gets_their_tables(tmp_path: Path) -> None:
+def test_a_database_from_before_the_summaries_gets_what_came_since(tmp_path: Path) -> None:
     SqliteStore.open(tmp_path).close()
     path = tmp_path / "losswatch.sqlite3"
     connection = sqlite3.connect(path)
     for table in ("summary", "rank_tail", "series_name"):
         connection.execute(f"DROP TABLE {table}")
+    for index in ("delivery_finished", "gone_writer_gone_at"):
+        connection.execute(f"DROP INDEX {index}")
     connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.commit()
     connection.close()
