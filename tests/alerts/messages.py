@@ -51,6 +51,42 @@ GROUP = message(
     total=700,
 )
 
+STOPPED = message(
+    replace(DIVERGING, change="ended", until=AT - 1, closed_by="run.finished", advice_action="set_learning_rate"),
+)
+SWEEP = message(
+    *(
+        replace(
+            DIVERGING, id=f"f_{i}", run=f"lr-{i:02}", uid=f"u{i}", change="ended", until=AT - 1,
+            closed_by="run.failed" if i % 2 else "run.finished", advice_action="set_learning_rate",
+            error="FloatingPointError: the loss is nan" if i % 2 else "",
+        )
+        for i in range(20, 30)
+    ),
+    sweep="lr-scan", size=30, recovered=1,
+    apart="All of them have learning_rate >= 0.01; the 20 at or below 0.0095 are healthy.",
+)  # fmt: skip
+FAILED = message(
+    replace(
+        DIVERGING, condition="run.failed", change="notice", headline="", evidence={}, advice="",
+        summary="OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+        error="OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+    ),
+)  # fmt: skip
+SILENT_ENTRY = replace(
+    DIVERGING, condition="silent", severity=Severity.WARNING, headline="", advice="",
+    summary="Nothing has been heard of this run for 7 minutes.",
+    evidence={"last_seen_at": "2026-11-21T11:52:58.125Z", "silent_s": 420.0, "expected_gap_s": 30.0},
+)  # fmt: skip
+SILENT = message(SILENT_ENTRY)
+RETURNED = message(
+    replace(
+        SILENT_ENTRY, change="resolved", until=AT - 1, closed_by="returned",
+        summary="The run reports again, after 7 minutes without a word.",
+    ),
+    reason=Reason.RESOLVED,
+)  # fmt: skip
+
 NASTY = (
     "<!channel> <@U123> <http://evil.example|click> @everyone @here <@&1> [click](https://evil.example) "
     "*bold* `code` </td><script>alert(1)</script> =HYPERLINK(1) & \x1b[31mred\x00 \u202eabc\r\n"
@@ -71,4 +107,7 @@ HOSTILE = message(
     key="k" * 2_000,
 )
 
-ALL = {"opened": OPENED, "resolved": RESOLVED, "worsened": WORSENED, "group": GROUP, "hostile": HOSTILE}
+ALL = {
+    "opened": OPENED, "resolved": RESOLVED, "worsened": WORSENED, "stopped": STOPPED, "sweep": SWEEP, "failed": FAILED,
+    "silent": SILENT, "returned": RETURNED, "group": GROUP, "hostile": HOSTILE,
+}  # fmt: skip

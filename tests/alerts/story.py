@@ -114,8 +114,11 @@ class Moment:
         until = None if for_s is None else START + self._at + for_s
         return self._finding("finding.muted", run, condition, "critical", muted_until=until)
 
-    def ends(self, run: str, how: str, sweep: str | None = None) -> Moment:
-        return self._event(f"run.{how}", run, None, sweep, {"headline": f"The run {how}."})
+    def supersedes(self, run: str, condition: str, severity: str = "critical", **more: Any) -> Moment:
+        return self._finding("finding.superseded", run, condition, severity, **more)
+
+    def ends(self, run: str, how: str, sweep: str | None = None, error: str | None = None) -> Moment:
+        return self._event(f"run.{how}", run, None, sweep, {"headline": f"The run {how}."}, error)
 
     def falls_silent(self, run: str, sweep: str | None = None) -> Moment:
         return self._finding("finding.opened", run, "silent", "warning", sweep)._event(
@@ -155,9 +158,12 @@ class Moment:
             kind, run, finding["id"], sweep, {"finding": finding, "headline": "Bad.", "status": severity}
         )
 
-    def _event(self, kind: str, run: str, finding_id: str | None, sweep: str | None, body: dict[str, Any]) -> Moment:
+    def _event(
+        self, kind: str, run: str, finding_id: str | None, sweep: str | None, body: dict[str, Any],
+        error: str | None = None,
+    ) -> Moment:  # fmt: skip
         context: dict[str, Any] = {"group": sweep} if sweep else {}
-        body = {"run": {"run": run, "step": 20, "context": context}, **body}
+        body = {"run": {"run": run, "step": 20, "context": context, "error": error}, **body}
         event = NewEvent(kind, START + self._at, finding_id, json.dumps(body).encode())
         self._story.schedule(self._at, (run, event))
         return self
@@ -211,7 +217,7 @@ class Story:
         return heard
 
     def hears_nothing_else(self) -> None:
-        assert [(h.at, h.title) for h in self.unheard] == []
+        assert not self.unheard, [(h.at, h.title, h.body) for h in self.unheard]
 
     async def _play(self, until: float) -> None:
         self._store = SqliteStore.open(self._folder)

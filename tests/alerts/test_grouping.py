@@ -114,7 +114,7 @@ def test_the_latest_state_says_everything_that_was_never_delivered(course: Cours
     """All messages but the last were lost: the one that replaces them names just what is open."""
     said = None
     for number, (at, result) in enumerate(play(course).reviews):
-        fresh = compose(result, f"m{number}", at)
+        fresh = compose([result], "g", f"m{number}", at)
         said = fresh if said is None else supersede(said, fresh)
     left = set() if said is None else {entry.id for entry in said.entries if entry.is_open}
     assert left == {f"f_{run}" for run, spans in course.items() if spans[-1][1] > END}

@@ -13,12 +13,14 @@ from typing import Any
 
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
+INSTABILITY = "instability"
+
 INCIDENT_CLASSES: Mapping[str, str] = {
-    Condition.NON_FINITE: "instability",
-    Condition.DIVERGING: "instability",
-    Condition.EXPLODING_GRADIENT: "instability",
-    Condition.LOSS_SPIKE: "instability",
-    Condition.OSCILLATION: "instability",
+    Condition.NON_FINITE: INSTABILITY,
+    Condition.DIVERGING: INSTABILITY,
+    Condition.EXPLODING_GRADIENT: INSTABILITY,
+    Condition.LOSS_SPIKE: INSTABILITY,
+    Condition.OSCILLATION: INSTABILITY,
     Condition.VANISHING_GRADIENT: "stagnation",
     Condition.NOT_LEARNING: "stagnation",
     Condition.PLATEAU: "stagnation",
@@ -37,12 +39,16 @@ NOTICES: Mapping[str, Severity] = {
 
 ENDINGS = ("run.finished", "run.failed", "run.cancelled", "run.deleted")
 
+RECOVERED = ("resolved", "returned", "rule_changed")
+"""How an incident closes that left a healthy run. Every other way leaves one that is over, or begins anew."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
     """One finding, silence or notice of one run. Times are unix seconds of the server's clock.
 
-    ``muted_until`` is infinite for a mute without an end; ``acknowledged`` is the severity somebody has seen.
+    ``muted_until`` is infinite for a mute without an end; ``acknowledged`` is the severity somebody has seen;
+    ``error`` is what the client said of the failure that ended the run.
     """
 
     id: str
@@ -65,6 +71,8 @@ class Incident:
     acknowledged: Severity | None = None
     muted_until: float | None = None
     notice: bool = False
+    error: str = ""
+    advice_action: str = ""
 
     @property
     def incident_class(self) -> str:
@@ -75,6 +83,25 @@ class Incident:
     def is_open(self) -> bool:
         """Not resolved, superseded or ended with its run."""
         return self.closed_at is None
+
+    @property
+    def recovered(self) -> bool:
+        """Closed, and the run is the better for it."""
+        return self.closed_by in RECOVERED
+
+    @property
+    def is_fatal(self) -> bool:
+        """A run in such a state is told to stop: what ends it then is this."""
+        return self.incident_class == INSTABILITY and self.severity is Severity.CRITICAL
+
+    @property
+    def ended_badly(self) -> bool:
+        """Its run ended with it and of it, or failed: nobody may take that for a recovery."""
+        return (
+            self.closed_by in ENDINGS
+            and self.closed_by != "run.deleted"
+            and (self.is_fatal or self.closed_by == "run.failed")
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +145,7 @@ def apply(event: Event, known: Known) -> list[Incident]:
             return [replace(c, muted_until=until, changed_at=event.at) for c in _named(event, known)]
         case "run.reopened":
             return [
-                replace(c, closed_at=None, closed_by=None, changed_at=event.at)
+                replace(c, closed_at=None, closed_by=None, changed_at=event.at, error="")
                 for c in known.values()
                 if c.closed_by in ENDINGS and c.condition != Condition.SILENT
             ]
@@ -141,7 +168,8 @@ def _raised(event: Event, known: Known) -> Incident:
         summary=str(finding.get("summary", "")),
         step=finding.get("last_step", finding.get("opened_step")),
         evidence=_readable(finding.get("evidence") or {}),
-        advice=_first_advice(finding),
+        advice=_first_advice(finding, "summary"),
+        advice_action=_first_advice(finding, "action"),
     )
     if before is None:
         return fresh
@@ -149,10 +177,13 @@ def _raised(event: Event, known: Known) -> Incident:
 
 
 def _closed(event: Event, known: Known, how: str) -> list[Incident]:
-    summary = str((event.body.get("finding") or {}).get("summary", ""))
+    finding = event.body.get("finding") or {}
+    summary = str(finding.get("summary", ""))
+    evidence = _readable(finding.get("evidence") or {})  # one sentence and its numbers belong to one moment
     return [
         replace(
             c,
+            evidence=evidence if summary and evidence else c.evidence,
             closed_at=event.at,
             closed_by="returned" if c.condition == Condition.SILENT else how,
             changed_at=event.at,
@@ -171,7 +202,7 @@ def _ended(event: Event, known: Known) -> list[Incident]:
     if event.kind not in ENDINGS:
         return []
     return [
-        replace(c, closed_at=event.at, closed_by=event.kind, changed_at=event.at)
+        replace(c, closed_at=event.at, closed_by=event.kind, changed_at=event.at, error=_error(event))
         for c in known.values()
         if not c.notice and (c.is_open or (c.condition == Condition.SILENT and c.closed_at == event.at))
     ]
@@ -181,6 +212,8 @@ def _notice(event: Event) -> list[Incident]:
     if event.kind not in NOTICES:
         return []
     words = str(event.body.get("notice") or event.body.get("headline", ""))  # the last thing known of the run
+    if event.kind == "run.failed":
+        words = _error(event) or f"No error message was sent. The last report said: {words}"
     return [
         _incident(
             event,
@@ -190,6 +223,7 @@ def _notice(event: Event) -> list[Incident]:
             opened_at=event.at,
             summary=words,
             step=_run(event).get("step"),
+            error=_error(event),
             notice=True,
         )
     ]
@@ -219,6 +253,10 @@ def _headline(event: Event, severity: Severity) -> str:
     return str(event.body.get("headline", "")) if event.body.get("status") == severity else ""
 
 
+def _error(event: Event) -> str:
+    return str(_run(event).get("error") or "")
+
+
 def _run(event: Event) -> Mapping[str, Any]:
     return event.body.get("run") or {}
 
@@ -245,9 +283,9 @@ def _readable_value(value: Any) -> Any:
     return float(f"{value:.6g}")
 
 
-def _first_advice(finding: Mapping[str, Any]) -> str:
+def _first_advice(finding: Mapping[str, Any], name: str) -> str:
     advice = finding.get("advice") or ()
-    return str(advice[0].get("summary", "")) if advice else ""
+    return str(advice[0].get(name) or "") if advice else ""
 
 
 def as_json(incident: Incident) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from losswatch_server.alerts.grouping import Review
-from losswatch_server.alerts.incidents import Incident
+from losswatch_server.alerts.incidents import ENDINGS, INCIDENT_CLASSES, INSTABILITY, Incident
 from losswatch_server.alerts.policy import LastNotified, Reason
-from losswatch_server.monitor.vocabulary import Condition, Severity
+from losswatch_server.alerts.wording import counted, phrase
+from losswatch_server.monitor.vocabulary import Severity
 
-Change = Literal["opened", "worsened", "resolved", "still", "notice", "test"]
+Change = Literal["opened", "worsened", "ended", "resolved", "still", "notice", "test"]
 MAX_ENTRIES = 500
 MAX_DETAILED = 10
 """Entries that keep evidence and advice; the rest of a long list is names. Keeps a stored message near 100 kB."""
@@ -36,6 +36,8 @@ class Entry:
     step: int | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     advice: str = ""
+    advice_action: str = ""
+    error: str = ""
     was_severity: Severity | None = None
 
     @property
@@ -43,13 +45,44 @@ class Entry:
         """Whether the incident still stands."""
         return self.until is None
 
+    @property
+    def is_fatal(self) -> bool:
+        """Whether a run in this state is told to stop."""
+        return INCIDENT_CLASSES.get(self.condition) == INSTABILITY and self.severity is Severity.CRITICAL
+
+    @property
+    def is_firing(self) -> bool:
+        """Open, or what its run died of: who keeps incidents keeps this one."""
+        died = self.closed_by in ENDINGS and (self.is_fatal or self.closed_by == "run.failed")
+        return self.is_open or (self.change == "ended" and died)
+
+    @property
+    def sentence(self) -> str:
+        """The incident's sentence; of one whose run ended, also how."""
+        if self.is_open or self.change != "ended":
+            return self.summary
+        match self.closed_by:
+            case "run.failed":
+                end = f"Then the run failed: {self.error}" if self.error else "Then the run failed."
+            case "run.finished" | "run.cancelled" if self.is_fatal:
+                end = "Then the run stopped." if self.closed_by == "run.finished" else "Then the run was cancelled."
+            case "run.finished" | "run.cancelled":
+                end = f"It was still so when the run was {self.closed_by.removeprefix('run.')}."
+            case "superseded":
+                end = "Then the run was resumed from an earlier step."
+            case _:
+                end = ""
+        return f"{self.summary} {end}".strip()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One notification to one target. ``id`` stays the same over all tries and is the receiver's key for duplicates.
 
     ``key`` names the group and is the same from its first message to its last: incidents are tracked by it.
-    ``total`` counts all incidents, also those beyond the entries kept.
+    ``total`` counts all incidents, also those beyond the entries kept; ``size`` is how many runs the sweep has;
+    ``apart`` says what sets the runs apart from the others of the sweep; ``recovered`` is how many more incidents came
+    and went before anybody was told.
     """
 
     id: str
@@ -60,6 +93,9 @@ class Message:
     entries: tuple[Entry, ...]
     total: int
     sweep: str | None = None
+    size: int | None = None
+    apart: str = ""
+    recovered: int = 0
 
     @property
     def changes(self) -> tuple[Entry, ...]:
@@ -68,18 +104,30 @@ class Message:
 
     @property
     def lead(self) -> Entry:
-        """The entry that speaks for the message: open before closed, then the most severe, then the oldest."""
-        return min(self.changes, key=lambda e: (not e.is_open, -e.severity.rank, e.since))
+        """The entry that speaks for the message: firing before over, then the most severe, then the oldest."""
+        return min(self.changes, key=lambda e: (not e.is_firing, -e.severity.rank, e.since))
+
+    @property
+    def detail(self) -> Entry | None:
+        """The entry whose numbers and advice the message shows: none where several runs would share them."""
+        return self.lead if len({e.uid for e in self.changes}) == 1 else None
 
     @property
     def is_firing(self) -> bool:
-        """Whether anything told is still open."""
-        return any(e.is_open for e in self.entries)
+        """Whether anything told is still open, or is what a run died of."""
+        return any(e.is_firing for e in self.entries)
+
+    @property
+    def is_recovery(self) -> bool:
+        """Whether all that is told is that runs are well again."""
+        return all(e.change == "resolved" for e in self.entries)
 
     @property
     def severity(self) -> Severity:
-        """The highest among the open entries; of all when everything is over."""
-        return max((e for e in self.entries if e.is_open or not self.is_firing), key=lambda e: e.severity.rank).severity
+        """The highest among the firing entries; of all when everything is over."""
+        return max(
+            (e for e in self.entries if e.is_firing or not self.is_firing), key=lambda e: e.severity.rank
+        ).severity
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -89,84 +137,74 @@ class Message:
     @property
     def title(self) -> str:
         """One line: a run and what it does, or how many runs of a sweep do what."""
-        if len(self.changes) == 1:
-            others = f" ({self.total - 1} more open)" if self.total > 1 else ""
-            return f"{self.lead.run}: {phrase(self.lead)}{others}"
-        counted = Counter(phrase(e) for e in self.changes)
-        listed = ", ".join(f"{count} {words}" for words, count in counted.most_common(4))
-        runs = len({e.uid for e in self.entries})
+        changes = self.changes
+        others, cut = len(self.entries) - len(changes), self.total - len(self.entries)
+        more = (f" ({others} more open)" if others else "") + (f" and {cut} more" if cut > 0 else "")
+        uids = {e.uid for e in changes}
+        if len(uids) == 1:
+            return f"{self.lead.run}: {', '.join(dict.fromkeys(phrase(e) for e in changes))}{more}"
+        size = f" of {self.size}" if self.size is not None and self.size >= len(uids) else ""
         where = f" of {self.sweep}" if self.sweep else ""
-        return f"{runs} run{'s' if runs != 1 else ''}{where}: {listed}"
+        return f"{len(uids)}{size} runs{where}: {counted(changes)}{more}"
 
     @property
     def text(self) -> str:
-        """The run's headline while the leading entry is open and as severe as the run's status; and its sentence."""
+        """Of one run its headline, while that speaks of the leading entry, and its sentence; of several what sets them
+        apart, and what became of the worst, by name."""
         lead = self.lead
-        sentence = lead.summary or self.title
-        if not lead.is_open or not lead.headline:
-            return sentence
-        return lead.headline if sentence in lead.headline else f"{lead.headline} {sentence}"
+        themselves = "itself" if self.recovered == 1 else "themselves"
+        recovered = f"{self.recovered} more came and went by {themselves}." if self.recovered else ""
+        if self.detail is None:
+            worst = f"{lead.run}: {lead.sentence}" if lead.sentence else ""
+            return " ".join(part for part in (self.apart, worst, recovered) if part) or self.title
+        sentence = lead.sentence or self.title
+        if lead.is_open and lead.headline:
+            sentence = lead.headline if sentence in lead.headline else f"{lead.headline} {sentence}"
+        return f"{sentence} {recovered}".strip()
+
+    @property
+    def advice(self) -> str:
+        """What to do: the advice for the run, or what fits all runs of the message; empty where there is none."""
+        if self.detail is not None:
+            return "" if self.is_recovery else self.lead.advice
+        actions = {e.advice_action for e in self.changes if e.advice_action}
+        if not actions or self.is_recovery:
+            return ""
+        if actions <= LEARNING_RATE:
+            return "Lower the learning rate of these runs; the report of each has its own value."
+        return "The report of each run says what to do."
 
 
-PHRASES: Mapping[str, str] = {
-    Condition.NON_FINITE: "loss is not finite",
-    Condition.DIVERGING: "diverging",
-    Condition.EXPLODING_GRADIENT: "exploding gradient",
-    Condition.VANISHING_GRADIENT: "vanishing gradient",
-    Condition.NOT_LEARNING: "not learning",
-    Condition.OVERFITTING: "overfitting",
-    Condition.OSCILLATION: "oscillating",
-    Condition.LOSS_SPIKE: "loss spike",
-    Condition.PLATEAU: "plateau",
-    Condition.SLOW_CONVERGENCE: "converging slowly",
-    Condition.SILENT: "stopped reporting",
-    Condition.CONVERGED: "converged",
-    "run.failed": "failed",
-    "run.slow": "slowed down",
-    "run.finished": "finished",
-    "run.cancelled": "cancelled",
-    "target.disabled": "target switched off",
-    "test": "test message",
-}
-OVER: Mapping[str, str] = {
-    "returned": "reporting again",
-    "superseded": "left behind by a resume",
-    "run.finished": "run finished",
-    "run.failed": "run failed",
-    "run.cancelled": "run cancelled",
-    "run.deleted": "run deleted",
-}
+LEARNING_RATE = frozenset({"set_learning_rate", "multiply_learning_rate"})
 
 
-def phrase(entry: Entry) -> str:
-    """What happened to one incident, in a few words."""
-    words = PHRASES.get(entry.condition, entry.condition.replace("_", " "))
-    if entry.is_open:
-        return words
-    if entry.closed_by == "returned":
-        return OVER["returned"]
-    return f"{words} ({OVER.get(entry.closed_by or '', 'resolved')})"
+def compose(reviews: Sequence[Review], key: str, message_id: str, now: float) -> Message:
+    """The message of reviews that speak: the news first, most severe first, then what still stands.
 
-
-def compose(review: Review, message_id: str, now: float) -> Message:
-    """The message of a review that speaks: the news first, most severe first, then what still stands."""
-    news = [_entry(c, _change(c, reason), review.told_before) for c, reason in review.telling]
-    standing = [_entry(c, "still", review.told_before) for c in review.standing]
-    entries = sorted(news, key=lambda e: (not e.is_open, -e.severity.rank, e.since)) + standing
+    Several reviews are a digest under a ``key`` of its own, of one sweep only where all are of it.
+    """
+    news = [_entry(i, _change(i, why), r.told_before) for r in reviews for i, why in r.telling]
+    standing = [_entry(i, "still", r.told_before) for r in reviews for i in r.standing]
+    entries = sorted(news, key=lambda e: (not e.is_firing, -e.severity.rank, e.since)) + standing
+    sweeps = {i.sweep for r in reviews for i, _ in r.telling}
     return Message(
         id=message_id,
-        project=review.group.key.project,
-        key=review.group.key.text(),
-        reason=review.reason,
+        project=reviews[0].group.key.project,
+        key=key,
+        reason=min((r.reason for r in reviews), key=_LEADING.index),
         at=now,
         entries=_bounded(entries),
         total=len(entries),
-        sweep=review.telling[0][0].sweep,
+        sweep=sweeps.pop() if len(sweeps) == 1 else None,
+        recovered=sum(len(r.recovered) for r in reviews),
     )
 
 
+_LEADING = (Reason.FIRST, Reason.WORSENED, Reason.ENDED, Reason.RESOLVED, Reason.REPEAT_INTERVAL)
+
+
 def supersede(old: Message, new: Message) -> Message | None:
-    """The latest state when ``old`` was never delivered: what was opened and is over meanwhile is not worth saying.
+    """The latest state when ``old`` was never delivered: what came and went by itself meanwhile is not worth saying.
 
     None when nothing is left to say.
     """
@@ -174,8 +212,10 @@ def supersede(old: Message, new: Message) -> Message | None:
     untold = {e.id: e for e in old.entries if e.change in ("opened", "notice")}
     kept = [e for e in old.entries if e.id not in fresh and e.change != "still"]
     current: list[Entry] = []
+    gone = 0
     for entry in new.entries:
-        if entry.id in untold and not entry.is_open:
+        if entry.id in untold and entry.change == "resolved":
+            gone += 1
             continue
         was_untold = entry.id in untold and entry.change in ("worsened", "still")
         current.append(replace(entry, change="opened") if was_untold else entry)
@@ -184,12 +224,15 @@ def supersede(old: Message, new: Message) -> Message | None:
         return None
     if not entries:
         return None
-    return replace(new, entries=_bounded(entries), total=len(entries))
+    return replace(
+        new, entries=_bounded(entries), total=len(entries), recovered=old.recovered + new.recovered + gone,
+        sweep=new.sweep if old.sweep == new.sweep else None,
+    )  # fmt: skip
 
 
 def _change(incident: Incident, reason: Reason) -> Change:
     if not incident.is_open:
-        return "resolved"
+        return "resolved" if reason is Reason.RESOLVED else "ended"
     if incident.notice:
         return "notice"
     match reason:
@@ -218,13 +261,15 @@ def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified])
         step=incident.step,
         evidence=dict(incident.evidence),
         advice=incident.advice,
+        advice_action=incident.advice_action,
+        error=incident.error,
         was_severity=before.severity if before else None,
     )
 
 
 def _bounded(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     detailed = entries[:MAX_DETAILED]
-    brief = (replace(e, evidence={}, advice="") for e in entries[MAX_DETAILED:MAX_ENTRIES])
+    brief = (replace(e, evidence={}, advice="", headline="") for e in entries[MAX_DETAILED:MAX_ENTRIES])
     return (*detailed, *brief)
 
 

@@ -16,6 +16,7 @@ class Reason(StrEnum):
 
     FIRST = "first"
     WORSENED = "worsened"
+    ENDED = "ended"
     RESOLVED = "resolved"
     REPEAT_INTERVAL = "repeat_interval"
 
@@ -27,6 +28,8 @@ class Reason(StrEnum):
     INHIBITED = "inhibited"
     BEFORE_TARGET = "before_target"
     NEVER_TOLD = "never_told"
+    RECOVERED = "recovered"
+    MAY_RETURN = "may_return"
     RESOLVED_NOT_WANTED = "resolved_not_wanted"
     KEPT_FIRING = "kept_firing"
     UNCHANGED = "unchanged"
@@ -38,20 +41,21 @@ class Reason(StrEnum):
     TARGET_DISABLED = "target_disabled"
 
 
-SPEAKS = frozenset({Reason.FIRST, Reason.WORSENED, Reason.RESOLVED})
+SPEAKS = frozenset({Reason.FIRST, Reason.WORSENED, Reason.ENDED, Reason.RESOLVED})
 """Reasons for a new message. ``repeat_interval`` speaks too, but only for the whole group."""
 
-SETTLED = frozenset({Reason.NEVER_TOLD, Reason.RESOLVED_NOT_WANTED})
-"""A closed incident with one of these is forgotten by the group."""
+KEPT_RED_S = 86_400.0
+"""A receiver with incidents of its own shows a run that died for so long, until somebody acknowledges it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What one target wants to hear, and how often. Seconds; ``since`` is when the target was made.
 
-    ``group_by`` names what makes a group: ``group`` (the sweep), ``condition`` (its incident class), ``run``.
-    ``tracks_state`` is for receivers that keep incidents of their own (PagerDuty, Alertmanager): they get every
-    resolution, muted or not, and reminders of everything that is open, lest an incident never closes or lapses.
+    ``group_by`` names what makes a group: ``group`` (the sweep; a run outside any is a group of its own), ``condition``
+    (its incident class), ``run``. ``tracks_state`` is for receivers that keep incidents of their own (PagerDuty,
+    Alertmanager): they get every resolution, muted or not, and reminders of everything that is open, lest an incident
+    never closes or lapses.
     """
 
     min_severity: Severity = Severity.WARNING
@@ -69,10 +73,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class LastNotified:
-    """What a target was last told about one incident: the severity and when."""
+    """What a target was last told about one incident: the severity and when; ``ended``: also that its run is over."""
 
     severity: Severity
     at: float
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +106,28 @@ def decide(
     """
     if not wants(incident, rules):
         return Decision(Reason.NOT_CHOSEN)
-    if not incident.is_open:
-        return _decide_closed(incident, told, rules, around, now)
+    if not incident.is_open and told is not None:
+        return _decide_end(incident, told, rules, around, now)
     if incident.severity.rank < rules.min_severity.rank:
         return Decision(Reason.BELOW_SEVERITY)
+    if not incident.is_open and incident.recovered:
+        return Decision(Reason.RECOVERED)  # only what went by itself and left a healthy run is never told
+    if incident.closed_by == "run.deleted":
+        return Decision(Reason.NEVER_TOLD)
     if (held := _held(incident, rules, around, now)) is not None:
         return held
     if told is None:
-        return _decide_untold(incident, rules)
+        return _decide_untold(incident, rules, now)
     if told.severity.rank < incident.severity.rank:
         return Decision(Reason.WORSENED)
     if incident.acknowledged is not None and not rules.tracks_state:
         return Decision(Reason.ACKNOWLEDGED)
     return _decide_repeat(incident, sent_at, rules, now)
+
+
+def is_settled(incident: Incident, decision: Decision) -> bool:
+    """Whether a group may forget the incident: it is over, and nothing will be said of it any more."""
+    return not incident.is_open and decision.again_at is None and decision.reason not in SPEAKS
 
 
 def wants(incident: Incident, rules: Rules) -> bool:
@@ -126,26 +140,46 @@ def wants(incident: Incident, rules: Rules) -> bool:
 def inhibited(incident: Incident, siblings: Iterable[Incident]) -> bool:
     """Whether another incident of the same run says it all already.
 
-    A silent run hides everything else of it; a non-finite loss hides every other finding; and a run with a critical
-    instability was told to stop, so that its failing or falling silent is no news.
+    One fault is one alarm: of the incidents of one class in a run, the most severe speaks, then the oldest. A silent
+    run hides everything else of it; a non-finite loss hides every other finding; a run with a critical instability was
+    told to stop, so that its failing or falling silent is no news; and a failure says itself what else was open.
     """
-    others = [s for s in siblings if s.id != incident.id]
-    if incident.condition in (Condition.SILENT, "run.failed"):
-        return any(_told_to_stop(s) and _was_open_at(s, incident.opened_at) for s in others)
-    present = {s.condition for s in others if s.is_open}
+    others = [s for s in siblings if s.id != incident.id and _stood_beside(s, incident)]
+    if incident.condition in (Condition.SILENT, "run.failed") and any(s.is_fatal for s in others):
+        return True
+    present = {s.condition for s in others}
     if incident.notice:
         return incident.condition == "run.slow" and bool(present)
-    if Condition.SILENT in present and not _told_to_stop(incident):
+    if any(_speaks_before(s, incident) for s in others if s.incident_class == incident.incident_class):
         return True
-    return Condition.NON_FINITE in present and incident.condition != Condition.NON_FINITE
+    if incident.is_fatal:
+        return False
+    if Condition.SILENT in present or Condition.NON_FINITE in present:
+        return True
+    return incident.closed_by == "run.failed" and "run.failed" in present
 
 
-def _told_to_stop(incident: Incident) -> bool:
-    return incident.incident_class == "instability" and incident.severity is Severity.CRITICAL
+def _stood_beside(other: Incident, incident: Incident) -> bool:
+    """Whether both were there at one time, and at the end of the incident if it has one."""
+    if other.notice and other.condition != "run.failed":
+        return False
+    if incident.notice:
+        return other.opened_at <= incident.opened_at and (
+            other.closed_at is None or other.closed_at >= incident.opened_at
+        )
+    if incident.closed_at is None:
+        return other.is_open and not other.notice
+    if other.notice:
+        return other.opened_at == incident.closed_at
+    return other.opened_at <= incident.closed_at and (other.closed_at is None or other.closed_at >= incident.closed_at)
 
 
-def _was_open_at(incident: Incident, at: float) -> bool:
-    return incident.opened_at <= at and (incident.closed_at is None or incident.closed_at >= at)
+def _speaks_before(other: Incident, incident: Incident) -> bool:
+    return _precedence(other) < _precedence(incident)
+
+
+def _precedence(incident: Incident) -> tuple[int, float, bool, str]:
+    return (-incident.severity.rank, incident.opened_at, incident.condition != Condition.NON_FINITE, incident.id)
 
 
 def _held(incident: Incident, rules: Rules, around: Surroundings, now: float) -> Decision | None:
@@ -153,31 +187,40 @@ def _held(incident: Incident, rules: Rules, around: Surroundings, now: float) ->
         return Decision(Reason.MUTED, None if incident.muted_until == float("inf") else incident.muted_until)
     if (until := muted_by_rule_until(incident, around.mute_rules, now)) is not None:
         return Decision(Reason.SILENCED, until)
-    audible = [
-        s for s in around.by_run.get(incident.uid, ()) if wants(s, rules) and s.severity.rank >= rules.min_severity.rank
-    ]
-    if inhibited(incident, audible):
+    if inhibited(incident, _audible(incident, rules, around, now)):
         return Decision(Reason.INHIBITED)
     return None
 
 
-def _decide_untold(incident: Incident, rules: Rules) -> Decision:
+def _audible(incident: Incident, rules: Rules, around: Surroundings, now: float) -> list[Incident]:
+    """The incidents of the same run that this target hears of."""
+    return [
+        s
+        for s in around.by_run.get(incident.uid, ())
+        if wants(s, rules)
+        and s.severity.rank >= rules.min_severity.rank
+        and s.changed_at >= rules.since
+        and (s.muted_until is None or now >= s.muted_until)
+    ]
+
+
+def _decide_untold(incident: Incident, rules: Rules, now: float) -> Decision:
     if incident.changed_at < rules.since:
         return Decision(Reason.BEFORE_TARGET)
     if incident.acknowledged is not None and incident.acknowledged.rank >= incident.severity.rank:
         return Decision(Reason.ACKNOWLEDGED)
+    if incident.condition == Condition.SILENT and now < (settled_at := incident.opened_at + rules.group_wait_s):
+        return Decision(Reason.MAY_RETURN, settled_at)
     return Decision(Reason.FIRST)
 
 
-def _decide_closed(
-    incident: Incident, told: LastNotified | None, rules: Rules, around: Surroundings, now: float
-) -> Decision:
-    if told is None:
-        return Decision(Reason.NEVER_TOLD)
+def _decide_end(incident: Incident, told: LastNotified, rules: Rules, around: Surroundings, now: float) -> Decision:
     if not (rules.send_resolved or rules.tracks_state):
         return Decision(Reason.RESOLVED_NOT_WANTED)
     if incident.closed_by == "run.deleted" and not rules.tracks_state:
         return Decision(Reason.RESOLVED_NOT_WANTED)
+    if told.ended and incident.ended_badly:
+        return _decide_kept_red(incident, now)
     settled_at = (incident.closed_at or now) + rules.group_wait_s
     if now < settled_at:
         return Decision(Reason.KEPT_FIRING, settled_at)
@@ -186,7 +229,18 @@ def _decide_closed(
             return Decision(Reason.RESOLVED_NOT_WANTED)
         if (until := muted_by_rule_until(incident, around.mute_rules, now)) is not None:
             return Decision(Reason.SILENCED, until)
+        if inhibited(incident, _audible(incident, rules, around, now)):
+            return Decision(Reason.INHIBITED)
+    if incident.ended_badly or not (incident.recovered or rules.tracks_state):
+        return Decision(Reason.ENDED)
     return Decision(Reason.RESOLVED)
+
+
+def _decide_kept_red(incident: Incident, now: float) -> Decision:
+    if incident.acknowledged is not None:
+        return Decision(Reason.RESOLVED)
+    until = (incident.closed_at or now) + KEPT_RED_S
+    return Decision(Reason.UNCHANGED, until) if now < until else Decision(Reason.RESOLVED_NOT_WANTED)
 
 
 def _decide_repeat(incident: Incident, sent_at: float | None, rules: Rules, now: float) -> Decision:

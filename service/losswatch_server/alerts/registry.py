@@ -336,6 +336,7 @@ def default_rules(channel: Channel) -> Rules:
         max_per_hour=channel.max_per_hour,
         tracks_state=channel.tracks_state,
         repeat_interval_s=channel.repeat_interval_s,
+        group_by=channel.group_by,
     )
 
 

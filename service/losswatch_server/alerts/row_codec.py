@@ -15,12 +15,14 @@ from losswatch_server.alerts.incidents import Event, Incident
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.mute_rules import Matcher, MuteRule
 from losswatch_server.alerts.policy import Rules
+from losswatch_server.alerts.sweep import SweepRun
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.codec import damage
 from losswatch_server.monitor.vocabulary import Severity
 from losswatch_server.store.alerting.configuration import MuteRuleRow, TargetRow
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import GroupRow, IncidentRow
+from losswatch_server.store.alerting.watching import SweepRow
 from losswatch_server.store.rows import StoredEvent
 
 T = TypeVar("T")
@@ -126,6 +128,13 @@ def rules_from(plain: dict[str, Any]) -> Rules:
             "group_by": frozenset(plain["group_by"]),
         }
     )
+
+
+def sweep_run_from(row: SweepRow) -> SweepRun:
+    """A run of a sweep with its settings. Raises DamagedRowError."""
+    with _reading("context", row.uid):
+        settings = dict(json.loads(row.context))
+        return SweepRun(uid=row.uid, healthy=row.status in ("healthy", "waiting"), settings=settings)
 
 
 def target_row(target: Target) -> TargetRow:

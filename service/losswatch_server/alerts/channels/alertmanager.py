@@ -2,7 +2,8 @@
 
 Alertmanager forgets an alert whose ``endsAt`` passes. So an open incident carries an end three repeat intervals ahead
 and is sent anew every interval; one that is over carries its true end. Labels identify an alert: a raised severity is
-another alert, and the old one is ended in the same request (prometheus/alertmanager, docs/alerts_api.md).
+another alert, and the old one is ended in the same request (prometheus/alertmanager, docs/alerts_api.md). What a run
+died of stands for an hour, and is not sent again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.targets import Target
 
 REPEAT_S = 300.0
+DEAD_S = 3_600.0
 API = "/api/v2/alerts"
 
 
@@ -29,10 +31,17 @@ def payload(message: Message, links: Links, repeat_interval_s: float) -> list[di
 
 def _alerts(message: Message, links: Links, lapses_at: float) -> Iterator[dict[str, Any]]:
     for entry in message.entries:
-        ends_at = lapses_at if entry.until is None else entry.until
+        ends_at = _ends_at(message, entry, lapses_at)
         yield _alert(message, entry, links, ends_at)
         if entry.change == "worsened" and entry.was_severity is not None:
             yield _alert(message, replace(entry, severity=entry.was_severity), links, message.at)
+
+
+def _ends_at(message: Message, entry: Entry, lapses_at: float) -> float:
+    """An alert that is over before Alertmanager has sent it is never sent: what a run died of stands for an hour."""
+    if entry.until is None:
+        return lapses_at
+    return message.at + DEAD_S if entry.change == "ended" else entry.until
 
 
 def _alert(message: Message, entry: Entry, links: Links, ends_at: float) -> dict[str, Any]:
@@ -46,7 +55,7 @@ def _alert(message: Message, entry: Entry, links: Links, ends_at: float) -> dict
     }
     if message.sweep:
         labels["group"] = clip(one_line(message.sweep), 200)
-    annotations = {"summary": clip(entry.summary, 1_000), "advice": clip(entry.advice, 1_000)}
+    annotations = {"summary": clip(entry.sentence, 1_000), "advice": clip(entry.advice, 1_000)}
     annotations |= {
         "evidence_" + "".join(c if c.isascii() and c.isalnum() else "_" for c in name): number(value)
         for name, value in list(plain_evidence(entry).items())[:20]

@@ -22,20 +22,19 @@ TYPES = {"critical": "failure", "warning": "warning", "info": "info"}
 
 def payload(message: Message, links: Links) -> dict[str, str]:
     """Title, body and type, all plain text; apprise cuts them to each service's limits."""
-    lead = message.lead
     parts = [clip(message.text, 1_500)]
     if message.total > 1:
         parts.append("\n".join(lines(message.entries, 20)))
-    if pieces := evidence(lead, 6):
+    if pieces := evidence(message, 6):
         parts.append("\n".join(f"{name}: {value}" for name, value in pieces))
-    if lead.advice and lead.is_open:
-        parts.append(f"What to do: {clip(lead.advice, 1_500)}")
+    if advice := message.advice:
+        parts.append(f"What to do: {clip(advice, 1_500)}")
     if (url := links.of(message)) is not None:
         parts.append(url)
     return {
         "title": clip(one_line(message.title), 250),
         "body": "\n\n".join([*parts, footer(message)]),
-        "notify_type": TYPES[message.severity] if message.is_firing else "success",
+        "notify_type": "success" if message.is_recovery else TYPES[message.severity],
         "body_format": "text",
     }
 

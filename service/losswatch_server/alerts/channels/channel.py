@@ -96,6 +96,7 @@ class Channel:
     signs: bool = False
     pause_s: float = 0.0
     repeat_interval_s: float = 14_400.0
+    group_by: frozenset[str] = frozenset({"group", "condition"})
 
     @property
     def pauses(self) -> tuple[float, ...]:

@@ -19,24 +19,24 @@ from losswatch_server.alerts.egress.retry import read_answer as read_status
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
-MAX_LINES = 20
+MAX_LINES = 40
 _MARKUP = frozenset("\\*_~`|>#-[]()<@:")
 
 
 def payload(message: Message, links: Links) -> dict[str, Any]:
-    """The message. The parts are clipped so that their sum stays under 6000: 256 + 1600 + 12 x 220 + 1024 + 300."""
-    lead = message.lead
+    """The message. The parts are clipped so that their sum stays under 6000: 256 + 1600 + 6 x 220 + 1024 + 300, or
+    256 + 3000 + 1024 + 300 where several runs share the message."""
     text = escaped(message.text, 800)
     if message.total > 1:
         left = message.total - min(MAX_LINES, len(message.entries))
         listed = lines(message.entries[:MAX_LINES], MAX_LINES) + ([f"and {left} more"] if left else [])
-        text = clip_lines([text, *(escaped(line, 120) for line in listed)], 1_600)
+        text = clip_lines([text, *(escaped(line, 120) for line in listed)], 1_600 if message.detail else 3_000)
     fields = [
         {"name": escaped(name, 100), "value": escaped(value, 120) or "–", "inline": True}
-        for name, value in evidence(lead, 6)
+        for name, value in evidence(message, 6)
     ]
-    if lead.advice and lead.is_open:
-        fields.append({"name": "What to do", "value": escaped(lead.advice, 1_000), "inline": False})
+    if advice := message.advice:
+        fields.append({"name": "What to do", "value": escaped(advice, 1_000), "inline": False})
     embed: dict[str, Any] = {
         "title": escaped(one_line(message.title), 256),
         "description": text,

@@ -34,7 +34,7 @@ def payload(message: Message, links: Links, sender: str, recipients: list[str]) 
     """The mail."""
     mail = EmailMessage(policy=SMTP)
     domain = sender.rpartition("@")[2]
-    state = message.severity.value if message.is_firing else "resolved"
+    state = "resolved" if message.is_recovery else message.severity.value
     mail["Subject"] = clip(one_line(f"[{state}] {message.title}"), 200)
     mail["From"] = Address("Losswatch", addr_spec=sender)
     mail["To"] = [Address(addr_spec=recipient) for recipient in recipients]
@@ -67,22 +67,20 @@ def addresses(url: str) -> list[str]:
 
 
 def _text(message: Message, links: Links) -> str:
-    lead = message.lead
     parts = [clip(message.text, 4_000)]
     if message.total > 1:
         parts.append("\n".join("- " + line for line in lines(message.entries, MAX_LINES)))
-    if pieces := evidence(lead, 10):
+    if pieces := evidence(message, 10):
         parts.append("\n".join(f"{name}: {value}" for name, value in pieces))
-    if lead.advice and lead.is_open:
-        parts.append(f"What to do: {clip(lead.advice, 4_000)}")
+    if advice := message.advice:
+        parts.append(f"What to do: {clip(advice, 4_000)}")
     if (url := links.of(message)) is not None:
         parts.append(url)
     return "\n\n".join([*parts, footer(message)]) + "\n"
 
 
 def _html(message: Message, links: Links) -> str:
-    lead = message.lead
-    rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in evidence(lead, 10))
+    rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in evidence(message, 10))
     items = "".join(f"<li>{escape(line)}</li>" for line in lines(message.entries, MAX_LINES))
     url = links.of(message)
     parts = [
@@ -90,7 +88,7 @@ def _html(message: Message, links: Links) -> str:
         f"<p>{escape(clip(message.text, 4_000))}</p>",
         f"<ul>{items}</ul>" if message.total > 1 else "",
         f"<table>{rows}</table>" if rows else "",
-        f"<p><b>What to do:</b> {escape(clip(lead.advice, 4_000))}</p>" if lead.advice and lead.is_open else "",
+        f"<p><b>What to do:</b> {escape(clip(advice, 4_000))}</p>" if (advice := message.advice) else "",
         f'<p><a href="{escape(url)}">Open in Losswatch</a></p>' if url else "",
         f'<p style="color:#667085">{escape(footer(message))}</p>',
     ]

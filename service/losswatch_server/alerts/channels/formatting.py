@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from losswatch_server.alerts.message import Entry, Message, phrase
+from losswatch_server.alerts.message import Entry, Message
+from losswatch_server.alerts.wording import duration, phrase
 from losswatch_server.monitor.vocabulary import Severity
 
 COLOURS: Mapping[str, str] = {
@@ -20,8 +21,8 @@ COLOURS: Mapping[str, str] = {
 
 
 def colour(message: Message) -> str:
-    """By severity while anything is open; green when all is over."""
-    return COLOURS[message.severity if message.is_firing else "resolved"]
+    """By severity; green when runs are well again, and never for one that is over."""
+    return COLOURS["resolved" if message.is_recovery else message.severity]
 
 
 def width(text: str) -> int:
@@ -74,23 +75,45 @@ def number(value: Any) -> str:
 TELLING = (
     "growth_per_step", "doubling_steps", "overflow_step", "learning_rate_times_sharpness", "learning_rate_limit",
     "factor", "height", "peak", "ratio", "kind", "first_step", "layers", "current", "initial", "lowest",
-    "best_validation", "best_step", "validation_now", "train_now", "last_seen_at", "silent_s",
+    "best_validation", "best_step", "validation_now", "train_now", "last_seen_at", "silent_s", "expected_gap_s",
 )  # fmt: skip
 """Evidence that a person acts on comes first; the rest, in the detector's order, where there is room."""
 
 
-def evidence(entry: Entry, limit: int) -> list[tuple[str, str]]:
-    """Name and value of the most telling numbers; switches and names of rules are for programs."""
+def evidence(message: Message, limit: int) -> list[tuple[str, str]]:
+    """Name and value of the most telling numbers of the one run it is about; switches and names of rules are for
+    programs. Times are told from the message's."""
+    entry = message.detail
+    if entry is None or entry.closed_by == "returned":  # what was measured of a silence says nothing of its end
+        return []
     numbers = {n: v for n, v in entry.evidence.items() if not isinstance(v, bool | None) and n != "rule"}
     names = sorted(numbers, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
     return [
-        (one_line(name[:100]).removesuffix("_at").replace("_", " "), one_line(_piece(name, numbers[name])[:300]))
-        for name in names[:limit]
-    ]
+        (_words(name), one_line(_piece(name, numbers[name], message.at)[:300])) for name in names[:limit]
+    ]  # fmt: skip
 
 
-def _piece(name: str, value: Any) -> str:
-    return clock_time(value) if name.endswith("_at") and isinstance(value, int | float) else number(value)
+def _words(name: str) -> str:
+    words = one_line(name[:100]).removesuffix("_at").removesuffix("_s").replace("_", " ")
+    return "silent for" if words == "silent" else words
+
+
+def _piece(name: str, value: Any, now: float) -> str:
+    if name.endswith("_at") and (at := _time(value)) is not None:
+        return f"{duration(now - at)} ago ({clock_time(at)})" if at <= now else clock_time(at)
+    if name.endswith("_s") and isinstance(value, int | float):
+        return duration(value)
+    return number(value)
+
+
+def _time(value: Any) -> float | None:
+    """Unix seconds of a time as evidence has it: a number, or RFC 3339."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return None
+    return value if isinstance(value, int | float) else None
 
 
 def plain_evidence(entry: Entry) -> dict[str, Any]:
@@ -109,7 +132,7 @@ def _plain_value(value: Any) -> Any:
 
 def lines(entries: Sequence[Entry], limit: int) -> list[str]:
     """One line per entry, and one that counts what is left out."""
-    shown = [f"{e.run}: {phrase(e)}" + (f" (step {e.step})" if e.step is not None else "") for e in entries[:limit]]
+    shown = [f"{e.run}: {phrase(e)}" + (f" (step {e.step:,})" if e.step is not None else "") for e in entries[:limit]]
     left = len(entries) - len(shown)
     return [*shown, f"and {left} more"] if left > 0 else shown
 

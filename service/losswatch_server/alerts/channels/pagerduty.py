@@ -15,11 +15,12 @@ from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
+STAYS_OPEN = "The run is over. This stays open until a later attempt of the run is healthy or someone acknowledges it."
 ENQUEUE = "https://events.pagerduty.com/v2/enqueue"
 
 
 def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
-    """A trigger while anything of the group is open, a resolve when all is over."""
+    """A trigger while anything of the group is open or is what a run died of, a resolve when all is well again."""
     event: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": "trigger" if message.is_firing else "resolve",
@@ -28,7 +29,10 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
     if not message.is_firing:
         return event
     lead = message.lead
-    details = {name: number(value) for name, value in plain_evidence(lead).items()}
+    shown = {} if message.detail is None else plain_evidence(message.detail)
+    details = {name: number(value) for name, value in shown.items()}
+    if lead.change == "ended":
+        details["note"] = STAYS_OPEN
     event["payload"] = {
         "summary": clip(one_line(f"{message.title}. {message.text}"), 1_024),
         "source": clip(lead.run, 255),
@@ -37,7 +41,7 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
         "component": clip(message.sweep or lead.run, 255),
         "group": clip(message.project, 255),
         "class": lead.condition,
-        "custom_details": details | {"advice": clip(lead.advice, 1_500), "runs": lines(message.entries, 50)},
+        "custom_details": details | {"advice": clip(message.advice, 1_500), "runs": lines(message.entries, 50)},
     }
     event["client"] = "Losswatch"
     if (url := links.of(message)) is not None:
@@ -63,4 +67,5 @@ CHANNEL = Channel(
     default_url=ENQUEUE,
     for_people=False,
     tracks_state=True,
+    group_by=frozenset({"group"}),
 )

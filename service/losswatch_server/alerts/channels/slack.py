@@ -18,7 +18,7 @@ from losswatch_server.alerts.egress.retry import read_answer as read_status
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
 
-MAX_LINES = 20
+MAX_LINES, PER_SECTION = 60, 20
 SIGNS = {"critical": ":rotating_light:", "warning": ":warning:", "info": ":information_source:"}
 DEAD_HOOK = frozenset({
     "no_service", "no_active_hooks", "no_service_id", "no_team", "team_disabled", "invalid_token",
@@ -49,19 +49,18 @@ def escaped(text: str, limit: int) -> str:
 
 
 def _body(message: Message, links: Links) -> list[dict[str, Any]]:
-    lead = message.lead
-    sign = SIGNS[message.severity] if message.is_firing else ":white_check_mark:"
+    sign = ":white_check_mark:" if message.is_recovery else SIGNS[message.severity]
     blocks = [_section(f"{sign} {escaped(message.text, 1_500)}")]
-    if len(message.entries) > 1 or message.total > 1:
-        listed = lines(message.entries, MAX_LINES) if message.total <= MAX_LINES else _cut(message)
-        blocks.append(_section("\n".join("• " + escaped(line, 130) for line in listed)))
-    if fields := evidence(lead, 6):
+    if message.total > 1:
+        listed = ["• " + escaped(line, 130) for line in _listed(message)]
+        blocks += [_section("\n".join(listed[i : i + PER_SECTION])) for i in range(0, len(listed), PER_SECTION)]
+    if fields := evidence(message, 6):
         blocks.append({
             "type": "section",
             "fields": [_text(f"*{escaped(name, 100)}*\n{escaped(value, 200)}") for name, value in fields],
         })  # fmt: skip
-    if lead.advice and lead.is_open:
-        blocks.append(_section(f"*What to do:* {escaped(lead.advice, 1_500)}"))
+    if advice := message.advice:
+        blocks.append(_section(f"*What to do:* {escaped(advice, 1_500)}"))
     if (url := links.of(message)) is not None:
         button = {"type": "button", "text": {"type": "plain_text", "text": "Open in Losswatch"}, "url": url[:3000]}
         blocks.append({"type": "actions", "elements": [button]})
@@ -69,13 +68,10 @@ def _body(message: Message, links: Links) -> list[dict[str, Any]]:
     return blocks
 
 
-def _cut(message: Message) -> list[str]:
+def _listed(message: Message) -> list[str]:
     shown = lines(message.entries[:MAX_LINES], MAX_LINES)
-    return [*shown, f"and {message.total - len(shown)} more"]
-
-
-def _header(text: str) -> dict[str, Any]:
-    return {"type": "header", "text": {"type": "plain_text", "text": clip(text, 150), "emoji": False}}
+    left = message.total - len(shown)
+    return [*shown, f"and {left} more"] if left > 0 else shown
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ COLOURS = {"critical": "Attention", "warning": "Warning", "info": "Accent"}
 
 def payload(message: Message, links: Links) -> dict[str, Any]:
     """The message; the list of runs is shortened until the whole stays under 28 kB."""
-    for listed in (20, 10, 5, 0):
+    for listed in (60, 40, 20, 10, 5, 0):
         body = _wrapped(_card(message, links, listed))
         if len(dump(body)) < MAX_BYTES:
             return body
@@ -33,8 +33,7 @@ def _wrapped(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _card(message: Message, links: Links, listed: int) -> dict[str, Any]:
-    lead = message.lead
-    tone = COLOURS[message.severity] if message.is_firing else "Good"
+    tone = "Good" if message.is_recovery else COLOURS[message.severity]
     body = [
         _text(clip(one_line(message.title), 300), size="Large", weight="Bolder", color=tone),
         _text(clip(message.text, 1_500)),
@@ -44,9 +43,9 @@ def _card(message: Message, links: Links, listed: int) -> dict[str, Any]:
         left = message.total - len(shown)
         body += [_text("• " + clip(line, 200)) for line in shown]
         body += [_text(f"and {left} more")] if left else []
-    body += [_fact(clip(name, 100), clip(value, 200)) for name, value in evidence(lead, 6)]
-    if lead.advice and lead.is_open:
-        body.append(_fact("What to do", clip(lead.advice, 1_500)))
+    body += [_fact(clip(name, 100), clip(value, 200)) for name, value in evidence(message, 6)]
+    if advice := message.advice:
+        body.append(_fact("What to do", clip(advice, 1_500)))
     body.append(_text(clip(footer(message), 300), size="Small", isSubtle=True))
     card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

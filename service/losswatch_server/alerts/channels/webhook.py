@@ -38,12 +38,14 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
         "data": {
             "id": message.id,
             "reason": message.reason.value,
-            "status": "open" if message.is_firing else "resolved",
+            "status": _status(message),
             "severity": message.severity.value,
             "group": None if message.sweep is None else clip(message.sweep, 256),
             "group_key": clip(message.key, 300),
             "url": links.of(message),
             "total": message.total,
+            "runs_in_group": message.size,
+            "recovered": message.recovered,
             "truncated": message.total,
             "findings": [],
         },
@@ -67,9 +69,16 @@ def event_type(message: Message) -> str:
     if lead.condition.startswith(("run.", "target.")):
         return lead.condition
     if lead.condition == Condition.SILENT:
-        return "run.silent" if lead.is_open else "run.returned"
+        return {"resolved": "run.returned", "ended": "finding.ended"}.get(lead.change, "run.silent")
     change = "repeated" if lead.change == "still" else lead.change
     return f"finding.{change}"
+
+
+def _status(message: Message) -> str:
+    """``open`` while anything is, ``resolved`` when runs are well again, ``ended`` when runs are over."""
+    if any(entry.is_open for entry in message.entries):
+        return "open"
+    return "resolved" if message.is_recovery else "ended"
 
 
 def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
@@ -80,11 +89,12 @@ def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
         "condition": entry.condition,
         "severity": entry.severity.value,
         "change": entry.change,
-        "summary": clip(entry.summary, 1_000),
+        "summary": clip(entry.sentence, 1_000),
         "step": entry.step,
         "opened_at": timestamp(entry.since),
         "resolved_at": None if entry.until is None else timestamp(entry.until),
         "closed_by": entry.closed_by,
+        "error": clip(entry.error, 500) or None,
         "evidence": plain_evidence(entry),
         "advice": clip(entry.advice, 1_000) or None,
         "url": links.run(project, entry.run),

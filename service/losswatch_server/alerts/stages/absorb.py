@@ -7,11 +7,10 @@ from dataclasses import replace
 
 from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.grouping import GroupKey, group_key
-from losswatch_server.alerts.incidents import MATTERS, Event, Incident, apply
+from losswatch_server.alerts.incidents import MATTERS, Event, apply
 from losswatch_server.alerts.policy import wants
 from losswatch_server.alerts.stages.planning import Planning, alone
 from losswatch_server.alerts.targets import Target
-from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.store.alerting import deliveries, watching
 from losswatch_server.store.queries import events as read_events
 from losswatch_server.store.rows import StoredEvent
@@ -51,9 +50,7 @@ def _fold(event: Event, work: Planning) -> Iterable[tuple[Target, GroupKey]]:
         work.changed[incident.project, incident.uid, incident.id] = incident
     if event.kind == "run.deleted":
         _drop_undelivered(event, work)
-    affected = list(changed)
-    if any(_hides_others(incident) for incident in changed):
-        affected += [i for i in known.values() if i.is_open and i not in changed]
+    affected = [*changed, *(i for i in known.values() if i.is_open and i not in changed)]  # one may hide the others
     for target in work.targets_of(event.project):
         for incident in affected:
             if wants(incident, target.rules) and incident.severity.rank >= target.rules.min_severity.rank:
@@ -68,7 +65,3 @@ def _drop_undelivered(event: Event, work: Planning) -> None:
             continue
         if {entry.uid for entry in about.entries} == {event.uid}:
             work.plan.retired.append((row.project, row.id, "dropped", "the run was deleted"))
-
-
-def _hides_others(incident: Incident) -> bool:
-    return incident.condition in (Condition.NON_FINITE, Condition.SILENT) or incident.incident_class == "instability"

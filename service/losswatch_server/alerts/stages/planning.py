@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from losswatch_server.alerts import row_codec
-from losswatch_server.alerts.grouping import GroupKey, Review
+from losswatch_server.alerts.grouping import Budget, GroupKey, Review
 from losswatch_server.alerts.incidents import Incident
 from losswatch_server.alerts.mute_rules import MuteRule
 from losswatch_server.alerts.policy import Surroundings
@@ -51,6 +51,7 @@ class Planning:
     touched: dict[tuple[str, str], tuple[Target, GroupKey]] = field(default_factory=dict)
     speaking: list[tuple[Target, Review]] = field(default_factory=list)
     changed: dict[tuple[str, str, str], Incident] = field(default_factory=dict)
+    budgets: dict[str, Budget] = field(default_factory=dict)
     _incidents: dict[tuple[str, str], dict[str, Incident]] = field(default_factory=dict)
     _targets: dict[str, list[Target]] = field(default_factory=dict)
     _mute_rules: dict[str, tuple[MuteRule, ...]] = field(default_factory=dict)

@@ -69,7 +69,8 @@ class TargetRules(BaseModel):
     tags: Annotated[dict[TagName, Text], Field(max_length=32)] = {}
     """Only runs that carry all of these tags."""
     group_by: Annotated[list[Literal["group", "condition", "run"]], Field(max_length=3)] = ["group", "condition"]
-    """What shares a message: the runs of a sweep (`group`), related conditions, or only the same run."""
+    """What shares a message: the runs of a sweep (`group`; a run outside any stands alone), conditions that belong
+    together (`condition`), or only the same run. For PagerDuty it is `group` alone when left out."""
     group_wait_s: Wait = 30.0
     """What follows within this time of a group's first message is one message; a resolution must hold as long."""
     group_interval_s: Wait = 300.0
@@ -176,7 +177,7 @@ class Delivery(Answer):
     title: str
     runs: list[str]
     reason: str
-    """Why it was sent: first, worsened, resolved, repeat_interval, test, redelivered, target_disabled."""
+    """Why it was sent: first, worsened, ended, resolved, repeat_interval, test, redelivered, target_disabled."""
     state: Literal["pending", "sending", "delivered", "failed", "superseded", "dropped"]
     """`superseded`: a later message replaced it; `dropped`: its run or target was deleted."""
     tries: int

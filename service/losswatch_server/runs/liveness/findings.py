@@ -44,11 +44,17 @@ def returned(known: Iterable[Finding], step: int | None, at: float) -> list[Find
             finding,
             resolved_step=finding.opened_step if step is None else step,
             closed_by=ClosedBy.RESOLVED,
+            summary=f"The run reports again, after {_duration(max(0.0, at - _last_seen(finding, at)))} without a word.",
             evidence={**finding.evidence, "returned_at": at},
         )
         for finding in known
         if finding.series == CLOCK and finding.is_open
     ]
+
+
+def _last_seen(finding: Finding, otherwise: float) -> float:
+    seen = finding.evidence.get("last_seen_at")
+    return float(seen) if isinstance(seen, int | float) else otherwise
 
 
 def _duration(seconds: float) -> str:

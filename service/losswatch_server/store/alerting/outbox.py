@@ -65,6 +65,8 @@ def incidents_of_group(
     connection: sqlite3.Connection, project: str, sweep: str | None, story: str | None, uid: str | None
 ) -> list[IncidentRow]:
     """The incidents that share what is given."""
+    if uid is not None:
+        sweep = None  # the run says more: many runs may lie outside any sweep
     where, values = "project = ?", [project]
     for column, value in (("sweep", sweep), ("story", story), ("uid", uid)):
         if value is not None:
@@ -85,6 +87,12 @@ def group(connection: sqlite3.Connection, project: str, target: str, key: str) -
     query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND key = ?"
     found = connection.execute(query, (project, target, key)).fetchone()
     return None if found is None else GroupRow._make(found)
+
+
+def groups_of_target(connection: sqlite3.Connection, project: str, target: str) -> list[GroupRow]:
+    """The groups of one target that want to be looked at, the longest waiting first."""
+    query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND due_at IS NOT NULL ORDER BY due_at"
+    return [GroupRow._make(row) for row in connection.execute(query, (project, target))]
 
 
 def due_groups(connection: sqlite3.Connection, now: float, limit: int) -> list[GroupRow]:

@@ -36,3 +36,24 @@ def muted_until(connection: sqlite3.Connection, project: str, uid: str, finding:
     query = "SELECT muted_until FROM finding WHERE project = ? AND uid = ? AND id = ?"
     found = connection.execute(query, (project, uid, finding)).fetchone()
     return None if found is None else found[0]
+
+
+MOST_RUNS = 10_000
+
+
+class SweepRow(NamedTuple):
+    """A run of a sweep; ``context`` is JSON."""
+
+    uid: str
+    status: str
+    context: str
+
+
+def sweep(connection: sqlite3.Connection, project: str, group: str) -> list[SweepRow]:
+    """The runs that say they belong to this group, the newest of a very large one."""
+    found = connection.execute(
+        f"SELECT uid, status, context FROM run WHERE project = ? AND json_extract({SOUND_CONTEXT}, '$.group') = ? "
+        f"ORDER BY created_at DESC LIMIT {MOST_RUNS}",
+        (project, group),
+    )
+    return [SweepRow._make(row) for row in found]

@@ -1,0 +1,85 @@
+"""Wording: what happened to an incident, in the few words of a title or of one line of a list."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from losswatch_server.alerts.incidents import ENDINGS
+from losswatch_server.monitor.vocabulary import Condition
+
+if TYPE_CHECKING:
+    from losswatch_server.alerts.message import Entry
+
+IS: Mapping[str, str] = {
+    Condition.NON_FINITE: "loss is not finite",
+    Condition.DIVERGING: "diverging",
+    Condition.EXPLODING_GRADIENT: "exploding gradient",
+    Condition.VANISHING_GRADIENT: "vanishing gradient",
+    Condition.NOT_LEARNING: "not learning",
+    Condition.OVERFITTING: "overfitting",
+    Condition.OSCILLATION: "oscillating",
+    Condition.LOSS_SPIKE: "loss spike",
+    Condition.PLATEAU: "plateau",
+    Condition.SLOW_CONVERGENCE: "converging slowly",
+    Condition.SILENT: "stopped reporting",
+    Condition.CONVERGED: "converged",
+    "run.failed": "failed",
+    "run.slow": "slowed down",
+    "run.finished": "finished",
+    "run.cancelled": "cancelled",
+    "target.disabled": "target switched off",
+    "test": "test message",
+}
+WAS: Mapping[str, str] = {
+    Condition.NON_FINITE: "loss became NaN or infinite",
+    Condition.DIVERGING: "diverged",
+    Condition.EXPLODING_GRADIENT: "gradient exploded",
+    Condition.LOSS_SPIKE: "loss spike",
+    Condition.OSCILLATION: "oscillated",
+}
+"""How a run ended that died of its fault."""
+
+OVER: Mapping[str, str] = {
+    "superseded": "resumed from an earlier step",
+    "run.finished": "run finished",
+    "run.failed": "run failed",
+    "run.cancelled": "run cancelled",
+    "run.deleted": "run deleted",
+}
+STOPPED: Mapping[str, str] = {"run.failed": "failed", "run.cancelled": "was cancelled", "run.finished": "stopped"}
+
+
+def phrase(entry: Entry) -> str:
+    """What happened to one incident: ``diverging``, ``diverged and stopped``, ``plateau (resolved)``."""
+    words = IS.get(entry.condition, entry.condition.replace("_", " "))
+    if entry.is_open:
+        return words
+    if entry.closed_by == "returned":
+        return "reporting again"
+    if entry.is_fatal and entry.change == "ended" and entry.closed_by in ENDINGS:
+        return f"{WAS.get(entry.condition, words)} and {STOPPED.get(entry.closed_by or '', 'stopped')}"
+    return f"{words} ({OVER.get(entry.closed_by or '', 'resolved')})"
+
+
+def counted(entries: Sequence[Entry]) -> str:
+    """What happened to several: the phrases with how often each, the most frequent first; a count only where it says
+    something."""
+    found = Counter(phrase(e) for e in entries).most_common()
+    if len(found) == 1:
+        return found[0][0]
+    listed = [f"{count} {words}" for words, count in found[:4]]
+    return ", ".join(listed) + (f", {sum(c for _, c in found[4:])} other" if found[4:] else "")
+
+
+def duration(seconds: float) -> str:
+    """A span as people say it: ``40 seconds``, ``7 minutes``, ``3 hours``, ``2 days``."""
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * size:
+            return _plural(round(seconds / size), word)
+    return _plural(max(0, round(seconds)), "second")
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" + ("" if count == 1 else "s")
