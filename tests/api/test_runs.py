@@ -130,12 +130,20 @@ def test_a_finished_run_is_reopened_by_a_point(api: TestClient, run: str, state:
     assert points(api, run, [0.9], first=2).json()["state"] == "running"
 
 
+@pytest.mark.parametrize("body", ["", "  ", "{}"])
+def test_a_run_that_ends_without_a_word_has_finished(api: TestClient, run: str, body: str) -> None:
+    points(api, run, [1.0])
+    assert api.post(f"/v1/runs/{run}/finish", content=body).json()["state"] == "finished"
+
+
 @pytest.mark.parametrize(
-    "body", ['{"state": "running"}', '{"state": "done"}', "{}", "[]", '{"state": "failed", "x": 1}']
+    "body", ['{"state": "running"}', '{"state": "done"}', '{"state": null}', "[]", '{"state": "failed", "x": 1}']
 )
 def test_a_run_cannot_end_otherwise(api: TestClient, run: str, body: str) -> None:
     points(api, run, [1.0])
-    assert api.post(f"/v1/runs/{run}/finish", content=body).status_code == 422
+    refused = api.post(f"/v1/runs/{run}/finish", content=body)
+    assert refused.status_code == 422
+    assert "running" not in refused.json()["detail"], "only what can be given is offered"
     assert api.get(f"/v1/runs/{run}").json()["state"] == "running"
 
 

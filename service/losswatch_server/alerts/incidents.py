@@ -120,7 +120,7 @@ class Event:
 
 MATTERS = frozenset({
     "finding.opened", "finding.worsened", "finding.resolved", "finding.superseded", "finding.acknowledged",
-    "finding.muted", "run.reopened", *NOTICES, *ENDINGS,
+    "finding.unacknowledged", "finding.muted", "finding.unmuted", "run.reopened", *NOTICES, *ENDINGS,
 })  # fmt: skip
 """The kinds of events that change incidents: of ten thousand healthy runs nothing is even read."""
 
@@ -140,6 +140,10 @@ def apply(event: Event, known: Known) -> list[Incident]:
             return _closed(event, known, event.kind.removeprefix("finding."))
         case "finding.acknowledged":
             return [replace(c, acknowledged=c.severity, changed_at=event.at) for c in _named(event, known)]
+        case "finding.unacknowledged":
+            return [replace(c, acknowledged=None, changed_at=event.at) for c in _named(event, known)]
+        case "finding.unmuted":
+            return [replace(c, muted_until=None, changed_at=event.at) for c in _named(event, known)]
         case "finding.muted":
             until = _muted_until(event)
             return [replace(c, muted_until=until, changed_at=event.at) for c in _named(event, known)]

@@ -39,18 +39,15 @@ def read_number(value: Any, what: str) -> float | None:
             if word == "na":
                 return None
             raise NumberRefusedError(_about_text(value, what))
-        case list():
-            hint = "; send a single number (a tensor or array of one value: its .item())"
-            raise NumberRefusedError(f"{what} is a list{hint}")
-        case dict():
-            raise NumberRefusedError(f"{what} is an object; send a single number")
-    raise NumberRefusedError(f"{what} must be a number")
+    raise NumberRefusedError(_not_single(value, what) or f"{what} must be a number")
 
 
 def read_integer(value: Any, what: str, low: int, high: int) -> int:
     """An integer in ``low .. high``; a float without a fraction is one. Raises NumberRefusedError."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if refusal := _not_single(value, what):
+        raise NumberRefusedError(refusal)
     if isinstance(value, bool) or not isinstance(value, int):
         kind: Literal["text"] | None = "text" if isinstance(value, str) else None
         without = " without quotes" if kind == "text" else ""
@@ -73,6 +70,15 @@ def short(value: int | float) -> str:
     if isinstance(value, int) and abs(value) >= 10**20:
         return "beyond 64 bits"
     return str(value)
+
+
+def _not_single(value: Any, what: str) -> str | None:
+    if isinstance(value, list):
+        return (
+            f"{what} is a list; send a single number (in R, write the JSON with auto_unbox = TRUE; "
+            "of a tensor or an array with one value, send its .item())"
+        )
+    return f"{what} is an object; send a single number" if isinstance(value, dict) else None
 
 
 def _about_text(value: str, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Cursors of the list of runs and of a run's series: opaque to clients, a place in the order to us."""
+"""Cursors of the lists of runs and findings and of a run's series: opaque to clients, a place in the order to us."""
 
 from __future__ import annotations
 
@@ -35,6 +35,19 @@ def read_place(uid: str, cursor: str) -> Place:
         case [str(of), int(attempt), int(step), int(rank), bool(superseded)] if of == uid:
             return Place(attempt, step, rank, superseded)
     raise ValueError("not a cursor of this series")
+
+
+def write_opening(place: tuple[float, str, str]) -> str:
+    """The cursor of the page of a project's findings after one: when it opened, its run's uid, its id."""
+    return _write(list(place))
+
+
+def read_opening(cursor: str) -> tuple[float, str, str]:
+    """The place. Raises ValueError for anything that ``write_opening`` did not write."""
+    match _read(cursor):
+        case [float(opened_at), str(uid), str(finding_id)]:
+            return opened_at, uid, finding_id
+    raise ValueError("not a cursor of findings")
 
 
 def _write(place: list[Any]) -> str:

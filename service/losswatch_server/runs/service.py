@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from losswatch_server.monitor.explain import Explanation
 from losswatch_server.monitor.points import Context, Point
@@ -19,16 +20,18 @@ from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.live_run import LiveRun
 from losswatch_server.runs.liveness.findings import returned, silence
 from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
+from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder
 from losswatch_server.runs.run_cache import ENDED, KEPT, RunCache
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
-from losswatch_server.store.rows import RunRow, StoredEvent, StoredFinding, StoredRun
+from losswatch_server.store.rows import FindingFilter, RunFinding, RunRow, StoredEvent, StoredFinding, StoredRun
 from losswatch_server.store.sealing import SEAL_POINTS
 
 LEFTOVERS_EVERY_S = 60.0
+Mark = Literal["acknowledged", "muted"]
 MUTED_INDEFINITELY = 253402300799.0
 """A mute without an end: the last second of the year 9999."""
 
@@ -110,12 +113,7 @@ class Runs:
     async def get(self, project: str, name: str) -> RunRow:
         """The run."""
         live = self._cache.peek(project, name)
-        if live is not None:
-            return live.row
-        run = await self._store.find_run(project, name)
-        if run is None:
-            raise RunNotFoundError(f"There is no run named {name!r} in project {project!r}.")
-        return run.row
+        return live.row if live is not None else (await self._stored(project, name)).row
 
     async def delete(self, project: str, name: str) -> None:
         """Remove a run with all it has. Its writers are refused from now on; the name can be used again."""
@@ -189,6 +187,12 @@ class Runs:
         now = {finding.id: finding for finding in report.assessment.findings}
         return [replace(item, finding=now.get(item.finding.id, item.finding)) for item in stored]
 
+    async def project_findings(
+        self, project: str, wanted: FindingFilter, *, cursor: str | None = None, limit: int = 50
+    ) -> tuple[list[RunFinding], str | None]:
+        """Findings of all runs of a project, as ``project_findings`` gives them."""
+        return await project_findings(self._store, self.report, project, wanted, cursor, limit)
+
     async def finding(self, project: str, name: str, finding_id: str) -> StoredFinding:
         """One finding. Raises FindingNotFoundError."""
         for stored in await self.findings(project, name):
@@ -224,10 +228,14 @@ class Runs:
         until = MUTED_INDEFINITELY if seconds is None else self._clock() + seconds
         return await self._mark(project, name, finding_id, "muted", until)
 
-    async def _mark(self, project: str, name: str, finding_id: str, what: str, value: float) -> StoredFinding:
+    async def unmark(self, project: str, name: str, finding_id: str, what: Mark) -> StoredFinding:
+        """Take an acknowledgement or a mute back."""
+        return await self._mark(project, name, finding_id, f"un{what}", None)
+
+    async def _mark(self, project: str, name: str, finding_id: str, what: str, value: float | None) -> StoredFinding:
         stored = await self.finding(project, name, finding_id)
         row = await self.get(project, name)
-        column = {"acknowledged": "acknowledged_at", "muted": "muted_until"}[what]
+        column = "acknowledged_at" if what.endswith("acknowledged") else "muted_until"
         told = event(f"finding.{what}", self._clock(), row, stored.finding)
         await self._store.mark_finding((project, row.uid, finding_id), column, value, told, name)
         self._notify()

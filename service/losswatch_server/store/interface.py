@@ -9,8 +9,10 @@ from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.rows import (
     Change,
+    FindingFilter,
     NewEvent,
     RecordRow,
+    RunFinding,
     RunRow,
     Snapshot,
     StoredEvent,
@@ -122,6 +124,13 @@ class Store(Protocol):
 
     async def findings(self, project: str, uid: str) -> list[StoredFinding]:
         """Every finding of a run, in the order in which they opened."""
+        ...
+
+    async def project_findings(
+        self, project: str, wanted: FindingFilter, before: tuple[float, str, str] | None, limit: int
+    ) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+        """At most ``limit`` findings of all runs of a project, the one that opened last first, and the place
+        (opened_at, uid, id) of the last of them where there are more."""
         ...
 
     async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:

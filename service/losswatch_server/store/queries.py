@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -15,7 +15,17 @@ from losswatch_server.codec.findings import finding_from_text, finding_of_column
 from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
-from losswatch_server.store.rows import RecordRow, RunRow, Snapshot, StoredEvent, StoredFinding, StoredRun, Writer
+from losswatch_server.store.rows import (
+    FindingFilter,
+    RecordRow,
+    RunFinding,
+    RunRow,
+    Snapshot,
+    StoredEvent,
+    StoredFinding,
+    StoredRun,
+    Writer,
+)
 from losswatch_server.store.sealing import is_full
 from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
 
@@ -168,20 +178,54 @@ def snapshot(connection: sqlite3.Connection, project: str, uid: str, seq: int) -
 def findings(connection: sqlite3.Connection, project: str, uid: str) -> list[StoredFinding]:
     """Every finding of a run, in the order in which they opened."""
     query = f"SELECT {_FINDING} FROM finding WHERE project = ? AND uid = ? ORDER BY opened_at, opened_step, id"
-    found = []
-    for body, opened, closed, known, muted, *columns in connection.execute(query, (project, uid)):
-        try:
-            finding = finding_from_text(body)
-        except DamagedCellError as error:
-            damage.note("finding", (project, uid, columns[0]), error)
-            rest = finding_of_columns(*columns)
-            if rest is None:
-                continue
-            finding = rest
-        found.append(
-            StoredFinding(finding=finding, opened_at=opened, closed_at=closed, acknowledged_at=known, muted_until=muted)
-        )
-    return found
+    found = (_stored_finding(project, uid, columns) for columns in connection.execute(query, (project, uid)))
+    return [stored for stored in found if stored is not None]
+
+
+def project_findings(
+    connection: sqlite3.Connection,
+    project: str,
+    wanted: FindingFilter,
+    before: tuple[float, str, str] | None,
+    limit: int,
+) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+    """At most ``limit`` findings of all runs of a project, the one that opened last first, and the place (opened_at,
+    uid, id) of the last of them where there are more."""
+    where: list[str] = ["f.project = ?"]
+    arguments: list[Any] = [project]
+    if wanted.is_open is not None:
+        where.append("f.closed_by IS NULL" if wanted.is_open else "f.closed_by IS NOT NULL")
+    for column, value in (("severity", wanted.severity), ("condition", wanted.condition)):
+        if value is not None:
+            where.append(f"f.{column} = ?")
+            arguments.append(value)
+    if before is not None:
+        where.append("(f.opened_at, f.uid, f.id) < (?, ?, ?)")
+        arguments += before
+    columns = ", ".join(f"f.{column}" for column in _FINDING.split(", "))
+    rows = connection.execute(
+        f"SELECT r.name, f.uid, {columns} FROM finding f JOIN run r ON r.project = f.project AND r.uid = f.uid "
+        f"WHERE {' AND '.join(where)} ORDER BY f.opened_at DESC, f.uid DESC, f.id DESC LIMIT ?",
+        (*arguments, limit + 1),
+    ).fetchall()
+    page = [(name, uid, _stored_finding(project, uid, found)) for name, uid, *found in rows[:limit]]
+    last = rows[limit - 1] if len(rows) > limit else None
+    place = None if last is None else (last[3], last[1], last[7])
+    return [RunFinding(name, uid, stored) for name, uid, stored in page if stored is not None], place
+
+
+def _stored_finding(project: str, uid: str, columns: Sequence[Any]) -> StoredFinding | None:
+    """The finding of a row; None where nothing of it can be read."""
+    body, opened, closed, known, muted, *others = columns
+    try:
+        finding = finding_from_text(body)
+    except DamagedCellError as error:
+        damage.note("finding", (project, uid, others[0]), error)
+        rest = finding_of_columns(*others)
+        if rest is None:
+            return None
+        finding = rest
+    return StoredFinding(finding=finding, opened_at=opened, closed_at=closed, acknowledged_at=known, muted_until=muted)
 
 
 def events(

@@ -94,6 +94,22 @@ class StoredFinding:
     muted_until: float | None = None
 
 
+class FindingFilter(NamedTuple):
+    """Which findings are asked for; None: whichever."""
+
+    is_open: bool | None = None
+    severity: str | None = None
+    condition: str | None = None
+
+
+class RunFinding(NamedTuple):
+    """A finding with the run that it belongs to, by its name now."""
+
+    run: str
+    uid: str
+    stored: StoredFinding
+
+
 class NewEvent(NamedTuple):
     """Something that happened to a run, for the outbox."""
 

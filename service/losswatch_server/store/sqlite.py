@@ -28,8 +28,10 @@ from losswatch_server.store.errors import (
 from losswatch_server.store.identity import OpenFiles
 from losswatch_server.store.rows import (
     Change,
+    FindingFilter,
     NewEvent,
     RecordRow,
+    RunFinding,
     RunRow,
     Snapshot,
     StoredEvent,
@@ -316,6 +318,11 @@ class SqliteStore:
 
     async def findings(self, project: str, uid: str) -> list[StoredFinding]:
         return await self.read(lambda connection: queries.findings(connection, project, uid))
+
+    async def project_findings(
+        self, project: str, wanted: FindingFilter, before: tuple[float, str, str] | None, limit: int
+    ) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+        return await self.read(lambda connection: queries.project_findings(connection, project, wanted, before, limit))
 
     async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
         return await self.read(lambda connection: queries.events(connection, project, after, uid, limit))

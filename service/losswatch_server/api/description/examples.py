@@ -45,7 +45,18 @@ FINDING = {
     "resolved_step": None,
     "closed_by": None,
     "summary": "The loss grew in each of the last 19 steps, by a factor of 3.55 per step.",
-    "evidence": {"growth_per_step": 3.5547, "doubling_steps": 0.55, "learning_rate_limit": 0.00693},
+    "evidence": {
+        "rule": "growth",
+        "rises": 19,
+        "steady": True,
+        "growth_per_step": 3.5547,
+        "doubling_steps": 0.55,
+        "lowest": 450.98,
+        "current": 1.3068e13,
+        "overflow_step": [64, 66],
+        "learning_rate_times_sharpness": 2.885,
+        "learning_rate_limit": 0.00693,
+    },
     "causes": [CAUSE],
     "advice": [ADVICE],
     "docs": "/v1/conditions/diverging",
@@ -96,7 +107,11 @@ STORED_FINDING = {
     "acknowledged_at": None,
     "muted_until": None,
 }
-FINDINGS = {"findings": [STORED_FINDING]}
+FINDINGS = {"findings": [STORED_FINDING], "next_cursor": None}
+PROJECT_FINDINGS = {
+    "findings": [{**STORED_FINDING, "run": "keras-demo", "project": "default", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1t"}],
+    "next_cursor": None,
+}
 DIAGNOSIS = {
     "attempt": 1,
     "step": 20,

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from losswatch_server.api.description.schemas import Answer, Number
+from losswatch_server.api.description.finding_schemas import SeriesName
+from losswatch_server.api.description.types import Answer, Number
 from losswatch_server.monitor.vocabulary import Condition
 
 
@@ -14,9 +15,11 @@ class Judgement(Answer):
     """One point at which the rule judged."""
 
     step: int
+    """The step of the point."""
     value: Number | None
     """Of the series, as it was sent; null where it was not measured."""
     statistic: Number
+    """The statistic there."""
     threshold: Number | None
     """The threshold at that point; null where the rule could not alarm."""
 
@@ -25,20 +28,26 @@ class UsedPoints(Answer):
     """The first and the last step that the judgement was made from."""
 
     from_step: int
+    """The first."""
     to_step: int
+    """The last."""
 
 
 class Explanation(Answer):
     """The statistic behind a finding over time, its threshold, and the points it used."""
 
     finding: str
+    """The finding's id."""
     condition: Condition
-    series: str
+    """What is wrong."""
+    series: SeriesName
+    """The series that shows it."""
     rule: str
     """One sentence, with the parameters of the rule in it."""
     statistic: str
     """What the statistic is."""
     unit: str
+    """The unit of the statistic and its threshold."""
     alarms: Literal["above", "below"]
     """On which side of its threshold the statistic alarms."""
     threshold: Number | None
@@ -46,26 +55,37 @@ class Explanation(Answer):
     values: list[Judgement]
     """At most 500, by ascending step: all around onset and opening, else the extremes of each stretch."""
     used_points: UsedPoints
+    """What the finding was opened from."""
     onset_step: int
+    """When it began."""
     opened_step: int
+    """When that could be said."""
 
 
 class Quantiles(Answer):
     """Of the losses of the siblings. Infinity stands for a loss that was not finite."""
 
     lowest: Number
+    """The best one."""
     lower_quartile: Number
+    """A quarter of them are below."""
     median: Number
+    """Half of them are below."""
     upper_quartile: Number
+    """Three quarters of them are below."""
     highest: Number
+    """The worst one."""
 
 
 class Sibling(Answer):
     """Another run of the group, or an earlier attempt of the same run."""
 
     run: str
+    """Its name."""
     uid: str
+    """Its uid."""
     attempt: int
+    """Which of its attempts."""
     loss: Number
     """At the compared step: the median of its last five points until there. Infinity where it was not finite."""
     earlier: bool
@@ -76,10 +96,15 @@ class Siblings(Answer):
     """Where a run stands among its siblings. Informative only."""
 
     run: str
+    """The run's name."""
     project: str
+    """The project that it belongs to."""
     uid: str
+    """The run's uid."""
     group: str | None
+    """The group of its context; null where it has none."""
     sentence: str
+    """How it compares, for people."""
     step: int | None
     """The latest step that the run and at least half of its siblings have come to; null where there are none."""
     loss: Number | None
@@ -87,12 +112,15 @@ class Siblings(Answer):
     rank: int | None
     """1 is the lowest loss."""
     compared: int
+    """With how many siblings it is compared."""
     worse_than: int
     """How many siblings have a lower loss there."""
     better_than: int
+    """How many siblings have a higher loss there."""
     not_reached: int
     """Siblings that never came to that step."""
     quantiles: Quantiles | None
+    """Null where there are no siblings."""
     siblings: list[Sibling]
     """By ascending loss."""
 

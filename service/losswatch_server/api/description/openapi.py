@@ -6,13 +6,17 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from losswatch_server.api.description.alert_schemas import MODELS
 from losswatch_server.api.description.describe import NULL
+from losswatch_server.api.description.evidence import EVIDENCE
 from losswatch_server.api.description.insight_schemas import INSIGHTS
 from losswatch_server.api.description.requests import COMPONENTS
 from losswatch_server.api.description.schemas import ANSWERS
+from losswatch_server.api.description.shared import share
+from losswatch_server.api.description.silence_schemas import SILENCES
+from losswatch_server.api.description.types import REFERENCE
 
 TAGS = (
     ("points", "Measurements: post them, read them back."),
@@ -32,6 +36,16 @@ NaN and infinities are accepted as bare tokens and as strings. Answers are stric
 Fields and enum values are only added, never removed: ignore those that you do not know.
 """
 
+SERVERS = (
+    {"url": "/", "description": "The service that this description came from."},
+    {"url": "http://127.0.0.1:8000", "description": "Where `losswatch-server serve` listens unless told otherwise."},
+)
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key. This version of the service asks for none; a proxy in front of it may.",
+}
+
 
 def describe(app: FastAPI) -> None:
     """Make ``app`` describe itself by ``build``, once, when it is first asked."""
@@ -44,6 +58,13 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
 
 
+class _Schemas(GenerateJsonSchema):
+    """Without a title for every field, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 def build(app: FastAPI) -> dict[str, Any]:
     """The description of every endpoint of ``app``."""
     document = get_openapi(
@@ -52,28 +73,33 @@ def build(app: FastAPI) -> dict[str, Any]:
         summary=app.summary,
         description=_DESCRIPTION,
         routes=app.routes,
+        servers=[dict(server) for server in SERVERS],
         tags=[{"name": name, "description": text} for name, text in TAGS],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _, models = models_json_schema(
-        [(model, "serialization") for model in (*ANSWERS, *INSIGHTS, *MODELS)],
+        [(model, "serialization") for model in (*ANSWERS, *EVIDENCE.values(), *INSIGHTS, *MODELS, *SILENCES)],
         ref_template="#/components/schemas/{model}",
+        schema_generator=_Schemas,
     )
-    components = document.setdefault("components", {}).setdefault("schemas", {})
+    document["security"] = [{}, {"bearer": []}]
+    document.setdefault("components", {})["securitySchemes"] = {"bearer": _BEARER}
+    components = document["components"].setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
         components.pop(unused, None)
     components.update(models["$defs"])
     components.update(COMPONENTS)
     document["components"]["schemas"] = dict(sorted(components.items()))
-    complete: dict[str, Any] = with_nulls(document)
+    share(document)
+    complete: dict[str, Any] = completed(document)
     return complete
 
 
-def with_nulls(value: Any) -> Any:
-    """``value`` with the nulls of the examples, which FastAPI would have dropped, back in their places."""
+def completed(value: Any) -> Any:
+    """``value`` with what FastAPI and pydantic would not have let pass: the nulls of examples, and references."""
     match value:
         case dict():
-            return {name: with_nulls(item) for name, item in value.items()}
+            return {"$ref" if name == REFERENCE else name: completed(item) for name, item in value.items()}
         case list():
-            return [with_nulls(item) for item in value]
+            return [completed(item) for item in value]
     return None if value == NULL else value

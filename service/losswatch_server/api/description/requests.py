@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from losswatch_server.api.description.schemas import NON_FINITE
+from losswatch_server.api.description.context_fields import CONTEXT, FACTS
+from losswatch_server.api.description.types import NON_FINITE
 from losswatch_server.codec.bodies import MAX_POINTS, MAX_WRITER
 from losswatch_server.codec.contexts import CHOICES, INTEGERS, MAX_LAYER_ORDER, NUMBERS, SIGNED, SWITCHES, TEXTS
 from losswatch_server.codec.facts import (
@@ -41,6 +42,10 @@ _DESCRIPTIONS = {
 number_in: dict[str, Any] = {
     "oneOf": [{"type": "number"}, {"type": "string", "enum": NON_FINITE}, {"type": "null"}],
     "description": "A number; NaN and infinities also as bare tokens, or as strings in any case; null: not measured.",
+}
+number: dict[str, Any] = {
+    "oneOf": [{"type": "number"}, {"type": "string", "enum": NON_FINITE}],
+    "description": "A number; NaN and infinities as strings.",
 }
 _number = {"$ref": "#/components/schemas/NumberIn"}
 _name = {"type": "string", "minLength": 1, "maxLength": MAX_NAME}
@@ -91,6 +96,13 @@ def _list_of(items: dict[str, Any]) -> dict[str, Any]:
     return {"type": ["array", "null"], "items": items, "maxItems": MAX_LIST}
 
 
+def _explained(fields: Mapping[str, dict[str, Any]], meanings: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    return {
+        name: {**schema, "description": " ".join(filter(None, (meanings.get(name), schema.get("description"))))}
+        for name, schema in fields.items()
+    }
+
+
 _facts: dict[str, dict[str, Any]] = {
     **dict.fromkeys(FACT_COUNTS, _count),
     **dict.fromkeys(FACT_NUMBERS, _number),
@@ -106,7 +118,7 @@ facts_in: dict[str, Any] = {
         "What the client sees of its model, its data and its optimizer, none of it the data itself; all optional. A "
         "fact outweighs what the curve suggests. Other names with a plain value are kept as hyper-parameters."
     ),
-    "properties": {name: _facts[name] for name in FACT_NAMES},
+    "properties": _explained({name: _facts[name] for name in FACT_NAMES}, FACTS),
     "additionalProperties": {"anyOf": [*_plain, {"type": "array", "maxItems": MAX_TAGS, "items": _plain[0]}]},
 }
 
@@ -117,21 +129,24 @@ context_in: dict[str, Any] = {
         "What the client knows about the job. All optional: it sharpens the advice. Any other name with a plain value "
         "is kept and shown as a hyper-parameter. -1 for a count and null mean: not known."
     ),
-    "properties": {
-        **{name: _text(name, CHOICES) for name in sorted(TEXTS)},
-        **dict.fromkeys(sorted(NUMBERS - SIGNED), _amount),
-        **dict.fromkeys(sorted(SIGNED), _signed),
-        **dict.fromkeys(sorted(INTEGERS), _count),
-        **{name: {"type": ["boolean", "null"]} for name in sorted(SWITCHES)},
-        "layer_order": {"type": ["array", "null"], "items": _name, "maxItems": MAX_LAYER_ORDER},
-        "facts": {"oneOf": [{"$ref": "#/components/schemas/FactsIn"}, {"type": "null"}]},
-        "tags": {
-            "type": ["object", "null"],
-            "additionalProperties": {"type": "string", "maxLength": MAX_TEXT},
-            "propertyNames": _name,
-            "maxProperties": MAX_TAGS,
+    "properties": _explained(
+        {
+            **{name: _text(name, CHOICES) for name in sorted(TEXTS)},
+            **dict.fromkeys(sorted(NUMBERS - SIGNED), _amount),
+            **dict.fromkeys(sorted(SIGNED), _signed),
+            **dict.fromkeys(sorted(INTEGERS), _count),
+            **{name: {"type": ["boolean", "null"]} for name in sorted(SWITCHES)},
+            "layer_order": {"type": ["array", "null"], "items": _name, "maxItems": MAX_LAYER_ORDER},
+            "facts": {"oneOf": [{"$ref": "#/components/schemas/FactsIn"}, {"type": "null"}]},
+            "tags": {
+                "type": ["object", "null"],
+                "additionalProperties": {"type": "string", "maxLength": MAX_TEXT},
+                "propertyNames": _name,
+                "maxProperties": MAX_TAGS,
+            },
         },
-    },
+        CONTEXT,
+    ),
     "additionalProperties": {
         "anyOf": [*_plain, {"type": "array", "maxItems": MAX_TAGS, "items": _plain[0]}],
     },
@@ -140,8 +155,16 @@ context_in: dict[str, Any] = {
 points_in: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "points": {"type": "array", "items": {"$ref": "#/components/schemas/PointIn"}, "maxItems": MAX_POINTS},
-        "context": {"oneOf": [{"$ref": "#/components/schemas/ContextIn"}, {"type": "null"}]},
+        "points": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/PointIn"},
+            "maxItems": MAX_POINTS,
+            "description": "In any order; those of a request are judged by ascending step.",
+        },
+        "context": {
+            "oneOf": [{"$ref": "#/components/schemas/ContextIn"}, {"type": "null"}],
+            "description": "Laid over what is known of the run, before these points.",
+        },
         "writer": {
             "type": ["string", "null"],
             "minLength": 1,
@@ -163,6 +186,7 @@ CONTEXT_REQUEST: dict[str, Any] = {
 }
 
 COMPONENTS: dict[str, dict[str, Any]] = {
+    "Number": number,
     "NumberIn": number_in,
     "PointIn": point_in,
     "ContextIn": context_in,

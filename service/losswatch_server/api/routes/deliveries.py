@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -11,12 +12,16 @@ from losswatch_server.alerts import row_codec
 from losswatch_server.api.description import alert_schemas as schemas
 from losswatch_server.api.description.describe import Project, answer, body, refusals, schema_of
 from losswatch_server.api.http.access import json_answer, read_model
-from losswatch_server.api.http.problems import DELIVERY_NOT_FOUND, INVALID_REQUEST, TARGET_NOT_FOUND, ProblemError
+from losswatch_server.api.http.paging import LINK, Cursor, Limit, bad_cursor, link
+from losswatch_server.api.http.problems import DELIVERY_NOT_FOUND, TARGET_NOT_FOUND
 from losswatch_server.api.routes.targets import BODY_REFUSALS, TargetId, Targets
 from losswatch_server.codec import timestamp
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 
 router = APIRouter(tags=["targets"])
+
+_PAGE = {"deliveries": [schemas.DELIVERY], "next_cursor": None}
+DAY_S = 86_400.0
 
 DeliveryId = Annotated[
     str, Path(alias="delivery", description="The delivery's id.", max_length=64, examples=[schemas.DELIVERY["id"]])
@@ -29,9 +34,10 @@ DeliveryId = Annotated[
     summary="List the deliveries of a target",
     description="Newest first, with the outcome of each. Kept for 30 days.",
     responses={
-        **answer(
-            200, schemas.Deliveries, "A page of deliveries.", {"deliveries": [schemas.DELIVERY], "next_cursor": None}
-        ),
+        200: {
+            **answer(200, schemas.Deliveries, "A page of deliveries.", _PAGE)[200],
+            "headers": LINK,
+        },
         **refusals(TARGET_NOT_FOUND),
     },
 )
@@ -39,16 +45,18 @@ async def list_deliveries(
     target: TargetId,
     targets: Targets,
     project: Project = "default",
-    state: Annotated[str | None, Query(description="Only deliveries in this state.", max_length=20)] = None,
-    cursor: Annotated[str | None, Query(description="From the page before.", max_length=32)] = None,
-    limit: Annotated[int, Query(description="Deliveries on a page.", ge=1, le=500)] = 50,
+    state: Annotated[schemas.DeliveryState | None, Query(description="Only deliveries in this state.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Response:
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
-        raise ProblemError(INVALID_REQUEST, "`cursor` is not one that this endpoint gave.")
+        raise bad_cursor()
     before = None if cursor is None else int(cursor)
     rows = await targets.log(project, target, state=state, before=before, limit=limit + 1)
     following = str(rows[limit - 1].number) if len(rows) > limit else None
-    return json_answer({"deliveries": [delivery_json(row) for row in rows[:limit]], "next_cursor": following})
+    headers = link(f"/v1/targets/{target}/deliveries", following, limit, project=project, state=state)
+    answered = {"deliveries": [delivery_json(row) for row in rows[:limit]], "next_cursor": following}
+    return json_answer(answered, headers=headers)
 
 
 @router.post(
@@ -70,19 +78,20 @@ async def redeliver(target: TargetId, delivery: DeliveryId, targets: Targets, pr
     "/v1/targets/{id}/recover",
     operation_id="recover_deliveries",
     summary="Send all failed notifications again",
-    description="Those since a given time, in order: for use after an outage of the receiver.",
+    description="Those since a given time, or without a body of the last 24 hours, in order: for use after an outage.",
     status_code=202,
     responses={
         **answer(202, schemas.Recovered, "They will be sent.", {"recovered": 3}),
         **refusals(TARGET_NOT_FOUND, *BODY_REFUSALS),
     },
-    openapi_extra=body(schema_of(schemas.Recover), ("since noon", {"since": "2026-11-21T12:00:00Z"})),
+    openapi_extra=body(schema_of(schemas.Recover), ("since noon", {"since": "2026-11-21T12:00:00Z"}), required=False),
 )
 async def recover_deliveries(
     request: Request, target: TargetId, targets: Targets, project: Project = "default"
 ) -> Response:
-    asked = await read_model(request, schemas.Recover)
-    recovered = await targets.recover(project, target, schemas.read_time(asked.since))
+    asked = await read_model(request, schemas.Recover, empty=True)
+    since = time.time() - DAY_S if asked.since is None else schemas.read_time(asked.since)
+    recovered = await targets.recover(project, target, since)
     return json_answer({"recovered": recovered}, 202)
 
 

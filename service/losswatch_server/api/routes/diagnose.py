@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from losswatch_logs import Columns
 from losswatch_server.api.description import examples, schemas
+from losswatch_server.api.description.context_fields import CONTEXT
 from losswatch_server.api.description.describe import PROJECT_PARAMETER, answer, body, refusals
 from losswatch_server.api.description.requests import POINTS_REQUEST, context_in
 from losswatch_server.api.http.access import json_answer
@@ -69,7 +70,7 @@ def _context_parameters() -> list[dict[str, Any]]:
         if schema["type"] in ("number", "integer") and name not in SIGNED:
             schema["minimum"] = 0
         parameters.append(
-            {"name": name, "in": "query", "required": False, "schema": schema, "description": f"Context: {name}."}
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": CONTEXT[name]}
         )
     return parameters
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from losswatch_server.api.description import examples, schemas
 from losswatch_server.api.description.describe import Project, RunName, answer, body, refusals, schema_of
 from losswatch_server.api.description.requests import CONTEXT_REQUEST
 from losswatch_server.api.http.access import UseCases, json_answer, read_json, read_model
+from losswatch_server.api.http.paging import LINK, Cursor, Limit, bad_cursor, link
 from losswatch_server.api.http.problems import (
     INVALID_BODY,
     INVALID_REQUEST,
@@ -29,7 +29,6 @@ from losswatch_server.monitor.vocabulary import RunState, Status
 router = APIRouter(tags=["runs"])
 
 _BODY_REFUSALS = (MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY)
-_Filter = Annotated[str | None, Query(max_length=256)]
 
 
 @router.put(
@@ -96,9 +95,7 @@ async def delete_run(run: RunName, runs: UseCases, project: Project = "default")
     responses={
         200: {
             **answer(200, schemas.Runs, "A page of runs.", examples.RUNS)[200],
-            "headers": {
-                "Link": {"description": 'The next page, as rel="next" (RFC 8288).', "schema": {"type": "string"}}
-            },
+            "headers": LINK,
         },
         **refusals(),
     },
@@ -113,8 +110,8 @@ async def list_runs(
     ] = None,
     group: Annotated[str | None, Query(description="Only runs of this group (a sweep).", max_length=1024)] = None,
     q: Annotated[str | None, Query(description="Only runs whose name contains this.", max_length=256)] = None,
-    cursor: Annotated[str | None, Query(description="From the page before.", max_length=512)] = None,
-    limit: Annotated[int, Query(description="Runs on a page.", ge=1, le=500)] = 50,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> Response:
     _refuse_unstorable(tag=tag, group=group, q=q, cursor=cursor)
     try:
@@ -124,19 +121,9 @@ async def list_runs(
     except ValueError as error:
         if cursor is None:
             raise
-        fault = Problem(
-            "cursor", "cursor is not one that this service gave; leave it out to begin with the newest runs"
-        )
-        raise ProblemError(INVALID_REQUEST, "The cursor is not one that this service gave.", errors=[fault]) from error
-    headers = {}
-    if following is not None:
-        kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
-        query = {
-            name: str(value)
-            for name, value in kept.items()
-            if value is not None and (name, value) != ("project", "default")
-        }
-        headers["Link"] = f'</v1/runs?{urlencode({**query, "limit": limit, "cursor": following})}>; rel="next"'
+        raise bad_cursor() from error
+    kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
+    headers = link("/v1/runs", following, limit, **kept)
     return json_answer({"runs": [run_json(row) for row in rows], "next_cursor": following}, headers=headers)
 
 
@@ -144,18 +131,21 @@ async def list_runs(
     "/v1/runs/{run}/finish",
     operation_id="finish_run",
     summary="Finish a run",
-    description="Says how it ended. A point after the end reopens the run.",
+    description="Says how it ended; without a body: `finished`. A point after the end reopens the run.",
     responses={
         **answer(200, schemas.Report, "The last report.", examples.REPORT),
         **refusals(RUN_NOT_FOUND, *_BODY_REFUSALS),
     },
-    openapi_extra=body(schema_of(schemas.Finish), ("finished", {"state": "finished"}), ("failed", {"state": "failed"})),
+    openapi_extra=body(
+        schema_of(schemas.Finish),
+        ("finished", {"state": "finished"}),
+        ("failed", {"state": "failed"}),
+        required=False,
+    ),
 )
 async def finish_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
-    end = await read_model(request, schemas.Finish)
-    if end.state not in (RunState.FINISHED, RunState.FAILED, RunState.CANCELLED):
-        raise BodyRefusedError([Problem("/state", "state must be finished, failed or cancelled")])
-    return json_answer(report_json(await runs.finish(project, run, end.state)))
+    end = await read_model(request, schemas.Finish, empty=True)
+    return json_answer(report_json(await runs.finish(project, run, RunState(end.state))))
 
 
 @router.post(

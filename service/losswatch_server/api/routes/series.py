@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response, StreamingResponse
@@ -17,8 +16,8 @@ from losswatch_server.api.description import examples, schemas
 from losswatch_server.api.description.describe import Project, RunName, answer, refusals
 from losswatch_server.api.http.access import UseCases
 from losswatch_server.api.http.negotiation import preferred
-from losswatch_server.api.http.problems import INVALID_REQUEST, RUN_NOT_FOUND, ProblemError
-from losswatch_server.codec import Problem
+from losswatch_server.api.http.paging import LINK, Cursor, bad_cursor, link
+from losswatch_server.api.http.problems import RUN_NOT_FOUND
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 from losswatch_server.runs import Runs, StoredPoint
@@ -54,9 +53,7 @@ _SLICE = 256
                 CSV: {"schema": {"type": "string"}, "example": examples.SERIES_CSV},
                 NDJSON: {"schema": {"type": "string"}, "example": examples.SERIES_NDJSON},
             },
-            "headers": {
-                "Link": {"description": 'The next page, as rel="next" (RFC 8288).', "schema": {"type": "string"}}
-            },
+            "headers": LINK,
         },
         **refusals(RUN_NOT_FOUND),
     },
@@ -70,7 +67,7 @@ async def get_points(
     attempt: Annotated[int | None, Query(description="Only points of this attempt.", ge=1, le=2**31 - 1)] = None,
     resolution: Annotated[int | None, Query(description="Roughly how many points.", ge=2, le=100_000)] = None,
     limit: Annotated[int, Query(description="Points on a page of JSON.", ge=1, le=PAGE)] = PAGE,
-    cursor: Annotated[str | None, Query(description="From the page before (JSON).", max_length=512)] = None,
+    cursor: Cursor = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     media_type = preferred(accept, _MEDIA_TYPES)
@@ -87,17 +84,13 @@ async def get_points(
     except ValueError as error:
         if cursor is None:
             raise
-        fault = Problem("cursor", "cursor is not one that this service gave for this run; leave it out to begin anew")
-        raise ProblemError(INVALID_REQUEST, "The cursor is not one that this service gave.", errors=[fault]) from error
+        raise bad_cursor() from error
     if media_type == CSV:
         return StreamingResponse(_csv_rows(_once(points), _columns_of(points)), headers=headers, media_type=CSV)
     if media_type == NDJSON:
         return StreamingResponse(_ndjson_stream(_once(points)), headers=headers, media_type=NDJSON)
-    if following is not None:
-        kept = {"project": None if project == "default" else project, "from": from_step, "to": to_step}
-        query = {name: value for name, value in {**kept, "attempt": attempt}.items() if value is not None}
-        following_query = urlencode({**query, "limit": limit, "cursor": following})
-        headers["Link"] = f'</v1/runs/{run}/points?{following_query}>; rel="next"'
+    kept = {"project": project, "from": from_step, "to": to_step, "attempt": attempt}
+    headers |= link(f"/v1/runs/{run}/points", following, limit, **kept)
     body = [b'{"points":[', b",".join([part async for part in _sliced(points, _json_list)])]
     body += [b'],"next_cursor":', codec.dumps(following), b"}"]
     return Response(b"".join(body), headers=headers, media_type=JSON)

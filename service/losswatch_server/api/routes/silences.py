@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from losswatch_server.alerts.mute_rules import Matcher, MuteRule
-from losswatch_server.api.description import alert_schemas as schemas
+from losswatch_server.api.description import silence_schemas as schemas
+from losswatch_server.api.description.alert_schemas import read_time
 from losswatch_server.api.description.describe import Project, answer, body, refusals, schema_of
 from losswatch_server.api.http.access import json_answer, read_model
+from losswatch_server.api.http.paging import LINK, MOST, Cursor, Limit, link, page_of
 from losswatch_server.api.http.problems import SILENCE_NOT_FOUND, TOO_MANY, ProblemError, refused_body
 from losswatch_server.api.routes.targets import BODY_REFUSALS, Targets
 from losswatch_server.codec import BodyRefusedError, Problem, timestamp
@@ -37,7 +39,7 @@ SilenceId = Annotated[
 )
 async def create_silence(request: Request, targets: Targets, project: Project = "default") -> Response:
     asked = await read_model(request, schemas.NewSilence)
-    starts_at = None if asked.starts_at is None else schemas.read_time(asked.starts_at)
+    starts_at = None if asked.starts_at is None else read_time(asked.starts_at)
     matchers = tuple(Matcher(field=m.field, operator=m.operator, value=m.value) for m in asked.matchers)
     try:
         silence = await targets.mute(project, matchers, starts_at, _end(asked, starts_at), asked.comment)
@@ -50,10 +52,22 @@ async def create_silence(request: Request, targets: Targets, project: Project = 
     "/v1/silences",
     operation_id="list_silences",
     summary="List the silences, including past ones",
-    responses={**answer(200, schemas.Silences, "The silences.", {"silences": [schemas.SILENCE]}), **refusals()},
+    responses={
+        200: {
+            **answer(200, schemas.Silences, "The silences.", {"silences": [schemas.SILENCE], "next_cursor": None})[200],
+            "headers": LINK,
+        },
+        **refusals(),
+    },
 )
-async def list_silences(targets: Targets, project: Project = "default") -> Response:
-    return json_answer({"silences": [silence_json(silence) for silence in await targets.mute_rules(project)]})
+async def list_silences(
+    targets: Targets, project: Project = "default", cursor: Cursor = None, limit: Limit = MOST
+) -> Response:
+    silences = await targets.mute_rules(project)
+    page, following = page_of(silences, lambda silence: (-silence.created_at, silence.id), cursor, limit)
+    headers = link("/v1/silences", following, limit, project=project)
+    answered = {"silences": [silence_json(silence) for silence in page], "next_cursor": following}
+    return json_answer(answered, headers=headers)
 
 
 @router.delete(
@@ -87,7 +101,7 @@ def _end(asked: schemas.NewSilence, starts_at: float | None) -> float:
     if (asked.ends_at is None) == (asked.duration_s is None):
         raise _refused("", "give either ends_at or duration_s")
     if asked.ends_at is not None:
-        return schemas.read_time(asked.ends_at)
+        return read_time(asked.ends_at)
     return (time.time() if starts_at is None else starts_at) + (asked.duration_s or 0.0)
 
 

@@ -23,6 +23,7 @@ from losswatch_server.alerts.targets import Target
 from losswatch_server.api.description import alert_schemas as schemas
 from losswatch_server.api.description.describe import Project, answer, body, refusals, schema_of
 from losswatch_server.api.http.access import json_answer, read_model
+from losswatch_server.api.http.paging import LINK, MOST, Cursor, Limit, link, page_of
 from losswatch_server.api.http.problems import (
     DELIVERY_NOT_FOUND,
     INVALID_BODY,
@@ -81,7 +82,7 @@ async def create_target(request: Request, targets: Targets, project: Project = "
             asked.kind,
             asked.url,
             rules_given(asked),
-            name=asked.name,
+            name=asked.name or "",
             routing_key=asked.routing_key,
             secret=asked.secret,
         )
@@ -96,10 +97,22 @@ async def create_target(request: Request, targets: Targets, project: Project = "
     "/v1/targets",
     operation_id="list_targets",
     summary="List the notification targets",
-    responses={**answer(200, schemas.Targets, "The targets.", {"targets": [schemas.TARGET]}), **refusals()},
+    responses={
+        200: {
+            **answer(200, schemas.Targets, "The targets.", {"targets": [schemas.TARGET], "next_cursor": None})[200],
+            "headers": LINK,
+        },
+        **refusals(),
+    },
 )
-async def list_targets(targets: Targets, project: Project = "default") -> Response:
-    return json_answer({"targets": [target_json(target) for target in await targets.targets(project)]})
+async def list_targets(
+    targets: Targets, project: Project = "default", cursor: Cursor = None, limit: Limit = MOST
+) -> Response:
+    page, following = page_of(
+        await targets.targets(project), lambda target: (target.created_at, target.id), cursor, limit
+    )
+    headers = link("/v1/targets", following, limit, project=project)
+    return json_answer({"targets": [target_json(target) for target in page], "next_cursor": following}, headers=headers)
 
 
 @router.get(
@@ -130,7 +143,7 @@ async def amend_target(request: Request, target: TargetId, targets: Targets, pro
             project,
             target,
             rules_given(asked),
-            name=asked.name if "name" in asked.model_fields_set else None,
+            name=asked.name,
             url=asked.url,
             routing_key=asked.routing_key,
             enabled=asked.enabled,
