@@ -9,7 +9,7 @@ from functools import partial
 from losswatch_server.monitor import advice
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.diagnosis import engine
-from losswatch_server.monitor.diagnosis.facts import Facts, gather, with_onset
+from losswatch_server.monitor.diagnosis.measures import Measured, gather, with_onset
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
@@ -22,7 +22,7 @@ LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
 STOP_CONFIDENCE = 0.99
 _ORDER = tuple(Condition)
-NO_FACTS = Facts()
+NOTHING_MEASURED = Measured()
 NO_CAUSES: tuple[Cause, ...] = ()
 NO_ADVICE: tuple[Advice, ...] = ()
 
@@ -87,7 +87,7 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     return f"Healthy: the loss went from {number(first)} to {number(last)} in {track.n} points."
 
 
-def _explained(monitor: Monitor, finding: Finding, gathered: Facts, faults: Faults) -> Finding:
+def _explained(monitor: Monitor, finding: Finding, gathered: Measured, faults: Faults) -> Finding:
     of, step, context = f"{finding.condition}/{finding.series}", monitor.step, monitor.context
     facts = faults.shield(
         "causes", of, step, partial(with_onset, gathered, monitor.memory, finding.onset_step), gathered
@@ -119,10 +119,10 @@ def assess(monitor: Monitor) -> Assessment:
     What cannot be said of a finding is left out, and the notes say so.
     """
     found = monitor.findings()
-    faults, facts = Faults(), NO_FACTS
+    faults, facts = Faults(), NOTHING_MEASURED
     if found:
         facts = faults.shield(
-            "causes", "this run", monitor.step, partial(gather, monitor.memory, monitor.context), NO_FACTS
+            "causes", "this run", monitor.step, partial(gather, monitor.memory, monitor.context), NOTHING_MEASURED
         )
     findings = tuple(_explained(monitor, f, facts, faults) for f in found)
     status = status_of(findings, monitor.points)

@@ -27,6 +27,18 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
+def percent(share: float | None) -> str:
+    """A share for people: whole percents, finer ones where they are few."""
+    if share is None or not math.isfinite(share):
+        return "unknown"
+    return f"{number(100 * share, 2)} %" if abs(share) < 0.1 else f"{100 * share:,.0f} %"
+
+
+def counted(count: int, thing: str) -> str:
+    """ "1 point", "2 points"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def _non_finite(f: Finding, e: Facts) -> str:
     what = "loss" if f.series == "loss" else "gradient norm"
     word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")

@@ -41,6 +41,7 @@ class CauseName(StrEnum):
     GRADIENTS_ACCUMULATING = "gradients_accumulating"
     LABELS_UNINFORMATIVE = "labels_uninformative"
     BAD_BATCH = "bad_batch"
+    NON_FINITE_DATA = "non_finite_data"
     DATA_NOT_SHUFFLED = "data_not_shuffled"
     BATCH_TOO_SMALL = "batch_too_small"
     WEIGHT_DECAY_TOO_STRONG = "weight_decay_too_strong"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.advice import ACTIONS, REFERENCES, REMEDIES, advise
-from losswatch_server.monitor.diagnosis.facts import gather
+from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.findings import Advice, Cause
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
 from losswatch_server.monitor.points import Context
@@ -207,7 +207,7 @@ def test_every_cause_has_a_remedy_and_every_action_an_explanation() -> None:
     used = set()
     for cause in CauseName:
         for condition in (Condition.NOT_LEARNING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT):
-            for context in (Context(), Context(optimizer="adam", learning_rate=1.0, grad_clip=0.1)):
+            for context in (Context(), Context(optimizer="adam", learning_rate=1.0, grad_clip=0.1, num_classes=3)):
                 norms = RNG(1).normal(1, 0.1, 200).tolist()
                 told = for_cause(cause, condition, context, norms=norms, validation=[1.0, 2.0, 3.0])
                 used |= {a.action for a in told}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from losswatch_server.monitor.diagnosis.engine import rank
-from losswatch_server.monitor.diagnosis.facts import Facts, gather
+from losswatch_server.monitor.diagnosis.measures import Measured, gather
 from losswatch_server.monitor.findings import Cause, Finding
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Context, Point, tamed
@@ -65,7 +65,7 @@ def found(condition: Condition, memory: Memory, *, onset: int = 0, **evidence: A
 
 def ranked(
     condition: Condition, memory: Memory, context: Context | None = None, *, onset: int = 0, **evidence: Any
-) -> tuple[tuple[Cause, ...], Finding, Facts]:
+) -> tuple[tuple[Cause, ...], Finding, Measured]:
     """The causes of a finding on such a memory, with the finding and the facts."""
     context = context or Context()
     finding = found(condition, memory, onset=onset, **evidence)

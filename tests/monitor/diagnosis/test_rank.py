@@ -8,16 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from losswatch_server.monitor.diagnosis import engine
 from losswatch_server.monitor.diagnosis.checks import separating_check
-from losswatch_server.monitor.diagnosis.evidence.signs import Sign
-from losswatch_server.monitor.diagnosis.facts import Facts
-from losswatch_server.monitor.diagnosis.priors import PRIORS, RARE
-from losswatch_server.monitor.diagnosis.weights import CAP, GROUPS
+from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName, Condition
-from monitor.diagnosis.remembered import found, names, ranked, remembered
+from monitor.diagnosis.remembered import names, ranked, remembered
 
 RNG = np.random.default_rng
 TEN = Context(loss_name="cross_entropy", num_classes=10, batch_size=32)
@@ -61,7 +57,7 @@ def test_a_loss_that_never_moves_although_the_gradient_promises_a_fall_is_not_up
 def test_the_same_curve_with_a_tiny_rate_is_a_rate_too_low() -> None:
     causes, _, _ = ranked(Condition.NOT_LEARNING, remembered(noisy(2.33), noisy(0.45)), sgd(1e-5))
     assert causes[0].cause is CauseName.LEARNING_RATE_TOO_LOW
-    assert any("1/10000" in reason for reason in causes[0].because)
+    assert any("1/10,000" in reason for reason in causes[0].because)
 
 
 def test_a_validation_loss_equal_to_the_last_digit_is_all_but_proof_of_no_update() -> None:
@@ -259,34 +255,6 @@ def test_none_of_these_is_likely_while_nothing_speaks_for_a_cause_and_all_but_ex
 @pytest.mark.parametrize("condition", [Condition.CONVERGED, Condition.SILENT])
 def test_what_is_no_fault_has_no_cause(condition: Condition) -> None:
     assert ranked(condition, remembered(noisy(1.0)), Context())[0] == ()
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_one_group_of_signs_cannot_outweigh_the_cap(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "collect", lambda *_: [Sign(name, 1.0, "It is plain.") for name in GROUPS[group]])
-    for condition, prior in PRIORS.items():
-        for scored in engine.score(found(condition, remembered([1.0])), Facts(), Context()):
-            said = sum(weights.get(scored.cause, 0.0) for weights in GROUPS[group].values())
-            assert scored.score - prior.get(scored.cause, RARE) == pytest.approx(min(max(said, -CAP), CAP))
-
-
-def test_the_cap_matters() -> None:
-    said = [sum(weights.get(cause, 0.0) for weights in g.values()) for g in GROUPS.values() for cause in CauseName]
-    assert min(said) < -CAP
-    assert max(said) > CAP
-
-
-NEVER_FIRST = {CauseName.NO_WARMUP}
-"""Nothing speaks for it but a high rate, and that speaks more for the rate itself."""
-
-
-def test_for_every_cause_there_is_a_sign_that_puts_it_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = set()
-    for name in (name for group in GROUPS.values() for name in group):
-        monkeypatch.setattr(engine, "collect", lambda *_, name=name: [Sign(name, 1.0, "It is plain.")])
-        for condition in PRIORS:
-            first.add(engine.score(found(condition, remembered([1.0])), Facts(), Context())[0].cause)
-    assert set(CauseName) - first == NEVER_FIRST
 
 
 def test_every_cause_has_its_own_check() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from losswatch_server.monitor.advice import ACTIONS, advise
 from losswatch_server.monitor.diagnosis.engine import rank
-from losswatch_server.monitor.diagnosis.facts import gather
+from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from losswatch_server.monitor.advice.actions import ACTIONS, REFERENCES
 from losswatch_server.monitor.advice.remedies import REMEDIES
-from losswatch_server.monitor.diagnosis.facts import Facts
+from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition
@@ -19,7 +19,7 @@ the injected one often has 0.05 to 0.1, and its remedy is then worth a place beh
 __all__ = ["ACTIONS", "REFERENCES", "REMEDIES", "advise"]
 
 
-def advise(finding: Finding, causes: tuple[Cause, ...], facts: Facts, context: Context) -> tuple[Advice, ...]:
+def advise(finding: Finding, causes: tuple[Cause, ...], measured: Measured, context: Context) -> tuple[Advice, ...]:
     """What to do about a finding, most promising first, at most four pieces, each action once.
 
     The chief remedy of each cause worth acting upon comes in the order of the causes; what else belongs to the first
@@ -31,7 +31,7 @@ def advise(finding: Finding, causes: tuple[Cause, ...], facts: Facts, context: C
     chief: list[Advice] = []
     further: list[Advice] = []
     for cause in likely:
-        found = [replace(a, cause=cause.cause) for a in REMEDIES[cause.cause](finding, facts, context)]
+        found = [replace(a, cause=cause.cause) for a in REMEDIES[cause.cause](finding, measured, context)]
         chief += found[:1]
         further += found[1:]
     told: dict[str, Advice] = {}

@@ -25,6 +25,8 @@ ACTIONS: dict[str, str] = {
     "filter_batch": "Check every batch for values that are not finite or out of range, and leave such samples out.",
     "stop_at_best_step": "Stop training and keep the parameters of the step in the value.",
     "regularize": "Add weight decay of the value (or dropout, or more data).",
+    "check_data": "Look for values that are not finite in inputs and labels.",
+    "check_output": "Compare what the last layer gives with what the loss expects.",
     "check_labels": "Look at inputs and labels side by side, as the training loop sees them.",
     "none": "Nothing has to be done.",
 }
@@ -52,5 +54,7 @@ REFERENCES: dict[str, str] = {
     "filter_batch": "Chowdhery et al. 2022, PaLM, arXiv 2204.02311, section 5.1",
     "stop_at_best_step": "Prechelt 1998, Early Stopping - But When?",
     "regularize": "Goodfellow, Bengio, Courville 2016, Deep Learning, chapter 7",
+    "check_data": "Karpathy 2019, A Recipe for Training Neural Networks",
+    "check_output": "Goodfellow, Bengio, Courville 2016, Deep Learning, section 6.2.2",
     "check_labels": "Karpathy 2019, A Recipe for Training Neural Networks",
 }

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 
-from losswatch_server.monitor.diagnosis.facts import Facts, steps_per_unit
+from losswatch_server.monitor.diagnosis.measures import Measured, steps_per_unit
+from losswatch_server.monitor.diagnosis.optimizers import usual
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
+
+NEVER_HIGHER = frozenset(
+    {
+        Condition.NON_FINITE,
+        Condition.DIVERGING,
+        Condition.EXPLODING_GRADIENT,
+        Condition.LOSS_SPIKE,
+        Condition.OSCILLATION,
+        Condition.OVERFITTING,
+    }
+)
+"""Conditions that no higher rate ever helped."""
 
 
 def rounded(value: float, digits: int = 3) -> float:
@@ -17,29 +30,38 @@ def rounded(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits - 1}e}") if value and math.isfinite(value) else value
 
 
+LOWERED = 3.0
+"""So many times lower without effect is enough to look elsewhere."""
 ADAM_REACH = 3.0
 """How far Adam should be able to move a weight in a whole run, in units of the usual sizes of weights: it moves each
 by about the learning rate a step. In five healthy kinds of Adam runs the rate times the steps was 1, 1.5, 1.5, 8 and
 8; this is their geometric mean."""
 
 
-def usual_rate(facts: Facts, context: Context) -> float | None:
-    """For Adam and kin 1e-3, in short runs up to 1e-2; 0.1 (1 - momentum) for SGD; None for unknown optimisers."""
-    if facts.adaptive:
-        steps = (context.total_steps or 0) * steps_per_unit(context)
-        return min(max(ADAM_REACH / steps, 1e-3), 1e-2) if steps else 1e-3
-    if facts.adaptive is False or context.momentum is not None:
-        return 0.1 * (1 - min(max(context.momentum or 0.0, 0.0), 0.95))
-    return None
+def usual_rate(context: Context) -> float | None:
+    """What is usual for the optimiser; for Adam in short runs up to 1e-2; None for unknown optimisers."""
+    known = usual(context)
+    if known is None:
+        return None
+    steps = (context.total_steps or 0) * steps_per_unit(context)
+    if known.name == "adam" and steps:
+        return min(max(ADAM_REACH / steps, known.rate), 1e-2)
+    return known.rate
 
 
-def lower(finding: Finding, facts: Facts, context: Context) -> Advice:
-    """A lower rate: half the stable limit where the growth tells it, else the rate before the jump, else a tenth."""
-    rate = facts.learning_rate if facts.learning_rate else None
-    limit = _limit(finding, rate, facts, context)
+def lower(finding: Finding, measured: Measured, context: Context) -> Advice | None:
+    """A lower rate: half the stable limit where the growth tells it, else the rate before the jump, else a tenth.
+
+    None where it was lowered since the trouble began and the trouble stayed: to say it again would go in circles.
+    """
+    rate = measured.learning_rate if measured.learning_rate else None
+    if measured.rate_lowered and measured.rate_lowered > LOWERED:
+        return None
+    limit = _limit(finding, rate, measured, context)
     if limit is not None and limit.geometric:
         return _half_the_limit(limit, rate)
-    former = rate / facts.rate_jump if rate and facts.rate_jump and facts.rate_jump > 2 else facts.rate_before_rise
+    jump = measured.rate_jump
+    former = rate / jump if rate and jump and jump > 2 else measured.rate_before_rise
     if rate and former and former < rate:
         before = rounded(former)
         return Advice(
@@ -55,15 +77,15 @@ def lower(finding: Finding, facts: Facts, context: Context) -> Advice:
             value=0.1,
             summary="Divide the learning rate by 10. With the rate in the context, a number could be given.",
         )
-    usual = usual_rate(facts, context)
+    usual = usual_rate(context)
     target = rounded(min(rate / 10, usual) if usual else rate / 10)
-    why = f", {limit.reason}" if limit is not None and limit.reason else ""
+    why = f" ({limit.reason})" if limit is not None and limit.reason else ""
     return Advice(
         action="set_learning_rate",
         value=target,
         current=rate,
-        summary=f"Lower the learning rate from {number(rate)} to about {number(target)} "
-        f"and watch the first steps{why}.",
+        summary=f"Lower the learning rate from {number(rate)} to about {number(target)}{why}, "
+        "and watch the first steps.",
     )
 
 
@@ -86,12 +108,12 @@ def _half_the_limit(limit: StabilityLimit, rate: float | None) -> Advice:
     )
 
 
-def _limit(finding: Finding, rate: float | None, facts: Facts, context: Context) -> StabilityLimit | None:
+def _limit(finding: Finding, rate: float | None, measured: Measured, context: Context) -> StabilityLimit | None:
     """The stable limit from the finding's evidence; the context may have become known after the detector ran."""
     ratio = finding.evidence.get("difference_ratio")
     spread = finding.evidence.get("ratio_spread")
-    if not isinstance(ratio, float) and finding.condition is Condition.NON_FINITE and facts.loss is not None:
-        ratio, spread = facts.loss.tail_growth, STEADY_SPREAD
+    if not isinstance(ratio, float) and finding.condition is Condition.NON_FINITE and measured.loss is not None:
+        ratio, spread = measured.loss.tail_growth, STEADY_SPREAD
     if not isinstance(ratio, float):
         return None
     stride = finding.evidence.get("steps_per_rise")
@@ -109,23 +131,28 @@ def _limit(finding: Finding, rate: float | None, facts: Facts, context: Context)
     )
 
 
-def higher(facts: Facts, context: Context) -> Advice:
+def higher(finding: Finding, measured: Measured, context: Context) -> Advice | None:
     """A higher rate: towards the usual one, at most a thousand times, at least ten times the present.
 
+    None where anything blew up, or where the log begins in the middle: what looks like a slow start is then no start.
     For losses that are no cross entropy a quarter of what is usual for SGD: the curvature of a squared error in the
     outputs is 2, that of a cross entropy at most 1/2, and the stable rate goes with its inverse.
     """
-    rate = facts.learning_rate if facts.learning_rate else None
+    if measured.blew_up or not measured.from_start or finding.condition in NEVER_HIGHER:
+        return None
+    rate = measured.learning_rate if measured.learning_rate else None
     if rate is None:
         return Advice(
             action="multiply_learning_rate",
             value=10.0,
             summary="Multiply the learning rate by 10, and again by 10 while the loss falls smoothly.",
         )
-    usual = usual_rate(facts, context)
-    if usual is not None and not facts.adaptive and not facts.cross_entropy:
-        usual /= 4
-    target = rate * 10 if usual is None else min(max(usual, rate * 10), rate * 1000)
+    known = usual_rate(context)
+    if known is not None and not measured.adaptive and not measured.cross_entropy:
+        known /= 4
+    if known is not None and rate >= known:
+        return None  # at or above what is usual: nothing says that more would help
+    target = rate * 10 if known is None else min(max(known, min(rate * 10, 3 * known)), rate * 1000)
     target = rounded(target, 2)
     return Advice(
         action="set_learning_rate",
@@ -136,9 +163,9 @@ def higher(facts: Facts, context: Context) -> Advice:
     )
 
 
-def warmup(facts: Facts, context: Context) -> Advice:
+def warmup(measured: Measured, context: Context) -> Advice:
     """A warm-up over 5 % of the steps."""
-    total = context.total_steps or (facts.loss.points * 10 if facts.loss else 1000)
+    total = context.total_steps or (measured.loss.points * 10 if measured.loss else 1000)
     steps = max(10, round(0.05 * total))
     return Advice(
         action="add_warmup",

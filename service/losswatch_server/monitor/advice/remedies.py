@@ -5,30 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
-from losswatch_server.monitor.diagnosis.evidence.from_context import activation
-from losswatch_server.monitor.diagnosis.facts import Facts
+from losswatch_server.monitor.diagnosis.evidence.settings import activation
+from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Advice, Finding
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
+NO_FACTS = ModelFacts()
 HARDLY_LEARNED = 0.7
-"""Share of the loss of guessing above which a model that is too small is far too small."""
+"""Share of chance level above which a model that is too small is far too small."""
 
-Remedy = Callable[[Finding, Facts, Context], Iterator[Advice]]
-
-
-def _rate_too_high(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield lower(finding, facts, context)
-    if facts.adaptive or finding.evidence.get("steady") is False:
-        yield warmup(facts, context)
+Remedy = Callable[[Finding, Measured, Context], Iterator[Advice]]
 
 
-def _rate_too_low(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield higher(facts, context)
+def _rate_too_high(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    lowered = lower(finding, measured, context)
+    if lowered is not None:
+        yield lowered
+    warm = context.warmup_steps and context.warmup_steps > 0
+    if not warm and measured.from_start and (measured.adaptive or finding.evidence.get("steady") is False):
+        yield warmup(measured, context)
 
 
-def _inputs_not_scaled(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _rate_too_low(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    raised = higher(finding, measured, context)
+    if raised is not None:
+        yield raised
+
+
+def _inputs_not_scaled(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield Advice(
         action="scale_inputs",
         value="standardize",
@@ -37,7 +44,7 @@ def _inputs_not_scaled(finding: Finding, facts: Facts, context: Context) -> Iter
     )
 
 
-def _missing_nonlinearity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _missing_nonlinearity(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     if activation(context) in (None, "linear"):
         yield Advice(
             action="change_activation",
@@ -47,9 +54,10 @@ def _missing_nonlinearity(finding: Finding, facts: Facts, context: Context) -> I
         )
 
 
-def _insufficient_capacity(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _insufficient_capacity(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     # little was learned of what there is to learn: a model with a few units, which 4 times as many do not mend
-    left = facts.now_over_chance if facts.now_over_chance is not None else 1 - (facts.loss.fall if facts.loss else 1)
+    fall = measured.loss.fall if measured.loss else 1.0
+    left = measured.now_over_chance if measured.now_over_chance is not None else 1 - fall
     if left > HARDLY_LEARNED:
         factor, text = 32.0, "Make the hidden layers many times as wide (32 times, if they have only a few units)"
     else:
@@ -61,24 +69,46 @@ def _insufficient_capacity(finding: Finding, facts: Facts, context: Context) -> 
     )
 
 
-def _wrong_loss_function(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    if facts.cross_entropy:
-        text = (
-            "Give the cross entropy raw logits: take the softmax (or sigmoid) off the last layer, or tell the loss so."
+def _wrong_loss_function(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    """For classes a cross entropy; for values never: the task is known, or only the look at both ends is advised."""
+    facts = context.facts or NO_FACTS
+    many = context.num_classes or len(facts.class_shares or ())
+    name = (context.loss_name or "").lower()
+    if measured.cross_entropy and many > 2 and ("binary" in name or name.startswith("bce")):
+        yield _loss("cross_entropy", context, f"Use cross entropy over all {many} classes instead of a binary one.")
+    elif measured.cross_entropy or facts.loss_expects == "logits":
+        yield _loss(
+            "cross_entropy_from_logits",
+            context,
+            "Give the cross entropy raw logits: take the softmax (or sigmoid) off the last layer, or tell the loss so.",
         )
-        yield Advice(action="change_loss", value="cross_entropy_from_logits", summary=text)
-        return
-    name = "binary_cross_entropy" if context.num_classes == 2 else "cross_entropy"
+    elif facts.loss_expects == "probabilities":
+        yield Advice(
+            action="change_activation",
+            value="softmax" if many > 2 else "sigmoid",
+            current=facts.output_activation,
+            summary="End the last layer in a sigmoid (a softmax for more than two classes), or take the variant of the "
+            "loss that expects logits.",
+        )
+    elif many >= 2 or facts.target_kind == "classes":
+        yield _loss(
+            "binary_cross_entropy" if many == 2 else "cross_entropy",
+            context,
+            "For classes, use cross entropy on logits instead of a squared error: its gradient does not vanish when "
+            "the output is confidently wrong.",
+        )
     yield Advice(
-        action="change_loss",
-        value=name,
-        current=context.loss_name,
-        summary="For classes, use cross entropy on logits instead of a squared error: its gradient does not vanish "
-        "when the output is confidently wrong. For numbers, take the sigmoid off the last layer.",
+        action="check_output",
+        summary="Print the shape, the range and the sign of what the last layer gives beside the targets and the loss: "
+        "equal shapes, no squashing that the targets exceed, and a loss that is to be minimised.",
     )
 
 
-def _dead_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _loss(name: str, context: Context, summary: str) -> Advice:
+    return Advice(action="change_loss", value=name, current=context.loss_name, summary=summary)
+
+
+def _dead_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     leaky = Advice(
         action="change_activation",
         value="leaky_relu",
@@ -86,12 +116,12 @@ def _dead_activations(finding: Finding, facts: Facts, context: Context) -> Itera
         "gets no gradient and never returns.",
     )
     start = _he("Start with He-initialised weights and biases of 0, so that half of the units are active.")
-    loss = facts.loss
+    loss = measured.loss
     never_lived = loss is not None and loss.best_level > 0.8 * loss.very_first > 0
     yield from (start, leaky) if never_lived else (leaky, start)
 
 
-def _saturated_activations(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _saturated_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     if activation(context) != "rectifying":
         yield Advice(
             action="change_activation",
@@ -106,18 +136,18 @@ def _he(summary: str) -> Advice:
     return Advice(action="change_initialization", value="he", summary=summary)
 
 
-def _poor_initialization(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _poor_initialization(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield _he(
         "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: the "
-        "first loss should be that of guessing."
+        "first loss should be at chance level."
     )
     if finding.condition is Condition.EXPLODING_GRADIENT:
-        yield from _clip(facts)
+        yield from _clip(measured)
 
 
-def _clip(facts: Facts) -> Iterator[Advice]:
-    gradient = facts.gradient
-    if gradient is None or facts.clip is not None or gradient.p90 <= 0:
+def _clip(measured: Measured) -> Iterator[Advice]:
+    gradient = measured.gradient
+    if gradient is None or measured.clip is not None or gradient.p90 <= 0:
         return
     value = rounded(gradient.p90, 2)
     yield Advice(
@@ -127,7 +157,7 @@ def _clip(facts: Facts) -> Iterator[Advice]:
     )
 
 
-def _parameters_not_updated(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _parameters_not_updated(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield Advice(
         action="update_parameters",
         summary="See that the optimizer was given this model's parameters, that its step() runs after backward(), that "
@@ -135,7 +165,7 @@ def _parameters_not_updated(finding: Finding, facts: Facts, context: Context) ->
     )
 
 
-def _gradients_accumulating(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _gradients_accumulating(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield Advice(
         action="zero_gradients",
         summary="Set the gradients to zero before every backward pass (optimizer.zero_grad()): now each step adds to "
@@ -143,7 +173,7 @@ def _gradients_accumulating(finding: Finding, facts: Facts, context: Context) ->
     )
 
 
-def _labels_uninformative(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _labels_uninformative(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield Advice(
         action="check_labels",
         summary="Look at ten inputs and their labels side by side, as the training loop sees them: the labels carry "
@@ -151,10 +181,10 @@ def _labels_uninformative(finding: Finding, facts: Facts, context: Context) -> I
     )
 
 
-def _bad_batch(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _bad_batch(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     step = finding.onset_step
-    if finding.condition is not Condition.LOSS_SPIKE and facts.jump is not None and facts.jump.step is not None:
-        step = facts.jump.step
+    if finding.condition is not Condition.LOSS_SPIKE and measured.jump is not None and measured.jump.step is not None:
+        step = measured.jump.step
     yield Advice(
         action="skip_batch",
         value=float(step),
@@ -167,10 +197,24 @@ def _bad_batch(finding: Finding, facts: Facts, context: Context) -> Iterator[Adv
             summary="Assert that inputs and targets are finite before each step, and leave such samples out.",
         )
     else:
-        yield from _clip(facts)
+        yield from _clip(measured)
 
 
-def _data_not_shuffled(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _non_finite_data(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    yield Advice(
+        action="check_data",
+        summary="Look for NaN and infinity in inputs and labels before anything else: np.isnan(X).any(), "
+        "np.isinf(X).any(), the same for y; and for divisions by 0 and logarithms of 0 on the way from the file.",
+    )
+    yield Advice(
+        action="filter_batch",
+        summary="Assert that inputs and targets are finite before each step, and leave such samples out.",
+    )
+
+
+def _data_not_shuffled(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if context.full_batch or (context.facts is not None and context.facts.shuffled):
+        return
     yield Advice(
         action="shuffle_data",
         summary="Shuffle the samples anew in every epoch: now each stretch of an epoch is of one kind, and the model "
@@ -178,7 +222,9 @@ def _data_not_shuffled(finding: Finding, facts: Facts, context: Context) -> Iter
     )
 
 
-def _batch_too_small(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _batch_too_small(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if context.full_batch:
+        return
     size = max(32, 8 * (context.batch_size or 1))
     yield Advice(
         action="increase_batch_size",
@@ -189,7 +235,9 @@ def _batch_too_small(finding: Finding, facts: Facts, context: Context) -> Iterat
     )
 
 
-def _weight_decay_too_strong(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _weight_decay_too_strong(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if context.weight_decay is not None and context.weight_decay <= 1e-4:
+        return
     yield Advice(
         action="reduce_weight_decay",
         value=1e-4,
@@ -198,11 +246,12 @@ def _weight_decay_too_strong(finding: Finding, facts: Facts, context: Context) -
     )
 
 
-def _no_warmup(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    yield warmup(facts, context)
+def _no_warmup(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if not context.warmup_steps:
+        yield warmup(measured, context)
 
 
-def _precision_overflow(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _precision_overflow(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     yield Advice(
         action="change_precision",
         value="bf16",
@@ -211,8 +260,8 @@ def _precision_overflow(finding: Finding, facts: Facts, context: Context) -> Ite
     )
 
 
-def _overfit_small_data(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    best = facts.validation.best_step if facts.validation else finding.evidence.get("best_step")
+def _overfit_small_data(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    best = measured.validation.best_step if measured.validation else finding.evidence.get("best_step")
     if isinstance(best, int):
         yield Advice(
             action="stop_at_best_step",
@@ -226,20 +275,20 @@ def _overfit_small_data(finding: Finding, facts: Facts, context: Context) -> Ite
     )
 
 
-def _clip_too_tight(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
-    value = rounded(facts.gradient.p90, 2) if facts.gradient and not facts.clip_inferred else None
+def _clip_too_tight(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    value = rounded(measured.gradient.p90, 2) if measured.gradient and not measured.clip_inferred else None
     raised = "Raise the clip value tenfold"
     if value:
         raised = f"Raise the clip value to {number(value)}, which nine of ten norms stay below"
     yield Advice(
         action="loosen_gradient_clip",
-        value=value if value is not None else (facts.clip * 10 if facts.clip else None),
-        current=facts.clip,
+        value=value if value is not None else (measured.clip * 10 if measured.clip else None),
+        current=measured.clip,
         summary=f"{raised}: now nearly every step is cut to the same short length.",
     )
 
 
-def _momentum_too_high(finding: Finding, facts: Facts, context: Context) -> Iterator[Advice]:
+def _momentum_too_high(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     if context.momentum is not None and context.momentum <= 0.9:
         return
     yield Advice(
@@ -264,6 +313,7 @@ REMEDIES: dict[CauseName, Remedy] = {
     CauseName.GRADIENTS_ACCUMULATING: _gradients_accumulating,
     CauseName.LABELS_UNINFORMATIVE: _labels_uninformative,
     CauseName.BAD_BATCH: _bad_batch,
+    CauseName.NON_FINITE_DATA: _non_finite_data,
     CauseName.DATA_NOT_SHUFFLED: _data_not_shuffled,
     CauseName.BATCH_TOO_SMALL: _batch_too_small,
     CauseName.WEIGHT_DECAY_TOO_STRONG: _weight_decay_too_strong,

@@ -54,6 +54,10 @@ _CHECKS: dict[C, str] = {
         "Run the batch of that step alone, with the parameters from before it, and look at its inputs, labels and "
         "loss."
     ),
+    C.NON_FINITE_DATA: (
+        "Count the values that are not finite in inputs and targets: np.isnan(X).any(), np.isinf(X).any(), and the "
+        "same for y; it must be none."
+    ),
     C.DATA_NOT_SHUFFLED: (
         "Print the labels of three consecutive batches; shuffle every epoch and see whether the pattern goes."
     ),
@@ -75,6 +79,18 @@ _CHECKS: dict[C, str] = {
 }  # fmt: skip
 
 _PAIRS: dict[frozenset[C], str] = {
+    frozenset({C.NON_FINITE_DATA, C.LEARNING_RATE_TOO_HIGH}): (
+        "Look whether np.isnan(X).any() or np.isnan(y).any(); if neither, compute the loss of the first batch before "
+        "any step: finite there points to the learning rate."
+    ),
+    frozenset({C.NON_FINITE_DATA, C.PRECISION_OVERFLOW}): (
+        "Look whether np.isnan(X).any() or np.isnan(y).any(); if neither, compute the first loss in float32: finite "
+        "there means overflow."
+    ),
+    frozenset({C.NON_FINITE_DATA, C.BAD_BATCH}): (
+        "Look whether the inputs or labels of that step's batch are all finite: if so, the batch is extreme, not "
+        "broken."
+    ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.LEARNING_RATE_TOO_LOW}): (
         "Copy the parameters, do one step, and print the largest change: exactly 0 means no update at all, tiny "
         "means a rate too low."
@@ -95,7 +111,7 @@ _PAIRS: dict[frozenset[C], str] = {
         "Set the momentum to 0.9 and keep the rate for 200 steps: if it is calm then, it was the momentum."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.POOR_INITIALIZATION}): (
-        "Look at the first loss, before any step: far above that of guessing is the initialisation; ordinary is "
+        "Look at the first loss, before any step: far above chance level is the initialisation; ordinary is "
         "the rate."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.BATCH_TOO_SMALL}): (
@@ -156,7 +172,7 @@ _PAIRS: dict[frozenset[C], str] = {
         "Run that step's batch in float32: non-finite there too is the data; finite there, the precision."
     ),
     frozenset({C.OVERFIT_SMALL_DATA, C.LABELS_UNINFORMATIVE}): (
-        "Look at the best validation loss: below that of guessing, the model learned something before it "
+        "Look at the best validation loss: below chance level, the model learned something before it "
         "memorised; never below, the labels tell nothing."
     ),
     frozenset({C.WEIGHT_DECAY_TOO_STRONG, C.SATURATED_ACTIVATIONS}): (

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from losswatch_server.monitor.diagnosis.facts import Facts, gather, is_cross_entropy, with_onset
+from losswatch_server.monitor.diagnosis.measures import Measured, gather, is_cross_entropy, with_onset
 from losswatch_server.monitor.points import Context
 from monitor.diagnosis.remembered import remembered
 from monitor.work import calls
@@ -209,7 +209,7 @@ def test_a_validation_loss_that_never_changes_is_counted() -> None:
 
 
 def test_nothing_is_made_up_of_an_empty_run() -> None:
-    assert gather(remembered([]), Context()) == Facts()
+    assert gather(remembered([]), Context()) == Measured()
 
 
 def test_the_facts_of_a_long_run_cost_no_more_than_those_of_a_short_one() -> None:

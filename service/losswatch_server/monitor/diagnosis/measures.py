@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from losswatch_server.monitor.diagnosis.jump_facts import JumpFacts, jump_facts
-from losswatch_server.monitor.diagnosis.series_facts import (
-    GradientFacts,
-    LayerFacts,
-    LossFacts,
-    ValidationFacts,
-    gradient_facts,
-    layer_facts,
-    loss_facts,
-    validation_facts,
+from losswatch_server.monitor.diagnosis.jump_measures import JumpMeasures, jump_measures
+from losswatch_server.monitor.diagnosis.optimizers import is_adaptive, usual
+from losswatch_server.monitor.diagnosis.series_measures import (
+    GradientMeasures,
+    LayerMeasures,
+    LossMeasures,
+    ValidationMeasures,
+    gradient_measures,
+    layer_measures,
+    loss_measures,
+    validation_measures,
     window,
 )
 from losswatch_server.monitor.memory.memory import Memory, Rates
@@ -27,26 +28,27 @@ from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, 
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.stats.trend import median
 
-ADAPTIVE = ("adam", "rmsprop", "adagrad", "adadelta", "lion", "lamb", "adafactor", "nadam", "radam", "sophia", "muon")
 _CROSS_ENTROPY = ("cross_entropy", "crossentropy", "nll", "bce", "logloss", "log_loss", "softmax")
 _USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
 """Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Measured:
     """Everything that separates causes."""
 
-    loss: LossFacts | None = None
-    gradient: GradientFacts | None = None
-    layers: LayerFacts | None = None
-    validation: ValidationFacts | None = None
+    loss: LossMeasures | None = None
+    gradient: GradientMeasures | None = None
+    layers: LayerMeasures | None = None
+    validation: ValidationMeasures | None = None
     adaptive: bool | None = None
     """Whether the optimiser scales its own steps (Adam and kin); None when it is not known."""
     learning_rate: float | None = None
     first_learning_rate: float | None = None
     rate_decades: float | None = None
-    """log10 of the effective learning rate over a usual one (1e-3 adaptive, 0.1 for SGD with momentum counted in)."""
+    """log10 of the peak learning rate over what is usual for the optimiser; 0 within the usual range."""
+    rate_lowered: float | None = None
+    """How many times the rate was lowered at one stroke since the finding began; None where it was not."""
     rate_jump: float | None = None
     """Largest increase of the rate (a factor) within the last twentieth before the finding began."""
     rate_before_rise: float | None = None
@@ -61,8 +63,13 @@ class Facts:
     first_over_chance: float | None = None
     above_chance: float | None = None
     """Mean of the last half minus chance, in standard errors."""
+    from_start: bool = True
+    """False for a log that begins in the middle: nothing is known of its start."""
     starts_untrained: bool = True
     """False for logs whose first value is a mean over an epoch, or that begin in the middle."""
+    blew_up: bool = False
+    """The loss was not finite, or rose far above its start, or began where no scaled data begin."""
+    loss_nonfinite: int = 0
     cross_entropy: bool | None = None
     predicted_fall: float | None = None
     """Sum of learning rate x norm**2 over the optimiser steps: what the gradients promise to first order (SGD)."""
@@ -78,43 +85,47 @@ class Facts:
     clip_inferred: bool = False
     grad_nonfinite: int = 0
     grad_zero: int = 0
-    jump: JumpFacts | None = None
+    jump: JumpMeasures | None = None
     """The loss around the begin of the finding in question."""
 
 
-def with_onset(facts: Facts, memory: Memory, since_step: int) -> Facts:
+def with_onset(facts: Measured, memory: Memory, since_step: int) -> Measured:
     """The facts of a run for another finding: only what came shortly before its begin is taken anew."""
     with np.errstate(all="ignore"):
-        jump = jump_facts(memory.loss, since_step)
-    return replace(facts, rate_jump=_rate_jump(memory, since_step), jump=jump)
+        jump = jump_measures(memory.loss, since_step)
+    return replace(
+        facts, rate_jump=_rate_jump(memory, since_step), rate_lowered=_rate_lowered(memory, since_step), jump=jump
+    )
 
 
-def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Facts:
+def gather(memory: Memory, context: Context, *, since_step: int | None = None) -> Measured:
     """The facts of a run as they stand; ``since_step``: where the finding in question began."""
     with np.errstate(all="ignore"):
         return _gather(memory, context, since_step)
 
 
-def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
-    loss = loss_facts(memory.loss)
-    gradient = gradient_facts(memory.grad_norm)
-    adaptive = _is_adaptive(context.optimizer)
+def _gather(memory: Memory, context: Context, since_step: int | None) -> Measured:
+    loss = loss_measures(memory.loss)
+    gradient = gradient_measures(memory.grad_norm)
+    adaptive = is_adaptive(context.optimizer)
     rate = memory.rates.current if memory.rates.current is not None else context.learning_rate
     first_rate = memory.rates.values[0] if memory.rates.values else context.learning_rate
     clip, inferred = _clip(gradient, context)
     chance, guessed = _chance(loss, context)
+    from_start = loss is None or begins_at_start(memory.loss, context)
     predicted = _predicted_fall(memory, context, adaptive, clip)
     errors, ratio = _against_noise(memory.loss, loss, predicted)
-    return Facts(
+    return Measured(
         loss=loss,
         gradient=gradient,
-        layers=layer_facts(memory.layers, context),
-        validation=validation_facts(memory.validation, loss),
+        layers=layer_measures(memory.layers, context),
+        validation=validation_measures(memory.validation),
         adaptive=adaptive,
         learning_rate=rate,
         first_learning_rate=first_rate,
-        rate_decades=_rate_decades(memory.rates, context, adaptive),
+        rate_decades=_rate_decades(memory.rates, context),
         rate_jump=_rate_jump(memory, since_step),
+        rate_lowered=_rate_lowered(memory, since_step),
         rate_before_rise=_rate_before_rise(memory, context),
         rate_share=rate / memory.rates.peak if rate is not None and memory.rates.peak > 0 else None,
         chance=chance,
@@ -122,7 +133,10 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
         now_over_chance=loss.now / chance if loss and chance else None,
         first_over_chance=loss.first / chance if loss and chance else None,
         above_chance=_above(memory.loss, loss, chance),
-        starts_untrained=loss is None or (context.step_unit != "epoch" and loss.first_step <= 1 + _stride(memory.loss)),
+        from_start=from_start,
+        starts_untrained=loss is None or (context.step_unit != "epoch" and from_start),
+        blew_up=_blew_up(memory, loss),
+        loss_nonfinite=memory.loss_nonfinite,
         cross_entropy=is_cross_entropy(context.loss_name),
         predicted_fall=predicted,
         predicted_in_errors=errors,
@@ -133,8 +147,26 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Facts:
         clip_inferred=inferred,
         grad_nonfinite=memory.grad_nonfinite,
         grad_zero=memory.grad_zero,
-        jump=None if since_step is None else jump_facts(memory.loss, since_step),
+        jump=None if since_step is None else jump_measures(memory.loss, since_step),
     )
+
+
+def begins_at_start(track: Track, context: Context) -> bool:
+    """Whether the log begins where the run began: within two strides of step 0, or at epoch 0 or 1."""
+    first = track.head_steps[0]
+    return first <= 1 or (context.step_unit != "epoch" and first <= 2 * _stride(track))
+
+
+RUNS_AWAY = 4.0
+"""A loss that rose to four times its start has blown up: healthy starts rise by up to half."""
+NO_SCALED_DATA = 1e4
+"""Scaled inputs and targets begin with a loss of a few units; from here on a higher rate is never the answer."""
+
+
+def _blew_up(memory: Memory, loss: LossMeasures | None) -> bool:
+    if memory.loss_nonfinite or loss is None:
+        return memory.loss_nonfinite > 0
+    return loss.first > NO_SCALED_DATA or (loss.first > 0 and loss.peak > RUNS_AWAY * loss.first)
 
 
 def _stride(track: Track) -> int:
@@ -149,25 +181,33 @@ def is_cross_entropy(name: str | None) -> bool | None:
     return words in ("ce", "xent") or ("gaussian" not in words and any(word in words for word in _CROSS_ENTROPY))
 
 
-def _is_adaptive(optimizer: str | None) -> bool | None:
-    if not optimizer:
-        return None
-    return any(word in optimizer.lower() for word in ADAPTIVE)
-
-
-def _rate_decades(rates: Rates, context: Context, adaptive: bool | None) -> float | None:
-    """Peak rate against what is usual. Without momentum 0.1 is usual for SGD, with it 0.1 (1 - momentum)."""
+def _rate_decades(rates: Rates, context: Context) -> float | None:
+    """Peak rate against what is usual for the optimiser, in tenfolds; 0 inside of the usual range."""
     rate = rates.peak if rates.peak > 0 else context.learning_rate
     if rate is None or rate <= 0:
         return None
-    if adaptive:
-        return math.log10(rate / 1e-3)
-    momentum = min(max(context.momentum or 0.0, 0.0), 0.95)
-    effective = rate / (1 - momentum)
-    if adaptive is None and context.momentum is None:
+    known = usual(context)
+    if known is None:
         # one of the two usual ranges, 1e-3 to 0.1: only what lies outside both says anything
-        return min(math.log10(effective / 1e-3), 0.0) + max(math.log10(effective / 0.1), 0.0)
-    return math.log10(effective / 0.1)
+        return min(math.log10(rate / 1e-3), 0.0) + max(math.log10(rate / 0.1), 0.0)
+    away = math.log10(rate / known.rate)
+    return math.copysign(max(abs(away) - known.spread, 0.0), away)
+
+
+def _rate_lowered(memory: Memory, since_step: int | None) -> float | None:
+    """How many times the rate was lowered, at one stroke, after the finding began; None where it was not.
+
+    A fall to less than a third within one change: schedules come down in smaller steps, or long before.
+    """
+    rates = memory.rates
+    if since_step is None:
+        return None
+    cuts = [
+        before / after
+        for step, before, after in zip(rates.steps[1:], rates.values, rates.values[1:], strict=False)
+        if step > since_step and 0 < after < before / 3
+    ]
+    return max(cuts, default=None)
 
 
 def _rate_jump(memory: Memory, since_step: int | None) -> float | None:
@@ -195,7 +235,7 @@ def _rate_before_rise(memory: Memory, context: Context) -> float | None:
     return None
 
 
-def _chance(loss: LossFacts | None, context: Context) -> tuple[float | None, bool]:
+def _chance(loss: LossMeasures | None, context: Context) -> tuple[float | None, bool]:
     """ln K where the loss is a cross entropy and K is known; else guessed when the first loss is near a usual ln K."""
     cross = is_cross_entropy(context.loss_name)
     if cross is False or loss is None:
@@ -211,7 +251,7 @@ def _chance(loss: LossFacts | None, context: Context) -> tuple[float | None, boo
     return None, False
 
 
-def _above(track: Track, loss: LossFacts | None, chance: float | None) -> float | None:
+def _above(track: Track, loss: LossMeasures | None, chance: float | None) -> float | None:
     """Mean of the last half minus chance, in standard errors."""
     if loss is None or chance is None or track.n < 12:
         return None
@@ -222,7 +262,7 @@ def _above(track: Track, loss: LossFacts | None, chance: float | None) -> float 
     return (mean - chance) / error
 
 
-def _clip(gradient: GradientFacts | None, context: Context) -> tuple[float | None, bool]:
+def _clip(gradient: GradientMeasures | None, context: Context) -> tuple[float | None, bool]:
     if context.grad_clip and context.grad_clip > 0:
         return context.grad_clip, False
     if gradient and gradient.equal_maxima >= 0.3 and gradient.lowest < 0.95 * gradient.peak:
@@ -295,7 +335,9 @@ def _ascent(memory: Memory, context: Context, adaptive: bool | None) -> float | 
     return median(found) if len(found) >= 3 and all(math.isfinite(v) for v in found) else None
 
 
-def _against_noise(track: Track, loss: LossFacts | None, predicted: float | None) -> tuple[float | None, float | None]:
+def _against_noise(
+    track: Track, loss: LossMeasures | None, predicted: float | None
+) -> tuple[float | None, float | None]:
     """The predicted fall in standard errors of the loss, and the actual fall over the predicted one."""
     if loss is None or predicted is None or predicted <= 0 or track.n < 12:
         return None, None

@@ -27,7 +27,7 @@ ZERO_LAYER = math.log(1e-12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LossFacts:
+class LossMeasures:
     """The loss: where it began, where it is, how noisy it is."""
 
     points: int
@@ -66,8 +66,6 @@ class LossFacts:
     """Third quarter minus last quarter, in standard errors."""
     late_share: float | None
     """The same, as a share of the whole fall."""
-    first_rises: float
-    """Share of rises among the first 16 differences."""
     tail_rise: float | None
     """The highest of the last 3 losses over the median of the 32 before; None unless all are positive."""
 
@@ -79,14 +77,9 @@ class LossFacts:
         """Share of the first loss that is gone; negative after a rise."""
         return (self.first - self.now) / abs(self.first) if self.first else 0.0
 
-    @property
-    def noise_share(self) -> float:
-        """Noise relative to the level now."""
-        return self.noise / abs(self.now) if self.now else 0.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GradientFacts:
+class GradientMeasures:
     """The total gradient norm."""
 
     points: int
@@ -113,7 +106,7 @@ class GradientFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerFacts:
+class LayerMeasures:
     """Norms per layer, in the order of depth."""
 
     count: int
@@ -121,13 +114,10 @@ class LayerFacts:
     became_dead: int
     first_over_last: float | None
     """Norm of the first over that of the last layer, the dead ones left out."""
-    slope: float | None
-    """Theil-Sen slope of ln(norm) per layer of depth."""
-    first_over_last_at_start: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationFacts:
+class ValidationMeasures:
     """The validation loss."""
 
     points: int
@@ -137,8 +127,6 @@ class ValidationFacts:
     best_step: int
     equal_at_end: int
     """How many of the last validation losses are the same number."""
-    gap: float
-    """Validation minus training loss now, over the larger of training loss and 1 % of its first value."""
 
 
 def _quantum(values: list[float]) -> float:
@@ -154,7 +142,7 @@ def _noise(values: list[float]) -> float:
     return math.sqrt(sum((b - a) ** 2 for a, b in pairwise(values)) / (2 * (len(values) - 1)))
 
 
-def loss_facts(track: Track) -> LossFacts | None:
+def loss_measures(track: Track) -> LossMeasures | None:
     n = track.n
     if n == 0:
         return None
@@ -169,7 +157,7 @@ def loss_facts(track: Track) -> LossFacts | None:
     period, strength = strongest_period(track.recent)
     peak_step = _peak_step(track)
     span = max(1, track.last_step - track.head_steps[0])
-    return LossFacts(
+    return LossMeasures(
         points=n,
         very_first=track.head[0],
         first_step=track.head_steps[0],
@@ -192,7 +180,6 @@ def loss_facts(track: Track) -> LossFacts | None:
         change=_change(track, 0.0, 0.25, 0.75, 1.0),
         late_change=_change(track, 0.5, 0.75, 0.75, 1.0),
         late_share=_late_share(track),
-        first_rises=sum(b > a for a, b in pairwise(track.head[:17])) / max(1, len(track.head[:17]) - 1),
         tail_rise=_tail_rise(track),
         tail_growth=_tail_growth(track),
     )
@@ -280,7 +267,7 @@ def _late_share(track: Track) -> float | None:
     return (third - last) / fall if fall else None
 
 
-def gradient_facts(track: Track) -> GradientFacts | None:
+def gradient_measures(track: Track) -> GradientMeasures | None:
     n = track.n
     if n == 0:
         return None
@@ -289,7 +276,7 @@ def gradient_facts(track: Track) -> GradientFacts | None:
     kept = sorted([*track.head, *track.recent] if n > len(track.recent) else track.recent)
     exponent, fit = _power_law(track.head)
     top = max(track.recent)
-    return GradientFacts(
+    return GradientMeasures(
         points=n,
         first=median(track.head[: 5 if n >= 25 else 1]),
         now=median(recent),
@@ -319,7 +306,7 @@ def _power_law(head: list[float]) -> tuple[float | None, float]:
     return slope, slope * float(x @ y) / total
 
 
-def layer_facts(layers: Layers, context: Context) -> LayerFacts | None:
+def layer_measures(layers: Layers, context: Context) -> LayerMeasures | None:
     if not layers.names or layers.points == 0:
         return None
     known = dict(zip(layers.names, zip(layers.first, layers.now, strict=True), strict=True))
@@ -328,14 +315,11 @@ def layer_facts(layers: Layers, context: Context) -> LayerFacts | None:
     if not pairs:
         return None
     alive = [now for _, now in pairs if now > ZERO_LAYER]
-    started = [first for first, _ in pairs if first > ZERO_LAYER]
-    return LayerFacts(
+    return LayerMeasures(
         count=len(pairs),
         dead_from_start=sum(first <= ZERO_LAYER and now <= ZERO_LAYER for first, now in pairs),
         became_dead=sum(now <= ZERO_LAYER < first for first, now in pairs),
         first_over_last=_exp(alive[0] - alive[-1]) if len(alive) >= 2 else None,
-        slope=_theil_sen(alive) if len(alive) >= 3 else None,
-        first_over_last_at_start=_exp(started[0] - started[-1]) if len(started) >= 2 else None,
     )
 
 
@@ -343,23 +327,17 @@ def _exp(x: float) -> float:
     return math.exp(min(max(x, -700.0), 700.0))
 
 
-def _theil_sen(values: list[float]) -> float:
-    return median([(b - a) / (j - i) for i, a in enumerate(values) for j, b in enumerate(values) if j > i])
-
-
-def validation_facts(track: Track, loss: LossFacts | None) -> ValidationFacts | None:
+def validation_measures(track: Track) -> ValidationMeasures | None:
     if track.n == 0:
         return None
     now = median(track.recent[-min(3, track.n) :])
-    base = max(abs(loss.now), 0.01 * abs(loss.first)) if loss else 0.0
-    return ValidationFacts(
+    return ValidationMeasures(
         points=track.n,
         first=track.head[0],
         now=now,
         best=track.lowest,
         best_step=track.lowest_step,
         equal_at_end=_equal_at_end(track.recent),
-        gap=(now - loss.now) / base if loss and base > 0 else 0.0,
     )
 
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losswatch_server.monitor.diagnosis.jump_facts import JumpFacts, jump_facts
+from losswatch_server.monitor.diagnosis.jump_measures import JumpMeasures, jump_measures
 from monitor.diagnosis.remembered import remembered
 
 CALM = np.random.default_rng(0).normal(1.0, 0.02, 300)
 
 
-def around(losses: list[float], step: int) -> JumpFacts:
-    found = jump_facts(remembered(losses).loss, step)
+def around(losses: list[float], step: int) -> JumpMeasures:
+    found = jump_measures(remembered(losses).loss, step)
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_an_old_jump_is_still_known_from_the_history() -> None:
 
 
 def test_nothing_is_said_of_a_begin_at_the_start() -> None:
-    assert jump_facts(remembered([5.0, *CALM[:50]]).loss, 0) is None
+    assert jump_measures(remembered([5.0, *CALM[:50]]).loss, 0) is None
 
 
 @given(
@@ -61,5 +61,5 @@ def test_nothing_is_said_of_a_begin_at_the_start() -> None:
     st.integers(1, 50),
 )
 def test_any_finite_losses_give_an_answer(losses: list[float], step: int, repeats: int) -> None:
-    found = jump_facts(remembered(losses * repeats).loss, step)
+    found = jump_measures(remembered(losses * repeats).loss, step)
     assert found is None or not math.isnan(found.before)

@@ -21,7 +21,7 @@ BEFORE, AFTER, LEAST = 16, 16, 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JumpFacts:
+class JumpMeasures:
     """The loss around a finding's begin."""
 
     before: float
@@ -35,7 +35,7 @@ class JumpFacts:
     """The level shortly after, as a share of the jump: 1 stays, 0 came back, above 1 went on rising."""
 
 
-def jump_facts(track: Track, since_step: int) -> JumpFacts | None:
+def jump_measures(track: Track, since_step: int) -> JumpMeasures | None:
     """The loss around a step; None where fewer than 8 points came before it."""
     if track.n < LEAST + 1 or since_step < track.head_steps[LEAST - 1 if len(track.head_steps) >= LEAST else -1]:
         return None
@@ -52,8 +52,8 @@ def _stride(track: Track) -> float:
     return (track.last_step - track.head_steps[0]) / max(1, track.n - 1)
 
 
-def _among_values(steps: list[int], values: list[float], since_step: int, reach: float) -> JumpFacts:
-    found = JumpFacts(before=values[0])
+def _among_values(steps: list[int], values: list[float], since_step: int, reach: float) -> JumpMeasures:
+    found = JumpMeasures(before=values[0])
     for i, step in enumerate(steps):
         if i < LEAST or step < since_step - reach:
             continue
@@ -62,16 +62,16 @@ def _among_values(steps: list[int], values: list[float], since_step: int, reach:
         known = values[max(0, i - BEFORE) : i]
         before, noise = median(known), difference_scale(known)
         height = (values[i] - before) / noise if noise > 0 else 0.0
-        found = JumpFacts(before=before)
+        found = JumpMeasures(before=before)
         calm = known[-1] - before <= CALM * noise
         if calm and height > CALM and values[i] > before + 0.1 * abs(before):
             after = median(values[i + 1 : i + 1 + AFTER]) if i + 1 < len(values) else values[i]
             stays = (after - before) / (values[i] - before)
-            return JumpFacts(before=before, step=step, value=values[i], height=height, stays=stays)
+            return JumpMeasures(before=before, step=step, value=values[i], height=height, stays=stays)
     return found
 
 
-def _among_buckets(track: Track, since_step: int, reach: float) -> JumpFacts | None:
+def _among_buckets(track: Track, since_step: int, reach: float) -> JumpMeasures | None:
     rows = track.bucket_table()
     found = None
     for i in range(1, len(rows) - 1):
@@ -81,12 +81,12 @@ def _among_buckets(track: Track, since_step: int, reach: float) -> JumpFacts | N
             break
         before = float(rows[i - 1][MEAN])
         noise = math.sqrt(max(0.0, float(rows[i - 1][M2] / rows[i - 1][COUNT])))
-        found = JumpFacts(before=before)
+        found = JumpMeasures(before=before)
         top = float(rows[i][MAX])
         height = (top - before) / noise if noise > 0 else 0.0
         if height > CALM and top > before + 0.1 * abs(before):
             stays = (float(rows[i + 1][MEAN]) - before) / (top - before)
             first, last = int(rows[i][FIRST_STEP]), int(rows[i][LAST_STEP])
             step = since_step if first <= since_step <= last else first
-            return JumpFacts(before=before, step=step, value=top, height=height, stays=stays)
+            return JumpMeasures(before=before, step=step, value=top, height=height, stays=stays)
     return found

@@ -1,0 +1,158 @@
+"""Evidence in the first losses and gradient norms; unknown where the log begins in the middle of the run."""
+
+from __future__ import annotations
+
+import math
+
+from losswatch_server.monitor.diagnosis.evidence.causes import (
+    DEAD,
+    INIT,
+    LABELS,
+    LINEAR,
+    NOT_UPDATED,
+    RATE_LOW,
+    SMALL,
+    UNSCALED,
+    WRONG_LOSS,
+)  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.row import (
+    PLAIN,
+    STRONG,
+    WEAK,
+    Evidence,
+    Seen,
+    above,
+    below,
+    decades,
+    holds,
+    within,
+)  # fmt: skip
+from losswatch_server.monitor.sentences import number
+
+EXACT = 3e-4
+"""Outputs that are all equal give ln K to the last printed digits, whatever the labels."""
+
+
+def untrained_share(seen: Seen) -> float | None:
+    """The first loss of an untrained model over a chance level that is stated, not guessed."""
+    m = seen.measured
+    if m.loss is None or m.first_over_chance is None or m.chance is None or m.chance_inferred or not m.starts_untrained:
+        return None
+    return min(m.first_over_chance, m.loss.very_first / m.chance, key=lambda share: abs(share - 1))
+
+
+def _log_share(seen: Seen) -> float | None:
+    share = untrained_share(seen)
+    return None if share is None else math.log(max(share, 1e-9))
+
+
+def _exactly_at_chance(seen: Seen) -> bool | None:
+    m = seen.measured
+    if untrained_share(seen) is None or m.loss is None or m.chance is None:
+        return None
+    return abs(m.loss.very_first / m.chance - 1) < EXACT
+
+
+def _not_exactly_at_chance(seen: Seen) -> bool | None:
+    exactly = _exactly_at_chance(seen)
+    return None if exactly is None else not exactly
+
+
+def first_decades(seen: Seen) -> float | None:
+    """log10 of the first loss, where no chance level says what it should be."""
+    m = seen.measured
+    if m.loss is None or m.loss.points < 3 or not m.from_start or untrained_share(seen) is not None:
+        return None
+    return decades(m.loss.first)
+
+
+def gradient_decades(seen: Seen) -> float | None:
+    """log10 of the first gradient norms."""
+    m = seen.measured
+    return decades(m.gradient.first) if m.gradient and m.gradient.points >= 5 and m.from_start else None
+
+
+def _input_size(seen: Seen) -> float | None:
+    size = seen.finding.evidence.get("input_size")
+    return math.log10(size) if isinstance(size, float) and size > 0 else None
+
+
+def _against_chance(seen: Seen) -> str:
+    m = seen.measured
+    return f"the first loss was {number(m.loss.first if m.loss else None)}; chance level is {number(m.chance)}"
+
+
+def _first(seen: Seen) -> str:
+    return f"the first loss was {number(seen.measured.loss.first if seen.measured.loss else None)}"
+
+
+def _norm(seen: Seen) -> str:
+    gradient = seen.measured.gradient
+    return f"the first gradient norms are about {number(gradient.first if gradient else None)}"
+
+
+START: tuple[Evidence, ...] = (
+    Evidence(
+        name="first_loss_far_above_chance", group="start", when=above(_log_share, math.log(2.5), 0.15),
+        means="the first loss is more than 2.5 times chance level",
+        says=_against_chance, for_={UNSCALED: PLAIN, INIT: PLAIN},
+    ),
+    Evidence(
+        name="first_loss_near_chance", group="start",
+        when=(*within(untrained_share, 0.75, 1.5, 0.05), *holds(_not_exactly_at_chance)),
+        means="the first loss is near chance level, as it should be",
+        says=_against_chance, against={UNSCALED: PLAIN, INIT: PLAIN},
+    ),
+    Evidence(
+        name="first_loss_below_chance", group="loss function", when=below(untrained_share, 0.6, 0.05),
+        means="the first loss lies below chance level: the loss is not the one that was named",
+        says=_against_chance, for_={WRONG_LOSS: STRONG},
+    ),
+    Evidence(
+        name="first_loss_exactly_chance", group="start", when=holds(_exactly_at_chance),
+        means="the first loss is chance level to the last digit: every output is the same before training",
+        says=lambda s: f"{_against_chance(s)}, to the last digit: every output is the same before training",
+        for_={INIT: STRONG, DEAD: WEAK}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK, NOT_UPDATED: WEAK},
+    ),
+    Evidence(
+        name="first_loss_huge", group="start", when=above(first_decades, 1.3, 0.15),
+        means="the first loss is above 20, where scaled inputs and targets give a few units",
+        says=lambda s: f"{_first(s)}; inputs and targets of ordinary size give a few units at most",
+        for_={UNSCALED: PLAIN, INIT: PLAIN},
+    ),
+    Evidence(
+        name="first_loss_enormous", group="start", when=above(first_decades, 2.3, 0.2),
+        means="the first loss is above 200",
+        says=lambda s: f"{_first(s)}, hundreds of times what scaled data give", for_={UNSCALED: WEAK},
+        against={RATE_LOW: WEAK},
+    ),
+    Evidence(
+        name="first_loss_ordinary", group="start", when=below(first_decades, 0.7, 0.1),
+        means="the first loss is a few units at most",
+        says=lambda s: f"{_first(s)}, which is ordinary", against={UNSCALED: PLAIN, INIT: WEAK},
+    ),
+    Evidence(
+        name="first_gradient_huge", group="start", when=above(gradient_decades, 1.1, 0.1),
+        means="the first gradient norms are above 12, where scaled data give 0.1 to 10",
+        says=lambda s: f"{_norm(s)}, above the 0.1 to 10 of scaled data", for_={UNSCALED: WEAK, INIT: WEAK},
+    ),
+    Evidence(
+        name="first_gradient_enormous", group="start", when=above(gradient_decades, 2.2, 0.15),
+        means="the first gradient norms are above 150",
+        says=lambda s: f"{_norm(s)}, far above the 0.1 to 10 of scaled data", for_={UNSCALED: WEAK},
+    ),
+    Evidence(
+        name="first_gradient_ordinary", group="start", when=below(gradient_decades, 0.6, 0.1),
+        means="the first gradient norms are below 4, which is ordinary",
+        says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN, INIT: WEAK},
+    ),
+    Evidence(
+        name="gradient_needs_large_inputs", group="start", when=above(_input_size, 2.0, 0.15),
+        means="for a squared error, gradients this large need inputs of a size of 100 or more",
+        says=lambda s: (
+            "for a squared error, gradients this large need inputs of size "
+            f"{number(s.finding.evidence['input_size'])} or more"
+        ),
+        for_={UNSCALED: STRONG}, against={INIT: WEAK},
+    ),
+)  # fmt: skip

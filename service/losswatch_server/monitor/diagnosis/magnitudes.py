@@ -1,0 +1,50 @@
+"""How much each row tells of each cause, in log-odds: its grade, or what was fitted; kept as data.
+
+``magnitudes.json`` holds for each row and cause the fitted value and how many runs were behind it, and for each
+condition a temperature, by which the scores are divided so that the probabilities are frequencies. `make fit` writes
+it. A row and cause that are not in it are worth their grade.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from losswatch_server.monitor.diagnosis.evidence.row import Grade
+from losswatch_server.monitor.vocabulary import CauseName, Condition
+
+FILE = "magnitudes.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Magnitudes:
+    """Fitted values; empty ones leave every row at its grade."""
+
+    rows: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, row: str, cause: CauseName, grade: Grade) -> float:
+        """The magnitude of a row for a cause, without its sign."""
+        return self.rows.get((row, cause), grade.log_odds)
+
+    def temperature(self, condition: Condition) -> float:
+        """By what the scores of a condition are divided."""
+        return self.temperatures.get(condition, 1.0)
+
+
+def read(data: Mapping[str, Any]) -> Magnitudes:
+    """The magnitudes that ``magnitudes.json`` describes."""
+    rows = {(row, cause): entry["value"] for row, causes in data["rows"].items() for cause, entry in causes.items()}
+    return Magnitudes(rows, {condition: entry["value"] for condition, entry in data["temperatures"].items()})
+
+
+def load() -> Magnitudes:
+    """The magnitudes that are kept beside this module."""
+    text = (resources.files("losswatch_server.monitor.diagnosis") / FILE).read_text(encoding="utf-8")
+    return read(json.loads(text))
+
+
+MAGNITUDES = load()
