@@ -27,6 +27,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     STRONG,
     WEAK,
     Evidence,
+    Limit,
     Seen,
     above,
     below,

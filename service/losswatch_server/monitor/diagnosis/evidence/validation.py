@@ -20,6 +20,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.row import (
+    FACT,
     PLAIN,
     STRONG,
     WEAK,
