@@ -1,0 +1,1 @@
+"""How much each piece of evidence tells of each cause: fitted on many trainings, whole families left out in turn."""

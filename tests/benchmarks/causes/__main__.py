@@ -1,0 +1,162 @@
+"""``make fit``: magnitudes and temperatures from the develop half of the zoo into the package's data file, and a table.
+
+``--jobs``: processes. ``--dry``: print, and write nothing. ``--seeds N``: at most so many seeds a family.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.causes import fitting
+from benchmarks.causes.cases import Case, collect
+from benchmarks.detection import kept
+from losswatch_server.monitor.diagnosis import magnitudes
+
+PACKAGE = Path(magnitudes.__file__).parent / magnitudes.FILE
+TABLE = Path(__file__).parent / "results.md"
+STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+LEAST_RUNS = 5
+LEAST_CHANGE = 0.1
+LEAST_FOR_TEMPERATURE = 20
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="benchmarks.causes", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--dry", action="store_true")
+    arguments = parser.parse_args()
+    files = sorted((kept.FOLDER / "develop").glob("*.jsonl.gz"))
+    runs = list(kept.read(files))
+    cases = collect(runs, arguments.jobs)
+    data = fitting.design(cases)
+    grades = fitting.left_out(cases, data, None)
+    tried = {strength: fitting.left_out(cases, data, strength) for strength in STRENGTHS}
+    likely = {strength: fitting.neg_log_likelihood(total, data) for strength, total in tried.items()}
+    best = min(likely, key=likely.__getitem__)
+    worth = fitting.neg_log_likelihood(grades, data)
+    gains = likely[best] < worth
+    total = tried[best] if gains else grades
+    fitted = fitting.fit(data, best) if gains else fitting.GRADES
+    lines = [
+        "# How much evidence tells: the fit",
+        "",
+        f"{len({c.run for c in cases})} faulty runs of {len({c.family for c in cases})} families, each as logged and "
+        f"re-logged ({len(cases)} cases); families left out in turn. Written by `make fit`; develop half only.",
+        "",
+        "| magnitudes | negative log-likelihood | cause first, strictly | among three |",
+        "|---|---|---|---|",
+        row("grades", worth, grades, data),
+        *(row(f"fitted, prior worth {s:g}", likely[s], tried[s], data) for s in STRENGTHS),
+        "",
+        f"Used: {'fitted, prior worth ' + format(best, 'g') if gains else 'the grades; fitting gained nothing'}.",
+    ]
+    warm = temperatures(cases, data, total)
+    calibrated = np.array([warm.get(c.condition, (1.0, 0))[0] for c in cases])
+    lines += by_knowledge(cases, data, total, calibrated) + by_condition(cases, data, total, warm)
+    lines += by_cause(cases, data, total)
+    print("\n".join(lines))
+    if not arguments.dry:
+        PACKAGE.write_text(json.dumps(document(data, fitted, warm), indent=1, sort_keys=True) + "\n")
+        TABLE.write_text("\n".join(lines) + "\n")
+
+
+def row(name: str, likely: float, total: fitting.Array, data: fitting.Design) -> str:
+    """One line of the table of fits."""
+    return f"| {name} | {likely:.3f} | {first(total, data):.3f} | {first(total, data, 3):.3f} |"
+
+
+def first(total: fitting.Array, data: fitting.Design, most: int = 1) -> float:
+    """Share of runs whose injected cause is among the first."""
+    place = (total > total[np.arange(len(total)), data.truth][:, None]).sum(axis=1)
+    return float(data.weight @ (place < most) / data.weight.sum())
+
+
+def part(data: fitting.Design, chosen: np.ndarray) -> fitting.Design:
+    """Some of the cases."""
+    return fitting.Design(data.strengths[chosen], data.fixed[chosen], data.truth[chosen], data.weight[chosen])
+
+
+def temperatures(cases: list[Case], data: fitting.Design, total: fitting.Array) -> dict[str, tuple[float, int]]:
+    """For each condition with enough runs its temperature and how many runs were behind it."""
+    found = {}
+    for condition in sorted({c.condition for c in cases}):
+        chosen = np.array([c.condition == condition for c in cases])
+        runs = len({c.run for c in cases if c.condition == condition})
+        if runs >= LEAST_FOR_TEMPERATURE:
+            found[condition] = round(fitting.temperature_of(total[chosen], part(data, chosen)), 2), runs
+    return found
+
+
+def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray) -> list[str]:
+    """How often the injected cause stands first, by how much the client said."""
+    lines = ["", "| the client sent | cases | cause first, strictly | among three | calibration error |", "|---|---|---|---|---|"]
+    kinds = {
+        "no context": ("no context", "loss alone"),
+        "the whole context": ("whole context",),
+        "context and facts": ("context and facts",),
+        "as logged": ("as is",),
+    }
+    for name, ways in kinds.items():
+        chosen = np.array([c.way in ways for c in cases])
+        if chosen.any():
+            d, t = part(data, chosen), total[chosen]
+            p = fitting.probabilities(t, warm[chosen])
+            lines.append(
+                f"| {name} | {chosen.sum()} | {first(t, d):.2f} | {first(t, d, 3):.2f} | "
+                f"{fitting.calibration_error(p, d):.3f} |"
+            )
+    return lines
+
+
+def by_condition(
+    cases: list[Case], data: fitting.Design, total: fitting.Array, warm: dict[str, tuple[float, int]]
+) -> list[str]:
+    """Temperature and calibration error of each condition."""
+    lines = ["", "| condition | runs | temperature | calibration error | cause first |", "|---|---|---|---|---|"]
+    for condition in sorted({c.condition for c in cases}):
+        chosen = np.array([c.condition == condition for c in cases])
+        d, t = part(data, chosen), total[chosen]
+        heat = warm.get(condition, (1.0, 0))[0]
+        error = fitting.calibration_error(fitting.probabilities(t, heat), d)
+        runs = len({c.run for c in cases if c.condition == condition})
+        lines.append(f"| {condition} | {runs} | {heat:g} | {error:.3f} | {first(t, d):.2f} |")
+    return lines
+
+
+def by_cause(cases: list[Case], data: fitting.Design, total: fitting.Array) -> list[str]:
+    """How often each injected cause stands first, and what stands there instead."""
+    lines = ["", "| injected cause | runs | first | among three | most often instead |", "|---|---|---|---|---|"]
+    leader = total.argmax(axis=1)
+    for cause in sorted({c.cause for c in cases}):
+        chosen = np.array([c.cause == cause for c in cases])
+        d, t = part(data, chosen), total[chosen]
+        instead = Counter(fitting.CAUSES[i] for i in leader[chosen] if fitting.CAUSES[i] != cause).most_common(2)
+        runs = len({c.run for c in cases if c.cause == cause})
+        lines.append(
+            f"| {cause} | {runs} | {first(t, d):.2f} | {first(t, d, 3):.2f} | "
+            f"{', '.join(f'{n} ({k})' for n, k in instead)} |"
+        )
+    return lines
+
+
+def document(data: fitting.Design, fitted: fitting.Array, warm: dict[str, tuple[float, int]]) -> dict[str, object]:
+    """What is kept: fitted values with the number of runs behind each; what stayed at its grade is left out."""
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    behind = data.weight @ (data.strengths > 0.5)
+    for i, name in enumerate(fitting.row_names()):
+        for place in np.flatnonzero(fitting.USED[i]):
+            value, grade = fitted[i, place], fitting.GRADES[i, place]
+            if behind[i] >= LEAST_RUNS and abs(value - grade) >= LEAST_CHANGE:
+                entry = {"value": round(float(value), 2), "runs": round(float(behind[i]))}
+                rows.setdefault(name, {})[str(fitting.CAUSES[place])] = entry
+    return {"rows": rows, "temperatures": {c: {"value": t, "runs": n} for c, (t, n) in warm.items()}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""From labelled runs to what a fit needs: which rows were there, how plainly, and which cause was injected."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.detection.labels import LabelledRun
+from benchmarks.detection.ways import WAYS
+from losswatch_server.monitor.diagnosis.engine import strengths
+from losswatch_server.monitor.diagnosis.evidence.row import Seen
+from losswatch_server.monitor.diagnosis.measures import gather
+from losswatch_server.monitor.diagnosis.priors import PRIORS
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.model_facts import ModelFacts
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+USED_WAYS = ("as is", "loss alone", "40 epoch means", "whole context", "context and facts")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run, logged in one way, with the condition that it has and the cause that was injected."""
+
+    run: str
+    family: str
+    way: str
+    sent: str
+    condition: str
+    cause: str
+    fair: frozenset[str]
+    """The causes that an expert could not tell from it, itself included."""
+    found: bool
+    """Whether the monitor raised a finding of the condition; else one is assumed, so that its causes can be ranked."""
+    strengths: dict[str, float]
+
+
+def cases_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0) -> Iterator[Case]:
+    """The cases of a faulty run whose cause is known; none of a healthy one."""
+    if run.label.healthy or run.label.cause is None:
+        return
+    for way in ways:
+        seen = WAYS[way](run, offset)
+        if seen is None or seen.label.cause is None or len(seen.points) < 5:
+            continue
+        found = finding_of(seen)
+        if found is not None:
+            what, raised = found
+            yield Case(
+                run.id, run.family, way, seen.sent, what.finding.condition, seen.label.cause, seen.label.right_causes,
+                raised, strengths(what),
+            )  # fmt: skip
+
+
+def known_context(context: Context) -> Context:
+    """The context as the service reads it: facts are no plain mapping."""
+    return replace(context, facts=ModelFacts.of(context.facts)) if isinstance(context.facts, Mapping) else context
+
+
+def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:
+    """The first finding that fits the label, at the end of the run, and whether a rule raised it; else an assumed one.
+
+    None where the condition has no causes.
+    """
+    monitor = Monitor("fit")
+    contexts = list(run.contexts())
+    monitor.see_context(known_context(contexts[0][1]))
+    waiting = contexts[1:]
+    for point in run.points:
+        while waiting and waiting[0][0] <= point.step:
+            monitor.see_context(known_context(waiting.pop(0)[1]))
+        monitor.see(point)
+    label = run.label
+    matching = [
+        f for f in monitor.findings() if f.condition in label.right and f.severity is not Severity.INFO
+    ]  # fmt: skip
+    if matching:
+        finding = min(matching, key=lambda f: f.opened_step)
+    elif label.condition in PRIORS:
+        finding = assumed(Condition(label.condition), label.onset_step or 0, monitor.step)
+    else:
+        return None
+    if finding.condition not in PRIORS:
+        return None
+    measured = gather(monitor.memory, monitor.context, since_step=finding.onset_step)
+    return Seen(finding, measured, monitor.context), bool(matching)
+
+
+def assumed(condition: Condition, onset: int, step: int) -> Finding:
+    """A finding of a condition that no rule raised."""
+    return Finding(
+        id="f_assumed", condition=condition, series="loss", attempt=1, episode=0, severity=Severity.WARNING,
+        confidence=0.5, onset_step=onset, opened_step=step, last_step=step,
+    )  # fmt: skip
+
+
+def _all(run: LabelledRun) -> list[Case]:
+    return list(cases_of(run))
+
+
+def collect(runs: Iterable[LabelledRun], jobs: int = 2) -> list[Case]:
+    """The cases of many runs, over a few processes."""
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        return [case for found in pool.imap(_all, runs, chunksize=4) for case in found]

@@ -1,0 +1,168 @@
+"""Magnitudes by maximum a posteriori: grades as the prior mean, signs fixed, whole families left out in turn.
+
+The model is the engine's own: log-odds of a cause are its prior plus what each group of rows adds, capped; "none of
+these" is an answer too. Facts are not fitted: nothing that a curve suggests may outweigh them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from benchmarks.causes.cases import Case
+from losswatch_server.monitor.diagnosis.engine import CAP
+from losswatch_server.monitor.diagnosis.evidence import ROWS
+from losswatch_server.monitor.diagnosis.evidence.row import Grade
+from losswatch_server.monitor.diagnosis.priors import NONE, PRIORS, RARE
+from losswatch_server.monitor.vocabulary import CauseName, Condition
+
+Array = NDArray[np.float64]
+
+CAUSES = tuple(CauseName)
+LARGEST = 6.0
+"""No fitted magnitude is larger: a fact is worth 7."""
+LEAK = 0.05
+"""Slope of the cap while fitting, so that a capped group still feels its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Cases as arrays: strengths (cases, rows), what is fixed (cases, causes), the injected cause, and weights."""
+
+    strengths: Array
+    fixed: Array
+    truth: NDArray[np.intp]
+    weight: Array
+
+
+_PLACE = {cause: place for place, cause in enumerate(CAUSES)}
+_FITTED = tuple(row for row in ROWS if any(g is not Grade.FACT for _, g in row.grades.values()))
+_FACTS = tuple(row for row in ROWS if any(g is Grade.FACT for _, g in row.grades.values()))
+_GROUPS = tuple(
+    np.array([i for i, row in enumerate(_FITTED) if row.group == group])
+    for group in dict.fromkeys(row.group for row in _FITTED)
+)
+SIGNS = np.zeros((len(_FITTED), len(CAUSES)))
+GRADES = np.zeros((len(_FITTED), len(CAUSES)))
+for _i, _row in enumerate(_FITTED):
+    for _cause, (_sign, _grade) in _row.grades.items():
+        if _grade is not Grade.FACT:
+            SIGNS[_i, _PLACE[_cause]] = _sign
+            GRADES[_i, _PLACE[_cause]] = _grade.log_odds
+USED = SIGNS != 0
+
+
+def design(cases: Sequence[Case]) -> Design:
+    """The arrays of some cases. A run counts once, in however many ways it is logged."""
+    fixed = np.empty((len(cases), len(CAUSES)))
+    strengths = np.zeros((len(cases), len(_FITTED)))
+    times: dict[str, int] = {}
+    for case in cases:
+        times[case.run] = times.get(case.run, 0) + 1
+    for n, case in enumerate(cases):
+        prior = PRIORS[Condition(case.condition)]
+        for place, cause in enumerate(CAUSES):
+            fixed[n, place] = prior.get(cause, RARE)
+        for row in _FACTS:
+            strength = case.strengths.get(row.name, 0.0)
+            for cause, (sign, grade) in row.grades.items():
+                if grade is Grade.FACT and (sign < 0 or cause in prior):
+                    fixed[n, _PLACE[cause]] += sign * grade.log_odds * strength
+        for i, row in enumerate(_FITTED):
+            strengths[n, i] = case.strengths.get(row.name, 0.0)
+    truth = np.array([_PLACE[CauseName(case.cause)] for case in cases])
+    return Design(strengths, fixed, truth, np.array([1 / times[case.run] for case in cases]))
+
+
+def scores(data: Design, magnitudes: Array, leak: float = 0.0) -> tuple[Array, list[Array]]:
+    """Log-odds (cases, causes), and for each group where its cap does not hold."""
+    signed, total, free = SIGNS * magnitudes, data.fixed.copy(), []
+    for rows in _GROUPS:
+        inside = data.strengths[:, rows] @ signed[rows]
+        cut = np.clip(inside, -CAP, CAP)
+        total += cut + leak * (inside - cut)
+        free.append(np.where(np.abs(inside) < CAP, 1.0, leak))
+    return total, free
+
+
+def probabilities(total: Array, temperature: Array | float = 1.0) -> Array:
+    """Softmax over the causes and "none of these" (the last column)."""
+    with_none = np.column_stack([total, np.full(len(total), NONE)])
+    with_none = with_none / (temperature[:, None] if isinstance(temperature, np.ndarray) else temperature)
+    with_none -= with_none.max(axis=1, keepdims=True)
+    odds = np.exp(with_none)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def fit(data: Design, strength: float) -> Array:
+    """Magnitudes (rows, causes). ``strength``: how many runs the prior is worth, per log-odds squared."""
+    start = GRADES[USED]
+
+    def objective(values: Array) -> tuple[float, Array]:
+        magnitudes = np.zeros_like(GRADES)
+        magnitudes[USED] = values
+        total, free = scores(data, magnitudes, LEAK)
+        p = probabilities(total)
+        likely = np.log(np.maximum(p[np.arange(len(p)), data.truth], 1e-12))
+        slope = p[:, :-1] * data.weight[:, None]
+        slope[np.arange(len(p)), data.truth] -= data.weight
+        gradient = np.zeros_like(GRADES)
+        for rows, open_ in zip(_GROUPS, free, strict=True):
+            gradient[rows] = data.strengths[:, rows].T @ (slope * open_)
+        away = values - start
+        loss = -float(data.weight @ likely) + 0.5 * strength * float(away @ away)
+        return loss, (gradient * SIGNS)[USED] + strength * away
+
+    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST)] * len(start))
+    magnitudes = np.zeros_like(GRADES)
+    magnitudes[USED] = found.x
+    return magnitudes
+
+
+def left_out(cases: Sequence[Case], data: Design, strength: float | None) -> Array:
+    """Log-odds of every case from a fit that never saw its family; None: from the grades alone."""
+    total, _ = scores(data, GRADES)
+    if strength is None:
+        return total
+    families = np.array([case.family for case in cases])
+    for family in sorted(set(families)):
+        out = families == family
+        kept = Design(data.strengths[~out], data.fixed[~out], data.truth[~out], data.weight[~out])
+        held = Design(data.strengths[out], data.fixed[out], data.truth[out], data.weight[out])
+        total[out] = scores(held, fit(kept, strength))[0]
+    return total
+
+
+def neg_log_likelihood(total: Array, data: Design, temperature: Array | float = 1.0) -> float:
+    """Mean over runs."""
+    p = probabilities(total, temperature)[np.arange(len(total)), data.truth]
+    return float(-(data.weight @ np.log(np.maximum(p, 1e-12))) / data.weight.sum())
+
+
+def temperature_of(total: Array, data: Design) -> float:
+    """The temperature that makes the probabilities most likely, between a half and three."""
+    grid = np.geomspace(0.5, 3.0, 37)
+    return float(grid[int(np.argmin([neg_log_likelihood(total, data, float(t)) for t in grid]))])
+
+
+def calibration_error(p: Array, data: Design, bins: int = 10) -> float:
+    """Expected calibration error of the first cause: mean distance of what was said from what was right."""
+    first = p[:, :-1].argmax(axis=1)
+    said, right = p[np.arange(len(p)), first], first == data.truth
+    place = np.minimum((said * bins).astype(int), bins - 1)
+    error = 0.0
+    for b in range(bins):
+        here = place == b
+        if here.any():
+            w = data.weight[here]
+            error += abs(float(w @ (said[here] - right[here])))
+    return error / float(data.weight.sum())
+
+
+def row_names() -> tuple[str, ...]:
+    """The rows that are fitted, in the order of the arrays."""
+    return tuple(row.name for row in _FITTED)
