@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from losswatch_server.catalogue import actions, figures, rules
+from losswatch_server.catalogue import actions, figures, recognition, rules
 from losswatch_server.catalogue.markdown import render, split_front_matter
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
@@ -63,6 +63,8 @@ def page(kind: Kind, name: str) -> Page:
     header, body = split_front_matter(text)
     if kind == "condition":
         body = rules.resolve(body, Condition(name))
+    else:
+        body = recognition.resolve(body, CauseName(name))
     body = actions.resolve(figures.resolve(body, figures.load()))
     body = f"# {header['title']}\n\n{header['summary']}\n\n{link_to_the_api(body, folder)}"
     return Page(

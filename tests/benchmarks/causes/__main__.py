@@ -95,7 +95,11 @@ def temperatures(cases: list[Case], data: fitting.Design, total: fitting.Array) 
 
 def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray) -> list[str]:
     """How often the injected cause stands first, by how much the client said."""
-    lines = ["", "| the client sent | cases | cause first, strictly | among three | calibration error |", "|---|---|---|---|---|"]
+    lines = [
+        "",
+        "| the client sent | cases | cause first, strictly | among three | calibration error |",
+        "|---|---|---|---|---|",
+    ]
     kinds = {
         "no context": ("no context", "loss alone"),
         "the whole context": ("whole context",),

@@ -8,6 +8,7 @@ from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Advice, Finding
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
@@ -73,8 +74,7 @@ def _wrong_loss_function(finding: Finding, measured: Measured, context: Context)
     """For classes a cross entropy; for values never: the task is known, or only the look at both ends is advised."""
     facts = context.facts or NO_FACTS
     many = context.num_classes or len(facts.class_shares or ())
-    name = (context.loss_name or "").lower()
-    if measured.cross_entropy and many > 2 and ("binary" in name or name.startswith("bce")):
+    if measured.kind.family is Family.BINARY and many > 2:
         yield _loss("cross_entropy", context, f"Use cross entropy over all {many} classes instead of a binary one.")
     elif measured.cross_entropy or facts.loss_expects == "logits":
         yield _loss(

@@ -12,6 +12,7 @@ import numpy as np
 
 from losswatch_server.monitor.diagnosis.jump_measures import JumpMeasures, jump_measures
 from losswatch_server.monitor.diagnosis.optimizers import is_adaptive, usual
+from losswatch_server.monitor.diagnosis.quality_measures import QualityMeasures, quality_measures
 from losswatch_server.monitor.diagnosis.series_measures import (
     GradientMeasures,
     LayerMeasures,
@@ -23,12 +24,14 @@ from losswatch_server.monitor.diagnosis.series_measures import (
     validation_measures,
     window,
 )
+from losswatch_server.monitor.known import begins_at_start
+from losswatch_server.monitor.loss_kind import NO_KIND, Family, LossKind, loss_kind
+from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.memory import Memory, Rates
 from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, M2, MEAN, Track
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.stats.trend import median
 
-_CROSS_ENTROPY = ("cross_entropy", "crossentropy", "nll", "bce", "logloss", "log_loss", "softmax")
 _USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
 """Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
 
@@ -70,7 +73,8 @@ class Measured:
     blew_up: bool = False
     """The loss was not finite, or rose far above its start, or began where no scaled data begin."""
     loss_nonfinite: int = 0
-    cross_entropy: bool | None = None
+    kind: LossKind = NO_KIND
+    quality: QualityMeasures | None = None
     predicted_fall: float | None = None
     """Sum of learning rate x norm**2 over the optimiser steps: what the gradients promise to first order (SGD)."""
     predicted_in_errors: float | None = None
@@ -87,6 +91,11 @@ class Measured:
     grad_zero: int = 0
     jump: JumpMeasures | None = None
     """The loss around the begin of the finding in question."""
+
+    @property
+    def cross_entropy(self) -> bool | None:
+        """Whether the loss is a cross entropy; None where its kind is not known."""
+        return None if self.kind.family is Family.UNKNOWN else self.kind.classifies
 
 
 def with_onset(facts: Measured, memory: Memory, since_step: int) -> Measured:
@@ -111,8 +120,9 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
     rate = memory.rates.current if memory.rates.current is not None else context.learning_rate
     first_rate = memory.rates.values[0] if memory.rates.values else context.learning_rate
     clip, inferred = _clip(gradient, context)
-    chance, guessed = _chance(loss, context)
-    from_start = loss is None or begins_at_start(memory.loss, context)
+    kind = loss_kind(context)
+    chance, guessed = _chance(memory.loss, loss, kind, context)
+    from_start = loss is None or begins_at_start(memory)
     predicted = _predicted_fall(memory, context, adaptive, clip)
     errors, ratio = _against_noise(memory.loss, loss, predicted)
     return Measured(
@@ -137,7 +147,8 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         starts_untrained=loss is None or (context.step_unit != "epoch" and from_start),
         blew_up=_blew_up(memory, loss),
         loss_nonfinite=memory.loss_nonfinite,
-        cross_entropy=is_cross_entropy(context.loss_name),
+        kind=kind,
+        quality=quality_measures(memory.quality),
         predicted_fall=predicted,
         predicted_in_errors=errors,
         actual_to_predicted=ratio,
@@ -149,12 +160,6 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         grad_zero=memory.grad_zero,
         jump=None if since_step is None else jump_measures(memory.loss, since_step),
     )
-
-
-def begins_at_start(track: Track, context: Context) -> bool:
-    """Whether the log begins where the run began: within two strides of step 0, or at epoch 0 or 1."""
-    first = track.head_steps[0]
-    return first <= 1 or (context.step_unit != "epoch" and first <= 2 * _stride(track))
 
 
 RUNS_AWAY = 4.0
@@ -171,14 +176,6 @@ def _blew_up(memory: Memory, loss: LossMeasures | None) -> bool:
 
 def _stride(track: Track) -> int:
     return track.head_steps[1] - track.head_steps[0] if len(track.head_steps) > 1 else 0
-
-
-def is_cross_entropy(name: str | None) -> bool | None:
-    """Whether a loss of this name is a cross entropy; None without a name."""
-    if not name:
-        return None
-    words = name.lower().replace("-", "_")
-    return words in ("ce", "xent") or ("gaussian" not in words and any(word in words for word in _CROSS_ENTROPY))
 
 
 def _rate_decades(rates: Rates, context: Context) -> float | None:
@@ -235,18 +232,20 @@ def _rate_before_rise(memory: Memory, context: Context) -> float | None:
     return None
 
 
-def _chance(loss: LossMeasures | None, context: Context) -> tuple[float | None, bool]:
-    """ln K where the loss is a cross entropy and K is known; else guessed when the first loss is near a usual ln K."""
-    cross = is_cross_entropy(context.loss_name)
-    if cross is False or loss is None:
+def _chance(track: Track, loss: LossMeasures | None, kind: LossKind, context: Context) -> tuple[float | None, bool]:
+    """The kind's chance level where it is known; else guessed when the first loss, or this one, is near a usual ln K.
+
+    Only for a cross entropy, or a loss of unknown kind.
+    """
+    if loss is None:
         return None, False
-    if context.num_classes and context.num_classes >= 2:
-        return math.log(context.num_classes), False
-    if cross and "binary" in (context.loss_name or "").lower():
-        return math.log(2), False
+    if kind.chance is not None:
+        return reduced_alike(kind, loss.first, track.head, context.batch_size), False
+    if not kind.classifies and kind.family is not Family.UNKNOWN:
+        return None, False
     for level in (loss.first, loss.now):
         chance = min((math.log(classes) for classes in _USUAL_CLASSES), key=lambda c: abs(level / c - 1))
-        if abs(level / chance - 1) < (0.05 if cross else 0.01):
+        if abs(level / chance - 1) < (0.05 if kind.classifies else 0.01):
             return chance, True
     return None, False
 

@@ -6,12 +6,13 @@ from losswatch_server.monitor.diagnosis.evidence.events import EVENTS
 from losswatch_server.monitor.diagnosis.evidence.facts import FACTS
 from losswatch_server.monitor.diagnosis.evidence.gradient import GRADIENT
 from losswatch_server.monitor.diagnosis.evidence.loss import LOSS
+from losswatch_server.monitor.diagnosis.evidence.metrics import METRICS
 from losswatch_server.monitor.diagnosis.evidence.row import Evidence
 from losswatch_server.monitor.diagnosis.evidence.settings import SETTINGS
 from losswatch_server.monitor.diagnosis.evidence.start import START
 from losswatch_server.monitor.diagnosis.evidence.validation import VALIDATION
 
-ROWS: tuple[Evidence, ...] = (*FACTS, *EVENTS, *START, *LOSS, *GRADIENT, *VALIDATION, *SETTINGS)
+ROWS: tuple[Evidence, ...] = (*FACTS, *EVENTS, *START, *LOSS, *GRADIENT, *VALIDATION, *METRICS, *SETTINGS)
 """Every row; facts first, so that they are quoted first."""
 
 __all__ = ["ROWS", "Evidence"]

@@ -36,6 +36,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.optimizers import usual
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number, percent
 from losswatch_server.monitor.vocabulary import Condition
@@ -149,16 +150,17 @@ def _wide(seen: Seen) -> bool | None:
 
 
 def _classes(seen: Seen) -> bool | None:
-    """A squared error for classes: of the loss's name and the number of classes."""
-    name = (seen.context.loss_name or "").lower().replace("-", "_")
-    if not name or not seen.context.num_classes:
+    """A squared error for classes: of the kind of loss and the number of classes."""
+    if not seen.context.loss_name or not seen.context.num_classes:
         return None
-    return "squared" in name or name in ("mse", "l2", "rmse", "mse_loss", "mseloss")
+    return seen.measured.kind.squares
 
 
 def _binary_for_many(seen: Seen) -> bool | None:
-    name, classes = (seen.context.loss_name or "").lower(), seen.context.num_classes
-    return None if not name or not classes else ("binary" in name or name.startswith("bce")) and classes > 2
+    classes = seen.context.num_classes
+    if not seen.context.loss_name or not classes:
+        return None
+    return seen.measured.kind.family is Family.BINARY and classes > 2
 
 
 def _momentum(seen: Seen) -> float | None:
