@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -82,6 +82,9 @@ bench-detection: $(STAMP) ## detection on the develop half, or on CORPUS=file.js
 bench-test-half: $(STAMP) ## detection on the test half, for publication: say WHY="..."; the look is written down (10 minutes)
 	@$(MAKE) --no-print-directory zoo HALF=test SIZE=
 	@cd tests && ../$(BIN)/python -m benchmarks.detection test --why "$(WHY)" --ways 0.5 --forecasts 2
+
+fit: zoo ## fit what each piece of evidence tells of each cause on the zoo's develop half (15 minutes)
+	@cd tests && ../$(BIN)/python -m benchmarks.causes
 
 bench-repair: $(STAMP) ## train faulty models, do what the report advises, train again (5 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.repair --list --publish

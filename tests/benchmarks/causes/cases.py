@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from benchmarks.detection.labels import LabelledRun
 from benchmarks.detection.ways import WAYS
+from losswatch_server.codec.facts import read_facts
 from losswatch_server.monitor.diagnosis.engine import strengths
 from losswatch_server.monitor.diagnosis.evidence.row import Seen
 from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -57,7 +57,7 @@ def cases_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0)
 
 def known_context(context: Context) -> Context:
     """The context as the service reads it: facts are no plain mapping."""
-    return replace(context, facts=ModelFacts.of(context.facts)) if isinstance(context.facts, Mapping) else context
+    return replace(context, facts=read_facts(context.facts)[0]) if isinstance(context.facts, Mapping) else context
 
 
 def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:

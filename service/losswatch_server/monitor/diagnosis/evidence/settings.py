@@ -203,8 +203,8 @@ SETTINGS: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="low_rate_blows_up", group="learning rate",
-        when=(*below(_rate_decades, -0.8, 0.15), *holds(lambda s: _blows_up(s) or s.measured.blew_up)),
-        means="the run blows up at a rate that is far below what is usual",
+        when=(*below(_rate_decades, -1.4, 0.15), *holds(lambda s: _blows_up(s) or s.measured.blew_up)),
+        means="the run blows up at a rate that is far below (a twenty-fifth of) what is usual",
         says=lambda s: f"{_rate_text(s)}, and the run blows up all the same",
         for_={UNSCALED: PLAIN, INIT: WEAK}, against={RATE_HIGH: WEAK, RATE_LOW: STRONG, NO_WARMUP: PLAIN},
     ),
