@@ -61,10 +61,7 @@ def page(kind: Kind, name: str) -> Page:
     folder = _FOLDERS[kind]
     text = (resources.files("losswatch_server.catalogue") / folder / f"{name}.md").read_text(encoding="utf-8")
     header, body = split_front_matter(text)
-    if kind == "condition":
-        body = rules.resolve(body, Condition(name))
-    else:
-        body = recognition.resolve(body, CauseName(name))
+    body = rules.resolve(body, Condition(name)) if kind == "condition" else recognition.resolve(body, CauseName(name))
     body = actions.resolve(figures.resolve(body, figures.load()))
     body = f"# {header['title']}\n\n{header['summary']}\n\n{link_to_the_api(body, folder)}"
     return Page(

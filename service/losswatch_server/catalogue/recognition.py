@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from losswatch_server.monitor.diagnosis.checks import separating_check
-from losswatch_server.monitor.diagnosis.engine import ROWS
-from losswatch_server.monitor.diagnosis.evidence.row import Evidence, Grade
+from losswatch_server.monitor.diagnosis.evidence import ROWS, Evidence
+from losswatch_server.monitor.diagnosis.evidence.row import Grade
 from losswatch_server.monitor.vocabulary import CauseName
 
 _WORDS = {Grade.FACT: "a stated fact", Grade.STRONG: "strong", Grade.PLAIN: "plain", Grade.WEAK: "weak"}

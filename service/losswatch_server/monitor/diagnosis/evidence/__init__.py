@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from losswatch_server.monitor.diagnosis.evidence.events import EVENTS
-from losswatch_server.monitor.diagnosis.evidence.facts import FACTS
+from losswatch_server.monitor.diagnosis.evidence.facts_of_data import FACTS_OF_DATA
+from losswatch_server.monitor.diagnosis.evidence.facts_of_model import FACTS_OF_MODEL
 from losswatch_server.monitor.diagnosis.evidence.gradient import GRADIENT
 from losswatch_server.monitor.diagnosis.evidence.loss import LOSS
 from losswatch_server.monitor.diagnosis.evidence.metrics import METRICS
@@ -12,7 +13,17 @@ from losswatch_server.monitor.diagnosis.evidence.settings import SETTINGS
 from losswatch_server.monitor.diagnosis.evidence.start import START
 from losswatch_server.monitor.diagnosis.evidence.validation import VALIDATION
 
-ROWS: tuple[Evidence, ...] = (*FACTS, *EVENTS, *START, *LOSS, *GRADIENT, *VALIDATION, *METRICS, *SETTINGS)
+ROWS: tuple[Evidence, ...] = (
+    *FACTS_OF_MODEL,
+    *FACTS_OF_DATA,
+    *EVENTS,
+    *START,
+    *LOSS,
+    *GRADIENT,
+    *VALIDATION,
+    *METRICS,
+    *SETTINGS,
+)
 """Every row; facts first, so that they are quoted first."""
 
 __all__ = ["ROWS", "Evidence"]

@@ -1,11 +1,10 @@
-"""Evidence in what the client states of model, data and optimiser: a fact outweighs whatever a curve suggests."""
+"""Evidence in what the client states of its model and optimiser: a fact outweighs whatever a curve suggests."""
 
 from __future__ import annotations
 
 import math
 
 from losswatch_server.monitor.diagnosis.evidence.causes import (
-    BAD_DATA,
     CLIP,
     DEAD,
     INIT,
@@ -20,7 +19,6 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     SMALL,
     SMALL_DATA,
     UNSCALED,
-    UNSHUFFLED,
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.row import (
@@ -29,7 +27,6 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     STRONG,
     WEAK,
     Evidence,
-    Limit,
     Seen,
     above,
     below,
@@ -41,9 +38,6 @@ from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
 from losswatch_server.monitor.sentences import number, percent
 
 SQUASHING = frozenset({"sigmoid", "softmax"})
-LARGE_INPUT, LARGE_SPREAD = 50.0, 6.0
-"""Standardised inputs reach 5 to 30 (heavy tails); pixels reach 255, and raw tables thousands."""
-PARAMETERS_A_SAMPLE = 1.0
 
 
 def _held(seen: Seen) -> float | None:
@@ -137,77 +131,6 @@ def _output_text(seen: Seen) -> str:
     return f"the last layer ends in {_output(seen)}, and the loss expects {seen.facts.loss_expects}"
 
 
-def _finite(*values: float | None) -> list[float]:
-    return [value for value in values if value is not None and math.isfinite(value)]
-
-
-def _input_size(seen: Seen) -> float | None:
-    """How many times ordinary the inputs are: 1 is where inputs begin to be unscaled."""
-    f = seen.facts
-    sizes = [abs(v) / LARGE_SPREAD for v in _finite(f.input_std, f.input_mean)]
-    sizes += [v / LARGE_INPUT for v in _finite(f.input_max_abs)]
-    return max(sizes, default=None)
-
-
-def _bare(seen: Seen) -> bool:
-    return not seen.facts.normalization
-
-
-def _input_text(seen: Seen) -> str:
-    f = seen.facts
-    parts = [
-        f"{name} {number(value)}"
-        for name, value in (("mean", f.input_mean), ("standard deviation", f.input_std), ("up to", f.input_max_abs))
-        if value is not None
-    ]
-    return f"the inputs have {', '.join(parts)}"
-
-
-def _target_size(seen: Seen) -> float | None:
-    f = seen.facts
-    if f.target_kind == "classes":
-        return None
-    sizes = [abs(v) for v in _finite(f.target_mean, f.target_std)]
-    return max(sizes, default=None)
-
-
-def _broken_data(seen: Seen) -> bool | None:
-    f = seen.facts
-    given = [v for v in (f.input_mean, f.input_std, f.input_max_abs, f.target_mean, f.target_std) if v is not None]
-    return not all(map(math.isfinite, given)) if given else None
-
-
-def _whole_data(seen: Seen) -> bool | None:
-    f = seen.facts
-    inputs = [v for v in (f.input_mean, f.input_std, f.input_max_abs) if v is not None]
-    targets = [v for v in (f.target_mean, f.target_std) if v is not None]
-    if not inputs or not (targets or f.target_kind == "classes"):
-        return None
-    return all(map(math.isfinite, inputs + targets))
-
-
-def _initial_over_chance(seen: Seen) -> float | None:
-    f, m = seen.facts, seen.measured
-    chance = m.chance if m.chance and not m.chance_inferred else None
-    if chance is None and f.target_kind == "values" and f.target_std and math.isfinite(f.target_std):
-        chance = f.target_std**2 if m.kind.squares else None
-    return f.initial_loss / chance if f.initial_loss is not None and chance else None
-
-
-def _initial_text(seen: Seen) -> str:
-    return f"before training the loss is {number(seen.facts.initial_loss)}, {number(_initial_over_chance(seen), 2)} " \
-        "times that of the best constant answer"  # fmt: skip
-
-
-def _largest_class(seen: Seen) -> float | None:
-    return max(seen.facts.class_shares) if seen.facts.class_shares else None
-
-
-def _per_sample(seen: Seen) -> float | None:
-    f = seen.facts
-    return math.log10(max(f.parameters, 1) / f.dataset_size) if f.parameters and f.dataset_size else None
-
-
 def _update(seen: Seen) -> float | None:
     ratio = seen.facts.update_to_weight
     return None if ratio is None or not math.isfinite(ratio) or ratio < 0 else math.log10(max(ratio, 1e-12))
@@ -225,7 +148,7 @@ def _calm(seen: Seen) -> bool:
     return not seen.measured.blew_up
 
 
-FACTS: tuple[Evidence, ...] = (
+FACTS_OF_MODEL: tuple[Evidence, ...] = (
     Evidence(
         name="optimizer_lacks_parameters", group="facts", when=below(_held, 0.999, 0.0001),
         means="the optimiser holds none, or not all, of the parameters that should train",
@@ -292,85 +215,6 @@ FACTS: tuple[Evidence, ...] = (
         name="output_fits_loss", group="facts", when=holds(_fits),
         means="the last layer gives what the loss expects",
         says=_output_text, against={WRONG_LOSS: WEAK},
-    ),
-    Evidence(
-        name="inputs_are_large", group="facts", when=(*above(_input_size, 1.0, 0.1), *holds(_bare)),
-        means="the inputs have a mean or spread above 6, or reach beyond 50, and nothing normalises them",
-        says=_input_text, for_={UNSCALED: FACT},
-    ),
-    Evidence(
-        name="inputs_are_large_but_normalized", group="facts",
-        when=(*above(_input_size, 1.0, 0.1), *holds(lambda s: not _bare(s))),
-        means="the inputs are large, and a normalisation layer follows somewhere",
-        says=_input_text, for_={UNSCALED: PLAIN},
-    ),
-    Evidence(
-        name="inputs_are_scaled", group="facts",
-        when=(*below(_input_size, 0.75, 0.08), *holds(lambda s: None if s.facts.input_std is None
-                                                      else s.facts.input_std > 0.05)),
-        means="the inputs are of ordinary size",
-        says=_input_text, against={UNSCALED: FACT},
-    ),
-    Evidence(
-        name="inputs_hardly_vary", group="facts",
-        when=(Limit(lambda s: s.facts.input_std, 0.02, -0.003), *holds(_bare)),
-        means="the inputs hardly vary: their spread is below 0.02",
-        says=_input_text, for_={UNSCALED: STRONG},
-    ),
-    Evidence(
-        name="targets_are_large", group="facts", when=above(_target_size, 20.0, 3.0),
-        means="the targets are values with a mean or spread above 20",
-        says=lambda s: f"the targets are {number(s.facts.target_mean)} +- {number(s.facts.target_std)}",
-        for_={UNSCALED: STRONG},
-    ),
-    Evidence(
-        name="data_not_finite", group="facts", when=holds(_broken_data),
-        means="the inputs or targets hold NaN or infinity",
-        says=lambda s: "the statistics of inputs and targets are not finite: the data hold NaN or infinity",
-        for_={BAD_DATA: FACT},
-    ),
-    Evidence(
-        name="data_finite", group="facts", when=holds(_whole_data),
-        means="the statistics of inputs and targets are finite",
-        says=lambda s: "the statistics of inputs and targets are finite", against={BAD_DATA: STRONG},
-    ),
-    Evidence(
-        name="starts_far_above_chance", group="facts", when=above(_initial_over_chance, 2.5, 0.25),
-        means="before training the loss is more than 2.5 times that of the best constant answer",
-        says=_initial_text, for_={INIT: STRONG, UNSCALED: PLAIN},
-    ),
-    Evidence(
-        name="starts_near_chance", group="facts", when=within(_initial_over_chance, 0.8, 1.6, 0.05),
-        means="before training the loss is near that of the best constant answer",
-        says=_initial_text, against={INIT: WEAK, UNSCALED: WEAK},
-    ),
-    Evidence(
-        name="one_class", group="facts", when=above(_largest_class, 0.985, 0.004),
-        means="nearly all labels are of one class",
-        says=lambda s: f"{percent(_largest_class(s))} of the labels are of one class", for_={LABELS: STRONG},
-    ),
-    Evidence(
-        name="more_parameters_than_samples", group="facts", when=above(_per_sample, 0.0, 0.2),
-        means="the model has more parameters than there are training samples",
-        says=lambda s: f"{s.facts.parameters:,} parameters are trained on {s.facts.dataset_size:,} samples",
-        for_={SMALL_DATA: PLAIN}, against={SMALL: PLAIN},
-    ),
-    Evidence(
-        name="more_samples_than_parameters", group="facts", when=below(_per_sample, -1.5, 0.2),
-        means="there are more than thirty samples for each parameter",
-        says=lambda s: f"{s.facts.parameters:,} parameters are trained on {s.facts.dataset_size:,} samples",
-        for_={SMALL: PLAIN}, against={SMALL_DATA: WEAK},
-    ),
-    Evidence(
-        name="not_shuffled", group="facts", when=holds(lambda s: None if s.facts.shuffled is None
-                                                       else not s.facts.shuffled and not s.context.full_batch),
-        means="the training data are not shuffled",
-        says=lambda s: "the training data are not shuffled", for_={UNSHUFFLED: FACT},
-    ),
-    Evidence(
-        name="shuffled", group="facts", when=holds(lambda s: s.facts.shuffled),
-        means="the training data are shuffled",
-        says=lambda s: "the training data are shuffled", against={UNSHUFFLED: FACT},
     ),
     Evidence(
         name="normalized_layers", group="facts", when=holds(lambda s: None if s.facts.normalization is None
