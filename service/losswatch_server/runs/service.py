@@ -27,7 +27,15 @@ from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
-from losswatch_server.store.rows import FindingFilter, RunFinding, RunRow, StoredEvent, StoredFinding, StoredRun
+from losswatch_server.store.rows import (
+    FindingFilter,
+    RunFilter,
+    RunFinding,
+    RunRow,
+    StoredEvent,
+    StoredFinding,
+    StoredRun,
+)
 from losswatch_server.store.sealing import SEAL_POINTS
 
 LEFTOVERS_EVERY_S = 60.0
@@ -329,11 +337,7 @@ class Runs:
         key, given, value = (tag or "").partition("=")
         rows = await self._store.list_runs(
             project,
-            status=status,
-            state=state,
-            tag=None if tag is None else (key, value if given else None),
-            group=group,
-            text=q,
+            RunFilter(status, state, None if tag is None else (key, value if given else None), group, q),
             before=None if cursor is None else read_cursor(cursor),
             limit=limit + 1,
         )

@@ -47,21 +47,12 @@ _TABLES = (
 
 def apply(connection: sqlite3.Connection, change: Change) -> None:
     """Write everything of ``change``. Raises RunMovedError when the run is not as it expects."""
-    run = change.run
-    row = run.row
+    row = change.run.row
     key = (row.project, row.uid)
     if change.expected_seq is None:
-        _create(connection, run)
+        _create(connection, change.run)
     else:
-        updated = connection.execute(_UPDATE, (*_changing(run), *key, change.expected_seq))
-        if updated.rowcount != 1:
-            raise RunMovedError(f"Run {row.name} was changed by somebody else.")
-        if change.context_changed:
-            connection.execute(
-                "UPDATE run SET context = ? WHERE project = ? AND uid = ?", (context_text(row.context), *key)
-            )
-        if run.report is not None:
-            connection.execute("UPDATE run SET report = ? WHERE project = ? AND uid = ?", (run.report, *key))
+        _update(connection, change)
     for entry in change.rows:
         connection.execute(RECORD, (*key, *entry))
     for attempt in change.attempts:
@@ -73,6 +64,13 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
             "INSERT OR REPLACE INTO writer (project, uid, writer, attempt, ordinal, rival) VALUES (?, ?, ?, ?, ?, ?)",
             (*key, *writer),
         )
+    _apply_snapshots(connection, key, change)
+    _apply_findings(connection, key, change)
+    for event in change.events:
+        add_event(connection, row.project, row.uid, row.name, event)
+
+
+def _apply_snapshots(connection: sqlite3.Connection, key: tuple[str, str], change: Change) -> None:
     for seq in change.dropped_snapshots:
         connection.execute("DELETE FROM snapshot WHERE project = ? AND uid = ? AND seq = ?", (*key, seq))
     for snapshot in change.snapshots:  # not compressed: mantissas hardly shrink, and it took longer than to freeze them
@@ -81,6 +79,9 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
             "VALUES (?, ?, ?, ?, ?, ?)",
             (*key, *snapshot[:3], zlib.compress(snapshot.body, 0)),
         )
+
+
+def _apply_findings(connection: sqlite3.Connection, key: tuple[str, str], change: Change) -> None:
     for finding in change.findings:
         closed_at = None if finding.is_open else change.at
         connection.execute(
@@ -92,8 +93,6 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         )  # fmt: skip
     for finding_id in change.withdrawn:
         connection.execute("DELETE FROM finding WHERE project = ? AND uid = ? AND id = ?", (*key, finding_id))
-    for event in change.events:
-        add_event(connection, row.project, row.uid, row.name, event)
 
 
 def append_together(connection: sqlite3.Connection, appends: Sequence[Change]) -> bool:
@@ -215,8 +214,21 @@ def _create(connection: sqlite3.Connection, run: StoredRun) -> None:
     )
 
 
+def _update(connection: sqlite3.Connection, change: Change) -> None:
+    run, row = change.run, change.run.row
+    key = (row.project, row.uid)
+    updated = connection.execute(_UPDATE, (*_changing(run), *key, change.expected_seq))
+    if updated.rowcount != 1:
+        raise RunMovedError(f"Run {row.name} was changed by somebody else.")
+    if change.context_changed:
+        context = context_text(row.context)
+        connection.execute("UPDATE run SET context = ? WHERE project = ? AND uid = ?", (context, *key))
+    if run.report is not None:
+        connection.execute("UPDATE run SET report = ? WHERE project = ? AND uid = ?", (run.report, *key))
+
+
 def _changing(run: StoredRun) -> tuple[object, ...]:
-    row = run.row  # the values of enums, because SQLite's module asks every subclass of str how it wants to be adapted
+    row = run.row  # sqlite3 adapts subclasses of str slowly: pass their values
     return (
         row.attempt, row.step, row.points, row.version, row.detection_version, row.state.value, row.status.value,
         row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, run.next_seq,

@@ -12,6 +12,7 @@ from losswatch_server.store.rows import (
     FindingFilter,
     NewEvent,
     RecordRow,
+    RunFilter,
     RunFinding,
     RunRow,
     Snapshot,
@@ -42,18 +43,9 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self,
-        project: str,
-        *,
-        status: str | None,
-        state: str | None,
-        tag: tuple[str, str | None] | None,
-        group: str | None,
-        text: str | None,
-        before: tuple[float, str] | None,
-        limit: int,
+        self, project: str, wanted: RunFilter, *, before: tuple[float, str] | None, limit: int
     ) -> list[RunRow]:
-        """Runs of a project, newest first, after the one of ``before`` (created_at, uid)."""
+        """Runs of a project that are wanted, newest first, after the one of ``before`` (created_at, uid)."""
         ...
 
     async def apply(self, change: Change) -> None:

@@ -18,6 +18,7 @@ from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 from losswatch_server.store.rows import (
     FindingFilter,
     RecordRow,
+    RunFilter,
     RunFinding,
     RunRow,
     Snapshot,
@@ -82,31 +83,28 @@ def is_gone(connection: sqlite3.Connection, project: str, name: str, writer: str
 def list_runs(
     connection: sqlite3.Connection,
     project: str,
-    status: str | None,
-    state: str | None,
-    tag: tuple[str, str | None] | None,
-    group: str | None,
-    text: str | None,
+    wanted: RunFilter,
     before: tuple[float, str] | None,
     limit: int,
 ) -> list[RunRow]:
     """Runs of a project, newest first, from ``before`` (created_at, uid) on, that fit every filter given."""
+    group = f"json_extract({SOUND_CONTEXT}, '$.group')"
     where, values = ["project = ?"], [project]
-    for column, value in (("status", status), ("state", state), (f"json_extract({SOUND_CONTEXT}, '$.group')", group)):
+    for column, value in (("status", wanted.status), ("state", wanted.state), (group, wanted.group)):
         if value is not None:
             where.append(f"{column} = ?")
             values.append(value)
     arguments: list[Any] = [*values]
-    if tag is not None:
-        key, wanted = tag
+    if wanted.tag is not None:
+        key, tagged = wanted.tag
         where.append(
             f"EXISTS (SELECT 1 FROM json_each({SOUND_CONTEXT}, '$.tags') t "
             "WHERE t.key = ? AND (? IS NULL OR t.value = ?))"
         )
-        arguments += [key, wanted, wanted]
-    if text is not None:
+        arguments += [key, tagged, tagged]
+    if wanted.text is not None:
         where.append("instr(lower(name), lower(?)) > 0")
-        arguments.append(text)
+        arguments.append(wanted.text)
     if before is not None:
         where.append("(created_at, uid) < (?, ?)")
         arguments += before

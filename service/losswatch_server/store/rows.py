@@ -62,6 +62,18 @@ class RunRow(NamedTuple):
     """Columns that could not be read; what stands in their place was made of what could."""
 
 
+class RunFilter(NamedTuple):
+    """Which runs of a project are listed: those that fit all that is given."""
+
+    status: str | None = None
+    state: str | None = None
+    tag: tuple[str, str | None] | None = None
+    """The key of a tag, and its value (None: any)."""
+    group: str | None = None
+    text: str | None = None
+    """A part of the name, in any case."""
+
+
 class StoredRun(NamedTuple):
     """A run with what its next request needs to know."""
 

@@ -31,6 +31,7 @@ from losswatch_server.store.rows import (
     FindingFilter,
     NewEvent,
     RecordRow,
+    RunFilter,
     RunFinding,
     RunRow,
     Snapshot,
@@ -252,20 +253,9 @@ class SqliteStore:
         return await self.read(lambda connection: queries.is_gone(connection, project, name, writer))
 
     async def list_runs(
-        self,
-        project: str,
-        *,
-        status: str | None,
-        state: str | None,
-        tag: tuple[str, str | None] | None,
-        group: str | None,
-        text: str | None,
-        before: tuple[float, str] | None,
-        limit: int,
+        self, project: str, wanted: RunFilter, *, before: tuple[float, str] | None, limit: int
     ) -> list[RunRow]:
-        return await self.read(
-            lambda connection: queries.list_runs(connection, project, status, state, tag, group, text, before, limit)
-        )
+        return await self.read(lambda connection: queries.list_runs(connection, project, wanted, before, limit))
 
     async def record_page(self, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
         return await self.read(lambda connection: queries.record_page(connection, project, uid, first_seq, max_points))

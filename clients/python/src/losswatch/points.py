@@ -58,53 +58,71 @@ def encode(step: Any, fields: Mapping[str, Any], rank: int = 0, limits: Limits =
     A name that the service does not know is sent among ``metrics``, which are kept and drawn but not judged. What goes
     beyond ``limits`` is cut: never the point.
     """
-    complaints: List[Complaint] = []
     index = _step(step)
     if index < 0:
         sentence = f"a step must be a whole number from 0 to 2**53-1, not {_shown(step)}; that point is left out"
         return Encoded(None, -1, (), [Complaint("step", sentence)])
-    point: Dict[str, Any] = {"step": index}
-    metrics: Dict[str, float] = {}
-    layers: Dict[str, float] = {}
+    taken = _Fields(index, rank)
     for name, value in fields.items():
         if value is None:
             continue
         try:
-            if name in NUMBERS:
-                point[name] = number(read(value))
-            elif name == "layers":
-                layers = _numbers(name, value, complaints)
-            elif name == "metrics":
-                metrics.update(_numbers(name, value, complaints))
-            elif name == "time":
-                point["time"] = value if isinstance(value, str) else value.astimezone().isoformat()
-            elif name == "rank":
-                rank = operator.index(value)
-            elif name == NAMELESS:
-                complaints.append(Complaint(name, _NAMELESS_SENTENCE))
-            else:
-                metrics[_plain_name(name, "metrics", complaints)] = read(value)
-                complaints.append(_about_name(name))
+            taken.take(name, value)
         except Exception as error:  # noqa: BLE001 - a foreign object may throw anything
-            complaints.append(Complaint("value:" + name, f"{_shown(name)} is left out: {error}"))
-    if rank:
-        point["rank"] = rank
-    summary: Dict[str, float] = {}
-    if layers:
-        layers, summary = cut_layers(layers, limits.layers)
-        point["layers"] = {name: number(value) for name, value in layers.items()}
-    if summary:
-        sentence = f"of {int(summary['layers.count'])} layers {limits.layers} are sent: {_KEPT}"
-        complaints.append(Complaint("layers", sentence))
-    if len(metrics) + len(summary) > limits.metrics:
-        sentence = f"of {len(metrics)} metrics the first {limits.metrics - len(summary)} are sent"
-        complaints.append(Complaint("metrics", sentence))
-        metrics = cut_metrics(metrics, limits.metrics - len(summary))
-    metrics.update(summary)
-    if metrics:
-        point["metrics"] = {name: number(value) for name, value in metrics.items()}
+            taken.complaints.append(Complaint("value:" + name, f"{_shown(name)} is left out: {error}"))
+    point = taken.finished(limits)
     names = tuple(name for name in point if name != "step")
-    return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, complaints)
+    return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, taken.complaints)
+
+
+class _Fields:
+    """The fields of one point while they are read."""
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.point: Dict[str, Any] = {"step": step}
+        self.rank = rank
+        self.metrics: Dict[str, float] = {}
+        self.layers: Dict[str, float] = {}
+        self.complaints: List[Complaint] = []
+
+    def take(self, name: str, value: Any) -> None:
+        """One field; whatever its value raises is for the caller."""
+        if name in NUMBERS:
+            self.point[name] = number(read(value))
+        elif name == "layers":
+            self.layers = _numbers(name, value, self.complaints)
+        elif name == "metrics":
+            self.metrics.update(_numbers(name, value, self.complaints))
+        elif name == "time":
+            self.point["time"] = value if isinstance(value, str) else value.astimezone().isoformat()
+        elif name == "rank":
+            self.rank = operator.index(value)
+        elif name == NAMELESS:
+            self.complaints.append(Complaint(name, _NAMELESS_SENTENCE))
+        else:
+            self.metrics[_plain_name(name, "metrics", self.complaints)] = read(value)
+            self.complaints.append(_about_name(name))
+
+    def finished(self, limits: Limits) -> Dict[str, Any]:
+        """The point, with as many layers and metrics as there may be."""
+        if self.rank:
+            self.point["rank"] = self.rank
+        metrics = self.metrics
+        summary: Dict[str, float] = {}
+        if self.layers:
+            layers, summary = cut_layers(self.layers, limits.layers)
+            self.point["layers"] = {name: number(value) for name, value in layers.items()}
+        if summary:
+            sentence = f"of {int(summary['layers.count'])} layers {limits.layers} are sent: {_KEPT}"
+            self.complaints.append(Complaint("layers", sentence))
+        if len(metrics) + len(summary) > limits.metrics:
+            sentence = f"of {len(metrics)} metrics the first {limits.metrics - len(summary)} are sent"
+            self.complaints.append(Complaint("metrics", sentence))
+            metrics = cut_metrics(metrics, limits.metrics - len(summary))
+        metrics.update(summary)
+        if metrics:
+            self.point["metrics"] = {name: number(value) for name, value in metrics.items()}
+        return self.point
 
 
 def _step(step: Any) -> int:

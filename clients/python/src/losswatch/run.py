@@ -38,7 +38,7 @@ class Run:
     out of scope is delivered and ends as ``finished``; one that is there at the end of the process ends as that does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of whoever trains
         self,
         name: str,
         *,

@@ -26,6 +26,10 @@ class PointsRefusedError(ValueError):
         self.problems = list(problems)
 
 
+TRAINING_FIELDS = ("loss", "grad_norm")
+"""Where these contradict, the step was trained again."""
+
+
 class Comparison(NamedTuple):
     """Fields that a point adds; whether its loss or gradient norm contradicts; whether another field does."""
 
@@ -72,37 +76,40 @@ def compare(known: Point, point: Point) -> Comparison:
     if known == point:
         return _NOTHING
     added: dict[str, Any] = {}
-    retrained = conflict = False
-    if point.loss is not None:
-        if known.loss is None:
-            added["loss"] = point.loss
-        else:
-            retrained = not _same(known.loss, point.loss)
-    elif point.loss_is_null and known.loss is None and not known.loss_is_null:
+    retrained = _compare_fields(TRAINING_FIELDS, known, point, added)
+    if point.loss_is_null and known.loss is None and not known.loss_is_null:
         added["loss_is_null"] = True
-    if point.grad_norm is not None:
-        if known.grad_norm is None:
-            added["grad_norm"] = point.grad_norm
-        else:
-            retrained = retrained or not _same(known.grad_norm, point.grad_norm)
-    for name in SINGLE_FIELDS:
+    conflict = _compare_fields(SINGLE_FIELDS, known, point, added)
+    conflict |= _compare_maps(known, point, added)
+    return Comparison(Point(point.step, rank=point.rank)._replace(**added) if added else None, retrained, conflict)
+
+
+def _compare_fields(names: Sequence[str], known: Point, point: Point, added: dict[str, Any]) -> bool:
+    """Whether a field contradicts; those that ``known`` does not have go into ``added``."""
+    contradicts = False
+    for name in names:
         value = getattr(point, name)
         if value is not None:
             old = getattr(known, name)
             if old is None:
                 added[name] = value
             elif not _same(old, value):
-                conflict = True
-    for name in MAP_FIELDS:
-        values = getattr(point, name)
+                contradicts = True
+    return contradicts
+
+
+def _compare_maps(known: Point, point: Point, added: dict[str, Any]) -> bool:
+    """The same name by name for layers and metrics."""
+    contradicts = False
+    for field in MAP_FIELDS:
+        values = getattr(point, field)
         if values:
-            old = getattr(known, name) or {}
-            new = {key: value for key, value in values.items() if key not in old}
+            old = getattr(known, field) or {}
+            new = {name: value for name, value in values.items() if name not in old}
             if new:
-                added[name] = new
-            if len(new) < len(values):
-                conflict = conflict or any(key in old and not _same(old[key], value) for key, value in values.items())
-    return Comparison(Point(point.step, rank=point.rank)._replace(**added) if added else None, retrained, conflict)
+                added[field] = new
+            contradicts |= any(name in old and not _same(old[name], value) for name, value in values.items())
+    return contradicts
 
 
 _NOTHING = Comparison(None, False, False)
@@ -112,7 +119,7 @@ def _contradictions(known: Point, point: Point) -> list[str]:
     """The fields in which two points of one step differ, as a request writes them."""
     wrong = [
         name
-        for name in ("loss", "grad_norm", *SINGLE_FIELDS)
+        for name in (*TRAINING_FIELDS, *SINGLE_FIELDS)
         if (old := getattr(known, name)) is not None
         and (new := getattr(point, name)) is not None
         and not _same(old, new)
