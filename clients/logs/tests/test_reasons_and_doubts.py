@@ -28,7 +28,14 @@ NOTES = "first try\n\nlr=0.01: the aux loss went to 2.2\n\n  aux loss: 1.2\n  xy
         (OVERFLOW, "overflow of half precision"),
         (ACCURACY, "reports an accuracy ('Train-accuracy', 'Validation-accuracy') and no loss"),
         (NOTES, "reads like notes"),
-        ("step,speed,heat\n" + "".join(f"{i},{i * 2},{i * 3}\n" for i in range(9)), "No training log was found"),
+        ("step,speed,heat\n" + "".join(f"{i},{i * 2},{i * 3}\n" for i in range(9)), "There are: 'speed', 'heat'."),
+        (
+            "epoch,accuracy\n" + "".join(f"{i},0.{i}\n" for i in range(9)),
+            "reports an accuracy ('accuracy') and no loss",
+        ),
+        ("it   speed   heat\n" + "".join(f"{i}  {i * 2}  {i * 3}\n" for i in range(9)), "There are: 'speed', 'heat'."),
+        (json.dumps({"accuracy": [0.1, 0.2, 0.3], "speed": [1, 2, 3]}), "reports an accuracy ('accuracy') and no loss"),
+        (json.dumps([{"speed": 1}, {"speed": 2}]), "There are: 'speed'."),
         ("step 1 lr 0.1\nstep 2 lr 0.2\nstep 3 lr 0.3\n", "No column is named like a loss. There are: 'lr'"),
         ("step,loss" + "".join(f"{i},{0.9 - i / 100:.2f}" for i in range(90)), "--data-binary"),
         ("the loss is large\n" * 9, "no line gives it a number"),
@@ -89,6 +96,21 @@ def test_every_column_can_be_named() -> None:
     assert [(p.step, p.loss, p.validation_loss, p.grad_norm) for p in log.points] == [
         (10 * i, i / 10, i / 5, i / 2) for i in range(1, 5)
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step,speed,heat\n" + "".join(f"{i},{i * 2},{i / 8}\n" for i in range(9)),
+        "it   speed   heat\n" + "".join(f"{i}  {i * 2}  {i / 8}\n" for i in range(9)),
+        "".join(f"turn {i} of it: heat={i / 8}\n" for i in range(9)),
+        json.dumps({"heat": [i / 8 for i in range(9)]}),
+        json.dumps([{"heat": i / 8} for i in range(9)]),
+    ],
+    ids=["csv", "screen", "console", "json columns", "json rows"],
+)
+def test_a_named_column_is_read_whatever_it_is_called(text: str) -> None:
+    assert losses(text, Columns(loss="heat")) == [i / 8 for i in range(9)]
 
 
 def test_a_column_that_is_not_there_is_told_with_those_that_are() -> None:

@@ -128,7 +128,7 @@ def test_numbers_are_the_float64_that_is_printed(printed: str) -> None:
         ("", "is empty"),
         (" \n\n", "is empty"),
         ("{}", "nothing in it is named like a loss"),
-        ('{"accuracy": [1, 2]}', "nothing in it is named like a loss"),
+        ('{"accuracy": [1, 2]}', "reports an accuracy ('accuracy') and no loss"),
         (b"PK\x03\x04zip", "binary file"),
         ("a,b\n1,2\n", "header line"),
         pytest.param("1\n" * 1_000_001, "more than 1,000,000 points", marks=pytest.mark.slow, id="too many points"),

@@ -37,6 +37,9 @@ def doubts(table: Table, chosen: Roles, axis: Axis, *, further: int, stepless: i
                 remedy="step_column",
             )
         )
+    if chosen.maximized:
+        name = table.spelled((chosen.loss or chosen.validation_loss)[0])
+        found.append(Doubt(f"{name!r} is to be maximised: its negative was read as the loss"))
     if table.unread > max(_FEW, points):
         found.append(Doubt(f"{table.unread} lines in which a loss seems to have a value were not read", serious=True))
     if chosen.loss and axis.unit != "epoch":

@@ -5,10 +5,10 @@ Face's dictionaries, progress bars, and what people print themselves.
 from __future__ import annotations
 
 import re
-from typing import Dict, Optional, Sequence
+from typing import Dict, FrozenSet, Optional, Sequence
 
 from losswatch_logs.lines import Line
-from losswatch_logs.names import meaning
+from losswatch_logs.names import meaning, plain
 from losswatch_logs.table import Mark, Table
 from losswatch_logs.templates import Words, read_words
 
@@ -29,13 +29,14 @@ _PLANNED = 70
 """A counter that scores less says how many steps there are, or will be."""
 
 
-def read_console(lines: Sequence[Line]) -> Optional[Table]:
-    """The rows of the lines that name a loss or a gradient norm, or None when there is none."""
-    return _Console().read(lines)
+def read_console(lines: Sequence[Line], wanted: Sequence[Optional[str]] = ()) -> Optional[Table]:
+    """The rows of the lines that name a loss or a gradient norm, or what is ``wanted``; None when there is none."""
+    return _Console(frozenset(plain(name) for name in wanted if name)).read(lines)
 
 
 class _Console:
-    def __init__(self) -> None:
+    def __init__(self, wanted: FrozenSet[str]) -> None:
+        self.wanted = wanted
         self.table = Table("console")
         self.carried: Dict[str, float] = {}
         self.mode = ""
@@ -60,11 +61,15 @@ class _Console:
         if len(text) > _LONGEST:
             table.skip(line.number, text[:400], f"longer than {_LONGEST:,} characters")
             return
-        words = read_words(text)
+        words = read_words(text, every=bool(self.wanted))
         plan = words.plan
         if "train_runtime" in words.values:
             table.skip(line.number, text, "the summary at the end of the training, not a step")
-        elif plan.measures or (plan.tells and (plan.counts or self.carried)):
+        elif (
+            plan.measures
+            or (plan.tells and (plan.counts or self.carried))
+            or (self.wanted and not self.wanted.isdisjoint(map(plain, words.values)))
+        ):
             self._add(line, words)
         else:
             self._carry(words)

@@ -35,6 +35,20 @@ def read_document(document: Any) -> Optional[Table]:
     return _search(document, 0)
 
 
+def read_loosely(document: Any) -> Optional[Table]:
+    """The numbers of a list of objects or of lists by name, whatever they are called."""
+    table = Table("json-rows")
+    if isinstance(document, dict):
+        lists = [(str(name), items) for name, items in document.items() if isinstance(items, list)]
+        length = max((len(items) for _, items in lists), default=0)
+        document = [{name: items[place] for name, items in lists if place < len(items)} for place in range(length)]
+    for item in document if isinstance(document, list) else ():
+        row = row_of(item) if isinstance(item, dict) else {}
+        if row:
+            table.add(row)
+    return table if table.rows else None
+
+
 def read_lines(lines: Sequence[Line]) -> Optional[Table]:
     """A log of one JSON object per line; other lines among them are skipped. None when no line is an object."""
     table = Table("json-lines")

@@ -66,16 +66,16 @@ def read_all(text: Union[str, bytes], *, name: Optional[str] = None, columns: Co
             clean = lines.clean(notebook.outputs(document))
             if not clean.strip():
                 raise UnreadableLogError(f"{_called(name, start=True)} is a notebook whose cells have printed nothing.")
-            table = _text(clean, name)
+            table = _text(clean, name, columns)
             table.notes.append("the outputs of a notebook's cells")
             return _assembled(table, clean, total, columns)
         elif found:
             return _assembled(_document(document, name), clean, total, columns)
-    return _assembled(_text(clean, name), clean, total, columns)
+    return _assembled(_text(clean, name, columns), clean, total, columns)
 
 
 def _document(document: Any, name: Optional[str]) -> Table:
-    table = json_documents.read_document(document)
+    table = json_documents.read_document(document) or json_documents.read_loosely(document)
     if table is None:
         raise UnreadableLogError(
             f"{_called(name, start=True)} is JSON, but nothing in it is named like a loss: send "
@@ -84,17 +84,17 @@ def _document(document: Any, name: Optional[str]) -> Table:
     return table
 
 
-def _text(clean: str, name: Optional[str]) -> Table:
+def _text(clean: str, name: Optional[str], columns: Columns) -> Table:
     if _has_decimal_commas(clean):
         clean = _DECIMAL.sub(r"\1.\2", clean)
     given = lines.split(clean)
-    table = _lines(given, clean) if given else None
+    table = _lines(given, clean, columns) if given else None
     if table is None:
         raise UnreadableLogError(refusals.nothing_found(given, _called(name)))
     return table
 
 
-def _lines(given: Sequence[Line], clean: str) -> Optional[Table]:
+def _lines(given: Sequence[Line], clean: str, columns: Columns) -> Optional[Table]:
     table = json_documents.read_lines(given) if given[0].text.lstrip().startswith("{") else None
     if table is not None and len(table.rows) * 2 >= len(given):
         return table
@@ -103,13 +103,20 @@ def _lines(given: Sequence[Line], clean: str) -> Optional[Table]:
         if table is not None:
             return table
     stripped = prefixes.strip(reflow.reflow(given))
-    table = _stripped_lines(stripped.lines, clean)
+    table = _stripped_lines(stripped.lines, clean, columns)
+    if table is None:
+        table = tabular.read_table(given, any_names=True) or _by_any_names(stripped.lines)
     if table is not None and stripped.note:
         table.doubts.append(Doubt(stripped.note))
     return table
 
 
-def _stripped_lines(found: Sequence[Line], clean: str) -> Optional[Table]:
+def _by_any_names(found: Sequence[Line]) -> Optional[Table]:
+    """A table in which nothing is named like a loss: for the names that a person may choose from."""
+    return tabular.read_table(found, any_names=True) or screen.read_screen(found, any_names=True)
+
+
+def _stripped_lines(found: Sequence[Line], clean: str, columns: Columns) -> Optional[Table]:
     if not found:
         return None
     if found[0].text.lstrip().startswith('{"'):
@@ -126,7 +133,7 @@ def _stripped_lines(found: Sequence[Line], clean: str) -> Optional[Table]:
         table = reader(found)
         if table is not None:
             return table
-    printed = console.read_console(found)
+    printed = console.read_console(found, columns)
     listed = arrays.read_lists(clean)
     if listed is not None and (printed is None or arrays.longest(listed) >= console.values_of_best(printed)):
         return listed

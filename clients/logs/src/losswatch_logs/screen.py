@@ -21,6 +21,7 @@ _WIDE = re.compile(r"\s{2,}|\t")
 _RULE = re.compile(r"[\s|+=_─━═\-–—:╪╞╡┼├┤~*]+")
 _COUNT = re.compile(r"(\d{1,12})/(\d{1,12})")
 _LOOK_AHEAD = 8
+_LEAST_ROWS = 3
 _FIRST_WORDS = frozenset(
     [
         "training",
@@ -66,11 +67,14 @@ class _Header(NamedTuple):
     lines: int
 
 
-def read_screen(lines: Sequence[Line]) -> Optional[Table]:
-    """The rows of the tables in a text, or None where no header of a table with a loss is found."""
+def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[Table]:
+    """The rows of the tables in a text, or None where no header of a table with a loss is found.
+
+    With ``any_names`` the first header will do, whatever it names.
+    """
     table = Table("table")
     header: Optional[_Header] = None
-    found_main = False
+    found_main = any_names
     fresh = False
     place = 0
     while place < len(lines):
@@ -88,7 +92,7 @@ def read_screen(lines: Sequence[Line]) -> Optional[Table]:
             if "GPU_mem" in begun.names or "gpu_mem" in begun.names:
                 table.context["framework"] = "ultralytics"
             continue
-        row = _row(header, text, table) if header is not None and (header.main or fresh) else None
+        row = _row(header, text, table) if header is not None and (header.main or fresh or any_names) else None
         if row:
             drawn = line.redrawn or text is not line.text
             if drawn and table.rows and table.marks[-1].bar and _same_counts(row, table.rows[-1]):
@@ -99,7 +103,7 @@ def read_screen(lines: Sequence[Line]) -> Optional[Table]:
         else:
             table.skip(line.number, line.text, "no row of a table")
         place += 1
-    return table if found_main and table.rows else None
+    return table if found_main and len(table.rows) >= (_LEAST_ROWS if any_names else 1) else None
 
 
 def _same_counts(row: Row, last: Row) -> bool:

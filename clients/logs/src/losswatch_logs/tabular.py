@@ -18,6 +18,8 @@ _HEADER_WITHIN = 200
 _SAMPLE = 20
 _SURE = 3
 """So many rows with a loss make a table, whatever else the text holds."""
+_NAME = 60
+"""Characters of a name; a longer one is a sentence."""
 _WIDEST = 20_000
 """Columns; a wider line is no header."""
 _CANDIDATES = 10
@@ -44,9 +46,12 @@ class _Header(NamedTuple):
     split: Split
 
 
-def read_table(lines: Sequence[Line]) -> Optional[Table]:
-    """The table whose header line is found among the first lines, or None when there is none."""
-    header = _find_header(lines)
+def read_table(lines: Sequence[Line], *, any_names: bool = False) -> Optional[Table]:
+    """The table whose header line is found among the first lines, or None when there is none.
+
+    Some name must be a loss or a gradient norm; with ``any_names`` none need be.
+    """
+    header = _find_header(lines, any_names=any_names)
     if header is None:
         return None
     table = Table(_NAMES[header.separator])
@@ -73,6 +78,8 @@ def read_table(lines: Sequence[Line]) -> Optional[Table]:
     if comma:
         table.notes.append("commas within numbers as decimal points")
     following = len(lines) - header.place - 1
+    if any_names:
+        return table if len(table.rows) >= _SURE else None
     measured = table.names_measured()
     rows = sum(1 for row in table.rows if any(name in row for name in measured))
     return table if rows >= _SURE or (rows and len(table.rows) * 3 >= following) else None
@@ -151,7 +158,7 @@ def _metric_file(lines: Sequence[Line], split: Split) -> Table:
     return table
 
 
-def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
+def _find_header(lines: Sequence[Line], *, any_names: bool) -> Optional[_Header]:
     tried = 0
     for place, line in enumerate(lines[:_HEADER_WITHIN]):
         if prefixes.begins(line.text):
@@ -162,7 +169,7 @@ def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
                 continue
             split = _splitter(separator)
             names = [name.strip() for name in split(text)]
-            if _is_header(names):
+            if _is_header(names, any_names=any_names):
                 if _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split):
                     return _Header(place, names, _distinct(names), separator, split)
                 tried += 1
@@ -171,13 +178,15 @@ def _find_header(lines: Sequence[Line]) -> Optional[_Header]:
     return None
 
 
-def _is_header(names: Sequence[str]) -> bool:
+def _is_header(names: Sequence[str], *, any_names: bool) -> bool:
     """Some name is a loss or a gradient norm, none is a number, and few end in one (``loss: 0.5`` is no name)."""
     if len(names) > _WIDEST or any("{" in name or "[" in name or "': " in name for name in names):
         return False
     if any(number(name.rstrip(",:;%)")) is not None for name in names):
         return False
     valued = sum(1 for name in names if _ENDS_IN_NUMBER.search(name[-60:]))
+    if any_names:
+        return not valued and len(names) > 1 and all(name[:1].isalpha() and len(name) <= _NAME for name in names)
     return valued * 2 < len(names) and any(_is_measured(name) for name in names)
 
 

@@ -111,16 +111,17 @@ class Words(NamedTuple):
     plan: Plan
 
 
-def read_words(line: str) -> Words:
-    """The named numbers of one line."""
+def read_words(line: str, *, every: bool = False) -> Words:
+    """The named numbers of one line; with ``every`` also of a line in which nothing has a known name."""
     parts = split_numbers(line)
     gaps = tuple(parts[::2])
     plan = _known.get(gaps)
     if plan is None:
-        plan = understand(gaps) if w.WORTH_READING.search(line) else _NOTHING_TO_READ
+        plan = understand(gaps) if every or w.WORTH_READING.search(line) else _NOTHING_TO_READ
         if len(_known) >= _REMEMBERED:
             _known.clear()
-        _known[gaps] = plan
+        if plan is not _NOTHING_TO_READ:
+            _known[gaps] = plan
     values = {name: _value(parts[place]) for name, place in plan.values}
     totals = {name: _value(parts[place]) for name, place in plan.totals}
     return Words(values, totals, plan)
