@@ -104,8 +104,9 @@ class _Console:
         first = next(iter(words.values), "")
         if not counters or (len(words.values) > len(counters) + 1 and first not in counters):
             return  # a counter in passing, as in a line of settings
+        if any(self.carried.get(name) != value for name, value in counters.items()):
+            self.mode = ""
         self.carried = {**self.carried, **counters} if steps else counters
-        self.mode = ""
         self.table.totals.update({name: total for name, total in words.totals.items() if name in counters})
 
     def _head(self, text: str) -> None:

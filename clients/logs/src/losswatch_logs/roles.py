@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from losswatch_logs import words as w
-from losswatch_logs.names import Meaning, meaning, plain, words
+from losswatch_logs.names import BARE, Meaning, meaning, plain, words
 from losswatch_logs.result import Columns, Doubt, UnreadableLogError
 from losswatch_logs.table import Table
 
@@ -186,6 +186,11 @@ def _validation(
     table: Table, ranked: Sequence[_Candidate], loss: Tuple[str, ...], said: Dict[str, Meaning], doubts: List[Doubt]
 ) -> Tuple[str, ...]:
     """The held-out loss that is named most like the training loss; a validation set before a test set."""
+    bare = sum(means.score == BARE for means in said.values())
+    if loss and said[loss[0]].score != BARE and bare > 1:
+        ranked = [
+            each for each in ranked if each.means.score != BARE
+        ]  # "Loss: 0.5, Train: 0.9, Val: 0.8" tells of accuracies
     if not ranked:
         return ()
     wanted = _bare_words(table.spelled(loss[0])) if loss else frozenset()

@@ -309,6 +309,8 @@ class _Reader:
             ):
                 return "samples"
             return self._bracket()
+        if brackets.endswith("[") and after.startswith("][") and "epoch" not in self.values:
+            return "epoch"
         start = not gap.strip(" \"'") or gap.strip() == "["
         if place == 0 and start:
             if gap.strip() == "[" and after.startswith(",") and any(map(str.isalpha, "".join(self.gaps[2:3]))):
