@@ -35,6 +35,9 @@ DIFFERENT = {"Answer", "Fault", "Reading", "Runs", "Verdict"}
 STILL_TWICE = DIFFERENT | {"Entry", "GradientState", "Track"}
 """Names that two classes have which are not the same thing. It only shrinks."""
 
+WORDED_BY_THE_MONITOR = re.compile(r"^## (?:The rule, exactly|How Losswatch recognises it)\n.*?(?=^## )", re.M | re.S)
+"""The sections of the catalogue that quote the rules and the rows of evidence."""
+
 DESCRIBED = SERVER / "api" / "description"
 """The schemas of the interface's description, which have the name of the type that they describe."""
 
@@ -46,8 +49,7 @@ def documents() -> dict[str, str]:
     files = [*ROOT.glob("*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("clients/*/README.md"), *PAGES.glob("*.md")]
     texts |= {str(f.relative_to(ROOT)): f.read_text("utf-8") for f in files if f.name != "CONTRIBUTING.md"}
     for page in (*catalogue.conditions(), *catalogue.causes()):
-        before, _, rule = page.markdown.partition("## The rule, exactly")
-        texts[page.url] = before + rule.partition("\n## ")[2]
+        texts[page.url] = WORDED_BY_THE_MONITOR.sub("", page.markdown)
     texts["openapi.json"] = "\n".join(described(json.loads((ROOT / "openapi.json").read_text("utf-8"))))
     texts["settings"] = "\n".join(row.help for row in Settings.table())
     texts["command line"] = "\n".join(helps(typer.main.get_command(app)))

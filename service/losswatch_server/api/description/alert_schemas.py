@@ -240,7 +240,7 @@ class Delivery(Answer):
     title: str
     """What the message says, in a few words."""
     runs: list[str]
-    """The runs that it tells of, at most 100."""
+    """The runs that it is about, at most 100."""
     reason: SentBecause
     """Why it was sent: something is new, got worse, is over, its run has ended, or it is still open after
     `repeat_interval_s`; somebody asked for it (`test`, `redelivered`); or the target was switched off."""
