@@ -11,6 +11,14 @@ The header is ``{"detection_version", "state"}``. In the state, a list of number
 (integers: ``"$i"``; rows of equal length: ``{"$m": [offset, rows, columns]}``), offset and count in numbers of the
 rest. Everything else is named by the fields of the dataclasses it comes from: Memory, the detectors' states in the
 order of the registry, the findings, and the faults that were met.
+
+In the state: ``uid``, ``attempt``, ``points`` (of rank 0) and ``step`` (the last one, -1 before the first);
+``next_review`` and ``next_forecast``, counts of losses; ``forecast`` as [floor, interval, steps_to_floor]; ``context``;
+``memory``; ``detectors``; ``tracks``, by rule and series the life cycle of its findings; ``closed``, the latest closed
+findings; ``faults``.
+
+Findings have a form of their own here: the monitor depends on no codec, and a report makes their causes, advice and
+summary anew, so that a snapshot does without them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""What the use cases need of a store; SQLite gives it now, PostgreSQL can join."""
+"""What the use cases need of a store, described here once: ``SqliteStore`` is one, and says no more of its methods.
+
+The use cases know nothing else of the store, so that PostgreSQL can join as a second class. The notifications read and
+write through ``alerting.transactions`` on SQLite's connection, whose statements PostgreSQL must take as they are or be
+given again; they join this interface with it.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +135,7 @@ class Store(Protocol):
         ...
 
     async def seal(self, project: str, uid: str) -> None:
-        """Compress the run's small rows and sum up what is settled. Changes no answer."""
+        """Compress the run's small rows and sum up what is settled, beside the event loop. Changes no answer."""
         ...
 
     async def summarise(self, project: str, uid: str) -> None:
@@ -138,5 +143,5 @@ class Store(Protocol):
         ...
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:
-        """(project, uid) of the runs that have many small rows."""
+        """(project, uid) of the runs that a stop, or a failure, left with many small rows."""
         ...

@@ -318,18 +318,17 @@ class SqliteStore:
         return await self.read(lambda connection: queries.events(connection, project, after, uid, limit))
 
     async def seal(self, project: str, uid: str) -> None:
-        """Compress on a reader thread; the writer only swaps the rows, unless they changed meanwhile."""
+        # Compressed on a reader thread; the writer only swaps the rows, unless they changed meanwhile.
         for old in await self.read(lambda connection: queries.unsealed_stretches(connection, project, uid)):
             new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
             await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
         await self.summarise(project, uid)
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:
-        """(project, uid) of the runs that a stop left with many small rows."""
         return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
 
     async def summarise(self, project: str, uid: str) -> None:
-        """Sum up on a reader thread, a bounded stretch at a time; the writer only keeps what came of it."""
+        # Summed up on a reader thread, a bounded stretch at a time; the writer only keeps what came of it.
         key = (project, uid)
         grown: summary_tree.Growth | None
         while True:

@@ -233,7 +233,7 @@ def test_reads_that_fail_for_a_while_delay_the_watch_and_do_not_end_it(
 
         supervisor = Supervisor(clock=lambda: stage.now, sleep=sleeps)
         with monkeypatch.context() as patch:
-            patch.setattr("losswatch_server.store.alerting.watching.running", broken)
+            patch.setattr("losswatch_server.runs.liveness.watcher.running", broken)
             supervisor.start("watch", stage.watch.look, longest_pause_s=15.0)
             async with asyncio.timeout(20):
                 while looks < 10:  # noqa: ASYNC110 - a clock of its own

@@ -17,13 +17,12 @@ from losswatch_server.runs.finding_changes import event
 from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import SHORTEST_S, grace_s, silent_at
 from losswatch_server.runs.liveness.speed import Pace
-from losswatch_server.store.alerting import watching
 from losswatch_server.store.alerting.transactions import Transactions
-from losswatch_server.store.alerting.watching import RunningRow
 from losswatch_server.store.changes import add_event
 from losswatch_server.store.errors import StoreError
 from losswatch_server.store.queries import run_of
 from losswatch_server.store.rows import NewEvent
+from losswatch_server.store.running import RunningRow, running
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ class Watch:
             self._listening_since = now
         self._ticked_at = now
         self._listening_since = min(self._listening_since, now)  # the clock may have been ahead when that was set
-        rows = await self._store.read(watching.running)
+        rows = await self._store.read(running)
         heard = self._heard_at(rows, now)
         for row in rows:
             async with self._alone(row):
