@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,12 +73,12 @@ def test_there_are_about_as_many_healthy_runs_as_faulty_ones(half: str) -> None:
 
 
 def test_a_base_has_its_own_runs_and_what_does_no_harm_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = put(steps=40, train_size=64)
     kinds = (
-        fault("bad_batch", "harmless", "mlp-sgd table-adam", short),
-        fault("non_finite_data", "nan", "mlp-sgd", lambda r: short(r) | bad_batch(0.5, math.nan)(replace(r, steps=40))),
+        fault("bad_batch", "harmless", "mlp-sgd table-adam", put()),
+        fault("non_finite_data", "nan", "mlp-sgd", bad_batch(0.5, math.nan), at=0.5),
     )
-    plan = Plan(bases=BASES, faults=kinds, healthy=(odd("short", "mlp-sgd mlp-sgd", short),))
+    bases = {name: changed(BASES[name], {"steps": 60}) for name in ("mlp-sgd", "table-adam")}
+    plan = Plan(bases=bases, faults=kinds, healthy=(odd("plain", "mlp-sgd mlp-sgd", put()),))
     monkeypatch.setattr(torch_zoo, "plan_of", lambda half: plan)
     left_out: Counter[str] = Counter()
     runs = list(runs_on("test", "mlp-sgd", 0, left_out))
