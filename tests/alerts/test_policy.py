@@ -127,6 +127,8 @@ TABLE: list[Row] = [
      replace(RULES, repeat_interval_s=600), (), (), Reason.UNCHANGED, None),
     ("but a receiver with incidents is reminded of it", incident(condition="silent"), TOLD,
      replace(RULES, repeat_interval_s=600, tracks_state=True), (), (), Reason.REPEAT_INTERVAL, None),
+    ("for a day", incident(condition="silent", opened_at=NOW - 90_000), TOLD,
+     replace(RULES, repeat_interval_s=600, tracks_state=True), (), (), Reason.UNCHANGED, None),
     ("what went by itself before anybody was told is never told", incident(**CLOSED), None, RULES, (), (),
      Reason.RECOVERED, None),
     ("a run that diverged and stopped before anybody was told is told", died(), None, RULES, (), (), Reason.FIRST,

@@ -65,6 +65,22 @@ def test_a_diverging_run_is_told_to_stop_and_the_run_ends_as_cancelled(url: str)
     assert run.report["headline"] == report["headline"]
 
 
+def test_the_exception_that_leaves_a_with_block_is_what_the_run_failed_of(url: str) -> None:
+    def train() -> None:
+        with losswatch.Run("crashes", url=url, quiet=True) as run:
+            run.log(1, loss=0.5)
+            raise RuntimeError("CUDA out of memory, token=abc")
+
+    with pytest.raises(RuntimeError):
+        train()
+    for path in ("runs/crashes", "runs/crashes/report"):
+        told = get(f"{url}/v1/{path}")
+        assert (told["state"], told["error"]) == ("failed", "RuntimeError: CUDA out of memory, token=[redacted]")
+    with losswatch.Run("crashes", url=url, quiet=True) as run:
+        run.log(2, loss=0.5)
+    assert get(f"{url}/v1/runs/crashes")["error"] is None
+
+
 def test_every_kind_of_value_comes_back_as_it_was_sent(url: str) -> None:
     run = losswatch.Run("values", url=url, quiet=True, tags={"team": "vision"}, dropout=0.1, layers_of=(1, 2))
     run.log(1, loss=0.1, grad_norm=1e300, layers={"a": 1e-300}, metrics={"accuracy": 0.5}, epoch=1)

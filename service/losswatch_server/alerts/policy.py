@@ -246,7 +246,7 @@ def _decide_kept_red(incident: Incident, now: float) -> Decision:
 def _decide_repeat(incident: Incident, sent_at: float | None, rules: Rules, now: float) -> Decision:
     if incident.notice:
         return Decision(Reason.UNCHANGED)
-    if incident.condition == Condition.SILENT and not rules.tracks_state:
+    if incident.condition == Condition.SILENT and (not rules.tracks_state or now >= incident.opened_at + KEPT_RED_S):
         return Decision(Reason.UNCHANGED)  # nothing new can come from a run that says nothing
     due = (sent_at or now) + rules.repeat_interval_s
     return Decision(Reason.REPEAT_INTERVAL) if now >= due else Decision(Reason.UNCHANGED, due)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
-from losswatch_server.codec.encoding import exact_text, rounded
+from losswatch_server.codec.encoding import exact_text, rounded, timestamp
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
 
@@ -34,7 +34,7 @@ def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
         "resolved_step": finding.resolved_step,
         "closed_by": None if finding.closed_by is None else str(finding.closed_by),
         "summary": finding.summary,
-        "evidence": number(dict(finding.evidence)),
+        "evidence": number(dict(finding.evidence)) if exact else _evidence_json(finding.evidence),
         "causes": [_cause_json(cause, number) for cause in finding.causes],
         "advice": [_advice_json(advice, number) for advice in finding.advice],
     }
@@ -94,6 +94,14 @@ def finding_of_columns(
         )
     except ValueError:
         return None
+
+
+def _evidence_json(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers to six digits; a time (``last_seen_at``) is a time and no measurement: RFC 3339, to the millisecond."""
+    return {
+        str(name): timestamp(value) if name.endswith("_at") and isinstance(value, float) else rounded(value)
+        for name, value in evidence.items()
+    }
 
 
 def _cause_json(cause: Cause, number: Callable[[Any], Any]) -> dict[str, Any]:

@@ -48,6 +48,8 @@ class RunFacts(Protocol):
     @property
     def finished_at(self) -> float | None: ...
     @property
+    def error(self) -> str: ...
+    @property
     def paused_until(self) -> float | None: ...
     @property
     def damaged(self) -> tuple[str, ...]: ...
@@ -96,6 +98,7 @@ def run_json(run: RunFacts) -> dict[str, Any]:
         "created_at": timestamp(run.created_at),
         "last_seen_at": timestamp(run.last_seen_at),
         "finished_at": timestamp(run.finished_at),
+        "error": run.error or None,
         "paused_until": timestamp(run.paused_until),
         "damaged": list(run.damaged),
     }
@@ -126,6 +129,7 @@ def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[s
         **({} if counts is None else counts_json(counts)),
         "state": run.state.value,
         **verdict_json(assessment),
+        "error": run.error or None,
         "stale": report.stale,
     }
 

@@ -150,7 +150,7 @@ def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding) -> Exp
         known = before.requests if whole_record else len(before.gaps) == KEPT_GAPS
         if known and rhythm.requests > before.requests:
             judgements.append(Row(points[-1].step, None, max(0.0, at - before.last_at), allowed))
-        allowed = grace_s(rhythm.requests, rhythm.gaps, expected)
+        allowed = grace_s(rhythm.requests, rhythm.gaps, expected, rhythm.habit)
     judgements.append(Row(finding.opened_step, None, finding.evidence["silent_s"], allowed))
     first = judgements[0].step
     return Explanation(

@@ -303,21 +303,22 @@ def _move_on(live: LiveRun, request: _Request, acceptance: Acceptance, draft: Dr
     row, at = live.row, request.at
     live.cursor = acceptance.cursor
     if request.points:
-        live.rhythm = live.rhythm.heard(at, request.points)
-    state, finished_at = row.state, row.finished_at
+        live.rhythm = live.rhythm.heard(at, request.points, resumed=acceptance.begin is not None)
+    state, finished_at, error = row.state, row.finished_at, row.error
     if state is RunState.SILENT and request.points:
         last = acceptance.cursor.last
         draft.finding_changes.forward(returned(live.findings.values(), last and last.step, at))
         draft.event_kinds.append("run.returned")
         state = RunState.RUNNING
     elif moves and state in ENDED:
-        state, finished_at = RunState.RUNNING, None
+        state, finished_at, error = RunState.RUNNING, None, ""
         draft.event_kinds.append("run.reopened")
     live.row = row._replace(
         version=row.version + acceptance.counted + draft.context_changed,
         context=request.context,
         state=state,
         finished_at=finished_at,
+        error=error,
         paused_until=None if moves else row.paused_until,
         last_seen_at=at,
     )

@@ -38,6 +38,7 @@ from losswatch_server.store.rows import (
 )
 from losswatch_server.store.sealing import SEAL_POINTS
 
+ERROR_LENGTH = 500
 LEFTOVERS_EVERY_S = 60.0
 Mark = Literal["acknowledged", "muted"]
 MUTED_INDEFINITELY = 253402300799.0
@@ -249,8 +250,9 @@ class Runs:
         self._notify()
         return await self.finding(project, name, finding_id)
 
-    async def finish(self, project: str, name: str, state: RunState) -> Report:
-        """The run ended as ``state`` says (finished, failed or cancelled). Saying so twice changes nothing."""
+    async def finish(self, project: str, name: str, state: RunState, error: str = "") -> Report:
+        """The run ended as ``state`` says (finished, failed or cancelled), of ``error`` where it failed. Saying so
+        twice changes nothing."""
         if state not in ENDED:
             raise ValueError(f"a run ends finished, failed or cancelled, not {state}")
         async with self._cache.lock(project, name) as cached:
@@ -259,7 +261,7 @@ class Runs:
                 now = self._clock()
                 draft = Draft(now, FindingChanges(live.findings), event_kinds=[f"run.{state}"])
                 draft.finding_changes.forward(returned(live.findings.values(), live.row.step, now))
-                live.row = live.row._replace(state=state, finished_at=now, paused_until=None)
+                live.row = live.row._replace(state=state, finished_at=now, paused_until=None, error=_one_line(error))
                 live.report = None
                 await self._recorder.commit(live, draft)
                 self._seal(live)
@@ -387,3 +389,8 @@ class Runs:
             if why is not None:
                 raise why
         return LEFTOVERS_EVERY_S
+
+
+def _one_line(text: str) -> str:
+    """Text of a client as the store can keep it: one line, without what no UTF-8 has."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:ERROR_LENGTH]

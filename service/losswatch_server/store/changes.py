@@ -19,8 +19,8 @@ RECORD = (
 )
 _INSERT = (
     "INSERT INTO run (attempt, step, points, version, detection_version, state, status, action, headline, "
-    "last_seen_at, finished_at, paused_until, next_seq, unsealed, rhythm, project, uid, name, created_at, context, "
-    "report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "last_seen_at, finished_at, paused_until, error, next_seq, unsealed, rhythm, project, uid, name, created_at, "
+    "context, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FINDING = (
     "INSERT INTO finding (project, uid, id, condition, severity, opened_step, closed_by, opened_at, closed_at, body) "
@@ -30,7 +30,7 @@ _FINDING = (
 )
 _MOVING = (
     "attempt", "step", "points", "version", "detection_version", "state", "status", "action", "headline",
-    "last_seen_at", "finished_at", "paused_until", "next_seq", "unsealed", "rhythm",
+    "last_seen_at", "finished_at", "paused_until", "error", "next_seq", "unsealed", "rhythm",
 )  # fmt: skip
 _UPDATE = (
     f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} WHERE project = ? AND uid = ? AND next_seq = ?"
@@ -231,6 +231,6 @@ def _changing(run: StoredRun) -> tuple[object, ...]:
     row = run.row  # sqlite3 adapts subclasses of str slowly: pass their values
     return (
         row.attempt, row.step, row.points, row.version, row.detection_version, row.state.value, row.status.value,
-        row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, run.next_seq,
-        run.unsealed, run.rhythm,
+        row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, row.error,
+        run.next_seq, run.unsealed, run.rhythm,
     )  # fmt: skip

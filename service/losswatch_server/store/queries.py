@@ -33,7 +33,7 @@ from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
 T = TypeVar("T")
 _RUN = (
     "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
-    "created_at, last_seen_at, finished_at, paused_until"
+    "created_at, last_seen_at, finished_at, paused_until, error"
 )
 SOUND_CONTEXT = "CASE WHEN json_valid(context) THEN context ELSE '{}' END"
 """SQLite's JSON functions end the whole statement at the first text that is no JSON."""
@@ -59,9 +59,9 @@ def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredR
     )
     return StoredRun(
         row=row,
-        next_seq=found[17],
-        unsealed=found[18],
-        rhythm=found[19],
+        next_seq=found[18],
+        unsealed=found[19],
+        rhythm=found[20],
         report=found[20],
         attempts=tuple(map(Attempt._make, attempts)),
         writers=tuple(map(Writer._make, writers)),
@@ -282,6 +282,7 @@ def _run_row(connection: sqlite3.Connection, found: tuple[Any, ...]) -> RunRow:
         last_seen_at=found[14],
         finished_at=found[15],
         paused_until=found[16],
+        error=found[17] if isinstance(found[17], str) else "",
         damaged=tuple(damaged),
     )
 

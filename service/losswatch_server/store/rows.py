@@ -58,6 +58,8 @@ class RunRow(NamedTuple):
     context: Context = EMPTY_CONTEXT
     finished_at: float | None = None
     paused_until: float | None = None
+    error: str = ""
+    """What the client said of the failure that ended the run."""
     damaged: tuple[str, ...] = ()
     """Columns that could not be read; what stands in their place was made of what could."""
 

@@ -6,16 +6,19 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from losswatch_server.codec import finding_json
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import Runs
+from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import grace_s, silent_at
 from losswatch_server.runs.liveness.speed import Pace
-from losswatch_server.runs.liveness.watcher import TICK_S, Watch
+from losswatch_server.runs.liveness.watcher import LONGEST_PAUSE_S, TICK_S, Watch
 from losswatch_server.store.sqlite import SqliteStore
 from losswatch_server.supervision import Supervisor
 
@@ -120,6 +123,12 @@ def test_a_run_that_stops_reporting_is_silent_after_its_grace_and_returns_with_i
         await stage.posts("lr-1", 10)
         assert await stage.state("lr-1") is RunState.RUNNING
         assert await stage.kinds() == ["run.silent", "run.returned"]
+        (stored,) = [f for f in await stage.runs.findings("default", "lr-1") if f.finding.condition == "silent"]
+        assert stored.finding.summary == "The run reports again, after 62 minutes without a word."
+        told = finding_json(stored.finding)["evidence"]
+        last_seen = datetime.fromtimestamp(1_800_000_000 + 180, UTC)
+        assert datetime.fromisoformat(told["last_seen_at"]) == last_seen, "a time is never rounded as a measurement"
+        assert datetime.fromisoformat(told["returned_at"]) > last_seen
 
     play(scene)
 
@@ -166,6 +175,50 @@ def test_a_restart_of_the_service_gives_every_run_its_whole_grace_again(play: Pl
             await stage.posts(f"lr-{run}", 6)
         await stage.passes(10)
         assert await stage.kinds() == ["run.silent"], "the one that did not come back"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("every", [40, 500])
+def test_an_evaluation_that_comes_again_is_learned_after_the_second_one(every: int) -> None:
+    """The rule alone, over ninety evaluations of four minutes, however many requests lie between two of them."""
+    rhythm, now, alarms = Rhythm(), 1_800_000_000.0, 0
+    for request in range(90 * every):
+        gap = 240.0 if request % every == every - 1 else 2.0
+        grace = grace_s(rhythm.requests, rhythm.gaps, None, rhythm.habit)
+        alarms += grace is not None and gap > grace
+        now += gap
+        rhythm = Rhythm.unpack(rhythm.heard(now, [Point(request, loss=1.0)]).pack())
+    assert alarms == 2
+
+
+def test_one_long_absence_is_no_habit_and_neither_is_a_resume() -> None:
+    rhythm, now = Rhythm(), 1_800_000_000.0
+    for request in range(200):
+        now += 10_000.0 if request in (50, 90) else 2.0
+        rhythm = rhythm.heard(now, [Point(request, loss=1.0)], resumed=request == 90)
+    assert grace_s(rhythm.requests, rhythm.gaps, None, rhythm.habit) == 60.0
+
+
+def test_looks_that_take_long_find_a_silent_run_late_and_not_never(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        clock = lambda: stage.now  # noqa: E731
+
+        watch = Watch(stage.store, stage.runs, clock, stopwatch=clock)
+        real = stage.store.read
+
+        async def slow(work: Callable[[sqlite3.Connection], object]) -> object:
+            stage.now += 2.0
+            return await real(work)
+
+        for step in range(6):
+            await stage.posts("lr-1", step)
+            await stage.passes(10)
+        stopped = stage.now
+        stage.store.read = slow  # type: ignore[method-assign]
+        while await stage.state("lr-1") is RunState.RUNNING:
+            stage.now += await watch.look()
+            assert stage.now < stopped + 60 + 2 * LONGEST_PAUSE_S
 
     play(scene)
 

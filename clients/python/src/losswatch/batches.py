@@ -17,6 +17,7 @@ class Record(NamedTuple):
     names: Tuple[str, ...] = ()
     context: Optional[Dict[str, Any]] = None
     finish: Optional[str] = None
+    error: Optional[str] = None
 
 
 class Batch(NamedTuple):
@@ -26,6 +27,7 @@ class Batch(NamedTuple):
     points: List[bytes]
     finish: Optional[str]
     used: int
+    error: Optional[str] = None
 
 
 def parse(line: bytes) -> Record:
@@ -38,7 +40,8 @@ def parse(line: bytes) -> Record:
     if isinstance(value.get("context"), dict):
         return Record(line, context=value["context"])
     if isinstance(value.get("finish"), str):
-        return Record(line, finish=value["finish"])
+        error = value.get("error")
+        return Record(line, finish=value["finish"], error=error if isinstance(error, str) else None)
     raise ValueError("not a record")
 
 
@@ -58,7 +61,7 @@ def next_batch(records: Sequence[Record], max_points: int = MAX_POINTS, max_byte
     for record in records:
         if record.finish is not None:
             if not points:
-                return Batch(context, points, record.finish, used + 1)
+                return Batch(context, points, record.finish, used + 1, record.error)
             break
         if record.context is not None:
             if points:

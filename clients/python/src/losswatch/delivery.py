@@ -58,7 +58,7 @@ class Delivery:
 
     def _send(self, batch: Batch) -> Outcome:
         if batch.finish is not None:
-            return self._send_end(batch.finish)
+            return self._send_end(batch.finish, batch.error)
         points, context = batch.points, batch.context
         while points:
             outcome = self._post_points(points, context)
@@ -85,8 +85,10 @@ class Delivery:
                 points = []
         return Delivered(None)
 
-    def _send_end(self, state: str) -> Outcome:
-        outcome = self._post("finish", dumps({"state": state}))
+    def _send_end(self, state: str, error: Optional[str]) -> Outcome:
+        outcome = self._post("finish", dumps({"state": state, **({"error": error} if error else {})}))
+        if isinstance(outcome, Refused) and error:  # an older service does not know the field
+            outcome = self._post("finish", dumps({"state": state}))
         if isinstance(outcome, Refused):
             self._notices.once("refused end", f"the end of the run is refused: {outcome.detail}")
             return Delivered(None)

@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Optional, Set
 
+from losswatch.failures import describe
 from losswatch.leftovers import sweeps
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ def state_after(error: Optional[BaseException]) -> str:
     return "failed"
 
 
+def error_after(error: Optional[BaseException]) -> Optional[str]:
+    """What to tell of the error where the run failed of it."""
+    return describe(error) if state_after(error) == "failed" else None
+
+
 def _at_exit() -> None:
     """Ends the runs that are still open, by how the process ended."""
     # A worker's exit handlers run while its exception is on the way; the interpreter's own run after it was reported.
@@ -68,7 +74,7 @@ def _at_exit() -> None:
         error = None  # in an interactive session that is only the latest slip
     senders = tuple(_open)
     for sender in senders:
-        sender.end(state_after(error), TIMEOUT_S)
+        sender.end(state_after(error), TIMEOUT_S, error_after(error))
     deadline = time.monotonic() + TIMEOUT_S + 1.0
     for sender in senders:
         sender.wait(max(deadline - time.monotonic(), 0.0))

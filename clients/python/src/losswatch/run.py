@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Deque, Dict, Mapping, Optional, Tuple, Type, Union
 
 from losswatch import lifetime
+from losswatch.failures import describe
 from losswatch.names import slug
 from losswatch.notices import Notices, logger, prepare
 from losswatch.points import NAMELESS
@@ -196,8 +197,13 @@ class Run:
         sender = self._sender
         return sender.flush(timeout) if sender is not None else True
 
-    def finish(self, state: str = "finished", timeout: float = 5.0) -> None:
+    def finish(
+        self, state: str = "finished", timeout: float = 5.0, error: Union[str, BaseException, None] = None
+    ) -> None:
         """Ends the run as ``finished``, ``failed`` or ``cancelled``. Waits at most ``timeout`` seconds for delivery.
+
+        ``error`` is what it failed of, for whoever is notified: an exception (its type and first line are sent, without
+        secrets) or a sentence. A ``with`` block sends the exception that left it.
 
         What is not delivered by then stays on disk for the next run of this user, or for ``python -m losswatch``.
         """
@@ -209,7 +215,7 @@ class Run:
         nowhere: Deque[Entry] = collections.deque(maxlen=0)
         self._append = nowhere.append
         if self._sender is not None:
-            self._sender.end(state, timeout)
+            self._sender.end(state, timeout, describe(error))
             self._sender.wait(timeout + 1.0)
 
     def __del__(self) -> None:
@@ -222,7 +228,8 @@ class Run:
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: object) -> None:
-        self.finish(lifetime.state_after(error))
+        state = lifetime.state_after(error)
+        self.finish(state, error=error if state == "failed" else None)
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # For worker processes. The key is left out: pickles end up in checkpoints; workers have the environment.

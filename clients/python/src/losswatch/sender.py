@@ -94,6 +94,7 @@ class Sender:
         self._earlier_tries = 0
         self._gone = False
         self._end_state: Optional[str] = None
+        self._end_error: Optional[str] = None
         self._closing_at: Optional[float] = None
         self._end_is_kept = False
         self._is_complete = False
@@ -133,10 +134,11 @@ class Sender:
             return delivered.is_set() and self.dropped == 0
         return self._is_complete and self.dropped == 0
 
-    def end(self, state: Optional[str], timeout: float) -> None:
+    def end(self, state: Optional[str], timeout: float, error: Optional[str] = None) -> None:
         """Asks the thread to deliver what it can within ``timeout`` seconds and to end. The first wins; no lock."""
         if self._closing_at is None:
             self._end_state = state if self._origin.is_owner and self._origin.rank == 0 else None
+            self._end_error = error
             self._closing_at = time.monotonic() + timeout
             self._wake.put(None)
 
@@ -163,6 +165,11 @@ class Sender:
         lifetime.closed(self)
         self._done.set()
 
+    @staticmethod
+    def _end_record(state: str, error: Optional[str]) -> Record:
+        line = {"finish": state, **({"error": error} if error else {})}
+        return Record(dumps(line), finish=state, error=error)
+
     def _sleep(self) -> None:
         pause = self._interval
         if self._closing_at is not None:
@@ -184,7 +191,7 @@ class Sender:
         if is_closing and not self._end_is_kept:
             self._end_is_kept = True
             if self._end_state is not None and self._taken and not self._gone:
-                self._waiting.append([Record(dumps({"finish": self._end_state}), finish=self._end_state)])
+                self._waiting.append([self._end_record(self._end_state, self._end_error)])
             self._retry_at = 0.0  # a last try
         if time.monotonic() >= self._retry_at:
             self._deliver()

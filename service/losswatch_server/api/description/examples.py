@@ -72,8 +72,8 @@ VERDICT: dict[str, Any] = {
 _WHO = {"run": "keras-demo", "project": "default", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1t", "attempt": 1}
 _WHERE = {"step": 20, "points": 20, "version": 20, "detection_version": 2}
 COUNTS = {"accepted": 1, "duplicates": 0, "late": 0, "conflicts": 0}
-REPORT = {**_WHO, **_WHERE, "state": "running", **VERDICT, "stale": False}
-RECORDED = {**_WHO, **_WHERE, **COUNTS, "state": "running", **VERDICT, "stale": False}
+REPORT = {**_WHO, **_WHERE, "state": "running", **VERDICT, "error": None, "stale": False}
+RECORDED = {**_WHO, **_WHERE, **COUNTS, "state": "running", **VERDICT, "error": None, "stale": False}
 RUN = {
     **_WHO,
     **_WHERE,
@@ -85,6 +85,7 @@ RUN = {
     "created_at": "2026-03-01T12:00:00.000Z",
     "last_seen_at": "2026-03-01T12:00:20.000Z",
     "finished_at": None,
+    "error": None,
     "paused_until": None,
     "damaged": [],
 }

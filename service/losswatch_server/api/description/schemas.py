@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from losswatch_server.api.description.finding_schemas import (
     Finding,
@@ -71,6 +71,8 @@ class Report(Verdict):
     """The version of the detection rules that judged it."""
     state: RunState
     """Where the run is in its life; `silent` has stopped reporting."""
+    error: str | None
+    """What the client said of the failure that ended the run."""
     stale: bool
     """True when a newer version of the service judges this run, and this is its last report."""
 
@@ -140,6 +142,8 @@ class Run(Answer):
     """When the last request of its client came."""
     finished_at: datetime | None
     """When the client said that the run ended; null before."""
+    error: str | None
+    """What the client said of the failure that ended the run."""
     paused_until: datetime | None
     """Until when silence is expected; null without a pause."""
     damaged: list[str]
@@ -351,6 +355,8 @@ class Finish(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     state: Literal["finished", "failed", "cancelled"] = "finished"
     """Left out: `finished`."""
+    error: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """What it failed of: the exception's type and first line, without secrets. It is part of the notification."""
 
 
 class Pause(BaseModel):

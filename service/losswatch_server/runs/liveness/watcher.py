@@ -29,8 +29,11 @@ logger = logging.getLogger(__name__)
 TICK_S = 5.0
 LONGEST_RETRY_S = 15.0
 """Between two tries where the store cannot be read: well under DEAF_S, so that a run keeps what it has of its grace."""
+LONGEST_PAUSE_S = 15.0
+"""However long a look takes: a run is found silent some seconds late, and not never."""
 DEAF_S = 30.0
-"""A tick that comes this late means that the process was stopped or its loop stalled: it may have heard nobody."""
+"""A tick that comes so much later than planned means that the process was stopped or its loop stalled: it may have
+heard nobody."""
 
 SHARE = 20
 """At most one twentieth of the time goes into looking, however many runs there are."""
@@ -54,10 +57,18 @@ class SilenceMarker(Protocol):
 class Watch:
     """Call ``tick`` every few seconds, or let a supervisor call ``look``. Paces are relearnt after a restart."""
 
-    def __init__(self, store: Transactions, runs: SilenceMarker, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Transactions,
+        runs: SilenceMarker,
+        clock: Callable[[], float],
+        stopwatch: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._runs = runs
         self._clock = clock
+        self._stopwatch = stopwatch
+        self._planned_s = TICK_S
         self._listening_since = self._ticked_at = clock()
         self._paces: dict[Key, tuple[float, Pace]] = {}
         self._ahead: dict[Key, tuple[float, float]] = {}
@@ -65,14 +76,17 @@ class Watch:
 
     async def look(self) -> float:
         """Look once; after how many seconds to look again."""
-        began = time.monotonic()
+        began = self._stopwatch()
         await self.tick()
-        return max(TICK_S, SHARE * (time.monotonic() - began))
+        took = self._stopwatch() - began
+        pause = min(LONGEST_PAUSE_S, max(TICK_S, SHARE * took))
+        self._planned_s = took + pause
+        return pause
 
     async def tick(self) -> None:
         """Look once."""
         now = self._clock()
-        woke_up = now - self._ticked_at > max(DEAF_S, 4 * TICK_S)
+        woke_up = now - self._ticked_at > self._planned_s + DEAF_S
         if woke_up:
             self._listening_since = now
         self._ticked_at = now
@@ -120,7 +134,7 @@ class Watch:
         if now < heard_at + SHORTEST_S:
             return None
         rhythm = Rhythm.unpack(row.rhythm)
-        grace = grace_s(rhythm.requests, rhythm.gaps, row.expected_gap_s)
+        grace = grace_s(rhythm.requests, rhythm.gaps, row.expected_gap_s, rhythm.habit)
         return silent_at(heard_at, grace, row.paused_until, self._listening_since)
 
     def _slowed(self, rows: list[RunningRow], woke_up: bool) -> list[RunningRow]:
