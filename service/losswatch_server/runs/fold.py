@@ -41,15 +41,19 @@ def apply(monitor: Monitor, entry: Entry) -> None:
 
 @dataclass(slots=True)
 class Folded:
-    """A monitor, the last point of rank 0 it has seen, the highest step of any rank, how many entries were folded since
-    the snapshot, the changes of findings on the way, and a note for each damaged block that was left out."""
+    """What came of folding a record."""
 
     monitor: Monitor
     last: Point | None
+    """The last point of rank 0, with all that was merged into it."""
     highest_step: int
+    """Of any rank."""
     since: int
+    """How many entries were folded since the snapshot that it began with."""
     changes: list[Finding]
+    """Those of findings on the way, in order."""
     damage: tuple[str, ...]
+    """A note for each damaged block that was left out."""
 
 
 async def refold(

@@ -44,7 +44,7 @@ def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> lis
 
 
 def standing(attempts: Sequence[Attempt]) -> Callable[[Entry], bool]:
-    """Whether an entry counts: no later attempt supersedes it, and it did not come aside."""
+    """Whether an entry counts: no later attempt supersedes it, and no later writer had taken over."""
     cuts = Cuts(attempts)
     return lambda entry: entry.kind != EntryKind.SUPERSEDED_BY_WRITER and entry.point.step < cuts.at(entry.seq)
 

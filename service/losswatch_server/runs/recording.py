@@ -146,13 +146,13 @@ class Recorder:
         if need.superseded_by_writer and writer is not None:
             own, cuts = live.cursor.training_writers[writer].attempt, Cuts(live.attempts)
 
-            def set_aside(entry: Entry) -> bool:
+            def is_superseded(entry: Entry) -> bool:
                 kind = entry.kind
                 return entry.attempt == own and (
                     kind == EntryKind.SUPERSEDED_BY_WRITER or entry.point.step >= cuts.at(entry.seq)
                 )
 
-            superseded = await said_at(self._store, row, need.wanted, set_aside)
+            superseded = await said_at(self._store, row, need.wanted, is_superseded)
         return Stored(stand, superseded)
 
     async def _fold(self, live: LiveRun, request: _Request, acceptance: Acceptance) -> Draft | None:

@@ -27,16 +27,21 @@ from losswatch_server.store import Store
 from losswatch_server.store.rows import StoredRun
 
 KEPT = 512
-"""LiveRun runs in memory: at most 64 KiB of monitor each, 32 MiB together; twice that where points come in pieces."""
+"""Live runs in memory: at most 64 KiB of monitor each, 32 MiB together; twice that where points come in pieces."""
 
 ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
 
 
 @dataclass(slots=True)
 class CachedRun:
+    """A place in the cache, by project and name."""
+
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one who works on the run."""
     users: int = 0
+    """Who holds the lock, and who waits for it: while there is one, the place is not given up."""
     live: LiveRun | None = None
+    """None until it is loaded, and again after its user failed."""
 
 
 class RunLock:

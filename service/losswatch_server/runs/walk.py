@@ -2,8 +2,8 @@
 
 By attempt, step and rank. What stands at a step under an attempt was said between the beginning of the last attempt
 that took that step over, and the next such beginning: so for each attempt the steps fall into a few ranges, and in
-each of them only one stretch of the record counts, besides what earlier writers sent aside. Nothing here depends on
-how long the run is, and what is appended meanwhile is left out.
+each of them only one stretch of the record counts, besides what earlier writers sent after a later one took over.
+Nothing here depends on how long the run is, and what is appended meanwhile is left out.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ async def _windows(
     """What counts for one attempt, and whether a later attempt superseded it."""
     project, uid, end = run.row.project, run.row.uid, run.next_seq
     begin = begins[index]
-    aside = Source(begin.seq, end, SUPERSEDED_BY_WRITER)
+    superseded_by_writer = Source(begin.seq, end, SUPERSEDED_BY_WRITER)
     while low < begin.step and low <= high:  # before its own beginning an attempt has only what filled gaps
         own = (Source(begin.seq, end, GAP_FILLING | SUPERSEDED_BY_WRITER),)
         there = await store.next_window(project, uid, own, low, min(high, begin.step - 1), points)
@@ -89,7 +89,7 @@ async def _windows(
             break
         span = _range(begins, index, there.low, end)
         last = min(there.high, span.high)
-        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), aside)
+        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), superseded_by_writer)
         window = await store.next_window(project, uid, sources, there.low, last, points)
         if window is not None:
             last = window.high
@@ -99,7 +99,7 @@ async def _windows(
     while low <= high:
         span = _range(begins, index, low, end)
         last = min(high, span.high)
-        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), aside)
+        sources = (Source(span.seq, span.past, NOT_SUPERSEDED_BY_WRITER), superseded_by_writer)
         window = await store.next_window(project, uid, sources, low, last, points)
         if window is not None:
             last = window.high
@@ -126,9 +126,9 @@ def _range(begins: list[Attempt], index: int, step: int, end: int) -> _Range:
 
 
 def _points(entries: Iterable[Entry], attempt: int, superseded: bool) -> list[StoredPoint]:
-    """Merges and late fields laid into the points of the attempt, those that came aside among the superseded ones."""
+    """Merges and late fields laid into the attempt's points; those of an earlier writer are among the superseded."""
     said: dict[Key, tuple[Point, int]] = {}
-    aside: dict[Key, Point] = {}
+    superseded_by_writer: dict[Key, Point] = {}
     for entry in entries:
         point = entry.point
         key = (point.step, point.rank)
@@ -136,14 +136,14 @@ def _points(entries: Iterable[Entry], attempt: int, superseded: bool) -> list[St
             before = said.get(key)
             said[key] = (point, entry.attempt) if before is None else (merge(before[0], point), before[1])
         elif entry.attempt == attempt:
-            earlier = aside.get(key)
-            aside[key] = point if earlier is None else merge(earlier, point)
+            earlier = superseded_by_writer.get(key)
+            superseded_by_writer[key] = point if earlier is None else merge(earlier, point)
     found = {
         (*key, superseded): StoredPoint(point, attempt, superseded)
         for key, (point, number) in said.items()
         if number == attempt
     }
-    for key, point in aside.items():
+    for key, point in superseded_by_writer.items():
         mine = found.get((*key, True))
         found[*key, True] = StoredPoint(point if mine is None else merge(mine.point, point), attempt, True)
     return [found[place] for place in sorted(found)]

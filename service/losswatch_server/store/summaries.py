@@ -190,7 +190,7 @@ class _Columns:
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.n = len(entries)
         self._fields = list(zip(*[entry.point for entry in entries], strict=True))
-        self.aside = np.array([entry.kind == EntryKind.SUPERSEDED_BY_WRITER for entry in entries])
+        self.by_earlier_writer = np.array([entry.kind == EntryKind.SUPERSEDED_BY_WRITER for entry in entries])
         self._series: list[tuple[_Floats, _Marks]] = []
         for column in self._fields[1 : 1 + len(SERIES)]:
             if any(value is not None for value in column):
@@ -213,9 +213,10 @@ class _Columns:
         return marks
 
     def extremes(self) -> Iterator[int]:
-        """Where each series is lowest and highest, apart for what is set aside: that is never judged, and must not
-        hide what is."""
-        classes = [~self.aside, self.aside] if self.aside.any() else [np.ones(self.n, dtype=np.bool_)]
+        """Where each series is lowest and highest, apart for what an earlier writer sent: that is never judged, and
+        must not hide what is."""
+        earlier = self.by_earlier_writer
+        classes = [~earlier, earlier] if earlier.any() else [np.ones(self.n, dtype=np.bool_)]
         for values, finite in self._series:
             if len(values):
                 for those in classes:
