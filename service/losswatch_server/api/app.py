@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Lifespan
 
 from losswatch_server import __version__
 from losswatch_server.api.description.openapi import describe
-from losswatch_server.api.http.fast_path import FastPathApp
+from losswatch_server.api.fast_path import FastPathApp
 from losswatch_server.api.http.load import MIB, RequestMemory, Turns
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.middleware import EdgeMiddleware
