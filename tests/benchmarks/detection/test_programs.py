@@ -23,8 +23,7 @@ from benchmarks.detection.programs.training import train
 from benchmarks.detection.zoo.faults import Fault
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
-CAUSES = {*CauseName, "non_finite_data"}
-"""The contract's words, whether or not the monitor knows to name each."""
+CAUSES = {cause.value for cause in CauseName}
 HALVES = {"develop": develop_half.PROGRAMS, "test": test_half.PROGRAMS}
 EVERY = [program for programs in HALVES.values() for program in programs]
 BY_GRADIENTS = [program for program in EVERY if not issubclass(program, Boosting)]

@@ -12,8 +12,7 @@ from benchmarks.detection.ways import OFFSETS, WAYS
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import CauseName
 
-CAUSES = {*CauseName, "non_finite_data"}
-"""The contract's words, whether or not the monitor knows to name each."""
+CAUSES = {cause.value for cause in CauseName}
 FULL = {"optimizer": "sgd", "learning_rate": 0.1, "loss_name": "mse"}
 HEALTHY = Label(condition="healthy")
 
