@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Pattern
 
 _SEARCHED = 400_000
 """Characters from the start that are searched for the job's settings; they are printed before the training begins."""
@@ -111,8 +111,19 @@ def learning_rate(text: str) -> Dict[str, float]:
     return {"learning_rate": rates.pop()} if len(rates) == 1 and 0.0 not in rates else {}
 
 
+def _lines_with(pattern: Pattern[str], text: str) -> int:
+    lines, end = 0, -1
+    for found in pattern.finditer(text):
+        if found.start() > end:
+            lines += 1
+            end = text.find("\n", found.end())
+            if end < 0:
+                break
+    return lines
+
+
 def _precision(text: str, head: str) -> Dict[str, Any]:
-    overflows = len(_OVERFLOW.findall(text)) if "verflow" in text or "VERFLOW" in text or "oss scale" in text else 0
+    overflows = _lines_with(_OVERFLOW, text) if "verflow" in text or "VERFLOW" in text or "oss scale" in text else 0
     scales: List[str] = _LOSS_SCALE.findall(text) if "scale" in text else []
     said: Dict[str, Any] = {}
     tags: Dict[str, str] = {}

@@ -19,11 +19,12 @@ MAX_UNPACKED = 64 * 1024 * 1024
 """Bytes of text in a gzip file; no more is unpacked."""
 # A number that prints as the object it is: tensor(0.53, device='cuda:0'), np.float64(0.53), array([0.53])
 _MAY_WRAP = re.compile(r"ensor\(|rray\(|float\d\d\(|<tf\.Tensor")
+_VALUE = r"[-+]?[\d.]{1,40}(?:e[-+]?\d{1,3})?|[-+]?nan|[-+]?inf"
 _WRAPPED = re.compile(
-    r"(?:\w{1,20}\.){0,2}(?:[Tt]ensor|(?:Device)?[Aa]rray|b?float\d\d)\(\s*\[{0,2}\s*"
-    r"(?:shape=\(?\[?[\d, ]{0,20}[\])],? ?(?:dtype=\w{1,12},? ?)?value=\s*\[?)?"
-    r"([-+]?[\d.]{1,40}(?:e[-+]?\d{1,3})?|[-+]?nan|[-+]?inf)"
-    r"\s*\]{0,2}(?:,[^()\n]{0,120}(?:\([^()\n]{0,60}\)[^()\n]{0,60})?)?\)"
+    r"(?:\w{1,20}\.){0,2}(?:[Tt]ensor|(?:Device)?[Aa]rray|b?float\d\d)\(\s*"
+    r"(?:shape=\(?\[?[\d, ]{0,20}[\])],? ?(?:dtype=\w{1,12},? ?)?value=\s*)?"
+    rf"(?:\[{{1,2}}\s*({_VALUE})\s*\]{{1,2}}|({_VALUE}))"
+    r"\s*(?:,[^()\[\]\n]{0,120}(?:\([^()\n]{0,60}\)[^()\n]{0,60})?)?\)"
 )
 _BARE_BAR = re.compile(
     r"[^=\n.\d]{0,40}(?:\d{1,6}[^=\n.\d]{1,12}){0,3}\d{1,3}%\|[^|]{0,400}\|"
@@ -89,7 +90,7 @@ def clean(text: Union[str, bytes]) -> str:
     if "[0m" in text:
         text = _MAIMED_ESCAPE.sub("", text)
     if "(" in text and _MAY_WRAP.search(text):
-        text = _WRAPPED.sub(r"\1", text)
+        text = _WRAPPED.sub(r"\1\2", text)
     return text.replace("\r\n", "\n") if "\r\n" in text else text
 
 

@@ -74,6 +74,7 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
     """
     table = Table("table")
     header: Optional[_Header] = None
+    main: Optional[_Header] = None
     found_main = any_names
     fresh = False
     place = 0
@@ -85,7 +86,7 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
             continue
         begun = _begin(lines, place, text, found_main)
         if begun is not None:
-            header = begun
+            header, main = begun, begun if begun.main else main
             found_main = found_main or begun.main
             fresh = True
             place += begun.lines
@@ -93,6 +94,8 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
                 table.context["framework"] = "ultralytics"
             continue
         row = _row(header, text, table) if header is not None and (header.main or fresh or any_names) else None
+        if not row and main is not header:
+            row = _counted(_row(main, text, table))  # its header was not printed again
         if row:
             drawn = line.redrawn or text is not line.text
             if drawn and table.rows and table.marks[-1].bar and _same_counts(row, table.rows[-1]):
@@ -104,6 +107,11 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
             table.skip(line.number, line.text, "no row of a table")
         place += 1
     return table if found_main and len(table.rows) >= (_LEAST_ROWS if any_names else 1) else None
+
+
+def _counted(row: Optional[Dict[str, Optional[float]]]) -> Optional[Dict[str, Optional[float]]]:
+    """The row, where it counts epochs or steps."""
+    return row if row and any(meaning(name).kind in ("step", "epoch") for name in row) else None
 
 
 def _same_counts(row: Row, last: Row) -> bool:
