@@ -12,6 +12,8 @@ MAX_STEP = 2**53 - 1
 # A counter that goes back more often than at every fifth row counts something else than the steps of a few runs in
 # one file: batches within an epoch, or several ranks writing into the same log.
 _ROWS_PER_RETURN = 5
+FOLLOWERS = 3
+"""So many rows without a step may follow one with a step and say the same in other words."""
 _MOST, _NEARLY_ALL = 0.5, 0.75
 """So many rows must have a counter with a name; one without may be a bar that happens to stand on some lines."""
 _MOST_PER_STEP = 64
@@ -89,7 +91,8 @@ def _by_counter(
         return _within_epoch(steps, epochs, driving, total, called)
     if returns and epochs is not None and _restarts(steps, epochs, driving):
         return _within_epoch(steps, epochs, driving, total, called)
-    if returns and epochs is None and _begins_anew(steps, driving, total):
+    anew = _begins_anew(steps, driving, total) or (total is None and meaning(table.spelled(name)).kind == "batch")
+    if returns and epochs is None and anew:
         return _adding_up(steps, driving, total, called)
     if returns * _ROWS_PER_RETURN > rows and not asked:
         doubts.append(f"{called} goes back {returns} times in {rows} rows")
@@ -150,9 +153,14 @@ def _counter(rows: Sequence[Row], name: str) -> Optional[Steps]:
 
 def _usable(steps: Steps, driving: Sequence[bool], share: float) -> bool:
     """Whether so large a share of the rows that make a point have a step at all."""
-    drives = sum(driving)
-    having = sum(1 for step, drive in zip(steps, driving) if drive and step is not None)
-    return having > share * drives
+    having = missing = following = 0
+    for step, drive in zip(steps, driving):
+        if drive and step is not None:
+            having, following = having + 1, 0
+        elif drive:
+            following += 1
+            missing += share > _MOST or not having or following > FOLLOWERS
+    return having > share * (having + missing)
 
 
 def _driven(steps: Steps, driving: Sequence[bool]) -> List[int]:

@@ -82,6 +82,9 @@ class _Console:
             values, names = _held_out(values, names, self.mode)
         row = {name: value for name, value in self.carried.items() if name not in values} if self.carried else {}
         row.update(values)
+        if self.carried and not self.carried.keys().isdisjoint(values):
+            # A line that counts itself ends what an earlier line said of those that follow.
+            self.carried = {name: value for name, value in self.carried.items() if name not in values}
         table = self.table
         if names is not words.plan.names or any(name not in table.names for name in values):
             for name in values:

@@ -13,8 +13,6 @@ from losswatch_logs.roles import MAX_METRICS, Roles
 from losswatch_logs.table import Row, Table
 
 _NOTHING: Dict[str, float] = {}
-_FOLLOWERS = 3
-"""So many rows without a step may follow one with a step and say the same in other words."""
 _ROUNDING = 1e-3
 """So far may two printed forms of one number differ: ``2.3000``, ``2.2999999999``; ``4.991e-05``, ``4.9911e-05``."""
 
@@ -166,7 +164,7 @@ class _Builder:
         self.validation = chosen.validation_loss[0] if len(chosen.validation_loss) == 1 else None
         self.open: Optional[List[Any]] = None  # step, the five fields, metrics, loss_is_null, attempt
         self.done: List[LogPoint] = []
-        self.summaries = self.followers = 0
+        self.summaries = self.followers = self.followed = 0
         self.pending: Dict[int, Tuple[List[Optional[float]], Dict[str, float]]] = {}
         self.attempt = 1
         self.repeated = self.stepless = self.further = self.averaged = 0
@@ -256,8 +254,11 @@ class _Builder:
             return
         if self.roles.epoch in row and self.axis.within_epoch:
             self.summaries += 1  # the epoch's mean: a series of its own, beside that of the batches
-        elif self.followers < _FOLLOWERS and self.open is not None:
-            self.followers += 1  # the same step in other words: Caffe's "Train net output", a mean of the last rows
+        elif self.followers < axes.FOLLOWERS and self.open is not None:
+            self.followers, self.followed = (
+                self.followers + 1,
+                self.followed + 1,
+            )  # the same step in other words: Caffe's "Train net output", a mean of the last rows
         else:
             self.stepless += 1
 
@@ -317,6 +318,8 @@ class _Builder:
             notes.append(f"{self.repeated} rows that repeat the step before them were left out")
         if self.summaries:
             notes.append(f"{self.summaries} rows that tell of a whole epoch were left out beside those of its batches")
+        if self.followed:
+            notes.append(f"{self.followed} rows without a step were taken to tell of the step before them once more")
         if self.averaged:
             notes.append("several validation rows at one step: their mean")
         if self.ended_non_finite:

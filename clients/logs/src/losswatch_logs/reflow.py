@@ -66,6 +66,8 @@ def _unwrap(lines: Sequence[Line]) -> List[Line]:
     heads = Counter(_head(line.text) for line, before in zip(lines[1:], lines) if len(before.text) != width)
     wrapped = [place for place, line in enumerate(lines[:-1]) if len(line.text) == width]
     heads[_head(lines[0].text)] += 1
+    if sum(lines[place].text.rstrip().endswith(("|", "+")) for place in wrapped) * 2 > len(wrapped):
+        return list(lines)  # a table drawn with bars
     whole = sum(lines[place].text[-1].islower() and lines[place + 1].text[0].isupper() for place in wrapped)
     if whole * 2 > len(wrapped):
         return list(lines)

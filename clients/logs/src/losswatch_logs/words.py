@@ -84,7 +84,7 @@ ACCURACY = _set(
 
 EPOCH = _set("""epoch epochs ep epoche epochen epoque époque epoca época эпоха epochnumber 轮次 回合""")
 STEP = _set(
-    """step steps iteration iterations iter iters it itr niter update updates up upd nupdates numupdates schritt
+    """step steps iteration iterations iter iters it itr itn niter update updates up upd nupdates numupdates schritt
     步数 迭代 итерация pass"""
 )
 FAR_STEP = _set(

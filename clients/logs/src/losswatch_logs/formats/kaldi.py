@@ -1,4 +1,4 @@
-"""Kaldi: nnet3 and chain report a log-likelihood per frame, to be maximised; nnet1 a loss per pass."""
+"""Kaldi's nnet3 and chain models: a log-likelihood per frame, to be maximised."""
 
 import re
 
@@ -8,7 +8,7 @@ _NUMBER = r"(-?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 
 FORMAT = Format(
     name="kaldi",
-    sign=re.compile(r"[Aa]verage objective function|nnet3?-(?:train|chain|am)|AVG\.LOSS|log-prob-per-frame|AvgLoss:"),
+    sign=re.compile(r"[Aa]verage objective function|log-prob-per-frame"),
     rules=(
         (
             re.compile(r"Average objective function for 'output' for minibatches \d+-(\d+) is " + _NUMBER),
@@ -16,10 +16,6 @@ FORMAT = Format(
         ),
         (re.compile(r"verage objective function for '(?!output')[^']*'"), "another output"),
         (re.compile(r"Overall average objective function for 'output' is " + _NUMBER), r"overall"),
-        (
-            re.compile(r"ITERATION (\d+): TRAIN AVG\.LOSS " + _NUMBER + r".*?CROSSVAL AVG\.LOSS " + _NUMBER),
-            r"iteration \1 train loss: \2 val loss: \3",
-        ),
         (
             re.compile(r"iter(?:ation)?[ =]?(\d+).*log-prob-per-frame[=: ]+" + _NUMBER),
             r"iteration \1 log-likelihood: \2",
