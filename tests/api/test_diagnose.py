@@ -133,3 +133,9 @@ def test_several_runs_in_one_text_get_a_report_each(api: TestClient) -> None:
     assert (verdict["run"], verdict["status"], verdict["points"]) == ("run two", "critical", 20)
     assert all(report["read"]["points"] in (20, 24) for report in verdict["reports"])
     assert "reports" not in diagnose(api, fine).json()
+
+
+def test_a_boxed_number_of_r_is_called_a_list(api: TestClient) -> None:
+    refused = diagnose(api, '{"points": [{"step": [1], "loss": [0.5]}]}').json()
+    assert [error["pointer"] for error in refused["errors"]] == ["/points/0/step", "/points/0/loss"]
+    assert all("is a list" in error["detail"] and "auto_unbox" in error["detail"] for error in refused["errors"])

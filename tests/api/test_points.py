@@ -6,10 +6,25 @@ import csv
 import gzip
 import io
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+
+from losswatch_server.api import fast_path
+from losswatch_server.app import create_app
+from losswatch_server.settings import Settings
+
+
+@pytest.fixture(scope="module", params=["the fast path", "the framework"])
+def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Both ways to the one endpoint: whoever comes through a proxy's path prefix takes the framework's."""
+    prefix = "" if request.param == "the fast path" else "/losswatch"
+    app = create_app(Settings(data_dir=tmp_path_factory.mktemp("data")))
+    with TestClient(app, f"http://localhost{prefix}", root_path=prefix) as client:
+        yield client
 
 
 def post(api: TestClient, run: str, body: Any, **options: Any) -> Any:
@@ -226,3 +241,20 @@ def test_json_without_a_limit_says_that_there_is_more_and_streams_give_all(api: 
     assert table[-1] == "11999,1,false,1.0,1.0"
     lines = api.get(f"/v1/runs/{run}/points", headers={"Accept": "application/x-ndjson"}).text.splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(12_000))
+
+
+@pytest.mark.parametrize(("prefix", "fast"), [("", True), ("/losswatch", False)])
+def test_the_fast_path_is_left_to_requests_without_a_prefix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, fast: bool
+) -> None:
+    taken = []
+    real = fast_path.post_points
+
+    async def noted(request: Any) -> Any:
+        taken.append(request.scope["path"])
+        return await real(request)
+
+    monkeypatch.setattr(fast_path, "post_points", noted)
+    with TestClient(create_app(Settings(data_dir=tmp_path)), f"http://localhost{prefix}", root_path=prefix) as api:
+        assert post(api, "r", {"step": 1, "loss": 1.0}).json()["accepted"] == 1
+    assert bool(taken) == fast

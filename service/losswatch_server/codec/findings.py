@@ -107,7 +107,7 @@ def _evidence_json(evidence: Mapping[str, Any]) -> dict[str, Any]:
 def _cause_json(cause: Cause, number: Callable[[Any], Any]) -> dict[str, Any]:
     return {
         "cause": str(cause.cause),
-        "probability": number(cause.probability),
+        "probability": cause.probability if number is _as_it_is else round(cause.probability, 2),
         "because": list(cause.because),
         "against": list(cause.against),
         "check": cause.check,

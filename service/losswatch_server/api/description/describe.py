@@ -22,11 +22,14 @@ from losswatch_server.api.http.problems import (
 SLUG = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """Names of runs and projects, in the dialect of JSON Schema and pydantic, where ``$`` is the very end."""
 
+_RUN = "The run's name: 1 to 128 letters, digits, dots, hyphens and underscores."
+_PROJECT = "The project that the run belongs to."
+
 RunName = Annotated[
     str,
     Path(
         alias="run",
-        description="The run's name: 1 to 128 letters, digits, dots, hyphens and underscores.",
+        description=_RUN,
         pattern=SLUG,
         examples=["keras-demo"],
     ),
@@ -34,7 +37,7 @@ RunName = Annotated[
 Project = Annotated[
     str,
     Query(
-        description="The project that the run belongs to.",
+        description=_PROJECT,
         pattern=SLUG,
     ),
 ]
@@ -49,7 +52,7 @@ RUN_PARAMETER: dict[str, Any] = {
     "name": "run",
     "in": "path",
     "required": True,
-    "description": "The run's name: 1 to 128 letters, digits, dots, hyphens and underscores.",
+    "description": _RUN,
     "schema": {"type": "string", "pattern": SLUG},
     "example": "keras-demo",
 }
@@ -57,7 +60,7 @@ PROJECT_PARAMETER: dict[str, Any] = {
     "name": "project",
     "in": "query",
     "required": False,
-    "description": "The project that the run belongs to.",
+    "description": _PROJECT,
     "schema": {"type": "string", "pattern": SLUG, "default": "default"},
 }
 
