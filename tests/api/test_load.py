@@ -18,9 +18,12 @@ from starlette.testclient import TestClient
 
 from losswatch_server.api.http.load import MIB, RequestMemory, Turns, cost_of_log, cost_of_points
 from losswatch_server.api.http.problems import BUSY, TOO_LARGE, ProblemError
+from losswatch_server.api.routes import series
 from losswatch_server.app import create_app
 from losswatch_server.codec import read_body
 from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Point
+from losswatch_server.runs import StoredPoint
 from losswatch_server.runs.offline import diagnose_bytes
 from losswatch_server.settings import Settings
 
@@ -184,4 +187,27 @@ def test_what_ends_in_a_refusal_gives_its_memory_back(tight: TestClient) -> None
         for path in ("/v1/runs/bad/points", "/v1/diagnose", "/v1/targets"):
             assert tight.post(path, content=body).status_code in (400, 415, 422)
             assert tight.post(path, content=body, headers={"Content-Encoding": "gzip"}).status_code in (400, 415, 422)
+    assert tight.app.memory.held == 0  # type: ignore[attr-defined]
+
+
+def test_writing_a_page_of_points_takes_no_more_memory_than_was_reckoned() -> None:
+    named = {f"layer.{i}": i / 7 for i in range(40)}
+    plain = [StoredPoint(Point(i, loss=1 / (1 + i), grad_norm=1.5), 1, False) for i in range(2000)]
+    layered = [StoredPoint(Point(i, loss=1 / (1 + i), layers=named), 1, False) for i in range(300)]
+    for points in (plain, layered):
+        assert peak(lambda _, points=points: series._json_list(points), b"") < series._cost(points)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/csv", "application/x-ndjson"])
+def test_who_reads_a_series_or_an_explanation_takes_from_the_same_memory(tight: TestClient, accept: str) -> None:
+    body = {"points": [{"step": i, "loss": 1.3 * 3.55**i, "metrics": {"a": 1.0}} for i in range(20)]}
+    finding = tight.post("/v1/runs/read/points", json=body).json()["findings"][0]["id"]
+    others = tight.app.memory.share()  # type: ignore[attr-defined]
+    others.take(16 * MIB - 1000)
+    for path in ("/v1/runs/read/points", f"/v1/runs/read/findings/{finding}/explain"):
+        answer = tight.get(path, headers={"Accept": accept})
+        assert (answer.status_code, answer.json()["type"]) == (503, "/docs/problems#busy")
+    others.close()
+    for path in ("/v1/runs/read/points", f"/v1/runs/read/findings/{finding}/explain"):
+        assert tight.get(path, headers={"Accept": accept}).status_code == 200
     assert tight.app.memory.held == 0  # type: ignore[attr-defined]

@@ -8,8 +8,11 @@ from starlette.responses import Response
 from losswatch_server.api.description import insight_schemas
 from losswatch_server.api.description.describe import FindingId, Project, RunName, answer, refusals
 from losswatch_server.api.http.access import UseCases, json_answer
+from losswatch_server.api.http.body import share_of
+from losswatch_server.api.http.load import POINT
 from losswatch_server.api.http.problems import FINDING_NOT_FOUND, RUN_NOT_FOUND
 from losswatch_server.codec.explanations import explanation_json
+from losswatch_server.runs.walk import POINTS
 
 router = APIRouter(tags=["findings"])
 
@@ -30,6 +33,7 @@ router = APIRouter(tags=["findings"])
 async def explain_finding(
     request: Request, run: RunName, finding: FindingId, runs: UseCases, project: Project = "default"
 ) -> Response:
+    share_of(request).take(POINT * POINTS)  # of a record that is folded so many points are in memory at a time
     async with request.app.state.diagnosing.turn():  # a run is folded again: as much work as a diagnosis
         explanation = await runs.explain(project, run, finding)
     return json_answer(explanation_json(explanation))

@@ -8,19 +8,22 @@ import io
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from losswatch_server import codec
 from losswatch_server.api.description import examples, schemas
 from losswatch_server.api.description.describe import Project, RunName, answer, refusals
 from losswatch_server.api.http.access import UseCases
+from losswatch_server.api.http.body import share_of
+from losswatch_server.api.http.load import POINT, VALUE
 from losswatch_server.api.http.negotiation import preferred
 from losswatch_server.api.http.paging import LINK, Cursor, bad_cursor, link
 from losswatch_server.api.http.problems import RUN_NOT_FOUND
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 from losswatch_server.runs import Runs, StoredPoint
+from losswatch_server.runs.walk import POINTS
 
 router = APIRouter(tags=["points"])
 
@@ -59,6 +62,7 @@ _SLICE = 256
     },
 )
 async def get_points(
+    request: Request,
     run: RunName,
     runs: UseCases,
     project: Project = "default",
@@ -73,7 +77,9 @@ async def get_points(
     media_type = preferred(accept, _MEDIA_TYPES)
     headers = {"Vary": "Accept"}
     chosen: dict[str, int | None] = {"from_step": from_step, "to_step": to_step, "attempt": attempt}
+    share = share_of(request)
     if resolution is None and media_type != JSON:
+        share.take(POINT * POINTS)  # of a stream so many points are in memory at a time
         parts = await runs.series(project, run, **chosen)
         write = _ndjson_stream(parts) if media_type == NDJSON else _csv_stream(parts, runs, project, run)
         return StreamingResponse(write, headers=headers, media_type=media_type)
@@ -85,6 +91,7 @@ async def get_points(
         if cursor is None:
             raise
         raise bad_cursor() from error
+    share.take(_cost(points))
     if media_type == CSV:
         return StreamingResponse(_csv_rows(_once(points), _columns_of(points)), headers=headers, media_type=CSV)
     if media_type == NDJSON:
@@ -94,6 +101,12 @@ async def get_points(
     body = [b'{"points":[', b",".join([part async for part in _sliced(points, _json_list)])]
     body += [b'],"next_cursor":', codec.dumps(following), b"}"]
     return Response(b"".join(body), headers=headers, media_type=JSON)
+
+
+def _cost(points: Sequence[StoredPoint]) -> int:
+    """Bytes of memory, at most, for writing the points: each, and every number by name that it has."""
+    named = sum(len(p.point.layers or ()) + len(p.point.metrics or ()) for p in points)
+    return POINT * len(points) + VALUE * named
 
 
 async def _once(points: Sequence[StoredPoint]) -> AsyncIterator[Sequence[StoredPoint]]:
