@@ -163,7 +163,7 @@ class Moment:
         error: str | None = None,
     ) -> Moment:  # fmt: skip
         context: dict[str, Any] = {"group": sweep} if sweep else {}
-        body = {"run": {"run": run, "step": 20, "context": context, "error": error}, **body}
+        body = {"run": {"run": run, "step": 20, "attempt": 1, "context": context, "error": error}, **body}
         event = NewEvent(kind, START + self._at, finding_id, json.dumps(body).encode())
         self._story.schedule(self._at, (run, event))
         return self

@@ -142,6 +142,20 @@ def test_an_incident_of_a_dead_run_is_resolved_by_a_later_healthy_attempt(story:
     story.hears_nothing_else()
 
 
+def test_a_finding_that_later_values_take_back_is_no_resume(story: Story) -> None:
+    story.target()
+    story.at(0).opens("lr-1", "overfitting", "warning", attempt=1)
+    story.at(60).supersedes("lr-1", "overfitting", "warning", attempt=1)
+    story.at(70).opens("lr-2", "overfitting", "warning", attempt=1, sweep="scan")
+    story.at(71).opens("lr-3", "overfitting", "warning", attempt=1, sweep="scan")
+    story.at(72).supersedes("lr-3", "overfitting", "warning", attempt=1, sweep="scan")
+    story.plays_until(HOUR)
+    story.hears(between(0, 0.1), "lr-1: overfitting")
+    story.hears(between(70, 70.1), "lr-2: overfitting")
+    story.hears(between(90, 90.1), "lr-1: overfitting (taken back, later values explain it)")
+    story.hears_nothing_else()
+
+
 def test_two_strangers_are_two_incidents(story: Story) -> None:
     story.target("pagerduty", "https://events.pagerduty.com/v2/enqueue")
     story.at(0).opens("mine", "diverging")

@@ -39,7 +39,7 @@ NOTICES: Mapping[str, Severity] = {
 
 ENDINGS = ("run.finished", "run.failed", "run.cancelled", "run.deleted")
 
-RECOVERED = ("resolved", "returned", "rule_changed")
+RECOVERED = ("resolved", "returned", "withdrawn", "rule_changed")
 """How an incident closes that left a healthy run. Every other way leaves one that is over, or begins anew."""
 
 
@@ -137,7 +137,7 @@ def apply(event: Event, known: Known) -> list[Incident]:
         case "finding.opened" | "finding.worsened":
             return [_raised(event, known)]
         case "finding.resolved" | "finding.superseded":
-            return _closed(event, known, event.kind.removeprefix("finding."))
+            return _closed(event, known, _how(event))
         case "finding.acknowledged":
             return [replace(c, acknowledged=c.severity, changed_at=event.at) for c in _named(event, known)]
         case "finding.unacknowledged":
@@ -178,6 +178,13 @@ def _raised(event: Event, known: Known) -> Incident:
     if before is None:
         return fresh
     return replace(fresh, acknowledged=before.acknowledged, muted_until=before.muted_until)
+
+
+def _how(event: Event) -> str:
+    """How a finding closed. Superseded without a new attempt, it was a mistake of points that had not come whole."""
+    attempt, now = (event.body.get("finding") or {}).get("attempt"), _run(event).get("attempt")
+    withdrawn = event.kind == "finding.superseded" and isinstance(attempt, int) and attempt == now
+    return "withdrawn" if withdrawn else event.kind.removeprefix("finding.")
 
 
 def _closed(event: Event, known: Known, how: str) -> list[Incident]:

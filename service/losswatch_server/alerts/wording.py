@@ -43,6 +43,7 @@ WAS: Mapping[str, str] = {
 
 OVER: Mapping[str, str] = {
     "superseded": "resumed from an earlier step",
+    "withdrawn": "taken back, later values explain it",
     "run.finished": "run finished",
     "run.failed": "run failed",
     "run.cancelled": "run cancelled",
