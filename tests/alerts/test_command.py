@@ -62,6 +62,9 @@ def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int
         status, said = run("test", name)
         assert (status, said.startswith("delivered in")) == (0, True)
         assert len(hook.taken) == 1
+        status, said = run("deliveries", name)
+        assert (status, "delivered" in said, "test message" in said) == (0, True, True)
+        assert run("deliveries", name, "--state", "failed") == (0, "")
     status, said = run("test", name)
     assert (status, "not delivered" in said) == (69, True)
     assert run("remove", name) == (0, "")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from alerts.story import Story, between
+from losswatch_server.alerts.channels.channel import Links
+from losswatch_server.alerts.egress.client import Answer
+from losswatch_server.alerts.service_messages import sample
+from losswatch_server.alerts.targets import Target
 
 HOUR = 3_600.0
 HOOK = "https://example.org/hook"
@@ -171,3 +177,27 @@ def test_nan_in_loss_and_gradient_is_one_alarm(story: Story) -> None:
     story.plays_until(HOUR)
     story.hears(between(0, 0.1), "lr-1: loss is not finite")
     story.hears_nothing_else()
+
+
+def test_the_operator_hears_of_a_target_that_fails_and_of_what_was_lost(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    story.target("slack", SLACK, repeat_interval_s=7 * 86_400)
+    story.egress.answers[SLACK] = lambda tries: Answer(500) if tries <= 9 else Answer(200)
+    story.at(0).opens("lr-1", "diverging")
+    story.at(86_400).opens("lr-2", "diverging")
+    story.plays_until(2 * 86_400)
+    said = [record.getMessage() for record in caplog.records if "losswatch_server.alerts" in record.name]
+    assert [line.split(" to ")[0] for line in said] == ["notifications", "a notification", "notifications"]
+    assert "do not arrive: answered 500" in said[0]
+    assert "was given up after 8 tries" in said[1]
+    assert "arrive again" in said[2]
+    assert "/T/B/x" not in str(said)
+
+
+def test_a_message_of_which_nobody_can_follow_the_links_says_so() -> None:
+    target = Target(id="t", project="default", kind="slack", url=SLACK)
+    assert "--base-url" in sample(target, "m", 0.0, only_here=True).text
+    assert "--base-url" not in sample(target, "m", 0.0).text
+    assert Links("https://lw.example").of(sample(target, "m", 0.0)) == "https://lw.example/docs/notifications"

@@ -180,3 +180,21 @@ def test_a_resume_from_a_checkpoint_supersedes_what_came_after_it(api: TestClien
     assert {(p["step"], p["attempt"], p["superseded"]) for p in read} == {
         (1, 1, False), (2, 1, False), (3, 1, True), (4, 1, True), (3, 2, False), (4, 2, False),
     }  # fmt: skip
+
+
+def test_a_browser_gets_a_page_of_a_run_and_of_the_runs_of_a_sweep(api: TestClient) -> None:
+    """What the link in a notification opens."""
+    context = {"group": "page <scan>", "learning_rate": 0.5}
+    points = [{"step": step, "loss": 3.0**step} for step in range(30)]
+    api.post("/v1/runs/page-1/points", json={"points": points, "context": context})
+    api.post("/v1/runs/page-1/finish", json={"state": "failed", "error": "<b>nan</b>"})
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    report = api.get("/v1/runs/page-1/report", headers=browser)
+    assert report.headers["content-type"].startswith("text/html")
+    assert "What to do" in report.text
+    assert "&lt;b&gt;nan&lt;/b&gt;" in report.text
+    assert "<b>" not in report.text
+    listed = api.get("/v1/runs", params={"group": "page <scan>"}, headers=browser)
+    assert 'href="/v1/runs/page-1/report?project=default"' in listed.text
+    assert "<scan>" not in listed.text
+    assert api.get("/v1/runs/page-1/report", headers={"Accept": "*/*"}).json()["error"] == "<b>nan</b>"

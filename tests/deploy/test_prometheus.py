@@ -17,7 +17,7 @@ import yaml
 from docs.service import running_service
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus-rules.yaml"
-NOT_METRICS = {"sum", "rate", "by", "le", "and", "offset", "histogram_quantile", "h", "m"}
+NOT_METRICS = {"sum", "rate", "increase", "by", "le", "and", "offset", "histogram_quantile", "h", "m"}
 
 
 def alerts():

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
@@ -24,8 +25,8 @@ from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.pipeline import claim, send, settle
 from losswatch_server.alerts.stages.claim import Claimed, Receiver, choose
 from losswatch_server.alerts.stages.settle import DeliveryTry, after
-from losswatch_server.alerts.targets import Target
-from losswatch_server.store.alerting import deliveries
+from losswatch_server.alerts.targets import Target, TargetState
+from losswatch_server.store.alerting import configuration, deliveries
 from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.store.errors import StoreBusyError
 
@@ -108,6 +109,31 @@ class Deliverer:
         self._metrics.count(claimed.target.kind, outcome, tried.ended - claimed.row.created_at)
         row = after(claimed, tried, self._rng)
         await self._write_down(lambda connection: settle(connection, row, self._worker, tried, self._new_id))
+        if row.state == "failed":
+            self._metrics.count_lost(claimed.target.kind)
+            logger.error(
+                "a notification to %s of project %s was given up after %d tries: %s",
+                claimed.target.label, claimed.target.project, row.tries, outcome.detail,
+            )  # fmt: skip
+        await self._say_how(claimed.target, outcome)
+
+    async def _say_how(self, before: Target, outcome: Outcome) -> None:
+        """The operator hears of a target when it begins to fail and when it works again."""
+        worked, works = before.state is not TargetState.FAILING, outcome.result is Result.DELIVERED
+        if worked is works:
+            return
+        if works:
+            logger.info("notifications to %s of project %s arrive again", before.label, before.project)
+        else:
+            logger.warning(
+                "notifications to %s of project %s do not arrive: %s", before.label, before.project, outcome.detail
+            )
+        await self.count_targets()
+
+    async def count_targets(self) -> None:
+        """Bring the metrics up to date with the state of all targets."""
+        rows = await self._store.read(configuration.targets)
+        self._metrics.set_targets(Counter(row.state for row in rows))
 
     async def _write_down(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """A busy store is asked again: an outcome that is lost means a second copy for the receiver."""

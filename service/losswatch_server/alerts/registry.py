@@ -133,6 +133,10 @@ class Registry:
         rows = await self._store.read(lambda connection: configuration.targets(connection, project))
         return [row_codec.target_from(row) for row in rows]
 
+    async def any_targets(self) -> bool:
+        """Whether any project has a target."""
+        return bool(await self._store.read(lambda connection: configuration.targets(connection)))
+
     async def target(self, project: str, target_id: str) -> Target:
         """One target. Raises NoSuchTargetError."""
         row = await self._store.read(lambda connection: configuration.target(connection, project, target_id))
@@ -200,7 +204,7 @@ class Registry:
         target = await self.target(project, target_id)
         self._count_test(project)
         now = self._deps.clock()
-        said = sample(target, self._new_id(), now)
+        said = sample(target, self._new_id(), now, only_here=self._deps.links.only_here)
         outcome = await self._deliverer.send(said, target)
         tried = DeliveryTry(now, self._deps.clock(), outcome)
         state = "delivered" if outcome.result is Result.DELIVERED else "failed"
@@ -295,6 +299,8 @@ class Registry:
         address = url or channel.default_url
         if not address:
             raise TargetRefusedError("`url` is missing")
+        if kind != "pagerduty" and routing_key:
+            raise TargetRefusedError(f"{kind} targets have no `routing_key`: it belongs to PagerDuty")
         if kind == "pagerduty" and not routing_key:
             raise TargetRefusedError("PagerDuty needs the `routing_key` of an Events API v2 integration")
         try:

@@ -46,10 +46,12 @@ DRAIN_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSettings:
     """What the operator decides. ``alone``: no other process works on this store, so that claims found at the start
-    are those of a process that died. ``public_url`` is where people reach the dashboard."""
+    are those of a process that died. ``public_url`` is where people reach the service; it is a guess where
+    ``public_url_is_known`` is false."""
 
     allow_private_targets: bool = False
     public_url: str | None = None
+    public_url_is_known: bool = True
     mail: MailServer | None = None
     targets_file: Path | None = None
     alone: bool = True
@@ -77,9 +79,8 @@ class Alerts:
         self._egress = egress or EgressClient(
             allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
-        self._deps = ChannelDeps(
-            egress=self._egress, links=Links(self._settings.public_url), clock=clock, mail=self._settings.mail
-        )
+        links = Links(self._settings.public_url, only_here=not self._settings.public_url_is_known)
+        self._deps = ChannelDeps(egress=self._egress, links=links, clock=clock, mail=self._settings.mail)
         self._awake = asyncio.Event()
         self._supervisor = supervisor or Supervisor()
         worker, counted = secrets.token_hex(8), metrics or DeliveryMetrics()
@@ -111,6 +112,13 @@ class Alerts:
             await install(self._store, found)
         if self._settings.alone:
             await self._store.write(deliveries.release_all)
+        await self.deliverer.count_targets()
+        if not self._settings.public_url_is_known and await self.registry.any_targets():
+            logger.warning(
+                "links in notifications lead to %s, which only this machine reaches: say with --base-url at which "
+                "address people reach the service",
+                self._settings.public_url or "no address",
+            )
 
     async def stop(self) -> None:
         """Stop looking, let what is being sent end for a few seconds."""

@@ -27,8 +27,13 @@ def disabled_message(target: Target, why: str, key: GroupKey, message_id: str, n
     )  # fmt: skip
 
 
-def sample(target: Target, message_id: str, now: float) -> Message:
-    """The message of ``POST /v1/targets/{id}/test``."""
+ONLY_HERE = (
+    " Links in messages lead to this machine alone: start the service with --base-url and the address that people use."
+)
+
+
+def sample(target: Target, message_id: str, now: float, *, only_here: bool = False) -> Message:
+    """The message of ``POST /v1/targets/{id}/test``. ``only_here``: nobody can follow the links in messages."""
     entry = Entry(
         id=f"test:{target.id}",
         run="example-run",
@@ -36,7 +41,7 @@ def sample(target: Target, message_id: str, now: float) -> Message:
         condition="test",
         severity=Severity.INFO,
         change="test",
-        summary="This is a test message from Losswatch. Nothing is wrong with any run.",
+        summary="This is a test message from Losswatch. Nothing is wrong with any run." + ONLY_HERE * only_here,
         since=now,
         step=20,
         evidence={"growth_per_step": 3.5547, "overflow_step": [64, 66]},

@@ -20,6 +20,8 @@ Id = Annotated[str, typer.Argument(help="The target's id.")]
 
 Kind = Literal["webhook", "slack", "discord", "teams", "pagerduty", "alertmanager", "email"]
 
+State = Literal["pending", "sending", "delivered", "failed", "superseded", "dropped"]
+
 _SERVICE = "http://127.0.0.1:8000"
 
 
@@ -60,13 +62,28 @@ def send_test(target: Id, service: Address = _SERVICE, project: Project = "defau
     typer.echo(f"delivered in {tried['duration_ms']:.0f} ms" + (f" ({tried['status']})" if tried["status"] else ""))
 
 
+@targets.command("deliveries")
+def list_deliveries(
+    target: Id,
+    state: Annotated[State | None, typer.Option(help="Only these.")] = None,
+    service: Address = _SERVICE,
+    project: Project = "default",
+) -> None:
+    """List what became of the last messages, newest first."""
+    for one in _call("GET", service, f"/{target}/deliveries", project, state=state)["deliveries"]:
+        detail = f"  ({one['tries']} tries: {one['detail']})" if one["detail"] else ""
+        typer.echo(f"{one['created_at']}  {one['state']:<10}  {one['title']}{detail}")
+
+
 @targets.command("remove")
 def remove(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
     """Remove a target with its delivery log."""
     _call("DELETE", service, f"/{target}", project)
 
 
-def _call(method: str, service: str, path: str, project: str, body: dict[str, Any] | None = None) -> Any:
+def _call(
+    method: str, service: str, path: str, project: str, body: dict[str, Any] | None = None, *, state: str | None = None
+) -> Any:
     import httpx  # 0.1 s that no other command needs
 
     if not service.startswith(("http://", "https://")):
@@ -75,7 +92,8 @@ def _call(method: str, service: str, path: str, project: str, body: dict[str, An
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     url = f"{service.rstrip('/')}/v1/targets{path}"
     try:
-        answer = httpx.request(method, url, params={"project": project}, json=body, headers=headers, timeout=90)
+        asked = {"project": project} if state is None else {"project": project, "state": state}
+        answer = httpx.request(method, url, params=asked, json=body, headers=headers, timeout=90)
         told = answer.json() if answer.content else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         fail(f"no service answers at {service}", UNAVAILABLE)

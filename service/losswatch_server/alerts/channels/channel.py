@@ -33,9 +33,13 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Addresses of runs in this service, as far as people can reach them from a message."""
+    """Addresses of runs in this service, as far as people can reach them from a message.
+
+    ``only_here``: nobody said at which address people reach it, and ``base`` is that of this machine.
+    """
 
     base: str | None = None
+    only_here: bool = False
 
     def run(self, project: str, run: str) -> str | None:
         """The report of a run; None when the service does not know its public address."""
@@ -45,8 +49,14 @@ class Links:
         """The list of runs, of one sweep if given."""
         return self._page("/v1/runs", project, **({"group": sweep} if sweep else {}))
 
+    def docs(self) -> str | None:
+        """The documentation of notifications."""
+        return None if not self.base else self.base.rstrip("/") + "/docs/notifications"
+
     def of(self, message: Message) -> str | None:
         """What a message is about: its run, or the list when it is about several."""
+        if not any(entry.uid for entry in message.entries):  # a test, or about a target
+            return self.docs()
         if len(message.runs) == 1:
             return self.run(message.project, message.runs[0])
         return self.runs(message.project, message.sweep)

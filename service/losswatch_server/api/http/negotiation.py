@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+JSON, HTML = "application/json", "text/html"
+
 
 def preferred(accept: str | None, offered: Sequence[str]) -> str:
     """The offered type with the highest quality for ``Accept``; the first one when none is asked for or acceptable.

@@ -9,10 +9,12 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response
 
 from losswatch_server.api.description import examples, schemas
-from losswatch_server.api.description.describe import Project, RunName, answer, refusals
+from losswatch_server.api.description.describe import Project, RunName, answer, refusals, with_page
 from losswatch_server.api.http.access import UseCases
+from losswatch_server.api.http.negotiation import HTML, JSON, preferred
 from losswatch_server.api.http.problems import RUN_NOT_FOUND
-from losswatch_server.codec.reports import report_bytes
+from losswatch_server.api.http.run_pages import report_page
+from losswatch_server.codec.reports import report_bytes, report_json
 
 router = APIRouter(tags=["runs"])
 
@@ -23,9 +25,12 @@ _ETAG = {"ETag": {"description": "Changes with the report.", "schema": {"type": 
     "/v1/runs/{run}/report",
     operation_id="get_report",
     summary="Read the latest report",
-    description="Send the ETag of the last answer as `If-None-Match`; 304 means that nothing has changed.",
+    description=(
+        "Send the ETag of the last answer as `If-None-Match`; 304 means that nothing has changed. "
+        "A browser gets a page."
+    ),
     responses={
-        200: {**answer(200, schemas.Report, "The report.", examples.REPORT)[200], "headers": _ETAG},
+        200: {**with_page(answer(200, schemas.Report, "The report.", examples.REPORT))[200], "headers": _ETAG},
         304: {"description": "Nothing has changed.", "headers": _ETAG},
         **refusals(RUN_NOT_FOUND),
     },
@@ -35,10 +40,16 @@ async def get_report(
     runs: UseCases,
     project: Project = "default",
     if_none_match: Annotated[str | None, Header(description="The ETag of the report that is known.")] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    body = report_bytes(await runs.report(project, run))
+    report = await runs.report(project, run)
+    if preferred(accept, (JSON, HTML)) == HTML:
+        page = report_page(report_json(report))
+        page.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
+        return page
+    body = report_bytes(report)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept"}
     if if_none_match is not None and matches(if_none_match, etag):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from losswatch_server.api.description import examples, schemas
-from losswatch_server.api.description.describe import Project, RunName, answer, body, refusals, schema_of
+from losswatch_server.api.description.describe import (
+    Project,
+    RunName,
+    answer,
+    body,
+    refusals,
+    schema_of,
+    with_page,
+)
 from losswatch_server.api.description.requests import CONTEXT_REQUEST
 from losswatch_server.api.http.access import UseCases, json_answer, read_json, read_model
+from losswatch_server.api.http.negotiation import HTML, JSON, preferred
 from losswatch_server.api.http.paging import LINK, Cursor, Limit, bad_cursor, link
 from losswatch_server.api.http.problems import (
     INVALID_BODY,
@@ -21,6 +31,7 @@ from losswatch_server.api.http.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
 )
+from losswatch_server.api.http.run_pages import runs_page
 from losswatch_server.codec import BodyRefusedError, Problem, read_context, report_json, run_json
 from losswatch_server.codec.problems import pointer, printable
 from losswatch_server.monitor.points import Context
@@ -94,7 +105,7 @@ async def delete_run(run: RunName, runs: UseCases, project: Project = "default")
     summary="List runs, newest first",
     responses={
         200: {
-            **answer(200, schemas.Runs, "A page of runs.", examples.RUNS)[200],
+            **with_page(answer(200, schemas.Runs, "A page of runs.", examples.RUNS))[200],
             "headers": LINK,
         },
         **refusals(),
@@ -112,6 +123,7 @@ async def list_runs(
     q: Annotated[str | None, Query(description="Only runs whose name contains this.", max_length=256)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     _refuse_unstorable(tag=tag, group=group, q=q, cursor=cursor)
     try:
@@ -124,7 +136,13 @@ async def list_runs(
         raise bad_cursor() from error
     kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
     headers = link("/v1/runs", following, limit, **kept)
-    return json_answer({"runs": [run_json(row) for row in rows], "next_cursor": following}, headers=headers)
+    found = [run_json(row) for row in rows]
+    if preferred(accept, (JSON, HTML)) == HTML:
+        asked = {name: str(value) for name, value in {**kept, "cursor": following, "limit": limit}.items() if value}
+        page = runs_page(found, f"Runs of {group or project}", "/v1/runs?" + urlencode(asked) if following else None)
+        page.headers.update({**headers, "Vary": "Accept"})
+        return page
+    return json_answer({"runs": found, "next_cursor": following}, headers={**headers, "Vary": "Accept"})
 
 
 @router.post(
