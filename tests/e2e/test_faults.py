@@ -96,7 +96,9 @@ def test_a_full_disk_is_503_until_there_is_room_and_what_was_acknowledged_is_the
     assert is_refusal(service.call("/v1/runs/a/points", {"step": kept, "loss": 1.0}), "store-failed")
     status, headers, body = service.call("/readyz")
     assert is_refusal((status, headers, body), "store-failed")
-    assert [found["name"] for found in body["not_running"]] == ["writing"]
+    not_running = {found["name"] for found in body["not_running"]}
+    assert "writing" in not_running
+    assert not_running <= {"writing", "notifications"}, "a pass over the outbox may have met the full disk, too"
     assert service.call("/livez")[0] == 200
     assert service.call("/v1/runs/a/report")[2]["points"] == kept, "what can be read is read"
     service.limit(resource.RLIMIT_FSIZE, resource.RLIM_INFINITY)
