@@ -146,7 +146,7 @@ def run_of(run: Mapping[str, Any]) -> LabelledRun:
         ),
         family=run.get("source", ""),
         full_context=run.get("full_context"),
-        facts=tuple((step, facts) for step, facts in run.get("facts") or ()),
+        facts=tuple((step, {n: measured(v) for n, v in facts.items()}) for step, facts in run.get("facts") or ()),
         sent=run.get("sent", "full"),
     )
 
@@ -205,6 +205,11 @@ def context_json(context: Context) -> dict[str, Any]:
     if context.facts is not None:
         given["facts"] = {name: strict(value) for name, value in context.facts.given().items()}
     return {name: value for name, value in given.items() if value is not None} | dict(context.extra)
+
+
+def measured(value: Any) -> Any:
+    """A fact back from strict JSON."""
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
 
 
 def strict(value: Any) -> Any:

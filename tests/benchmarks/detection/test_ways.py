@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from benchmarks.detection.labels import Label, LabelledRun
+from benchmarks.detection.labels import Label, LabelledRun, run_json, run_of
 from benchmarks.detection.programs.confusable import CONTEXT, CURVE, FACTS
 from benchmarks.detection.ways import OFFSETS, WAYS
 from losswatch_server.monitor.points import Context, Point
@@ -104,6 +105,13 @@ def test_the_more_is_known_the_fewer_causes_are_a_fair_answer() -> None:
 def test_knowledge_never_makes_a_cause_harder_to_tell(cause: str) -> None:
     assert set(FACTS[cause]) <= set(CONTEXT[cause]) <= set(CURVE[cause])
     assert set(CURVE[cause]) <= CAUSES - {cause}
+
+
+def test_facts_that_are_not_finite_are_kept_as_numbers() -> None:
+    run = replace(a_run(), facts=((0, {"target_mean": math.nan, "output_activation": "linear"}),))
+    back = run_of(run_json(run)).facts[0][1]
+    assert math.isnan(back["target_mean"])
+    assert back["output_activation"] == "linear"
 
 
 def test_facts_reach_the_context_from_the_step_on_which_they_are_known() -> None:
