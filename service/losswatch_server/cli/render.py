@@ -55,6 +55,10 @@ def report_lines(report: Mapping[str, Any]) -> Group:
         Text(f"  over: {finding['condition']}, steps {finding['onset_step']} to {_last_step(finding)}", style="dim")
         for finding in closed
     )
+    suspicions = report.get("suspicions") or []
+    if suspicions:
+        parts.append(Text("\n  If you are not content, it may be:", style="dim"))
+    parts.extend(Padding(suspicion_lines(suspicion), (0, 0, 0, 4)) for suspicion in suspicions)
     if report["notes"]:
         parts.append(Text(""))
     parts.extend(Text(f"  note: {note}", style="dim") for note in report["notes"])
@@ -87,6 +91,14 @@ def finding_lines(finding: Mapping[str, Any], *, told: str = "", brief: bool = F
         for place, advice in enumerate(finding["advice"][: 1 if brief else None])
     )
     return Group(*parts)
+
+
+def suspicion_lines(suspicion: Mapping[str, Any]) -> Group:
+    """What may be wrong, how likely that is, why, and the first thing to do."""
+    name = str(suspicion["condition"]).replace("_", " ")
+    title = Text.assemble((f"{suspicion['probability']:.0%} {name}", "bold cyan"), (f"  {suspicion['summary']}", ""))
+    advice = [Text.assemble(("→ ", "bold cyan"), str(one["summary"])) for one in suspicion["advice"][:1]]
+    return Group(title, *_causes(suspicion), *advice)
 
 
 def _causes(finding: Mapping[str, Any]) -> Iterator[Text]:

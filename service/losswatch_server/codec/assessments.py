@@ -8,7 +8,7 @@ from typing import Any
 
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
 from losswatch_server.codec.encoding import rounded
-from losswatch_server.codec.findings import finding_from_fields, finding_json
+from losswatch_server.codec.findings import finding_from_fields, finding_json, suspicion_json
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import LoopAction, Status
@@ -25,13 +25,15 @@ def assessment_json(assessment: Assessment, *, exact: bool = False) -> dict[str,
 
 
 def verdict_json(assessment: Assessment, *, exact: bool = False) -> dict[str, Any]:
-    """``status``, ``action``, ``headline``, ``findings``, ``forecast``, ``notes``."""
+    """``status``, ``action``, ``headline``, ``findings``, ``suspicions``, ``forecast``, ``notes``. What is stored is of
+    watched runs, which have no suspicions: the exact form leaves them out."""
     forecast = assessment.forecast
     return {
         "status": assessment.status.value,
         "action": assessment.action.value,
         "headline": assessment.headline,
         "findings": [finding_json(finding, exact=exact) for finding in assessment.findings],
+        **({} if exact else {"suspicions": [suspicion_json(suspicion) for suspicion in assessment.suspicions]}),
         "forecast": [forecast.floor, forecast.interval, forecast.steps_to_floor] if exact else _forecast_json(forecast),
         "notes": list(assessment.notes),
     }

@@ -13,6 +13,7 @@ import msgspec
 
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
 from losswatch_server.codec.encoding import exact_text, rounded, timestamp
+from losswatch_server.monitor.diagnosis.suspicions import Suspicion
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
 
@@ -39,6 +40,18 @@ def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
         "advice": [_advice_json(advice, number) for advice in finding.advice],
     }
     return fields if exact else {**fields, "docs": f"/v1/conditions/{finding.condition}"}
+
+
+def suspicion_json(suspicion: Suspicion) -> dict[str, Any]:
+    """The contract's suspicion."""
+    return {
+        "condition": str(suspicion.condition),
+        "probability": round(suspicion.probability, 2),
+        "summary": suspicion.summary,
+        "causes": [_cause_json(cause, rounded) for cause in suspicion.causes],
+        "advice": [_advice_json(advice, rounded) for advice in suspicion.advice],
+        "docs": f"/v1/conditions/{suspicion.condition}",
+    }
 
 
 def finding_text(finding: Finding) -> str:

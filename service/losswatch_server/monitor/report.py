@@ -10,12 +10,13 @@ from losswatch_server.monitor import advice
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.diagnosis import engine
 from losswatch_server.monitor.diagnosis.measures import Measured, gather, with_onset
+from losswatch_server.monitor.diagnosis.suspicions import Suspicion, as_finding, nothing_beyond_doubt, suspects
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.sentences import headline, number, plainly, summary
+from losswatch_server.monitor.sentences import counted, headline, number, plainly, summary
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5
@@ -40,6 +41,8 @@ class Assessment:
     attempt: int
     step: int | None
     points: int
+    suspicions: tuple[Suspicion, ...] = ()
+    """For whoever asks, where no finding is open: what is most likely wrong if the person is not content."""
     faults: tuple[Fault, ...] = ()
     """What failed while this was put together, for whoever logs and counts; the notes say it too."""
 
@@ -77,14 +80,17 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     track = monitor.memory.loss
     if status is Status.WAITING:
         more = LEAST_POINTS - monitor.points
-        return f"Waiting: {monitor.points} points so far, {more} more are needed before anything can be said."
+        so_far = counted(monitor.points, "point")
+        return (
+            f"Waiting: {so_far} so far, {more} more {'is' if more == 1 else 'are'} needed before anything can be said."
+        )
     if track.n == 0:
-        return f"No loss in {monitor.points} points: post `loss` to have the run judged."
+        return f"No loss in {counted(monitor.points, 'point')}: post `loss` to have the run judged."
     settled = next((f for f in findings if f.is_open and f.condition is Condition.CONVERGED), None)
     if settled is not None:
         return f"Converged: {settled.summary[0].lower()}{settled.summary[1:]}"
     first, last = track.head[0], track.recent[-1]
-    return f"Healthy: the loss went from {number(first)} to {number(last)} in {track.n} points."
+    return f"Healthy: the loss went from {number(first)} to {number(last)} in {counted(track.n, 'point')}."
 
 
 def _explained(monitor: Monitor, finding: Finding, gathered: Measured, faults: Faults) -> Finding:
@@ -113,8 +119,21 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     return (*notes, *misspelt(monitor.context))
 
 
-def assess(monitor: Monitor) -> Assessment:
+def _suspicions(monitor: Monitor) -> tuple[Suspicion, ...]:
+    """What may be wrong although no rule is sure, each with its causes and advice."""
+    measured = gather(monitor.memory, monitor.context)
+    told = []
+    for suspicion in suspects(measured):
+        finding = as_finding(suspicion, measured, monitor.step)
+        causes = engine.rank(finding, measured, monitor.context)
+        told.append(replace(suspicion, causes=causes, advice=advice.advise(finding, causes, measured, monitor.context)))
+    return tuple(told)
+
+
+def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
     """Everything the report says, from the state and the present context. Pure; cheap while nothing is wrong.
+
+    ``asked``: somebody wants to know what may be wrong, rather than to be woken only where it is sure; costs 4 ms.
 
     What cannot be said of a finding is left out, and the notes say so.
     """
@@ -126,12 +145,17 @@ def assess(monitor: Monitor) -> Assessment:
         )
     findings = tuple(_explained(monitor, f, facts, faults) for f in found)
     status = status_of(findings, monitor.points)
+    suspected: tuple[Suspicion, ...] = ()
     troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
     if troubles:
         of = f"{troubles[0].condition}/{troubles[0].series}"
         head = faults.shield("sentence", of, monitor.step, partial(headline, troubles[0]), troubles[0].summary)
     else:
+        if asked and monitor.minimised and monitor.points >= LEAST_POINTS:
+            suspected = faults.shield("causes", "this run", monitor.step, partial(_suspicions, monitor), ())
         say = partial(_quiet_headline, monitor, status, findings)
+        if suspected and not any(f.is_open for f in findings):
+            say = partial(" ".join, nothing_beyond_doubt(suspected))
         head = faults.shield("sentence", "this run", monitor.step, say, f"The run is {status}.")
     return Assessment(
         status=status,
@@ -143,14 +167,15 @@ def assess(monitor: Monitor) -> Assessment:
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,
         points=monitor.points,
+        suspicions=suspected,
         faults=tuple(faults.drain()),
     )
 
 
-def diagnose(points: Iterable[Point], context: Context, uid: str = "diagnose") -> Assessment:
+def diagnose(points: Iterable[Point], context: Context, uid: str = "diagnose", *, asked: bool = False) -> Assessment:
     """Fold points in ascending order of steps, one rank-0 point a step, and assess."""
     monitor = Monitor(uid)
     monitor.see_context(context)
     for point in points:
         monitor.see(point)
-    return assess(monitor)
+    return assess(monitor, asked=asked)

@@ -45,9 +45,9 @@ def _non_finite(f: Finding, e: Facts) -> str:
     where = f" on rank {e['rank']}" if e.get("rank") else ""
     if e["kind"] == "unknown":
         return f"The loss arrived as null at step {f.onset_step}{where}: most encoders write NaN that way."
-    often = f" and stayed so for {e['consecutive']} points" if e["consecutive"] > 1 else ""
+    often = f" and stayed so for {counted(e['consecutive'], 'point')}" if e["consecutive"] > 1 else ""
     if f.series == "grad_norm" and f.severity is Severity.INFO:
-        return f"The gradient norm was {word} at step {f.last_step}{where} with a finite loss: a loss scaler does this."
+        return f"The gradient norm was {word} at step {f.last_step}{where}; a loss scaler skips such steps."
     before = f" (last finite loss {number(e['last_finite'])})" if e.get("last_finite") is not None else ""
     return f"The {what} became {word} at step {f.onset_step}{where}{often}{before}."
 
@@ -55,18 +55,22 @@ def _non_finite(f: Finding, e: Facts) -> str:
 def _diverging(f: Finding, e: Facts) -> str:
     if e.get("growth_per_step") and e.get("steady"):
         return (
-            f"The loss grew in each of the last {e['rises']} points, by a factor of "
+            f"The loss grew in each of the last {counted(e['rises'], 'point')}, by a factor of "
             f"{number(e['growth_per_step'])} per step."
         )
     grown = f", {number(e['rise_factor'])} times its lowest" if e.get("rise_factor") else ""
     levels = f"from {number(e['lowest'])} to {number(e['current'])}"
+    if not e["current"] > e["lowest"]:
+        return f"The loss has blown up since step {f.onset_step}: it is {number(e['current'])} now."
     return f"The loss has been rising since step {f.onset_step}: {levels}{grown}."
 
 
 def _loss_spike(f: Finding, e: Facts) -> str:
     end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
-    far = "" if e.get("height") is None else f", {number(e['height'], 2)} times the noise"
+    # the height is that of the first point over the limit, the peak may have come later: only one of them is told
     levels = f"from about {number(e['level_before'])} to {number(e['peak'])}"
+    factor = e.get("factor")
+    far = f", {number(factor, 2)} times that" if factor is not None and factor > 1.05 else ""
     return f"The loss jumped at step {f.onset_step} {levels}{far}{end}."
 
 
@@ -78,7 +82,7 @@ def _exploding_gradient(f: Finding, e: Facts) -> str:
         )
     if e["start"]:
         return (
-            f"The first loss is {number(e['loss_over_chance'])} times that of guessing (gradient norm "
+            f"The loss began at {number(e['loss_over_chance'])} times chance level (gradient norm "
             f"{number(e['first_norm'])}): the initial weights or the inputs are far too large."
         )
     return (
@@ -102,16 +106,31 @@ def _vanishing_gradient(f: Finding, e: Facts) -> str:
 
 
 def _levels(e: Facts) -> str:
-    chance = f", guessing gives {number(e['chance_level'])}" if e.get("chance_level") else ""
-    return f"from {number(e['first_level'])} to {number(e['level'])} in {e['points']} points{chance}"
+    chance = f"; chance level is {number(e['chance_level'])}" if e.get("chance_level") else ""
+    return f"from {number(e['first_level'])} to {number(e['level'])} in {counted(e['points'], 'point')}{chance}"
+
+
+AT_CHANCE = 0.1
+"""How far, relative, a loss may lie from chance level and still be said to sit there."""
 
 
 def _not_learning(f: Finding, e: Facts) -> str:
+    first, level, chance = e["first_level"], e["level"], e.get("chance_level")
     if e["constant"]:
-        return f"The loss has been exactly {number(e['level'], 6)} in all {e['points']} points: nothing is learnt."
-    if e.get("chance_level") and e["level"] > 0.9 * e["chance_level"]:
-        return f"The loss sits at the level of guessing: {_levels(e)}."
-    return f"The loss has not fallen: {_levels(e)}."
+        return (
+            f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}: nothing is learnt."
+        )
+    if chance and abs(level / chance - 1) < AT_CHANCE:
+        return f"The loss sits at chance level: {_levels(e)}."
+    if level > first and number(level) != number(first):
+        return f"The loss has risen instead of falling: {_levels(e)}."
+    if first > 0 and 1 - level / first > HARDLY:
+        return f"The loss came down {_levels(e)}, and has not got better since."
+    return f"The loss has hardly moved: {_levels(e)}."
+
+
+HARDLY = 0.1
+"""Share of the first level up to which a fall is called none."""
 
 
 def _plateau(f: Finding, e: Facts) -> str:
@@ -119,13 +138,15 @@ def _plateau(f: Finding, e: Facts) -> str:
 
 
 def _slow(f: Finding, e: Facts) -> str:
-    return f"The loss falls too slowly: {_levels(e)}; at this pace it ends near {number(e['level_at_end'])}."
+    end = e["level_at_end"]
+    at_end = f"; at this pace it ends near {number(end)}" if end is not None and end < e["level"] else ""
+    return f"The loss falls too slowly: {_levels(e)}{at_end}."
 
 
 def _oscillation(f: Finding, e: Facts) -> str:
     return (
         f"The loss swings by {number(e['amplitude'])} around {number(e['level'])} without getting lower "
-        f"(period about {number(e['period'], 2)} points)."
+        f"(period about {number(e['period'], 2)} {'point' if e['period'] == 1 else 'points'})."
     )
 
 
@@ -137,7 +158,9 @@ def _overfitting(f: Finding, e: Facts) -> str:
 
 
 def _converged(f: Finding, e: Facts) -> str:
-    return f"The loss has settled: {_levels(e)}."
+    chance = f"; chance level is {number(e['chance_level'])}" if e.get("chance_level") else ""
+    points = counted(e["points"], "point")
+    return f"The loss has settled at {number(e['level'])} (it began at {number(e['first_level'])}, {points}{chance})."
 
 
 def _silent(f: Finding, e: Facts) -> str:

@@ -122,7 +122,7 @@ def doubt_sentence(doubt: Doubt) -> str:
 
 def _diagnosed(entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool) -> Diagnosis:
     monitor = _folded(entries, context)
-    assessment = assess(monitor)
+    assessment = assess(monitor, asked=True)
     explanations = _explained(entries, context, assessment.findings) if explain else ()
     faults = [*monitor.drain_faults(), *assessment.faults]
     faults += [fault for explanation in explanations for fault in explanation.faults]

@@ -14,6 +14,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import Seen
 from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -57,7 +58,11 @@ def cases_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0)
 
 def known_context(context: Context) -> Context:
     """The context as the service reads it: facts are no plain mapping."""
-    return replace(context, facts=read_facts(context.facts)[0]) if isinstance(context.facts, Mapping) else context
+    facts = context.facts.given() if isinstance(context.facts, ModelFacts) else context.facts
+    if not isinstance(facts, Mapping):
+        return context
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+    return replace(context, facts=read_facts(plain)[0])
 
 
 def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:

@@ -66,6 +66,7 @@ VERDICT: dict[str, Any] = {
     "action": "stop",
     "headline": "The loss is diverging: x3.55 per step since step 2; it overflows float32 near step 64.",
     "findings": [FINDING],
+    "suspicions": [],
     "forecast": {"floor": None, "interval": None, "steps_to_floor": None},
     "notes": [],
 }

@@ -65,6 +65,23 @@ class Advice(Answer):
     """The cause that it helps against; null for advice that does not depend on one."""
 
 
+class Suspicion(Answer):
+    """A condition that is likely but not beyond doubt."""
+
+    condition: Condition
+    """What may be wrong."""
+    probability: Probability
+    """How probable that is: a calibrated frequency, with two digits."""
+    summary: str
+    """The evidence for it, in one sentence."""
+    causes: list[Cause]
+    """Why it may be so, the most probable first."""
+    advice: list[Advice]
+    """What to do, the most promising first."""
+    docs: str
+    """The page on the condition."""
+
+
 class Finding(Answer):
     """One condition in one attempt of a run. Steps are the client's own."""
 

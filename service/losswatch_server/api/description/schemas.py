@@ -16,6 +16,7 @@ from losswatch_server.api.description.finding_schemas import (
     Mute,
     ProjectFindings,
     StoredFinding,
+    Suspicion,
 )
 from losswatch_server.api.description.types import Answer, Context, Number
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
@@ -44,6 +45,9 @@ class Verdict(Answer):
     """How the run is doing, in one sentence."""
     findings: list[Finding]
     """The findings of this attempt, the worst first, open before closed."""
+    suspicions: list[Suspicion]
+    """Where no finding is open and somebody asked (`POST /v1/diagnose`): up to three conditions that are likely but not
+    beyond doubt. They never notify and change neither `status` nor `action`. Empty in the report of a live run."""
     forecast: Forecast
     """If nothing changes."""
     notes: list[str]

@@ -9,7 +9,7 @@ from losswatch_server.monitor.diagnosis.optimizers import usual
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context
-from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.sentences import number, percent
 from losswatch_server.monitor.vocabulary import Condition
 
 NEVER_HIGHER = frozenset(
@@ -95,8 +95,8 @@ def _half_the_limit(limit: StabilityLimit, rate: float | None) -> Advice:
         return Advice(
             action="multiply_learning_rate",
             value=factor,
-            summary=f"Multiply the learning rate by {number(factor)}: the growth implies that the stable limit is "
-            f"{number(limit.factor)} times the present rate; half of that leaves a margin.",
+            summary=f"Multiply the learning rate by {number(factor)}: the growth implies that it may be at most "
+            f"{percent(limit.factor)} of what it is now; half of that leaves a margin.",
         )
     value = rounded(limit.recommended_learning_rate)
     return Advice(

@@ -76,7 +76,7 @@ def _wrong_loss_function(finding: Finding, measured: Measured, context: Context)
     many = context.num_classes or len(facts.class_shares or ())
     if measured.kind.family is Family.BINARY and many > 2:
         yield _loss("cross_entropy", context, f"Use cross entropy over all {many} classes instead of a binary one.")
-    elif measured.cross_entropy or facts.loss_expects == "logits":
+    elif measured.cross_entropy or (facts.loss_expects == "logits" and measured.cross_entropy is None):
         yield _loss(
             "cross_entropy_from_logits",
             context,
@@ -242,7 +242,10 @@ def _weight_decay_too_strong(finding: Finding, measured: Measured, context: Cont
         action="reduce_weight_decay",
         value=1e-4,
         current=context.weight_decay,
-        summary="Set the weight decay to 1e-4: now it pulls the weights to 0 faster than the data can move them.",
+        summary="Set the weight decay to 1e-4: now it pulls the weights to 0 faster than the data can move them."
+        if context.weight_decay is not None
+        else "If a weight decay is set, bring it down to 1e-4: a strong one pulls the weights to 0 faster than the "
+        "data can move them.",
     )
 
 

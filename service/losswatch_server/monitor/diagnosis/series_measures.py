@@ -37,6 +37,8 @@ class LossMeasures:
     """The first loss (median of the first five where they do not move apart)."""
     now: float
     """Median of the last tenth, of 3 to 64 points."""
+    latest: float
+    """Median of the last thirtieth, of 3 to 64 points: where a slow fall has come to."""
     best: float
     best_level: float
     """The lowest mean of a sixteenth of the run."""
@@ -69,6 +71,9 @@ class LossMeasures:
     tail_rise: float | None
     """The highest of the last 3 losses over the median of the 32 before; None unless all are positive."""
 
+    still_to_gain: float | None = None
+    """What the loss will still lose if each eighth of the log goes on to bring the same share of the one before (a
+    geometric series); at least half a printing step, and the noise. None where it cannot be told."""
     tail_growth: float | None = None
     """Ratio of the last differences where they grow at a constant rate, so that the loss grows geometrically."""
 
@@ -163,6 +168,7 @@ def loss_measures(track: Track) -> LossMeasures | None:
         first_step=track.head_steps[0],
         first=first,
         now=median(tail),
+        latest=median(track.recent[-min(max(3, n // 30), 64) :]),
         best=track.lowest,
         best_level=_best_level(track),
         peak=track.highest,
@@ -181,6 +187,7 @@ def loss_measures(track: Track) -> LossMeasures | None:
         late_change=_change(track, 0.5, 0.75, 0.75, 1.0),
         late_share=_late_share(track),
         tail_rise=_tail_rise(track),
+        still_to_gain=_still_to_gain(track),
         tail_growth=_tail_growth(track),
     )
 
@@ -217,6 +224,21 @@ def _tail_rise(track: Track) -> float | None:
 def _tail_growth(track: Track) -> float | None:
     ratios = difference_ratios(track.recent[-6:])
     return ratios[-1] if len(ratios) >= 3 and spread(ratios) <= STEADY_SPREAD and ratios[-1] > 1 else None
+
+
+def _still_to_gain(track: Track) -> float | None:
+    if track.n < 8:
+        return None
+    (before, _, _), (middle, _, _), (now, noise, count) = (window(track, i / 8, (i + 1) / 8) for i in (5, 6, 7))
+    step = _quantum(track.recent[-128:])
+    error = 2 * (noise if noise > step / 2 else 0.0) * math.sqrt(2 / count)
+    gain, former = middle - now, before - middle
+    if not all(map(math.isfinite, (gain, former, error))) or (former <= 0 and gain > error):
+        return None
+    ratio = min(max(gain, 0.0) / former, 0.9) if former > 0 else 0.0
+    # what is left after the middle of the last eighth, half of which that eighth has brought
+    left = max(gain + error, 0.0) * ratio / (1 - ratio) - 0.5 * max(gain, 0.0)
+    return max(left, error / 2, step / 2)
 
 
 def _standard_error(noise: float, a: int, b: int) -> float:

@@ -41,10 +41,10 @@ RUNAWAY = 50.0
 """Beyond this many times its start a loss runs away, and its differences are growth, not noise."""
 LEAST = 3
 NOWHERE = LossMeasures(
-    points=0, very_first=math.nan, first_step=0, first=math.nan, now=math.nan, best=math.nan, best_level=math.nan,
-    peak=math.nan, peak_step=0, peak_place=math.nan, noise_first=math.nan, noise=math.nan, quantum=math.nan, lag1=None,
-    identical=False, period=None, period_strength=math.nan, exact_period=None, early_change=None, change=None,
-    late_change=None, late_share=None, tail_rise=None,
+    points=0, very_first=math.nan, first_step=0, first=math.nan, now=math.nan, latest=math.nan, best=math.nan,
+    best_level=math.nan, peak=math.nan, peak_step=0, peak_place=math.nan, noise_first=math.nan, noise=math.nan,
+    quantum=math.nan, lag1=None, identical=False, period=None, period_strength=math.nan, exact_period=None,
+    early_change=None, change=None, late_change=None, late_share=None, tail_rise=None,
 )  # fmt: skip
 """Of a run without losses everything is unknown."""
 

@@ -1,0 +1,216 @@
+"""What is most likely wrong if the person is not content, where no rule found anything beyond doubt.
+
+A suspicion never notifies and changes neither status nor action. It asks less than a rule: one look at the end of the
+log, no hold, no demand for a known start or chance level. What is not known of a log is no suspicion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from losswatch_server.monitor.diagnosis.measures import Measured
+from losswatch_server.monitor.findings import Advice, Cause, Finding
+from losswatch_server.monitor.sentences import counted, number, percent
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+MOST = 3
+LEAST_PROBABILITY = 0.1
+LEAST_POINTS = 8
+GOOD = 0.97
+"""Share of the first loss that is gone from which on a floor is more likely good than not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suspicion:
+    """A condition that is likely but not beyond doubt."""
+
+    condition: Condition
+    probability: float
+    summary: str
+    causes: tuple[Cause, ...] = ()
+    advice: tuple[Advice, ...] = ()
+
+
+Suspect = Callable[[Measured], Suspicion | None]
+
+
+def suspects(measured: Measured) -> list[Suspicion]:
+    """The suspicions, most probable first, at most three; causes and advice are added by the report."""
+    found = [suspicion for suspect in _SUSPECTS if (suspicion := suspect(measured)) is not None]
+    likely = [s for s in found if s.probability >= LEAST_PROBABILITY]
+    kept: list[Suspicion] = []
+    for suspicion in sorted(likely, key=lambda s: -s.probability):
+        if not any(_same_flatness(suspicion, other) for other in kept):
+            kept.append(suspicion)
+    return kept[:MOST]
+
+
+_FLAT = frozenset({Condition.PLATEAU, Condition.NOT_LEARNING, Condition.SLOW_CONVERGENCE})
+
+
+def _same_flatness(one: Suspicion, other: Suspicion) -> bool:
+    """A loss is flat for one reason at a time."""
+    return one.condition in _FLAT and other.condition in _FLAT
+
+
+def as_finding(suspicion: Suspicion, measured: Measured, step: int) -> Finding:
+    """The finding that it would be, for the ranking of causes."""
+    onset = measured.loss.first_step if measured.loss else 0
+    return Finding(
+        id="f_suspected", condition=suspicion.condition, series="loss", attempt=1, episode=0,
+        severity=Severity.WARNING, confidence=suspicion.probability, onset_step=onset, opened_step=step,
+        last_step=step, summary=suspicion.summary,
+    )  # fmt: skip
+
+
+def _soft(value: float, centre: float, width: float) -> float:
+    return 1 / (1 + math.exp(-min(max((value - centre) / width, -50.0), 50.0)))
+
+
+def _levels_off(m: Measured) -> Suspicion | None:
+    """The last quarter brought little, and the rest of a geometric decay would bring little more."""
+    loss = m.loss
+    if loss is None or loss.points < LEAST_POINTS or not loss.latest > 0 or loss.still_to_gain is None:
+        return None
+    rest = loss.still_to_gain / loss.latest
+    if rest > 0.05:
+        return None
+    gained = ""
+    likely = 0.35
+    if m.from_start and loss.first > loss.latest:
+        start = max(loss.first, min(loss.very_first, loss.first + 2 * loss.noise_first))
+        fall = 1 - loss.latest / start
+        if fall < 0.05:
+            return None
+        gained = f", with {_share(fall)} of the start ({number(start)}) gained"
+        likely = 0.15 + 0.45 * (1 - _soft(fall, 0.6, 0.12))
+        likely *= 1 - 0.8 * _soft(fall, GOOD, 0.01)
+    elif m.from_start:
+        return None
+    likely *= 1 - 0.6 * _accurate(m)
+    more = "less than 1 %" if rest < 0.01 else f"about {percent(rest)}"
+    return Suspicion(
+        condition=Condition.PLATEAU,
+        probability=likely,
+        summary=f"It levels off at {number(loss.latest)}{gained}; more of the same steps will gain {more}.",
+    )
+
+
+def _share(fall: float) -> str:
+    """A share in words where a word is exact enough."""
+    for words, share in (("a third", 1 / 3), ("a half", 0.5), ("two thirds", 2 / 3)):
+        if abs(fall - share) < 0.02:
+            return words
+    return percent(fall)
+
+
+def _accurate(m: Measured) -> float:
+    """How good the accuracy is, 0 where none is known."""
+    now = m.quality.now if m.quality else None
+    return 0.0 if now is None else _soft(now, 0.85, 0.04)
+
+
+def _hardly_moves(m: Measured) -> Suspicion | None:
+    """Since a known start the loss moved by no more than its noise."""
+    loss = m.loss
+    if loss is None or loss.points < LEAST_POINTS or not m.from_start or loss.fall > 0.1:
+        return None
+    moved = abs(loss.first - loss.now)
+    noise = max(loss.noise, loss.quantum / 2)
+    if loss.change is not None and loss.change > 4 and moved > noise:
+        return None
+    level = "" if m.chance is None or m.chance_inferred else f"; chance level is {number(m.chance)}"
+    levels = (
+        number(loss.now) if number(loss.first) == number(loss.now) else f"{number(loss.first)} to {number(loss.now)}"
+    )
+    likely = 0.35 + 0.3 * _soft(loss.points, 40, 15) * (1 - _soft(loss.fall, 0.05, 0.01))
+    return Suspicion(
+        condition=Condition.NOT_LEARNING,
+        probability=likely * (1 - _accurate(m)),
+        summary=f"In {counted(loss.points, 'point')} it has hardly moved: {levels}{level}.",
+    )
+
+
+def _creeps(m: Measured) -> Suspicion | None:
+    """It falls beyond doubt, and little of the start is gone."""
+    loss = m.loss
+    if loss is None or loss.points < 24 or not m.from_start or loss.change is None or loss.late_change is None:
+        return None
+    if loss.change < 4 or loss.late_change < 2 or not 0 < loss.fall < 0.3 or m.blew_up:
+        return None
+    return Suspicion(
+        condition=Condition.SLOW_CONVERGENCE,
+        probability=0.3,
+        summary=f"It falls steadily but slowly: {percent(loss.fall)} of the start in {counted(loss.points, 'point')}, "
+        f"from {number(loss.first)} to {number(loss.now)}.",
+    )
+
+
+def _rises(m: Measured) -> Suspicion | None:
+    """It is above its best level and has risen since."""
+    loss = m.loss
+    if loss is None or loss.points < LEAST_POINTS or loss.late_change is None or not loss.best_level > 0:
+        return None
+    over = loss.now / loss.best_level
+    if loss.late_change > -3 or over < 1.15:
+        return None
+    return Suspicion(
+        condition=Condition.DIVERGING,
+        probability=0.2 + 0.4 * _soft(math.log(over), math.log(2), 0.25),
+        summary=f"It is rising: {number(loss.now)} after it had come down to {number(loss.best_level)}.",
+    )
+
+
+def _began_too_high(m: Measured) -> Suspicion | None:
+    """The first loss is of a size that no scaled data give."""
+    loss = m.loss
+    if loss is None or not m.from_start or loss.first < 1e4:
+        return None
+    return Suspicion(
+        condition=Condition.EXPLODING_GRADIENT,
+        probability=0.3 + 0.4 * _soft(math.log10(loss.first), 7, 0.7),
+        summary=f"The first loss is {number(loss.first)}, where scaled inputs and targets give a few units.",
+    )
+
+
+def _swings(m: Measured) -> Suspicion | None:
+    """It scatters by a large share of its level and gets no lower."""
+    loss = m.loss
+    if loss is None or loss.points < 16 or loss.late_change is None or not loss.now > 0:
+        return None
+    share = loss.noise / loss.now
+    if share < 0.3 or loss.late_change > 3 or loss.identical:
+        return None
+    return Suspicion(
+        condition=Condition.OSCILLATION,
+        probability=0.15 + 0.2 * _soft(share, 0.6, 0.12),
+        summary=f"From point to point it changes by about {percent(share)} of its level ({number(loss.now)}) and gets "
+        "no lower.",
+    )
+
+
+def _validation_rises(m: Measured) -> Suspicion | None:
+    """The validation loss is above its best while the training loss has fallen."""
+    v, loss = m.validation, m.loss
+    if v is None or loss is None or v.points < 4 or not v.best > 0 or loss.fall < 0.05:
+        return None
+    rise = v.now / v.best - 1
+    if rise < 0.03:
+        return None
+    return Suspicion(
+        condition=Condition.OVERFITTING,
+        probability=0.2 + 0.4 * _soft(rise, 0.12, 0.03),
+        summary=f"The validation loss was best at step {v.best_step} ({number(v.best)}) and is {number(v.now)} now.",
+    )
+
+
+_SUSPECTS: tuple[Suspect, ...] = (
+    _levels_off, _hardly_moves, _creeps, _rises, _began_too_high, _swings, _validation_rises,
+)  # fmt: skip
+
+
+def nothing_beyond_doubt(suspicions: tuple[Suspicion, ...]) -> tuple[str, str]:
+    """The headline's sentences for whoever asked."""
+    return "Nothing is wrong beyond doubt.", suspicions[0].summary

@@ -1,0 +1,120 @@
+"""Every sentence of thousands of reports is read against its own numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from losswatch_server.monitor.advice import ACTIONS
+from losswatch_server.monitor.findings import Advice
+from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.report import Assessment, diagnose
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.diagnosis.odd_trainings import trainings
+
+NUMBER = r"(-?[\d,]+(?:\.\d+)?(?:e-?\d+)?)"
+ROUNDED = 1.02
+"""Numbers are told with three digits: two of them may seem to agree although they differ by 1 %."""
+
+
+def value(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def pairs(pattern: str, text: str) -> Iterator[tuple[float, ...]]:
+    """The numbers of every place at which the pattern stands; ``#`` is a number."""
+    for match in re.finditer(pattern.replace("#", NUMBER), text):
+        yield tuple(value(group) for group in match.groups() if group is not None)
+
+
+FALLS = (
+    "came down from # to #", "stopped falling at #[^:]*: from # to #", "shrank from # to #",
+    "had come down from # to #", "Lower the learning rate from # to about #",
+)  # fmt: skip
+RISES = (
+    "has risen instead of falling: from # to #", "scatter of the loss grew from # to #",
+    "jumped at step # from about # to #", "has been rising since step #: from # to #",
+    "Raise the learning rate from # to about #", "gradient norm rose from about # to #",
+)  # fmt: skip
+WITHIN = {
+    r"hardly moved: from # to #": (0.85, 1.02),
+    r"went from # to #: about the same": (0.88, 1.14),
+}
+"""Two numbers that are said to be alike: bounds of the second over the first."""
+NEVER = (
+    r"(?<![\d.,])1 (points|steps|samples|times)\b", r"\bunknown\b", r"\bNone\b", "times the noise", "guessing",
+    "with a finite loss", r"\.\.$", "  ",
+)  # fmt: skip
+
+
+def contradictions(text: str) -> list[str]:
+    """What in a text does not agree with its own numbers."""
+    falls = [pair for pattern in FALLS for pair in pairs(pattern, text)]
+    rises = [pair for pattern in RISES for pair in pairs(pattern, text)]
+    alike = [
+        (low, pair[1] / pair[0], high)
+        for pattern, (low, high) in WITHIN.items() for pair in pairs(pattern, text) if pair[0] > 0
+    ]  # fmt: skip
+    chance = pairs(r"sits at chance level: from # to # in [\d,]+ points?; chance level is #", text)
+    wrong = {
+        "no fall": any(after > before * ROUNDED for *_, before, after in falls),
+        "no rise": any(after * ROUNDED < before for *_, before, after in rises),
+        "not alike": any(not low < ratio < high for low, ratio, high in alike),
+        "not at chance level": any(abs(level / of - 1) > 0.12 for _, level, of in chance),
+        "did not rise": any(ratio < 1 for _, ratio in pairs(r"rose to # \(x# its start\)", text)),
+        "a word that says nothing": any(re.search(pattern, text) for pattern in NEVER),
+    }
+    return [f"{what}: {text}" for what, is_so in wrong.items() if is_so]
+
+
+def said(report: Assessment) -> Iterator[str]:
+    yield report.headline
+    for finding in report.findings:
+        yield finding.summary
+    for item in (*report.findings, *report.suspicions):
+        yield item.summary
+        for cause in item.causes:
+            yield from (*cause.because, *cause.against, cause.check)
+        yield from (advice.summary for advice in item.advice)
+
+
+def raised(advice: Advice, rate: float | None) -> bool:
+    if not isinstance(advice.value, float):
+        return False
+    if advice.action == "multiply_learning_rate":
+        return advice.value > 1
+    return advice.action == "set_learning_rate" and rate is not None and advice.value > rate
+
+
+def blew_up(points: list[Point]) -> bool:
+    losses = [p.loss for p in points if p.loss is not None]
+    first = losses[0]
+    return any(loss != loss or loss > 4 * abs(first) for loss in losses) or first > 1e4
+
+
+def harm(points: list[Point], report: Assessment, rate: float | None, loss_name: str | None) -> Iterator[str]:
+    """Advice that would make it worse, or is for another kind of task."""
+    broken = {Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION}
+    for item in (*report.findings, *report.suspicions):
+        for advice in item.advice:
+            if advice.action not in ACTIONS:
+                yield f"no action: {advice}"
+            if raised(advice, rate) and (item.condition in broken or blew_up(points) or points[0].step > 4000):
+                yield f"a higher rate: {item.condition} {advice.summary}"
+            regression = loss_name in ("mse", "mae") and "cross_entropy" in str(advice.value)
+            if regression and not any(word in str(advice.summary) for word in ("For classes",)):
+                yield f"for another task: {advice.summary}"
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_every_sentence_agrees_with_its_numbers_and_no_advice_does_harm(part: int) -> None:
+    found = []
+    for name, points, context in trainings(60, seed=part):
+        report = diagnose(points, context, asked=True)
+        assert report.faults == (), (name, report.faults)
+        found += [f"{name}: {wrong}" for text in said(report) for wrong in contradictions(text)]
+        rate = points[-1].learning_rate
+        found += [f"{name}: {wrong}" for wrong in harm(points, report, rate, context.loss_name)]
+    assert not found, "\n".join(dict.fromkeys(found))

@@ -1,0 +1,93 @@
+"""Whoever asks is told what may be wrong; whoever is watched is not woken by it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from losswatch_server.monitor.diagnosis.suspicions import LEAST_PROBABILITY, MOST
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.report import Assessment, diagnose
+from losswatch_server.monitor.vocabulary import Condition, LoopAction, Status
+
+RNG = np.random.default_rng
+_LEVELS = (
+    (84, 2), (83, 1), (82, 1), (81, 2), (80, 1), (79, 2), (78, 1), (77, 2), (76, 1), (75, 2), (74, 2), (73, 2), (72, 1),
+    (71, 2), (70, 3), (69, 2), (68, 2), (67, 3), (66, 3), (65, 3), (64, 4), (63, 4), (62, 4), (61, 6), (60, 7), (59, 9),
+    (58, 16), (57, 3),
+)  # fmt: skip
+LINEAR_KERAS = [level / 1e4 for level, times in _LEVELS for _ in range(times)]
+"""A network without activations on its way to the best linear fit, 0.0057, as Keras prints it: (loss, epochs)."""
+
+
+def asked(losses: list[float], context: Context | None = None, *, first: int = 1, every: int = 1) -> Assessment:
+    points = [Point(first + every * i, loss=loss) for i, loss in enumerate(losses)]
+    return diagnose(points, context or Context(), asked=True)
+
+
+def test_a_floor_after_a_third_of_the_way_is_named_with_what_more_steps_would_bring() -> None:
+    report = asked(LINEAR_KERAS, Context(step_unit="epoch", total_steps=10_000))
+    assert report.status is Status.HEALTHY
+    assert report.headline.startswith(
+        "Nothing is wrong beyond doubt. It levels off at 0.0057, with a third of the start"
+    )
+    assert "more of the same steps will gain" in report.headline
+    first = report.suspicions[0]
+    assert first.condition is Condition.PLATEAU
+    assert "missing_nonlinearity" in [cause.cause for cause in first.causes]
+    assert not any("learning_rate" in advice.action for advice in first.advice)
+
+
+def test_a_suspicion_changes_neither_status_nor_action_nor_findings() -> None:
+    points = [Point(1 + i, loss=loss) for i, loss in enumerate(LINEAR_KERAS)]
+    watched, questioned = diagnose(points, Context()), diagnose(points, Context(), asked=True)
+    assert questioned.suspicions
+    assert watched.suspicions == ()
+    assert watched.headline.startswith("Healthy")
+    assert (watched.status, watched.action, watched.findings) == (
+        questioned.status,
+        questioned.action,
+        questioned.findings,
+    )
+    assert questioned.action is LoopAction.CONTINUE
+
+
+def test_a_run_that_falls_as_it_should_is_suspected_of_nothing() -> None:
+    losses = [2.3 * math.exp(-i / 30) + 0.001 * RNG(0).random() for i in range(60)]
+    report = asked(losses)
+    assert report.suspicions == ()
+    assert report.headline.startswith("Healthy")
+
+
+def test_an_excerpt_is_not_suspected_of_a_slow_start() -> None:
+    losses = (0.4 + 0.001 * np.exp(-np.arange(60) / 9) + 0.0004 * RNG(1).normal(size=60)).tolist()
+    report = asked(losses, first=50_000)
+    assert not {s.condition for s in report.suspicions} & {Condition.NOT_LEARNING, Condition.SLOW_CONVERGENCE}
+    assert all("of the start" not in s.summary for s in report.suspicions)
+    rates = [a.value for s in report.suspicions for a in s.advice if "learning_rate" in a.action]
+    assert all(isinstance(value, float) and value < 1 for value in rates), "a higher rate on the word of an excerpt"
+
+
+def test_a_run_with_an_open_finding_is_told_of_that_alone() -> None:
+    report = asked([2.0**i for i in range(1, 30)])
+    assert report.status is Status.CRITICAL
+    assert report.suspicions == ()
+
+
+def test_a_game_is_suspected_of_nothing() -> None:
+    assert asked(LINEAR_KERAS, Context(objective="none")).suspicions == ()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_at_most_three_likely_ones_are_told_each_condition_once(seed: int) -> None:
+    rng = RNG(seed)
+    losses = np.abs(np.cumsum(rng.normal(0, 0.2, int(rng.integers(5, 200)))) + 3).tolist()
+    report = asked(losses)
+    told = [s.condition for s in report.suspicions]
+    assert len(told) == len(set(told)) <= MOST
+    assert all(LEAST_PROBABILITY <= s.probability <= 1 for s in report.suspicions)
+    assert [s.probability for s in report.suspicions] == sorted(
+        (s.probability for s in report.suspicions), reverse=True
+    )
