@@ -16,7 +16,10 @@ from cli.test_connections import Service, running
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt-get install chromium)"),
+]
 
 ATTACK = """async (service) => {
   const read = [], point = '{"step": 1, "loss": 0.5}', url = service + '/v1/runs/owned/points';

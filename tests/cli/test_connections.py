@@ -151,6 +151,7 @@ def test_a_head_that_never_ends_costs_no_memory(service: Service, endless: bytes
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.slow
 def test_many_large_diagnoses_at_once_are_answered_or_turned_away_within_the_budget(tmp_path: Path) -> None:
     plain = b'{"points":[{"step":1,"loss":1}' + b" " * 5_000_000 + b"]}"
     packed = gzip.compress(plain)
@@ -241,6 +242,7 @@ def service_connections(service: Service) -> int:
     return sum(row.split()[1].endswith(port) and row.split()[3] == "01" for row in table)
 
 
+@pytest.mark.slow
 def test_where_there_are_too_many_the_idle_make_room_and_the_rest_gets_503(tmp_path: Path) -> None:
     with running(tmp_path, "--max-connections", "4") as one, contextlib.ExitStack() as opened:
         idle = [opened.enter_context(one.connect()) for _ in range(4)]

@@ -222,6 +222,7 @@ def test_a_cursor_of_another_run_is_refused(house: House) -> None:
         house.do(house.runs.points("default", "two", limit=20, cursor=cursor))
 
 
+@pytest.mark.slow
 def test_stepping_back_to_the_start_of_a_long_run_opens_next_to_nothing_of_it(house: House, opened: Opened) -> None:
     for start in range(0, 30_000, 10_000):
         house.record(falling(start, 10_000), Context(batch_size=8), writer="first")
@@ -235,6 +236,7 @@ def test_stepping_back_to_the_start_of_a_long_run_opens_next_to_nothing_of_it(ho
     assert house.report_bytes() == report
 
 
+@pytest.mark.slow
 def test_a_run_that_an_older_version_kept_is_summed_up_when_it_is_first_drawn(house: House) -> None:
     for start in range(0, 40_000, 10_000):
         house.record(falling(start, 10_000), writer="w")
