@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -68,6 +68,9 @@ bench: $(STAMP) ## speed: ingest beside an echo and one transaction per request,
 
 bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.notifications
+
+bench-teamday: $(STAMP) ## notifications: a day of a team, 250 runs of many kinds on a fast clock (3 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.teamday
 
 zoo: $(STAMP) ## train what is missing of the bug zoo; HALF=develop or test alone, SIZE=1 seed a family; can be stopped (30 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.detection.kept $(HALF) $(if $(SIZE),--size $(SIZE))

@@ -64,7 +64,7 @@ SWEEP = message(
         for i in range(20, 30)
     ),
     sweep="lr-scan", size=30, recovered=1,
-    apart="All of them have learning_rate >= 0.01; the 20 at or below 0.0095 are healthy.",
+    apart="All 10 faulty runs so far have learning_rate >= 0.01; the 20 at or below 0.0095 are healthy.",
 )  # fmt: skip
 FAILED = message(
     replace(

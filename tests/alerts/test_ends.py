@@ -75,7 +75,7 @@ def test_a_run_that_recovers_before_anybody_was_told_is_only_counted(story: Stor
     story.hears(between(0, 0.1), "lr-1: diverging")
     rest = story.hears(between(30, 30.1), "lr-3: diverging").body
     assert "lr-2" not in str(rest)
-    assert "1 more came and went by itself" in rest["text"]
+    assert "1 other run recovered by itself." in rest["text"]
     story.hears_nothing_else()
 
 

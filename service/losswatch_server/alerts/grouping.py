@@ -149,7 +149,8 @@ URGENT = (Reason.FIRST, Reason.WORSENED)
 class Review:
     """What follows for a group: the incidents to tell with their reasons (none: no message), and when to look again.
 
-    ``standing`` were told before and are still open; ``recovered`` came and went before anybody was told.
+    ``standing`` were told before and are still open; ``recovered`` are the uids of runs that are well again before
+    anybody was told of them.
     """
 
     group: Group
@@ -157,7 +158,7 @@ class Review:
     telling: tuple[tuple[Incident, Reason], ...] = ()
     standing: tuple[Incident, ...] = ()
     told_before: Mapping[str, LastNotified] = field(default_factory=dict)
-    recovered: tuple[Incident, ...] = ()
+    recovered: frozenset[str] = frozenset()
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     again_at: float | None = None
 
@@ -210,10 +211,16 @@ def review(
         telling=tuple((c, decisions[c.id].reason) for c in telling),
         standing=standing,
         told_before=group.told,
-        recovered=tuple(by_id[name] for name, d in decisions.items() if d.reason is Reason.RECOVERED),
+        recovered=_recovered(incidents, decisions),
         decisions=decisions,
         again_at=_next_look(again_at, standing, telling, rules, now),
     )
+
+
+def _recovered(incidents: Sequence[Incident], decisions: Mapping[str, Decision]) -> frozenset[str]:
+    """A spike that turns into a divergence has not recovered: all of a run must have."""
+    gone = {i.uid for i in incidents if decisions[i.id].reason is Reason.RECOVERED}
+    return frozenset(gone - {i.uid for i in incidents if decisions[i.id].reason is not Reason.RECOVERED})
 
 
 def _forget_settled(group: Group, by_id: Mapping[str, Incident], decisions: Mapping[str, Decision]) -> Group:

@@ -81,8 +81,8 @@ class Message:
 
     ``key`` names the group and is the same from its first message to its last: incidents are tracked by it.
     ``total`` counts all incidents, also those beyond the entries kept; ``size`` is how many runs the sweep has;
-    ``apart`` says what sets the runs apart from the others of the sweep; ``recovered`` is how many more incidents came
-    and went before anybody was told.
+    ``apart`` says what sets the runs apart from the others of the sweep; ``recovered`` is how many other runs
+    were faulty and are well again before anybody was told.
     """
 
     id: str
@@ -152,8 +152,12 @@ class Message:
         """Of one run its headline, while that speaks of the leading entry, and its sentence; of several what sets them
         apart, and what became of the worst, by name."""
         lead = self.lead
-        themselves = "itself" if self.recovered == 1 else "themselves"
-        recovered = f"{self.recovered} more came and went by {themselves}." if self.recovered else ""
+        others = (
+            "1 other run recovered by itself."
+            if self.recovered == 1
+            else (f"{self.recovered} other runs recovered by themselves.")
+        )
+        recovered = others if self.recovered else ""
         if self.detail is None:
             worst = f"{lead.run}: {lead.sentence}" if lead.sentence else ""
             return " ".join(part for part in (self.apart, worst, recovered) if part) or self.title

@@ -134,7 +134,7 @@ def sweep_run_from(row: SweepRow) -> SweepRun:
     """A run of a sweep with its settings. Raises DamagedRowError."""
     with _reading("context", row.uid):
         settings = dict(json.loads(row.context))
-        return SweepRun(uid=row.uid, healthy=row.status in ("healthy", "waiting"), settings=settings)
+        return SweepRun(uid=row.uid, status=row.status, settings=settings)
 
 
 def target_row(target: Target) -> TargetRow:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from math import comb
 from typing import Any
 
+from losswatch_server.monitor.vocabulary import Status
+
 FIRST = (
     "learning_rate",
     "batch_size",
@@ -24,31 +26,33 @@ FIRST = (
 )
 NOT_SETTINGS = frozenset({"group", "framework", "step_unit", "total_steps", "expected_gap_s", "baseline_loss"})
 CHANCE = 20
+FAULTY = (Status.WARNING, Status.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRun:
-    """A run of a sweep: its uid, whether it is healthy, and its settings by name."""
+    """A run of a sweep: its uid, its status, and its settings by name."""
 
     uid: str
-    healthy: bool
+    status: str
     settings: Mapping[str, Any]
 
 
-def apart(runs: Sequence[SweepRun], faulty: Iterable[str]) -> str:
-    """The sentence that tells the faulty runs (by uid) from the others; empty where no setting does."""
-    chosen = set(faulty)
-    inside = [run for run in runs if run.uid in chosen]
-    outside = [run for run in runs if run.uid not in chosen]
+def apart(runs: Sequence[SweepRun], told: Iterable[str]) -> str:
+    """The sentence that tells the faulty runs from the healthy ones; empty where no setting does.
+
+    Faulty are those that the message tells of (by uid) and those that are faulty already; a run with too few points to
+    judge is neither.
+    """
+    chosen = set(told)
+    inside = [run for run in runs if run.uid in chosen or run.status in FAULTY]
+    outside = [run for run in runs if run.uid not in chosen and run.status == Status.HEALTHY]
     if len(inside) < 2 or not outside:
         return ""
-    names = _varying(runs)
-    if comb(len(runs), len(inside)) < CHANCE * max(1, len(names)):
+    names = _varying([*inside, *outside])
+    if comb(len(inside) + len(outside), len(inside)) < CHANCE * max(1, len(names)):
         return ""
-    for name in names:
-        if sentence := _split(name, inside, outside):
-            return sentence
-    return ""
+    return next((sentence for name in names if (sentence := _split(name, inside, outside))), "")
 
 
 def _varying(runs: Sequence[SweepRun]) -> list[str]:
@@ -60,22 +64,16 @@ def _varying(runs: Sequence[SweepRun]) -> list[str]:
 
 def _split(name: str, inside: Sequence[SweepRun], outside: Sequence[SweepRun]) -> str:
     theirs, others = [run.settings[name] for run in inside], [run.settings[name] for run in outside]
-    well = all(run.healthy for run in outside)
+    faulty, healthy = f"All {len(inside)} faulty runs so far have {name}", f"the {len(outside)}"
     if all(_is_number(value) for value in (*theirs, *others)):
         if min(theirs) > max(others):
-            rest = f"the {len(others)} at or below {_number(max(others))}"
-            return f"All of them have {name} >= {_number(min(theirs))}; {rest} {_how(well)}"
+            return f"{faulty} >= {_number(min(theirs))}; {healthy} at or below {_number(max(others))} are healthy."
         if max(theirs) < min(others):
-            rest = f"the {len(others)} at or above {_number(min(others))}"
-            return f"All of them have {name} <= {_number(max(theirs))}; {rest} {_how(well)}"
+            return f"{faulty} <= {_number(max(theirs))}; {healthy} at or above {_number(min(others))} are healthy."
         return ""
     if len(set(map(str, theirs))) == 1 and str(theirs[0]) not in set(map(str, others)):
-        return f"All of them have {name} = {theirs[0]}; the {len(others)} with another {_how(well)}"
+        return f"{faulty} = {theirs[0]}; {healthy} with another are healthy."
     return ""
-
-
-def _how(well: bool) -> str:
-    return "are healthy." if well else "are not among them."
 
 
 def _is_plain(value: Any) -> bool:

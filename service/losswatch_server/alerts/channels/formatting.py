@@ -86,7 +86,8 @@ def evidence(message: Message, limit: int) -> list[tuple[str, str]]:
     entry = message.detail
     if entry is None or entry.closed_by == "returned":  # what was measured of a silence says nothing of its end
         return []
-    numbers = {n: v for n, v in entry.evidence.items() if not isinstance(v, bool | None) and n != "rule"}
+    needless = {"rule"} if entry.is_open else {"rule", "overflow_step"}  # a run that is over will not overflow
+    numbers = {n: v for n, v in entry.evidence.items() if not isinstance(v, bool | None) and n not in needless}
     names = sorted(numbers, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
     return [
         (_words(name), one_line(_piece(name, numbers[name], message.at)[:300])) for name in names[:limit]

@@ -1,0 +1,95 @@
+"""What a day of messages is worth: who was told of, when, how often. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.teamday.play import Day, Heard
+from benchmarks.teamday.team import Job
+from losswatch_server.store.rows import StoredEvent
+
+HOUR = 3_600.0
+SERIOUS = ("warning", "critical")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one receiver. Delays are seconds from the finding to the first message that names its run."""
+
+    runs: int
+    faulty: int
+    messages: int
+    about_healthy: int
+    missed: tuple[str, ...]
+    longest_delay_alone_s: float
+    longest_delay_in_sweep_s: float
+    duplicates: int
+    most_per_sweep_and_hour: int
+    flapping: tuple[str, ...]
+
+
+def figures(jobs: Sequence[Job], day: Day, heard: Sequence[Heard]) -> Figures:
+    """The figures of what one receiver heard."""
+    found = _found(day.events)
+    healthy = {job.name for job in jobs} - found.keys()
+    once = list({message.id: message for message in heard}.values())
+    named = {id(message): _named(message, jobs) for message in once}
+    first: dict[str, float] = {}
+    for message in once:
+        for name in named[id(message)]:
+            first.setdefault(name, message.at)
+    sweeps = {job.name: str(job.context["group"]) for job in jobs if "group" in job.context}
+    delays = {name: first[name] - at for name, at in found.items() if name in first}
+    per_run = Counter(name for message in once for name in named[id(message)] if len(named[id(message)]) == 1)
+    return Figures(
+        runs=len(jobs),
+        faulty=len(found),
+        messages=len(once),
+        about_healthy=sum(bool(names) and names <= healthy for names in named.values()),
+        missed=tuple(sorted(found.keys() - first.keys())),
+        longest_delay_alone_s=max((d for name, d in delays.items() if name not in sweeps), default=0.0),
+        longest_delay_in_sweep_s=max((d for name, d in delays.items() if name in sweeps), default=0.0),
+        duplicates=len(heard) - len(once) - _same_id(heard),
+        most_per_sweep_and_hour=_most_per_hour(once, sweeps),
+        flapping=tuple(sorted(name for name, count in per_run.items() if count > 3)),
+    )
+
+
+def _found(events: Sequence[StoredEvent]) -> dict[str, float]:
+    """When each faulty run's finding reached a target's severity; not those that went by themselves within a minute."""
+    opened: dict[tuple[str, str], float] = {}
+    found: dict[str, float] = {}
+    for event in events:
+        body = json.loads(event.body) if event.body else {}
+        finding = body.get("finding") or {}
+        key = (event.run, str(event.finding_id))
+        if event.kind in ("finding.opened", "finding.worsened") and finding.get("severity") in SERIOUS:
+            opened.setdefault(key, event.at)
+        elif event.kind in ("finding.resolved", "finding.superseded") and key in opened and event.at - opened[key] < 60:
+            del opened[key]
+        elif event.kind == "run.failed":
+            found.setdefault(event.run, event.at)
+    for (run, _), at in opened.items():
+        found[run] = min(at, found.get(run, at))
+    return found
+
+
+def _named(message: Heard, jobs: Sequence[Job]) -> set[str]:
+    text = json.dumps(message.body)
+    return {job.name for job in jobs if job.name in text}
+
+
+def _same_id(heard: Sequence[Heard]) -> int:
+    """Copies that a receiver recognises: the same message again after a crash."""
+    return len(heard) - len({message.id for message in heard})
+
+
+def _most_per_hour(once: Sequence[Heard], sweeps: dict[str, str]) -> int:
+    times: dict[str, list[float]] = defaultdict(list)
+    for message in once:
+        for group in {sweeps[name] for name in sweeps if name in json.dumps(message.body)}:
+            times[group].append(message.at)
+    return max((sum(at <= other < at + HOUR for other in found) for found in times.values() for at in found), default=0)
