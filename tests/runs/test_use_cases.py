@@ -166,7 +166,7 @@ def test_the_rhythm_counts_separate_live_requests_and_no_imports(house: House) -
         house.record(falling(step, 1))
     house.record([Point(50, loss=1.0, time="2020-01-01T00:00:00Z")])
     ((packed,),) = house.sql("SELECT rhythm FROM run")
-    assert Rhythm.unpack(packed) == Rhythm(6, 1, house.now, (10.0,) * 5)
+    assert Rhythm.unpack(packed) == Rhythm(6, 1, house.now, (10.0,) * 5, (10.0, 10.0))
 
 
 def test_a_refused_request_leaves_nothing(house: House) -> None:
