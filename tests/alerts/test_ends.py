@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
 
-from alerts.story import Story, between
+from alerts.story import START, Story, between
 from losswatch_server.alerts.channels.channel import Links
 from losswatch_server.alerts.egress.client import Answer
 from losswatch_server.alerts.service_messages import sample
@@ -201,3 +202,18 @@ def test_a_message_of_which_nobody_can_follow_the_links_says_so() -> None:
     assert "--base-url" in sample(target, "m", 0.0, only_here=True).text
     assert "--base-url" not in sample(target, "m", 0.0).text
     assert Links("https://lw.example").of(sample(target, "m", 0.0)) == "https://lw.example/docs/notifications"
+
+
+def test_how_long_a_run_has_been_silent_is_said_once_and_as_of_the_message(story: Story) -> None:
+    """The finding opened after 65 seconds, the message is made half a minute later."""
+    story.target("slack", SLACK)
+    last_seen = datetime.fromtimestamp(START - 65, UTC).isoformat()
+    summary = "Nothing has been heard of this run for 65 seconds."
+    evidence = {"last_seen_at": last_seen, "silent_s": 65.0}
+    story.at(0).opens("lr-1", "silent", "warning", summary=summary, evidence=evidence)
+    story.plays_until(HOUR)
+    said = str(story.hears(between(30, 30.1), "lr-1: stopped reporting").body)
+    assert "Nothing has been heard of this run for 95 seconds." in said
+    assert "95 seconds ago" in said
+    assert "65 seconds" not in said
+    story.hears_nothing_else()

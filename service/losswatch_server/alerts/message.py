@@ -9,8 +9,8 @@ from typing import Any, Literal
 from losswatch_server.alerts.grouping import Review
 from losswatch_server.alerts.incidents import ENDINGS, INCIDENT_CLASSES, INSTABILITY, Incident
 from losswatch_server.alerts.policy import LastNotified, Reason
-from losswatch_server.alerts.wording import counted, phrase
-from losswatch_server.monitor.vocabulary import Severity
+from losswatch_server.alerts.wording import counted, duration, phrase, time_of
+from losswatch_server.monitor.vocabulary import Condition, Severity
 
 Change = Literal["opened", "worsened", "ended", "resolved", "still", "notice", "test"]
 MAX_ENTRIES = 500
@@ -67,7 +67,8 @@ class Entry:
             case "run.finished" | "run.cancelled" if self.is_fatal:
                 end = "Then the run stopped." if self.closed_by == "run.finished" else "Then the run was cancelled."
             case "run.finished" | "run.cancelled":
-                end = f"It was still so when the run was {self.closed_by.removeprefix('run.')}."
+                ended = "finished" if self.closed_by == "run.finished" else "was cancelled"
+                end = f"It was still so when the run {ended}."
             case "superseded":
                 end = "Then the run was resumed from an earlier step."
             case _:
@@ -187,8 +188,8 @@ def compose(reviews: Sequence[Review], key: str, message_id: str, now: float) ->
 
     Several reviews are a digest under a ``key`` of its own, of one sweep only where all are of it.
     """
-    news = [_entry(i, _change(i, why), r.told_before) for r in reviews for i, why in r.telling]
-    standing = [_entry(i, "still", r.told_before) for r in reviews for i in r.standing]
+    news = [_entry(i, _change(i, why), r.told_before, now) for r in reviews for i, why in r.telling]
+    standing = [_entry(i, "still", r.told_before, now) for r in reviews for i in r.standing]
     entries = sorted(news, key=lambda e: (not e.is_firing, -e.severity.rank, e.since)) + standing
     sweeps = {i.sweep for r in reviews for i, _ in r.telling}
     return Message(
@@ -248,7 +249,15 @@ def _change(incident: Incident, reason: Reason) -> Change:
             return "still"
 
 
-def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified]) -> Entry:
+def _summary(incident: Incident, now: float) -> str:
+    """Its sentence; of a run that says nothing, for how long by now."""
+    seen = time_of(incident.evidence.get("last_seen_at"))
+    if incident.condition != Condition.SILENT or not incident.is_open or seen is None:
+        return incident.summary
+    return f"Nothing has been heard of this run for {duration(max(0.0, now - seen))}."
+
+
+def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified], now: float) -> Entry:
     before = told.get(incident.id)
     return Entry(
         id=incident.id,
@@ -257,9 +266,9 @@ def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified])
         condition=incident.condition,
         severity=incident.severity,
         change=change,
-        summary=incident.summary,
+        summary=_summary(incident, now),
         since=incident.opened_at,
-        headline=incident.headline,
+        headline="" if incident.condition == Condition.SILENT else incident.headline,
         until=incident.closed_at,
         closed_by=incident.closed_by,
         step=incident.step,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from losswatch_server.alerts.incidents import ENDINGS
 from losswatch_server.monitor.vocabulary import Condition
@@ -77,10 +78,20 @@ def counted(entries: Sequence[Entry]) -> str:
 def duration(seconds: float) -> str:
     """A span as people say it: ``40 seconds``, ``7 minutes``, ``3 hours``, ``2 days``."""
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= 1.5 * size:
+        if seconds >= 2 * size:
             return _plural(round(seconds / size), word)
     return _plural(max(0, round(seconds)), "second")
 
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" + ("" if count == 1 else "s")
+
+
+def time_of(value: Any) -> float | None:
+    """Unix seconds of a time as evidence has it: a number, or RFC 3339."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value).timestamp()
+        except ValueError:
+            return None
+    return value if isinstance(value, int | float) else None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from losswatch_server.alerts.message import Entry, Message
-from losswatch_server.alerts.wording import duration, phrase
+from losswatch_server.alerts.wording import duration, phrase, time_of
 from losswatch_server.monitor.vocabulary import Severity
 
 COLOURS: Mapping[str, str] = {
@@ -74,47 +74,35 @@ def number(value: Any) -> str:
 
 TELLING = (
     "growth_per_step", "doubling_steps", "overflow_step", "learning_rate_times_sharpness", "learning_rate_limit",
-    "factor", "height", "peak", "ratio", "kind", "first_step", "layers", "current", "initial", "lowest",
-    "best_validation", "best_step", "validation_now", "train_now", "last_seen_at", "silent_s", "expected_gap_s",
+    "factor", "peak", "ratio", "first_step", "layers", "current", "initial", "lowest", "last_finite", "level",
+    "chance_level", "level_before", "best_validation", "best_step", "validation_now", "train_now", "last_seen_at",
+    "expected_gap_s",
 )  # fmt: skip
-"""Evidence that a person acts on comes first; the rest, in the detector's order, where there is room."""
+"""The evidence that a person acts on, in the order in which it is shown; programs get all of it."""
 
 
 def evidence(message: Message, limit: int) -> list[tuple[str, str]]:
-    """Name and value of the most telling numbers of the one run it is about; switches and names of rules are for
-    programs. Times are told from the message's."""
+    """Name and value of the most telling numbers of the one run it is about. Times are told from the message's."""
     entry = message.detail
     if entry is None or entry.closed_by == "returned":  # what was measured of a silence says nothing of its end
         return []
-    needless = {"rule"} if entry.is_open else {"rule", "overflow_step"}  # a run that is over will not overflow
-    numbers = {n: v for n, v in entry.evidence.items() if not isinstance(v, bool | None) and n not in needless}
-    names = sorted(numbers, key=lambda name: TELLING.index(name) if name in TELLING else len(TELLING))
+    needless = () if entry.is_open else ("overflow_step",)  # a run that is over will not overflow
+    names = [name for name in TELLING if entry.evidence.get(name) is not None and name not in needless]
     return [
-        (_words(name), one_line(_piece(name, numbers[name], message.at)[:300])) for name in names[:limit]
+        (_words(name), one_line(_piece(name, entry.evidence[name], message.at)[:300])) for name in names[:limit]
     ]  # fmt: skip
 
 
 def _words(name: str) -> str:
-    words = one_line(name[:100]).removesuffix("_at").removesuffix("_s").replace("_", " ")
-    return "silent for" if words == "silent" else words
+    return name.removesuffix("_at").removesuffix("_s").replace("_", " ")
 
 
 def _piece(name: str, value: Any, now: float) -> str:
-    if name.endswith("_at") and (at := _time(value)) is not None:
+    if name.endswith("_at") and (at := time_of(value)) is not None:
         return f"{duration(now - at)} ago ({clock_time(at)})" if at <= now else clock_time(at)
     if name.endswith("_s") and isinstance(value, int | float):
         return duration(value)
     return number(value)
-
-
-def _time(value: Any) -> float | None:
-    """Unix seconds of a time as evidence has it: a number, or RFC 3339."""
-    if isinstance(value, str):
-        try:
-            return datetime.fromisoformat(value).timestamp()
-        except ValueError:
-            return None
-    return value if isinstance(value, int | float) else None
 
 
 def plain_evidence(entry: Entry) -> dict[str, Any]:
