@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 import losswatch
-from losswatch_server.cli.render import STATUS_STYLES, finding_lines, headline
+from losswatch_server.cli.render import MOST_CAUSES, STATUS_STYLES, finding_lines, headline
 from losswatch_server.demo.cases import CASES, Case, linear_model
 
 SECONDS_PER_CASE = 1.8
@@ -47,11 +47,15 @@ class CaseRow:
     loss: float = float("nan")
     status: str = "waiting"
     found: list[str] = field(default_factory=list)
+    shown: set[str] = field(default_factory=set)
+    """The causes that were shown with what was found."""
 
     @property
     def is_right(self) -> bool:
-        """Whether a faulty training was caught, or a sound one left alone."""
-        return bool(self.found) == self.case.is_faulty
+        """Whether a true cause was shown of a faulty training, or a sound one was left alone."""
+        if not self.case.is_faulty:
+            return not self.found
+        return bool(self.shown & set(self.case.causes))
 
 
 def run_demo(
@@ -157,8 +161,9 @@ class _Show:
         report = run.report
         if report is None:
             return
-        row.status = run.status
         found = _worst(report)
+        said = "healthy" if found is None or found["severity"] == "info" else found["severity"]
+        row.status = max(row.status, run.status, said if report["points"] else "waiting", key=list(STATUS_STYLES).index)
         if found is None or found["condition"] in row.found:
             return
         row.found.append(found["condition"])
@@ -166,6 +171,7 @@ class _Show:
         told = headline(report) if open_now else Text(f"{found['summary']}", style="bold")
         self._console.print(Padding(told, (0, 0, 0, 2), expand=False))
         if len(row.found) == 1:
+            row.shown |= {str(cause["cause"]) for cause in found["causes"][:MOST_CAUSES]}
             lines = finding_lines(found, told=report["headline"] if open_now else found["summary"], brief=True)
             self._console.print(Padding(lines, (0, 0, 0, 4), expand=False))
 

@@ -19,7 +19,8 @@ from losswatch_server.monitor.diagnosis import magnitudes
 
 PACKAGE = Path(magnitudes.__file__).parent / magnitudes.FILE
 TABLE = Path(__file__).parent / "results.md"
-STRENGTHS = (0.3, 1.0, 3.0, 10.0)
+STRENGTHS = (3.0, 10.0, 30.0)
+"""How many runs the prior is worth. Below 3 rare causes (5 runs without an activation) are given up for common ones."""
 LEAST_RUNS = 5
 LEAST_CHANGE = 0.1
 LEAST_FOR_TEMPERATURE = 20

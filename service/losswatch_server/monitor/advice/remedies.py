@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
 from losswatch_server.monitor.diagnosis.measures import Measured
+from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.model_facts import ModelFacts
@@ -15,6 +16,8 @@ from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 NO_FACTS = ModelFacts()
+MOVES = 1e-4
+"""Relative size of a step from which on the weights plainly move (usual is 1e-3)."""
 HARDLY_LEARNED = 0.7
 """Share of chance level above which a model that is too small is far too small."""
 
@@ -37,6 +40,9 @@ def _rate_too_low(finding: Finding, measured: Measured, context: Context) -> Ite
 
 
 def _inputs_not_scaled(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    facts = context.facts or NO_FACTS
+    if facts.input_std is not None and 0.3 < facts.input_std < 3 and (facts.target_std or 1.0) < 10:
+        return
     yield Advice(
         action="scale_inputs",
         value="standardize",
@@ -56,6 +62,8 @@ def _missing_nonlinearity(finding: Finding, measured: Measured, context: Context
 
 
 def _insufficient_capacity(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if finding.condition is Condition.OVERFITTING:
+        return
     # little was learned of what there is to learn: a model with a few units, which 4 times as many do not mend
     fall = measured.loss.fall if measured.loss else 1.0
     left = measured.now_over_chance if measured.now_over_chance is not None else 1 - fall
@@ -115,10 +123,12 @@ def _dead_activations(finding: Finding, measured: Measured, context: Context) ->
         summary="Use leaky_relu (slope 0.01): a plain ReLU that is 0 for every sample "
         "gets no gradient and never returns.",
     )
-    start = _he("Start with He-initialised weights and biases of 0, so that half of the units are active.")
+    start = list(
+        _he(context, "Start with He-initialised weights and biases of 0, so that half of the units are active.")
+    )
     loss = measured.loss
     never_lived = loss is not None and loss.best_level > 0.8 * loss.very_first > 0
-    yield from (start, leaky) if never_lived else (leaky, start)
+    yield from (*start, leaky) if never_lived else (leaky, *start)
 
 
 def _saturated_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
@@ -129,17 +139,20 @@ def _saturated_activations(finding: Finding, measured: Measured, context: Contex
             summary="Use relu instead of sigmoid or tanh in the hidden layers (or add batch normalisation): saturated "
             "units shrink the gradient in every layer it passes.",
         )
-    yield _he("Start with He-initialised weights, so that no unit begins at the end of its range.")
+    yield from _he(context, "Start with He-initialised weights, so that no unit begins at the end of its range.")
 
 
-def _he(summary: str) -> Advice:
-    return Advice(action="change_initialization", value="he", summary=summary)
+def _he(context: Context, summary: str) -> Iterator[Advice]:
+    """Not for a model that was trained before: its weights are what it knows."""
+    if not fine_tunes(context):
+        yield Advice(action="change_initialization", value="he", summary=summary)
 
 
 def _poor_initialization(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    yield _he(
+    yield from _he(
+        context,
         "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: the "
-        "first loss should be at chance level."
+        "first loss should be at chance level.",
     )
     if finding.condition is Condition.EXPLODING_GRADIENT:
         yield from _clip(measured)
@@ -158,6 +171,9 @@ def _clip(measured: Measured) -> Iterator[Advice]:
 
 
 def _parameters_not_updated(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    facts = context.facts or NO_FACTS
+    if facts.update_to_weight is not None and facts.update_to_weight > MOVES:
+        return
     yield Advice(
         action="update_parameters",
         summary="See that the optimizer was given this model's parameters, that its step() runs after backward(), that "
@@ -166,6 +182,13 @@ def _parameters_not_updated(finding: Finding, measured: Measured, context: Conte
 
 
 def _gradients_accumulating(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if any("accum" in name.lower() for name in context.extra):
+        yield Advice(
+            action="zero_gradients",
+            summary="Set the gradients to zero after every step of the optimizer, and not between the batches that "
+            "one step sums.",
+        )
+        return
     yield Advice(
         action="zero_gradients",
         summary="Set the gradients to zero before every backward pass (optimizer.zero_grad()): now each step adds to "
@@ -182,6 +205,9 @@ def _labels_uninformative(finding: Finding, measured: Measured, context: Context
 
 
 def _bad_batch(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if context.full_batch:
+        yield from _clip(measured)
+        return
     step = finding.onset_step
     if finding.condition is not Condition.LOSS_SPIKE and measured.jump is not None and measured.jump.step is not None:
         step = measured.jump.step
@@ -255,6 +281,8 @@ def _no_warmup(finding: Finding, measured: Measured, context: Context) -> Iterat
 
 
 def _precision_overflow(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if context.precision and ("bf" in context.precision.lower() or "16" not in context.precision):
+        return  # it has the range of float32 already
     yield Advice(
         action="change_precision",
         value="bf16",
@@ -271,6 +299,8 @@ def _overfit_small_data(finding: Finding, measured: Measured, context: Context) 
             value=float(best),
             summary=f"Stop, and keep the parameters of step {best}: the validation loss was lowest there.",
         )
+    if context.weight_decay is not None and context.weight_decay >= 0.01:
+        return
     yield Advice(
         action="regularize",
         value=0.01,
@@ -279,6 +309,8 @@ def _overfit_small_data(finding: Finding, measured: Measured, context: Context) 
 
 
 def _clip_too_tight(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    if measured.clip is None or measured.blew_up:
+        return
     value = rounded(measured.gradient.p90, 2) if measured.gradient and not measured.clip_inferred else None
     raised = "Raise the clip value tenfold"
     if value:

@@ -72,15 +72,6 @@ def _broken_data(seen: Seen) -> bool | None:
     return not all(map(math.isfinite, given)) if given else None
 
 
-def _whole_data(seen: Seen) -> bool | None:
-    f = seen.facts
-    inputs = [v for v in (f.input_mean, f.input_std, f.input_max_abs) if v is not None]
-    targets = [v for v in (f.target_mean, f.target_std) if v is not None]
-    if not inputs or not (targets or f.target_kind == "classes"):
-        return None
-    return all(map(math.isfinite, inputs + targets))
-
-
 def _initial_over_chance(seen: Seen) -> float | None:
     f, m = seen.facts, seen.measured
     chance = m.chance if m.chance and not m.chance_inferred else None
@@ -139,11 +130,6 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
         means="the inputs or targets hold NaN or infinity",
         says=lambda s: "the statistics of inputs and targets are not finite: the data hold NaN or infinity",
         for_={BAD_DATA: FACT},
-    ),
-    Evidence(
-        name="data_finite", group="facts", when=holds(_whole_data),
-        means="the statistics of inputs and targets are finite",
-        says=lambda s: "the statistics of inputs and targets are finite", against={BAD_DATA: STRONG},
     ),
     Evidence(
         name="starts_far_above_chance", group="facts", when=above(_initial_over_chance, 2.5, 0.25),

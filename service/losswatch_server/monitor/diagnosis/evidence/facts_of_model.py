@@ -225,8 +225,8 @@ FACTS_OF_MODEL: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="units_are_dead", group="facts",
-        when=(*above(lambda s: s.facts.dead_unit_share, 0.5, 0.04), *holds(_calm)),
-        means="most hidden units are 0 for every sample, and the loss did not blow up",
+        when=(*above(lambda s: s.facts.dead_unit_share, 0.8, 0.03), *holds(_calm)),
+        means="more than four fifths of the hidden units are 0 for every sample, and the loss did not blow up",
         says=lambda s: f"{percent(s.facts.dead_unit_share)} of the hidden units are 0 for every sample",
         for_={DEAD: FACT},
     ),

@@ -295,7 +295,7 @@ GRADIENT: tuple[Evidence, ...] = (
     Evidence(
         name="layers_even", group="layers", when=within(_depth, -1.3, 1.3, 0.12),
         means="the gradients of the layers are of one size, within a factor of 20",
-        says=_layer_text, against={SATURATED: WEAK},
+        says=_layer_text, against={SATURATED: PLAIN},
     ),
     Evidence(
         name="predicted_fall_below_noise", group="predicted fall", when=below(_predicted, 0.65, 0.12),

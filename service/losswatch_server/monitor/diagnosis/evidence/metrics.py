@@ -24,7 +24,6 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     above,
     below,
     holds,
-    within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.quality_measures import QualityMeasures
 from losswatch_server.monitor.sentences import percent
@@ -120,10 +119,5 @@ METRICS: tuple[Evidence, ...] = (
         name="accuracy_gap", group="accuracy", when=above(_gap, 0.12, 0.02),
         means="the accuracy is more than 12 points lower in validation than in training",
         says=_gap_text, for_={SMALL_DATA: PLAIN}, against={SMALL: PLAIN, LINEAR: PLAIN},
-    ),
-    Evidence(
-        name="accuracy_without_gap", group="accuracy", when=within(_gap, -0.3, 0.04, 0.01),
-        means="the accuracy is the same in validation and in training",
-        says=_gap_text, against={SMALL_DATA: PLAIN},
     ),
 )  # fmt: skip

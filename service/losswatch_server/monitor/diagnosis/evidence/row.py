@@ -34,7 +34,7 @@ class Grade(StrEnum):
         return _WORTH[self]
 
 
-_WORTH = {Grade.WEAK: 0.7, Grade.PLAIN: 1.5, Grade.STRONG: 2.5, Grade.FACT: 7.0}
+_WORTH = {Grade.WEAK: 0.7, Grade.PLAIN: 1.5, Grade.STRONG: 2.5, Grade.FACT: 12.0}
 WEAK, PLAIN, STRONG, FACT = Grade
 
 

@@ -196,12 +196,6 @@ SETTINGS: tuple[Evidence, ...] = (
         against={RATE_HIGH: STRONG, NOT_UPDATED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK, SATURATED: WEAK},
     ),
     Evidence(
-        name="rate_very_low", group="learning rate",
-        when=(*below(_rate_decades, -2.2, 0.2), *holds(lambda s: not _blows_up(s) and not s.measured.blew_up)),
-        means="the learning rate is less than a hundredth of what is usual for the optimiser",
-        says=_rate_text, for_={RATE_LOW: WEAK},
-    ),
-    Evidence(
         name="low_rate_blows_up", group="learning rate",
         when=(*below(_rate_decades, -1.4, 0.15), *holds(lambda s: _blows_up(s) or s.measured.blew_up)),
         means="the run blows up at a rate that is far below (a twenty-fifth of) what is usual",

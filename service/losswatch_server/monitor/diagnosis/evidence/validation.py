@@ -58,12 +58,9 @@ def _always_equal(seen: Seen) -> bool | None:
 
 def _stopped_exactly(seen: Seen) -> bool | None:
     v = _of(seen)
-    return None if v is None else FROZE <= v.equal_at_end < v.points and _exact(v)
-
-
-def _stopped_as_printed(seen: Seen) -> bool | None:
-    v = _of(seen)
-    return None if v is None else FROZE <= v.equal_at_end < v.points and not _exact(v)
+    if v is None or seen.measured.gradient is not None:
+        return None
+    return FROZE <= v.equal_at_end < v.points and _exact(v)
 
 
 def _same_parameters(seen: Seen) -> bool | None:
@@ -116,7 +113,8 @@ VALIDATION: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="validation_stopped_to_the_last_digit", group="validation", when=holds(_stopped_exactly),
-        means="the last five validation losses or more are equal to the last of many digits",
+        means="where no gradient norm is known: the last five validation losses or more are equal to the last of many "
+        "digits",
         says=lambda s: f"{_equal_text(s)}, to the last digit",
         for_={NOT_UPDATED: STRONG, DEAD: WEAK},
         against={
@@ -130,11 +128,6 @@ VALIDATION: tuple[Evidence, ...] = (
         "parameters are the same",
         says=lambda s: f"{_equal_text(s)}, to the last digit, although there is a gradient",
         for_={NOT_UPDATED: FACT},
-    ),
-    Evidence(
-        name="validation_stopped_as_printed", group="validation", when=holds(_stopped_as_printed),
-        means="the last five validation losses or more are equal, with few digits",
-        says=_equal_text, for_={NOT_UPDATED: WEAK},
     ),
     Evidence(
         name="validation_moves", group="validation", when=holds(_moves),
