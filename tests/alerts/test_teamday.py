@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.teamday.figures import figures
-from benchmarks.teamday.play import play
+from benchmarks.teamday.play import START, Day, Heard, play
 from benchmarks.teamday.team import team
+from losswatch_server.store.rows import StoredEvent
 
 
 @pytest.mark.slow
@@ -25,3 +26,18 @@ def test_every_faulty_run_of_a_day_is_told_once_and_soon(tmp_path: Path) -> None
         assert found.most_per_sweep_and_hour <= 3
     assert found.longest_delay_alone_s <= 60, "the webhook was never away"
     assert found.longest_delay_in_sweep_s <= 330, "within the group's own interval"
+
+
+def test_the_figures_see_what_is_missed_and_what_is_said_twice() -> None:
+    """Of a day in which a message came under two ids, and another never."""
+    jobs = [job for job in team(11, seed=1) if job.kind == "crashes"]
+    failed = StoredEvent(
+        id=1, project="default", uid="u", run=jobs[0].name, kind="run.failed", at=START, finding_id=None, body=b"{}"
+    )
+    finding = {"id": "f", "change": "notice", "opened_at": "t", "resolved_at": None}
+    body = {"text": jobs[0].name, "data": {"id": "m1", "reason": "first", "findings": [finding]}}
+    twice = [Heard(START + 5, body), Heard(START + 9, body | {"data": body["data"] | {"id": "m2"}})]
+    day = Day(events=[failed])
+    assert figures(jobs, day, []).missed == (jobs[0].name,)
+    assert (figures(jobs, day, twice).duplicates, figures(jobs, day, twice).longest_delay_alone_s) == (1, 5.0)
+    assert figures(jobs, day, [twice[0], twice[0]]).duplicates == 0, "a copy under the same id"

@@ -17,7 +17,8 @@ SERIOUS = ("warning", "critical")
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one receiver. Delays are seconds from the finding to the first message that names its run."""
+    """Of one receiver. Delays are seconds from the finding to the first message that names its run. A copy under the
+    same id, as after a kill, is no duplicate: receivers know it by its id."""
 
     runs: int
     faulty: int
@@ -52,7 +53,7 @@ def figures(jobs: Sequence[Job], day: Day, heard: Sequence[Heard]) -> Figures:
         missed=tuple(sorted(found.keys() - first.keys())),
         longest_delay_alone_s=max((d for name, d in delays.items() if name not in sweeps), default=0.0),
         longest_delay_in_sweep_s=max((d for name, d in delays.items() if name in sweeps), default=0.0),
-        duplicates=len(heard) - len(once) - _same_id(heard),
+        duplicates=len(once) - len({_content(message) for message in once}),
         most_per_sweep_and_hour=_most_per_hour(once, sweeps),
         flapping=tuple(sorted(name for name, count in per_run.items() if count > 3)),
     )
@@ -82,9 +83,14 @@ def _named(message: Heard, jobs: Sequence[Job]) -> set[str]:
     return {job.name for job in jobs if job.name in text}
 
 
-def _same_id(heard: Sequence[Heard]) -> int:
-    """Copies that a receiver recognises: the same message again after a crash."""
-    return len(heard) - len({message.id for message in heard})
+def _content(message: Heard) -> str:
+    """What a message says, without its id and its time: two ids that say the same are one message too many."""
+    body = message.body
+    if "data" in body:
+        news = [[f["id"], f["change"], f["opened_at"], f["resolved_at"]] for f in body["data"]["findings"]]
+        return json.dumps([body["data"]["reason"], sorted(news)])
+    *said, _ = body["attachments"][0]["blocks"]  # the last one is the footer with the time
+    return json.dumps([body["text"], said])
 
 
 def _most_per_hour(once: Sequence[Heard], sweeps: dict[str, str]) -> int:
