@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import losswatch_server.monitor as package
+from losswatch_server.monitor.diagnosis.evidence.row import Grade
 from losswatch_server.monitor.vocabulary import CauseName
 
 _CAUSES = frozenset(cause.value for cause in CauseName)
@@ -130,7 +131,7 @@ def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
     if isinstance(value, Mapping):
         seen.add(id(value))
         if _is_row(value):
-            name = path.rsplit("[", 1)[-1].strip("]'")
+            name = path.rsplit("[", 1)[-1].split("]")[0].strip("'")
             yield Mutant(f"{path}: dropped", (name,), THROUGH_EVIDENCE, _dropped(value, path))
             return
         for key, inner in value.items():
@@ -145,7 +146,7 @@ def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
 
 
 def _is_row(value: Mapping[Any, Any]) -> bool:
-    numbers = all(isinstance(weight, int | float) and not isinstance(weight, bool) for weight in value.values())
+    numbers = all(isinstance(weight, int | float | Grade) and not isinstance(weight, bool) for weight in value.values())
     return bool(value) and numbers and all(isinstance(key, str) and key in _CAUSES for key in value)
 
 

@@ -77,6 +77,8 @@ ACTIONS: dict[str, Callable[[Recipe, Value], Recipe]] = {
     "stop_at_best_step": lambda r, _: replace(r, stop_at_best=True),
     "regularize": lambda r, v: replace(r, weight_decay=number(v, 1e-2), dropout=0.1),
     "check_labels": lambda r, _: without_change(replace(r, label_noise=0.0), "label_noise"),
+    "check_data": lambda r, _: replace(r, filters_batches=True),
+    "check_output": lambda r, _: r,
     "none": lambda r, _: r,
 }
 

@@ -103,9 +103,10 @@ def _score(
     total = prior
     for row in _ABOUT[cause]:
         strength = found.get(row.name)
-        if strength is None:
+        told = row.grades.get(cause)
+        if strength is None or told is None:
             continue
-        sign, grade = row.grades[cause]
+        sign, grade = told
         weight = sign * magnitudes.of(row.name, cause, grade) * strength
         if grade is Grade.FACT:
             total += weight if possible or weight < 0 else 0.0
