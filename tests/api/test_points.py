@@ -54,9 +54,9 @@ def test_one_bare_point_creates_the_run_and_brings_the_report(api: TestClient, r
 def test_the_report_has_the_fields_of_the_contract_in_their_order(api: TestClient, run: str) -> None:
     points = [{"step": i, "loss": 1.3 * 3.55**i} for i in range(1, 21)]
     report = post(api, run, {"points": points, "context": {"learning_rate": 0.01, "optimizer": "sgd"}}).json()
-    assert list(report)[:19] == [
+    assert list(report)[:20] == [
         "run", "project", "uid", "attempt", "step", "points", "version", "detection_version", "accepted", "duplicates",
-        "late", "conflicts", "state", "status", "action", "headline", "findings", "forecast", "notes",
+        "late", "conflicts", "state", "status", "action", "headline", "findings", "suspicions", "forecast", "notes",
     ]  # fmt: skip
     (finding,) = report["findings"]
     assert finding["condition"] == "diverging"
