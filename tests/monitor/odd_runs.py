@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 
@@ -170,7 +171,34 @@ def odd_context(rng: Rng) -> Context:
         precision=_pick(rng, None, "fp16", "bf16-mixed", "torch.float32", "fp64", "odd", ""),
         objective=_pick(rng, None, None, None, "minimize", "none"),
         layer_order=_pick(rng, None, None, ("a", "b", "c"), ("c", "a"), ("z",), ()),
+        baseline_loss=_pick(rng, None, None, None, 0.0, -1.0, 0.69, 5e-324, 1e300),
+        facts=odd_facts(rng),
     )
+
+
+def odd_facts(rng: Rng) -> ModelFacts:
+    """Facts alone or together, each also at the end of its range: a client may know any one of them."""
+    share = float(rng.choice([0.0, 0.05, 0.5]))
+    known = {name: _pick(rng, *values) for name, values in FACTS.items() if rng.random() < share}
+    return ModelFacts(**known)
+
+
+_COUNTS = (0, 1, 10, 10**6, 2**53 - 1)
+_SIZES = (0.0, -1.0, 1e-300, 1.0, 255.0, 1e300, math.nan, math.inf)
+_NAMES = ("linear", "relu", "sigmoid", "softmax", "odd", "")
+FACTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("parameters", "trainable_parameters", "optimizer_parameters", "dataset_size"), _COUNTS),
+    **dict.fromkeys(("input_mean", "input_std", "input_max_abs", "target_mean", "target_std"), _SIZES),
+    **dict.fromkeys(("initial_loss", "update_to_weight", "loss_scale"), _SIZES),
+    **dict.fromkeys(("dead_unit_share", "saturated_unit_share"), (0.0, 0.5, 1.0)),
+    **dict.fromkeys(("shuffled", "overfits_one_batch"), (True, False)),
+    "hidden_activations": ((), ("linear",), ("relu", "linear"), ("sigmoid", "sigmoid"), ("odd",)),
+    "output_activation": _NAMES,
+    "loss_expects": ("logits", "probabilities", "values", "odd"),
+    "target_kind": ("classes", "values", "odd"),
+    "class_shares": ((), (1.0,), (0.5, 0.5), (0.0, 1.0), (0.9, 0.1)),
+    "normalization": ((), ("batch_norm",), ("odd",)),
+}
 
 
 def _rates(rng: Rng, n: int) -> Values:

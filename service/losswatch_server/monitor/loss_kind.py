@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.points import Context, cut_to_range
 
 
 class Family(StrEnum):
@@ -168,11 +168,14 @@ def loss_kind(context: Context) -> LossKind:
     """What the context says of the loss. An ``objective`` that is stated outweighs the name."""
     name = context.loss_name
     family = family_of(name) if name else Family.UNKNOWN
-    chance = context.baseline_loss if context.baseline_loss is not None else _chance(family, name or "", context)
+    # a best constant answer of 0 or less leaves nothing to compare a level with: chance is then not known
+    baseline = cut_to_range(context.baseline_loss) or 0.0
+    stated = baseline > 0
+    chance = baseline if stated else _chance(family, name or "", context)
     return LossKind(
         family=family,
         chance=chance,
-        stated=context.baseline_loss is not None,
+        stated=stated,
         minimised=context.objective != "none" if context.objective is not None else family not in GAMES,
         lower_bound=_BOUNDS.get(family, 0.0),
         summed=bool(name and _SUMMED.search(name)),

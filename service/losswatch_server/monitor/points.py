@@ -44,7 +44,10 @@ def tamed(point: Point) -> Point:
     if _fits(loss) and _fits(norm) and _fits(rate) and _fits(validation):
         return point
     return point._replace(
-        loss=_cut(loss), grad_norm=_cut(norm), learning_rate=_cut(rate), validation_loss=_cut(validation)
+        loss=cut_to_range(loss),
+        grad_norm=cut_to_range(norm),
+        learning_rate=cut_to_range(rate),
+        validation_loss=cut_to_range(validation),
     )
 
 
@@ -52,7 +55,8 @@ def _fits(value: float | None) -> bool:
     return value is None or SMALLEST <= value <= LARGEST or value == 0
 
 
-def _cut(value: float | None) -> float | None:
+def cut_to_range(value: float | None) -> float | None:
+    """A value within what arithmetic has room for; non-finite ones as they are."""
     if value is None or not math.isfinite(value):
         return value
     return max(-LARGEST, min(value, LARGEST)) if abs(value) >= SMALLEST else 0.0

@@ -55,6 +55,8 @@ PROBE_S = 1.0
 """A failed probe is not repeated sooner, however often somebody asks: each is a write that waits for the disk."""
 PATIENCE_S = 5.0
 """A disk that takes longer for one small write keeps nothing, for whoever asks whether it does."""
+WRITTEN_BY_A_POINT = ("run", "record", "attempt", "writer", "snapshot", "finding", "event")
+"""The tables that a probe opens: a database can take a counter and yet refuse every point."""
 
 
 class SqliteStore:
@@ -339,7 +341,11 @@ class SqliteStore:
 
 
 def _touch(connection: sqlite3.Connection) -> None:
-    """Change one page. SQLite knows a row that is written as it was, and writes nothing; a counter it does not use
-    itself always moves."""
+    """Change one page, and open each table that a point is written to: its root page may be the one that fails.
+
+    SQLite knows a row that is written as it was, and writes nothing; a counter it does not use itself always moves.
+    """
+    for table in WRITTEN_BY_A_POINT:
+        connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
     (count,) = connection.execute("PRAGMA user_version").fetchone()
     connection.execute(f"PRAGMA user_version = {(count + 1) % 1_000_000}")

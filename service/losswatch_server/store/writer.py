@@ -179,14 +179,22 @@ class GroupWriter:
             return []
         if self.lost is not None:
             return self._all_failed(group, StoreLostError(str(self.lost)))
-        results = _commit(self._connected(), group)
+        connection = self._connected()
+        results = _commit(connection, group)
         self._vouch()
         refused = [result.error for result in results if isinstance(result.error, StoreFailedError)]
-        self._note(refused[0] if len(refused) == len(results) else None)
+        if refused:  # a page that could not be read stays in the connection's cache, also when the file is whole again
+            self._connection, self._doubtful = None, connection
+        failure = refused[0] if len(refused) == len(results) else None
+        if failure is not None and self.last.failed_since is None:
+            logger.error("Nothing can be written: %s", failure)
+        self._note(failure)
         return results
 
     def _note(self, error: Exception | None) -> None:
         since = self.last.failed_since
+        if error is None and since is not None:
+            logger.info("Writing works again.")
         at = time.monotonic()
         self.last = Committed(at) if error is None else Committed(at, time.time() if since is None else since, error)
 
@@ -201,15 +209,14 @@ class GroupWriter:
         return self._connection
 
     def _doubt(self) -> None:
-        """Roll back; a connection that cannot even do that is replaced before the next write."""
+        """Roll back, and replace the connection before the next write: what it has cached may be what failed."""
         connection = self._connection
         if connection is None:
             return
-        try:
+        self._connection, self._doubtful = None, connection
+        with contextlib.suppress(sqlite3.Error, MemoryError):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        except (sqlite3.Error, MemoryError):
-            self._connection, self._doubtful = None, connection
 
     def _all_failed(self, group: list[_Job], error: Exception) -> list[_WriteResult]:
         told = failed_write(error)

@@ -62,6 +62,8 @@ def _held_text(seen: Seen) -> str:
     if f.trainable_parameters == 0:
         return "none of the model's parameters is trainable"
     of = f.trainable_parameters or f.parameters
+    if not of:
+        return "the optimizer holds none of the model's parameters"
     return f"the optimizer holds {f.optimizer_parameters:,} of the model's {of:,} trainable parameters"
 
 
