@@ -19,7 +19,6 @@ from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.rules.base import View
 from losswatch_server.monitor.rules.minimum_runtime import LEAST_SINGLE_STEPS, patience_over
-from losswatch_server.monitor.rules.not_learning import CERTAIN_POINTS
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 CONDITION_HEADINGS = [
@@ -138,14 +137,27 @@ def test_every_cause_gives_a_number_to_try():
         assert numbers, page.name
 
 
+FLAT = (Condition.NOT_LEARNING, Condition.PLATEAU, Condition.SLOW_CONVERGENCE, Condition.CONVERGED)
+
+
 @pytest.mark.parametrize("condition", [c for c in Condition if rules.parameters(c)], ids=str)
 def test_the_rule_names_every_parameter_of_its_detectors(condition):
     page = catalogue.page("condition", condition)
     quoted = set(re.findall(r"\{\{parameter:(\w+)\}\}", source(page)))
     if "{{patience" in source(page):
         quoted |= {"patience", "rising_patience"} & set(rules.parameters(condition))
-    assert quoted == set(rules.parameters(condition)), "a parameter without words, or words without a parameter"
+    if condition in FLAT:
+        assert quoted <= set(rules.parameters(condition))
+    else:
+        assert quoted == set(rules.parameters(condition)), "a parameter without words, or words without a parameter"
     assert ("{{life}}" in source(page)) == bool(rules.detectors_of(condition))
+
+
+def test_the_pages_of_flat_runs_name_every_parameter_of_their_table_together():
+    quoted = {"patience", "rising_patience"}
+    for condition in FLAT:
+        quoted |= set(re.findall(r"\{\{parameter:(\w+)\}\}", source(catalogue.page("condition", condition))))
+    assert quoted == set(rules.parameters(Condition.PLATEAU))
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.7, 0.85])
@@ -169,11 +181,6 @@ def test_the_page_says_from_how_many_points_on_a_rule_may_speak():
     (vanishing,) = rules.detectors_of(Condition.VANISHING_GRADIENT)
     assert f"It needs {LEAST_SINGLE_STEPS} points" in words[0]
     assert f"It needs {vanishing.least_points} points" in words[1]
-
-
-def test_the_page_of_runs_that_do_not_learn_has_the_numbers_of_its_rule():
-    text = " ".join(source(catalogue.page("condition", "not_learning")).split())
-    assert text.count(f"from {CERTAIN_POINTS} points on") == 2
 
 
 def test_parameters_of_two_detectors_of_one_condition_have_different_names():

@@ -60,9 +60,10 @@ def test_evidence_is_finite_or_absent(name: str) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4])
-def test_fewer_than_five_finite_points_are_never_judged(length: int) -> None:
-    for losses in (growing(length, factor=50.0), [1.0] * length, [5.0, 1.0, 9.0, 0.1][:length]):
+def test_fewer_than_five_finite_points_are_judged_only_where_they_multiply(length: int) -> None:
+    for losses in ([1.0] * length, [5.0, 1.0, 9.0, 0.1][:length], growing(length, factor=4.0)):
         assert conditions(watch(points(losses))) == []
+    assert ("diverging" in conditions(watch(points(growing(length, factor=50.0))))) is (length > 2)
 
 
 def test_a_negative_loss_is_watched_like_any_other() -> None:

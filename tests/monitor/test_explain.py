@@ -20,7 +20,7 @@ from monitor.curves import falling, flat, growing, points, watch
 
 RNG = np.random.default_rng(0)
 TEN = Context(loss_name="cross_entropy", num_classes=10)
-PLANNED = Context(total_steps=1000)
+PLANNED = Context(total_steps=1000, loss_name="mse")
 
 
 def noisy(level: np.ndarray, sd: float) -> list[float]:
@@ -169,6 +169,7 @@ def test_a_finding_that_goes_on_for_another_reason_is_explained_by_the_one_that_
 def test_probing_changes_nothing_in_the_run() -> None:
     finding, stream, context = found("a spike")
     probe, watched = Probe(finding), watch(stream[:150], context)
+    probe.watch(watched)
     for point in stream[150:]:
         watched.see(point)
         probe.look(watched)

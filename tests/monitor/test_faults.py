@@ -10,7 +10,7 @@ import pytest
 
 from losswatch_server.monitor import monitor as monitor_module
 from losswatch_server.monitor import report, siblings
-from losswatch_server.monitor.explain import explain, probe
+from losswatch_server.monitor.explain import explain, replay
 from losswatch_server.monitor.faults import KINDS, Faults
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
@@ -163,10 +163,10 @@ def test_a_forecast_that_fails_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [fault.part for fault in monitor.drain_faults()] == ["forecast"]
 
 
-@pytest.mark.parametrize("name", ["gauge_of", "thin"])
+@pytest.mark.parametrize("name", ["Row", "thin"])
 def test_an_explanation_that_fails_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (finding,) = [f for f in watch(STREAM).findings() if f.condition == "diverging"]
-    monkeypatch.setattr(probe, name, broken)
+    monkeypatch.setattr(replay, name, broken)
     told = explain(STREAM, Context(), finding, uid="test")
     assert told.finding == finding.id
     assert told.values == ()

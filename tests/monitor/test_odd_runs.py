@@ -54,7 +54,6 @@ def _judged(run: OddRun, seed: int) -> Monitor:
     probes = [Probe(finding) for finding in assessment.findings]
     if probes:
         _explained(run, probes)
-        _explained(run, [probe for first in probes if (probe := first.corrected()) is not None])
     return monitor
 
 
@@ -87,6 +86,8 @@ def _sent(assessment: Assessment) -> bytes:
 
 def _explained(run: OddRun, probes: list[Probe]) -> None:
     monitor = begun(run)
+    for probe in probes:
+        probe.watch(monitor)
     for entry in run.entries:
         follow(monitor, entry)
         for probe in probes:

@@ -28,8 +28,19 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
                 "value": plain(row.value),
                 "statistic": rounded(row.statistic),
                 "threshold": rounded(row.threshold),
+                "failed": row.failed,
             }
             for row in explanation.values
+        ],
+        "tests": [
+            {
+                "name": test.name,
+                "value": rounded(test.value),
+                "threshold": rounded(test.threshold),
+                "alarms": "above" if test.above else "below",
+                "unit": test.unit,
+            }
+            for test in explanation.tests
         ],
         "used_points": {"from_step": explanation.used[0], "to_step": explanation.used[1]},
         "onset_step": explanation.onset_step,

@@ -15,6 +15,8 @@ from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum, slope_test
 
 Array = NDArray[np.float64]
+FALLS = 3.0
+"""Standard errors of a significant fall."""
 
 
 def reduced_alike(kind: LossKind, first: float, head: list[float], batch_size: int | None) -> float | None:
@@ -55,6 +57,8 @@ class Shape:
     """Lowest level of a late-sized window anywhere."""
     now: float
     """Median of the last eighth of the run (at least 4 points)."""
+    level: float
+    """The same from block means: single losses of small batches are skewed, and their median lies under their mean."""
     noise: float
     quantum: float
     progress: float
@@ -72,6 +76,8 @@ class Shape:
     """The same on log means over the second half, 0 where the loss is not positive."""
     gain_half: float
     """Fall of the fitted line over the second half."""
+    gain_error: float
+    """Its standard error, inflated for autocorrelation."""
     fraction: float | None
     """Share of the planned steps that is done, None when not known."""
     chance: float | None
@@ -79,6 +85,11 @@ class Shape:
     """Every value so far is the same."""
     ordered_fall: bool
     """Fewer than 32 points, and Kendall's exact test sees them fall at p < 0.05."""
+
+    @property
+    def falling(self) -> bool:
+        """Whether the second half (below 32 points: the whole) falls significantly, raw or logarithmic."""
+        return self.t_half < -FALLS or self.t_log_half < -FALLS or self.ordered_fall
 
 
 def block_means(track: Track) -> tuple[Array, Array, float]:
@@ -135,7 +146,11 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
     log_half = logs[len(logs) // 2 :]
     positive = track.lowest > 0
     _, t_log = slope_test(log_half) if positive and len(log_half) >= 5 else (0.0, 0.0)
-    base = abs(first) if track.lowest >= 0 else max(track.highest - track.lowest, 1e-300)
+    base = abs(first)
+    if track.lowest < 0:
+        # without a lower end there is no share of the way; of the range, but not that of single outliers
+        low, high = np.quantile(means, (0.05, 0.95))
+        base = max(abs(first), abs(now), float(high - low), 1e-300)
     total = context.total_steps
     chance = reduced_alike(kind, first, track.head, context.batch_size)
     return Shape(
@@ -146,6 +161,7 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
         first=first,
         best=float(rolling.min()),
         now=now,
+        level=float(np.median(means[-max(1, len(means) // 8) :])),
         noise=noise,
         quantum=q,
         progress=first - now,
@@ -156,6 +172,7 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
         t_all=t_all,
         t_log_half=t_log,
         gain_half=-slope * (len(half) - 1),
+        gain_error=abs(slope / t) * (len(half) - 1) if t else 0.0,
         fraction=(track.last_step + 1) / total if total and total > 0 else None,
         chance=chance,
         constant=track.lowest == track.highest,

@@ -103,11 +103,12 @@ class Monitor:
         order of steps it would break.
         """
         value = tamed(point).validation_loss
-        if value is None or point.rank or not math.isfinite(value):
+        if value is None or point.rank:
             return
         track = self.memory.validation
         if point.step > track.last_step:
-            self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
+            if math.isfinite(value):
+                self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
             self._ask(Point(point.step, validation_loss=value))
 
     def see_context(self, context: Context) -> None:
@@ -164,6 +165,8 @@ class Monitor:
         view.point, view.context, view.points, view.review = point, self.context, self.points, review
         view.troubled = life.troubled
         view.forget_shape()
+        if view.record is not None:
+            view.record.begin()
         due = _EVERYTHING if review else _EVERY_POINT
         if finite_only or not self.minimised:
             due = _FINITE_ONLY
@@ -172,6 +175,8 @@ class Monitor:
         # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for place, detector, key in due:
+                if view.record is not None:
+                    view.record.asked = key
                 try:
                     verdict = detector.step(states[place], view)
                     # a quiet verdict matters only to a finding that is open

@@ -151,20 +151,19 @@ def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:
 def _explained(
     entries: Sequence[Point | _Begin], context: Context, findings: Sequence[Finding]
 ) -> tuple[Explanation, ...]:
-    """All findings in one more fold, and one for those that another rule opened than the one that speaks last."""
+    """All findings in one more fold."""
     probes = [Probe(finding) for finding in findings]
     if probes:
         _folded(entries, context, probes)
-    corrected = [probe.corrected() for probe in probes]
-    if any(corrected):
-        _folded(entries, context, [probe for probe in corrected if probe is not None])
-    return tuple((right or probe).explanation() for right, probe in zip(corrected, probes, strict=True))
+    return tuple(probe.explanation() for probe in probes)
 
 
 def _folded(entries: Iterable[Point | _Begin], context: Context, probes: Sequence[Probe] = ()) -> Monitor:
     """Fold points by ascending step (within an attempt)."""
     monitor = Monitor("diagnose")
     monitor.see_context(context)
+    for probe in probes:
+        probe.watch(monitor)
     for entry in entries:
         if isinstance(entry, _Begin):
             monitor.begin_attempt(entry.number, entry.step)

@@ -23,6 +23,21 @@ class Evidence(BaseModel):
 
 
 class _Levels(Evidence):
+    rule: (
+        Literal[
+            "constant",
+            "blown up",
+            "ignores its gradients",
+            "at chance",
+            "not moved",
+            "stopped",
+            "settles",
+            "too slow",
+            "settled",
+        ]
+        | None
+    ) = None
+    """The line of the table of flat runs that decided."""
     first_level: Number
     """The loss at the start: the median of the first points."""
     level: Number
@@ -65,8 +80,12 @@ class DivergingEvidence(Evidence):
     """The loss now."""
     initial: Number | None = None
     """The loss at the start."""
-    rule: Literal["growth", "monotone", "lost", "ladder"] | None = None
+    rule: (
+        Literal["growth", "jump", "multiplying", "start", "monotone", "risen", "lost", "unbounded", "ladder"] | None
+    ) = None
     """The rule that found it."""
+    highest_at_start: Number | None = None
+    """The highest of the first three losses, where it exploded before it was first printed."""
     rises: int | None = None
     """How many points in a row the loss has risen."""
     rise_factor: Number | None = None
@@ -146,8 +165,10 @@ class VanishingGradientEvidence(Evidence):
     """How many of the dead layers never had a gradient."""
     first_layer: Number | None = None
     """The gradient norm of the first layer."""
+    largest_layer: Number | None = None
+    """The largest gradient norm of a layer."""
     last_layer: Number | None = None
-    """The gradient norm of the last layer."""
+    """The same, in findings of older versions."""
     median_before: Number | None = None
     """The gradient norm at the start."""
     median_now: Number | None = None
@@ -213,6 +234,8 @@ class OscillationEvidence(Evidence):
 class OverfittingEvidence(Evidence):
     """`overfitting`."""
 
+    rule: Literal["turned", "few", "unbroken", "from the first"] | None = None
+    """The rule that found it."""
     best_step: int
     """The step of the lowest validation loss."""
     best_validation: Number

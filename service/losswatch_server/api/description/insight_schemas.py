@@ -22,6 +22,23 @@ class Judgement(Answer):
     """The statistic there."""
     threshold: Number | None
     """The threshold at that point; null where the rule could not alarm."""
+    failed: str | None
+    """The name of the first test of the rule that did not pass there; null where all did."""
+
+
+class RuleTest(Answer):
+    """One of the tests that must all pass for the rule to alarm, as of the opening."""
+
+    name: str
+    """What is measured."""
+    value: Number
+    """Its value where the finding opened."""
+    threshold: Number
+    """What the value was held against."""
+    alarms: Literal["above", "below"]
+    """On which side of its threshold it passes."""
+    unit: str
+    """Of both."""
 
 
 class UsedPoints(Answer):
@@ -54,6 +71,8 @@ class Explanation(Answer):
     """The one in force where the finding opened."""
     values: list[Judgement]
     """At most 500, by ascending step: all around onset and opening, else the extremes of each stretch."""
+    tests: list[RuleTest]
+    """All tests of the rule as of the opening; ``statistic`` is the one that passed last."""
     used_points: UsedPoints
     """What the finding was opened from."""
     onset_step: int
@@ -131,14 +150,26 @@ EXPLANATION: dict[str, Any] = {
     "finding": "f_8c1d3f2a9b7e4d5061a2",
     "condition": "diverging",
     "series": "loss",
-    "rule": ("Four rises in a row, each larger than the one before, that end more than 50% above every earlier loss."),
+    "rule": (
+        "It alarms when all of these hold (the numbers as of the opening): rise above the highest earlier loss at "
+        "least 0.5 of that loss."
+    ),
     "statistic": "rise above the highest earlier loss",
     "unit": "of that loss",
     "alarms": "above",
     "threshold": 0.5,
     "values": [
-        {"step": 5, "value": 207.2, "statistic": 158.4, "threshold": 0.5},
-        {"step": 6, "value": "Infinity", "statistic": "Infinity", "threshold": 0.5},
+        {"step": 5, "value": 207.2, "statistic": 158.4, "threshold": 0.5, "failed": None},
+        {"step": 6, "value": "Infinity", "statistic": "Infinity", "threshold": 0.5, "failed": None},
+    ],
+    "tests": [
+        {
+            "name": "rise above the highest earlier loss",
+            "value": 158.4,
+            "threshold": 0.5,
+            "alarms": "above",
+            "unit": "of that loss",
+        }
     ],
     "used_points": {"from_step": 1, "to_step": 5},
     "onset_step": 1,

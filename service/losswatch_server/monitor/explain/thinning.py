@@ -10,12 +10,14 @@ class Row(NamedTuple):
     """One point at which a finding's rule judged: the series' value there (None: not measured), and what was judged.
 
     ``statistic`` may be infinite, never NaN; a ``threshold`` of None means that nothing could alarm there.
+    ``failed`` is the first test of the rule that did not pass, None where all did.
     """
 
     step: int
     value: float | None
     statistic: float
     threshold: float | None
+    failed: str | None = None
 
 
 MOST_ROWS = 500

@@ -145,3 +145,13 @@ class Track:
     def complete(self) -> bool:
         """Whether head and recent together still hold every value."""
         return self.n <= len(self.recent)
+
+
+def step_back(track: Track, count: int) -> int:
+    """The step of the ``count``-th last value, to the resolution of the track's memory."""
+    if count >= track.n:
+        return track.head_steps[0]
+    if count <= len(track.recent_steps):
+        return track.recent_steps[-max(1, count)]
+    table = track.bucket_table()
+    return int(table[min(len(table) - 1, (track.n - count) // (BLOCK * track.width)), FIRST_STEP])

@@ -1,21 +1,70 @@
 """What every detector is: a frozen set of parameters with ``start`` and ``step``.
 
-``step`` updates its small state in place and returns a verdict. Opening, updating, resolving and hysteresis are
-not its business: they live once, in ``lifecycle.py``.
+A rule is a conjunction of named tests: a value, held against a threshold. It alarms where all of them pass, and nowhere
+else, so a finding is explained by folding the run once more and writing the tests down (``explain``). ``step`` updates
+its small state in place and returns a verdict. Opening, updating, resolving and hysteresis are not its business: they
+live once, in ``lifecycle.py``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from losswatch_server.monitor.known import Known, known
 from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.stats.quality import QualityVerdict, quality_verdict
 from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+class Test(NamedTuple):
+    """One condition of a rule: a value and what it is held against."""
+
+    name: str
+    """What is measured, in words: it stands in explanations."""
+    value: float
+    threshold: float
+    above: bool = True
+    """Whether it passes at or above the threshold, else below it."""
+    unit: str = ""
+    from_step: int | None = None
+    """The first step that the value was made from; None: the whole run."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether the value is on the side of the condition; NaN is on neither."""
+        return self.value >= self.threshold if self.above else self.value < self.threshold
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is a yes (1) or no (0), held against a half."""
+        return self.threshold == 0.5 and self.value in (0.0, 1.0)
+
+
+@dataclass(slots=True)
+class Record:
+    """Writes down the tests of detectors while a run is folded again."""
+
+    asked: str = ""
+    """Condition and series of the detector that is being asked."""
+    asks: int = 0
+    """Points at which detectors were asked."""
+    rows: dict[str, list[tuple[str, Test]]] = field(default_factory=dict)
+    """Rule and test by detector, of the point at hand."""
+
+    def begin(self) -> None:
+        """The next point."""
+        self.asks += 1
+        self.rows = {}
+
+    def add(self, rule: str, test: Test) -> None:
+        """A test of the detector that is being asked."""
+        self.rows.setdefault(self.asked, []).append((rule, test))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +113,13 @@ class View:
     troubled: frozenset[Condition] = frozenset()
     """Conditions with an open finding of severity warning or above, as of the point before."""
     kind: LossKind = NO_KIND
+    record: Record | None = None
+    """Where tests are written down while a finding is being explained; None in every other fold."""
     _shape: Shape | None = None
     _known: Known | None = None
+    _quality: QualityVerdict | None = None
+    flat: tuple[Any] | None = None
+    """What ``rules.flat`` decided of this point, once it was asked."""
 
     @property
     def shape(self) -> Shape:
@@ -81,9 +135,32 @@ class View:
             self._known = known(self.memory, self.context, self.kind, self.shape.chance if self.memory.loss.n else None)
         return self._known
 
+    @property
+    def quality(self) -> QualityVerdict:
+        """What accuracy and its like say; computed once per point, and only where asked for."""
+        if self._quality is None:
+            self._quality = quality_verdict(self.memory.quality, self.context.num_classes)
+        return self._quality
+
+    def holds(self, rule: str, tests: Iterable[Test]) -> bool:
+        """Whether all tests of a rule pass. Tests that follow one that failed are made for an explanation alone, so
+        making them must change nothing."""
+        if self.record is None:
+            return all(test.passes for test in tests)
+        passed = True
+        for test in tests:
+            passed &= test.passes
+            self.record.add(rule, test)
+        return passed
+
+    @property
+    def explains(self) -> bool:
+        """Whether rules that need not be asked should write down their tests all the same."""
+        return self.record is not None
+
     def forget_shape(self) -> None:
         """A new point has come."""
-        self._shape = self._known = None
+        self._shape = self._known = self._quality = self.flat = None
 
 
 def checked(verdict: Verdict) -> Verdict:

@@ -1,45 +1,60 @@
-"""diverging: the loss grows persistently.
+"""diverging: the loss grows persistently, or has done so before the first line was printed.
 
-Four rules, from fast to slow. Together they alarm on 1 of 972 runs of pure noise of nine kinds (1.65 million points):
+Several rules; together they alarm on 1 of 972 runs of pure noise of nine kinds (1.65 million points):
 
 - *Growth* (from the 5th point): four rises in a row, each larger than the one before, to half above any earlier
   record. Geometric growth by 1.3 a point is seen at its 5th point.
-- *Monotone* (6 to 64 points, logs by the epoch): Kendall's exact test upwards over the second half (at least 6 points)
-  at p < 0.0015, by more than half of the lowest value, ending above everything before.
+- *Jump*, *multiplying* (points 2 to 40): a jump by 1000 between neighbours, or rises by large factors in a row, to a
+  record.
+- *Start*: a first loss out of all proportion to any loss of its kind, or to the baseline, that has fallen since: what
+  exploded did so before it was first printed, and the fall does not undo it.
+- *Monotone* (6 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test
+  upwards over the second half (at least 6 points) at p < 0.0015, by more than half of the lowest value, ending above
+  everything before.
 - *Ladder* (any length): the mean of the last 3 blocks of 8 * 2**k points above the lowest earlier 3-block mean by
-  more than 12 robust standard deviations of such blocks (20 for blocks of 8 and 16), still rising, and at least
-  half of the progress lost.
+  more than 12 robust standard deviations of such blocks (20 for blocks of 8 and 16), still rising, and at least half
+  of the progress lost.
+- *Risen* (6 to 64 points): the last 3 losses all above 3 times the highest of the first half.
 - *Lost*: the loss had fallen below 70 % of its start, and has been above its start for the last quarter of the run.
+- *Unbounded*: a loss that falls below zero to a million times the size of its first values.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
-from losswatch_server.monitor.memory.track import BLOCK, Track
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.loss_kind import Family
+from losswatch_server.monitor.memory.track import BLOCK, Track, step_back
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
+from losswatch_server.monitor.stats.growth import growth_evidence
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-EPSILON = sys.float_info.epsilon
+LARGEST_START: dict[Family, float] = {Family.CROSS_ENTROPY: 1e6, Family.BINARY: 1e6, Family.FOCAL: 1e6}
+"""No first loss of the kind is so large, averaged or summed over a batch: cross-entropy over 128 thousand words is 12,
+over a batch of a hundred thousand words summed a million."""
+LARGEST_START_OF_VALUES = 1e15
+"""The same for losses in the unit of the targets: the square of thirty million."""
+LARGEST_OVER_BASELINE = 1e6
+"""Times the loss of the best constant answer, where the client states it."""
 
 
 @dataclass(slots=True)
 class DivergingState:
-    """``evidence`` is kept while the alarm lasts; ``level`` is the loss that has to be left behind to resolve."""
+    """``level`` is the loss that has to be left behind to resolve."""
 
     onset: int = -1
     level: float = math.inf
     start_value: float = math.nan
     rule: str = ""
     points: int = 0
-    growth: list[float] = field(default_factory=list)
     opened_n: int = 0
+    started: bool = False
+    """Whether the first points were held against the largest start already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +64,28 @@ class Diverging:
     condition: ClassVar[Condition] = Condition.DIVERGING
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
-    needed: int = 5
     total_rise: float = 0.5
+    few_points: int = 40
+    """Up to which a jump is told by its factor alone: later the run's own noise says more (loss_spike)."""
+    fell: float = 10.0
+    """Times: a huge first loss that stays is no explosion, but what not_learning says."""
+    jump: float = 1000.0
+    two_rises: float = 5.0
+    two_rises_total: float = 50.0
+    """Single steps of small batches scatter by factors: two rises by 5 in a row, to 50 times all before, do not."""
+    mean_stride: float = 10.0
+    """Steps between two points from which a value counts as the mean of many."""
+    risen: float = 3.0
     ladder_sds: float = 12.0
     fine_ladder_sds: float = 20.0
     lost_progress: float = 0.5
     learnt: float = 0.7
+    significance: float = 0.0015
     relative_rise: float = 0.1
     """A rise of less than a tenth of the level is drift, not divergence."""
     steady_spread: float = 1.15
     blow_up: float = 100.0
+    unbounded: float = 1e6
 
     def start(self) -> DivergingState:
         return DivergingState()
@@ -69,21 +96,77 @@ class Diverging:
             return UNSURE
         track = view.memory.loss
         if state.onset >= 0:
+            if view.explains:
+                self._ask(view, track)
             return self._during(state, view, loss)
-        if track.n < self.needed:
-            return Waiting(self.needed - track.n)
-        recent = track.recent
-        if recent[-1] > recent[-2] > recent[-3] and self._grows(track):
-            return self._open(state, view, "growth", len(recent) - 5)
-        if 6 <= track.n <= 64 and view.review and self._monotone(track):
-            return self._open(state, view, "monotone", _lowest_late(recent))
-        if view.review and track.n >= 6 * BLOCK and self._lost(view):
-            return self._open(state, view, "lost", max(0, len(recent) - track.n // 4))
-        if track.n % BLOCK == 0 and track.n >= 6 * BLOCK and not self._spiking(view):
+        found = self._ask(view, track)
+        return QUIET if found is None else self._open(state, view, *found)
+
+    def _ask(self, view: View, track: Track) -> tuple[str, int] | None:
+        """The first rule that holds, and the place in ``recent`` at which the rise began."""
+        recent, n = track.recent, track.n
+        explains = view.explains
+        found: list[tuple[str, int]] = []
+        if view.review and n > 1 and view.holds("start", self._start(view, track)):
+            found.append(("start", 0))
+        if 1 < n <= self.few_points and (explains or recent[-1] > 2 * recent[-2]):
+            if view.holds("jump", self._jump(track)):
+                found.append(("jump", len(recent) - 2))
+            if n > 2 and view.holds("multiplying", self._multiplies(track)):
+                found.append(("multiplying", len(recent) - 3))
+        if n > 4 and (explains or recent[-1] > recent[-2] > recent[-3]) and view.holds("growth", self._grows(track)):
+            found.append(("growth", len(recent) - 5))
+        if view.review:
+            means = self._of_means(view)
+            if (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", self._monotone(track)):
+                found.append(("monotone", _lowest_late(recent)))
+            if means and 6 <= n <= 64 and view.holds("risen", self._risen(track)):
+                found.append(("risen", _lowest_late(recent)))
+            if n >= 6 * BLOCK and view.known.begins_at_start and view.holds("lost", self._lost(view)):
+                found.append(("lost", max(0, len(recent) - n // 4)))
+            if recent[-1] < 0 and view.holds("unbounded", self._falls_without_bound(track)):
+                found.append(("unbounded", max(0, len(recent) - n)))
+        if n % BLOCK == 0 and n >= 6 * BLOCK and not self._spiking(view):
             onset = self._climbs(view)
             if onset is not None:
-                return self._open(state, view, "ladder", onset)
-        return QUIET
+                found.append(("ladder", onset))
+        return found[0] if found else None
+
+    def _start(self, view: View, track: Track) -> Iterator[Test]:
+        largest = LARGEST_START.get(view.kind.family, LARGEST_START_OF_VALUES)
+        if view.kind.stated and view.kind.chance is not None and view.kind.chance > 0:
+            largest = min(largest, LARGEST_OVER_BASELINE * view.kind.chance)
+        first = max(track.head[:3])
+        yield Test("loss at the start", first, largest, True, "", track.head_steps[0])
+        yield Test(
+            "loss at the start over the present one", first / max(track.recent[-1], 1e-300), self.fell, True, "times"
+        )
+
+    def _jump(self, track: Track) -> Iterator[Test]:
+        before, now = track.recent[-2:]
+        yield Test(
+            "loss over the one before",
+            now / before if before > 0 else 0.0,
+            self.jump,
+            True,
+            "times",
+            track.recent_steps[-2],
+        )
+        yield Test("loss over the first one", now, 2 * track.head[0])
+        yield Test("loss over every earlier one", now, track.highest)
+
+    def _multiplies(self, track: Track) -> Iterator[Test]:
+        a, b, c = track.recent[-3:]
+        smaller = min(b / a, c / b) if a > 0 and b > 0 else 0.0
+        yield Test("smaller of the last two rises", smaller, self.two_rises, True, "times", track.recent_steps[-3])
+        before = max(track.recent[:-2] + track.head[: max(0, track.n - 2)])
+        yield Test(
+            "loss over the highest before them", c / before if before > 0 else 0.0, self.two_rises_total, True, "times"
+        )
+
+    def _of_means(self, view: View) -> bool:
+        """Whether a value stands for many steps, so that two or three of them say something."""
+        return view.known.by_epoch or view.known.stride >= self.mean_stride
 
     def _spiking(self, view: View) -> bool:
         """A jump makes blocks rise by itself: while it lasts, only a block above all of the one before goes on
@@ -93,41 +176,66 @@ class Diverging:
             recent[-2 * BLOCK : -BLOCK]
         )
 
-    def _grows(self, track: Track) -> bool:
-        """Rule C: four convex rises to a record high, by more than half of the start."""
+    def _grows(self, track: Track) -> Iterator[Test]:
+        """Four convex rises to a record high, by more than half of the start."""
         a, b, c, d, e = track.recent[-5:]
-        if not (b > a and c - b > b - a and d - c > c - b and e - d > d - c):
-            return False
-        if e < track.highest:
-            return False
+        convex = 0 < b - a < c - b < d - c < e - d
+        from_step = track.recent_steps[-5]
+        yield Test("four rises in a row, each larger than the one before", float(convex), 1.0, True, "", from_step)
+        yield Test("loss over every earlier one", e, track.highest)
         before = track.recent[:-4] + track.head[: max(0, track.n - 4)]
         record = max(before)
-        span = record - min(before)
-        start = abs(record) if track.lowest > 0 else max(abs(a), span)
-        return e - max(a, record) > self.total_rise * start
+        start = abs(record) if track.lowest > 0 else max(abs(a), record - min(before))
+        rise = e - max(a, record)
+        share = rise / start if start > 0 else math.inf if rise > 0 else 0.0
+        yield Test("rise above the highest earlier loss", share, self.total_rise, True, "of that loss", from_step)
 
-    def _monotone(self, track: Track) -> bool:
-        values = track.recent[-max(6, track.n // 2) :]
-        if values[-1] < track.highest or values[-1] <= max(track.head[:3]):
-            return False
+    def _monotone(self, track: Track) -> Iterator[Test]:
+        count = max(6, track.n // 2)
+        values = track.recent[-count:]
+        from_step = track.recent_steps[-count]
         s, p = kendall_test(values)
+        yield Test(
+            "chance that losses without a trend rise as orderly (Kendall's test)",
+            p if s > 0 else 1.0 - p,
+            self.significance,
+            False,
+            "probability",
+            from_step,
+        )
+        yield Test("loss over every earlier one", values[-1], track.highest)
+        yield Test("loss over the first ones", values[-1], max(track.head[:3]))
         lowest = min(values)
-        return s > 0 and p < 0.0015 and values[-1] - lowest > self.total_rise * abs(lowest)
+        yield Test("rise from the lowest loss", values[-1] - lowest, self.total_rise * abs(lowest), True, "", from_step)
 
-    def _lost(self, view: View) -> bool:
+    def _risen(self, track: Track) -> Iterator[Test]:
+        half = max(track.recent[: track.n // 2])
+        yield Test("lowest of the last three losses", min(track.recent[-3:]), self.risen * half)
+        yield Test("highest loss of the first half", half, 0.0)
+
+    def _lost(self, view: View) -> Iterator[Test]:
         """Learnt, then lost all of it for the last quarter of the run, and does not come back."""
         shape, track = view.shape, view.memory.loss
         quarter = shape.means[-max(2, len(shape.means) // 4) :]
-        return (
-            track.lowest >= 0
-            and shape.best < self.learnt * shape.first
-            and float(quarter.min()) > shape.first
-            and float(quarter[-1]) > 0.9 * float(quarter[0])
+        yield Test("lowest loss", track.lowest, 0.0)
+        yield Test("best level", shape.best, self.learnt * shape.first, False)
+        yield Test("lowest level over the last quarter of the run", float(quarter.min()), shape.first)
+        yield Test("level now over that of a quarter ago", float(quarter[-1]), 0.9 * float(quarter[0]))
+
+    def _falls_without_bound(self, track: Track) -> Iterator[Test]:
+        size = max(map(abs, track.head[:8]))
+        yield Test(
+            "fall below zero over the size of the first losses",
+            -track.recent[-1] / max(size, 1e-300),
+            self.unbounded,
+            True,
+            "times",
         )
 
     def _climbs(self, view: View) -> int | None:
         """The ladder rule; the index into ``recent`` (or 0) at which the climb began, None while there is none."""
         track = view.memory.loss
+        found = None
         for level, count in enumerate(track.ladder_counts):
             if (track.n // BLOCK) % (1 << level) or count < 6:
                 break
@@ -136,47 +244,54 @@ class Diverging:
             # a block that came before the loss turned positive for good has no logarithm
             if log and any(map(math.isnan, blocks)):
                 continue
-            if not blocks[-1] > blocks[-2] > blocks[-3]:
+            if not view.explains and not blocks[-1] > blocks[-2] > blocks[-3]:
                 continue
             triples = [sum(blocks[i : i + 3]) / 3 for i in range(len(blocks) - 3)]
             best = min(triples)
-            scale = max(difference_scale(blocks[:-3]), 1e-9 * abs(best), 1e-12)
-            sds = self.ladder_sds if level >= 2 else self.fine_ladder_sds
-            now = (blocks[-1] + blocks[-2] + blocks[-3]) / 3
-            if now - best <= sds * scale:
-                continue
-            raw = track.ladder[level]
-            lowest = min(raw[:-1])
-            progress = median(track.head[:4]) - lowest
-            if raw[-1] - lowest <= self.lost_progress * max(progress, 0.0) or not self._material(view, raw[-1], lowest):
-                continue
-            return max(0, len(track.recent) - (len(blocks) - triples.index(best) - 1) * (BLOCK << level))
-        return None
+            back = (len(blocks) - triples.index(best) - 1) * (BLOCK << level)
+            if view.holds(f"ladder {BLOCK << level}", self._rung(view, level, blocks, best, back)) and found is None:
+                found = max(0, len(track.recent) - back)
+        return found
 
-    def _material(self, view: View, now: float, lowest: float) -> bool:
-        """More than three noise levels of single points, and not the echo of a raised learning rate."""
-        rates = view.memory.rates
+    def _rung(self, view: View, level: int, blocks: list[float], best: float, back: int) -> Iterator[Test]:
         track = view.memory.loss
+        width = f" of {BLOCK << level} points"
+        scale = max(difference_scale(blocks[:-3]), 1e-9 * abs(best), 1e-12)
+        sds = self.ladder_sds if level >= 2 else self.fine_ladder_sds
+        now = (blocks[-1] + blocks[-2] + blocks[-3]) / 3
+        yield Test(
+            "rise of the levels" + width, (now - best) / scale, sds, True, "standard deviations", step_back(track, back)
+        )
+        rising = blocks[-1] > blocks[-2] > blocks[-3]
+        yield Test("the last two levels" + width + " rose", float(rising), 1.0)
+        raw = track.ladder[level]
+        lowest = min(raw[:-1])
+        progress = max(median(track.head[:4]) - lowest, 0.0) if view.known.begins_at_start else 0.0
+        yield Test("rise above the lowest level" + width, raw[-1] - lowest, self.lost_progress * progress)
+        rates = view.memory.rates
         if rates.current is not None and rates.current > 1.2 * (rates.at(track.lowest_step) or rates.current):
-            return now > 1.5 * median(track.head[:4])
-        return now - lowest > 3 * view.shape.noise and now - lowest > self.relative_rise * abs(lowest)
+            # not the echo of a raised learning rate
+            yield Test("level" + width + " after the learning rate rose", raw[-1], 1.5 * median(track.head[:4]))
+        else:
+            least = max(3 * view.shape.noise, self.relative_rise * abs(lowest))
+            yield Test("rise above what single points scatter", raw[-1] - lowest, least)
 
     def _open(self, state: DivergingState, view: View, rule: str, index: int) -> Verdict:
         track = view.memory.loss
         state.rule = rule
-        state.onset = track.recent_steps[index]
+        state.onset = track.recent_steps[index] if rule not in ("start", "unbounded") else track.head_steps[0]
         state.start_value = track.recent[index]
         state.opened_n = track.n
         state.points = 0
-        excess = track.recent[-1] - track.lowest
-        state.level = track.lowest + 0.5 * excess
+        # what exploded before it was printed, or has no lower end, is not undone by what follows
+        state.level = -math.inf if rule in ("start", "unbounded") else 0.5 * (track.lowest + track.recent[-1])
         return self._alarm(state, view)
 
     def _during(self, state: DivergingState, view: View, loss: float) -> Verdict:
         state.points += 1
         track = view.memory.loss
         window = track.recent[-8:]
-        if median(window) < state.level and loss < state.level:
+        if loss < state.level and median(window) < state.level:
             state.onset = -1
             return QUIET
         if loss >= track.highest or view.review:
@@ -194,15 +309,17 @@ class Diverging:
         over_initial = (recent[-1] - track.lowest) > 1.5 * abs(initial - track.lowest) + 0.5 * abs(initial)
         blown = track.lowest > 0 and recent[-1] > self.blow_up * initial
         growing = track.n - state.opened_n < 64
-        critical = (growing and (steady or over_initial)) or blown or over_initial
+        critical = (growing and steady) or blown or over_initial or state.rule == "start"
         run = track.n - _index_of(track, state.onset)
         sure = steady and run >= 5 and growing
         confidence = (
             0.999 if (sure and run >= 8) or (blown and run >= 8) else 0.99 if sure else 0.95 if critical else 0.85
         )
-        if not track.recent[-1] >= track.highest and confidence >= 0.99:
+        if (not track.recent[-1] >= track.highest or state.rule == "start") and confidence >= 0.99:
             confidence = 0.98
         evidence |= {"initial": initial, "current": recent[-1], "lowest": track.lowest}
+        if state.rule == "start":
+            evidence["highest_at_start"] = max(track.head[:3])
         return Alarm(
             onset_step=state.onset,
             confidence=confidence,
@@ -220,43 +337,6 @@ def _index_of(track: Track, step: int) -> int:
     """How many points came before a step, as far as ``recent`` knows."""
     before = sum(1 for s in track.recent_steps if s < step)
     return track.n - len(track.recent) + before
-
-
-def growth_evidence(track: Track, steady_spread: float) -> dict[str, Any]:
-    """The growth of the latest run of rises (at most 16 points): ratios of losses and of their differences.
-
-    ``difference_ratio`` removes any floor and works for losses of any sign; ``steady`` says whether at least three
-    successive ratios agree within ``steady_spread``, i.e. whether the loss is locally quadratic in the weights.
-    """
-    values, steps = track.recent, track.recent_steps
-    i = len(values) - 1
-    while i > 0 and values[i - 1] < values[i] and len(values) - i < 16:
-        i -= 1
-    rise = values[i:]
-    if len(rise) < 3:
-        return {"rises": len(rise) - 1, "steady": False}
-    differences = [b - a for a, b in itertools.pairwise(rise)]
-    ratios = [b / a for a, b in itertools.pairwise(differences) if a > 0]
-    late = ratios[-8:]
-    spread = max(late) / min(late) if late and min(late) > 0 else math.inf
-    stride = (steps[-1] - steps[i]) / (len(rise) - 1)
-    # a straight line has ratios of 1 but for the rounding of its values
-    least = 1.0 + 8 * EPSILON * max(max(abs(a), abs(b)) / (b - a) for a, b in itertools.pairwise(rise))
-    evidence: dict[str, Any] = {
-        "rises": len(rise) - 1,
-        "ratio_spread": spread if math.isfinite(spread) else None,
-        "steady": len(late) >= 3 and spread <= steady_spread and min(late) > least,
-        "accelerating": len(late) >= 3 and late[-1] > 1.3 * late[0],
-    }
-    if late:
-        ratio = median(late)
-        evidence["difference_ratio"] = ratio
-        evidence["steps_per_rise"] = stride
-        if ratio > least:
-            # the rate may be too near 1 for a float64 although its logarithm is not 0
-            evidence["growth_per_step"] = ratio ** (1 / stride)
-            evidence["doubling_steps"] = stride * math.log(2) / math.log(ratio)
-    return evidence
 
 
 def implications(view: View, evidence: dict[str, Any]) -> dict[str, Any]:

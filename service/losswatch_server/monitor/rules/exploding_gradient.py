@@ -1,18 +1,23 @@
 """exploding_gradient: the gradient norm leaves its range upwards, or starts far out of any range.
 
-Two rules. *Rise*: the median of the last 8 norms is far above the median of the earlier ones, and not falling back.
-*Start*: the first norms and the first loss are both far above where the loss settles at once (or above chance
-level), the mark of an initialisation that is too large. Pascanu, Mikolov and Bengio 2013.
+Two rules. *Rise*: the median of the last 8 norms is far above what it was while nothing was wrong, and back near the
+norms of the start or with a loss that rose too. *Start*: the first norms and the first loss are both far above where
+the loss settles at once (or above chance level), the mark of an initialisation that is too large. Pascanu, Mikolov
+and Bengio 2013.
+
+Norms from after clipping (``grad_norm_is``) end at the clip: they can show no rise, and are not asked for one.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -24,9 +29,11 @@ LARGEST_CHANCE = math.log(128256)
 
 @dataclass(slots=True)
 class GradientState:
-    """``base`` is the median norm at the last review while nothing was wrong."""
+    """``base`` is the median norm while nothing was wrong, ``loss_base`` that of the loss; both stand still while
+    something is."""
 
     base: float = 0.0
+    loss_base: float = math.inf
     onset: int = -1
     due: int = 0
     initial: bool = False
@@ -42,6 +49,10 @@ class ExplodingGradient:
     warning_ratio: float = 30.0
     critical_ratio: float = 1000.0
     warmup: int = 32
+    near_the_start: float = 0.3
+    """A norm that fell by orders and comes back to less than this share of its start, with no harm to the loss, is the
+    late phase of a run that fits its data exactly."""
+    harmed: float = 1.1
     recovered_share: float = 0.99
     large_inputs: float = 300.0
     """Standardised inputs of d features have a norm of sqrt d: 300 stands for ninety thousand of them."""
@@ -53,29 +64,35 @@ class ExplodingGradient:
 
     def step(self, state: GradientState, view: View) -> Verdict:
         track = view.memory.grad_norm
-        if view.point.grad_norm is None or not math.isfinite(view.point.grad_norm) or view.point.rank:
+        norm = view.point.grad_norm
+        if norm is None or not math.isfinite(norm) or view.point.rank:
             return UNSURE
-        if track.n == START_POINTS:
-            return self._start(state, view)
+        if track.n == START_POINTS or view.explains:
+            verdict = self._start(state, view)
+            if track.n == START_POINTS:
+                return verdict
         if state.initial:
             return self._settled(state, view)
         if track.n < self.warmup:
             return Waiting(self.warmup - track.n)
-        if track.n % 4:
+        if track.n % 4 or not view.known.has(Need.UNCLIPPED):
             return UNSURE
         last = median(track.recent[-8:])
-        if track.n >= state.due:
-            earlier = median(track.recent[: max(24, len(track.recent) - 32)])
-            state.base = max(earlier, state.base) if state.base else earlier
-            state.due = track.n + 32
-        ratio = last / state.base if state.base > 0 else 0.0
-        if ratio < self.warning_ratio:
-            if state.onset < 0 or ratio < self.warning_ratio / 3:
-                state.onset = -1
-                return QUIET
-            return UNSURE
+        losses = view.memory.loss.recent[-8:]
+        level = median(losses) if losses else math.nan
+        if not view.holds("rise", self._rise(state, view, last, level)):
+            if state.onset >= 0 and state.base > 0 and last >= self.warning_ratio / 3 * state.base:
+                return UNSURE
+            state.onset = -1
+            if track.n >= state.due:
+                state.base = median(track.recent[: max(24, len(track.recent) - 32)])
+                earlier = view.memory.loss.recent[:-32] or view.memory.loss.recent
+                state.loss_base = median(earlier) if earlier else math.inf
+                state.due = track.n + 32
+            return QUIET
         if state.onset < 0:
             state.onset = track.recent_steps[-8]
+        ratio = last / state.base
         return Alarm(
             onset_step=state.onset,
             confidence=min(0.99, 0.7 + 0.1 * math.log10(ratio / self.warning_ratio + 1)),
@@ -83,24 +100,60 @@ class ExplodingGradient:
             evidence={"ratio": ratio, "median_before": state.base, "median_now": last, "start": False},
         )
 
+    def _rise(self, state: GradientState, view: View, last: float, level: float) -> Iterator[Test]:
+        track = view.memory.grad_norm
+        ratio = last / state.base if state.base > 0 else 0.0
+        yield Test(
+            "median of the last 8 gradient norms over the median before",
+            ratio,
+            self.warning_ratio,
+            True,
+            "times",
+            track.recent_steps[-8],
+        )
+        early = median(track.head[: self.warmup])
+        harm = max(last / early if early > 0 else math.inf, self.near_the_start if self._harms(state, level) else 0.0)
+        yield Test("the same over the first norms (or a loss that rose too)", harm, self.near_the_start, True, "times")
+
+    def _harms(self, state: GradientState, level: float) -> bool:
+        return level - state.loss_base > (self.harmed - 1) * abs(state.loss_base)
+
     def _start(self, state: GradientState, view: View) -> Verdict:
         losses = view.memory.loss
-        if losses.n != START_POINTS or losses.head_steps[0] > 1:
+        if losses.n < START_POINTS or not view.known.begins_at_start:
             return Waiting(self.warmup - START_POINTS)
-        loss = median(losses.head)
-        chance = view.shape.chance
         size = self._input_size(view)
-        if size is not None and size > self.large_inputs:
-            state.initial = True
-            state.onset = losses.head_steps[0]
-            return self._initial_alarm(view, None, size)
+        if size is not None and view.holds("inputs", self._inputs(view, size)):
+            return self._initial(state, view, None, size)
+        chance = view.known.chance
         if chance is None and view.kind.family is Family.CROSS_ENTROPY and not view.context.num_classes:
             chance = LARGEST_CHANCE / self.above_chance * 2
-        if chance is None or loss < self.above_chance * chance:
+        if chance is None or not view.holds("start", self._far_above_chance(view, chance)):
             return Waiting(self.warmup - START_POINTS)
-        state.initial = True
-        state.onset = losses.head_steps[0]
-        return self._initial_alarm(view, loss / chance, size)
+        return self._initial(state, view, median(losses.head[:START_POINTS]) / chance, size)
+
+    def _inputs(self, view: View, size: float) -> Iterator[Test]:
+        yield Test(
+            "least size of the inputs that the first norms allow",
+            size,
+            self.large_inputs,
+            True,
+            "",
+            view.memory.loss.head_steps[0],
+        )
+
+    def _far_above_chance(self, view: View, chance: float) -> Iterator[Test]:
+        losses = view.memory.loss
+        yield Test(
+            "median of the first losses",
+            median(losses.head[:START_POINTS]) / chance,
+            self.above_chance,
+            True,
+            "times the loss of guessing",
+            losses.head_steps[0],
+        )
+        # not where nothing is learnt either: a gradient of exactly 0 explodes nowhere
+        yield Test("largest of the first gradient norms", max(view.memory.grad_norm.head[:START_POINTS]), 1e-30)
 
     def _input_size(self, view: View) -> float | None:
         """A lower bound on the norm of the inputs of a layer, for a mean squared error; None for other losses.
@@ -108,7 +161,7 @@ class ExplodingGradient:
         The gradient of the mean of r**2 with r = w x - y is the mean of 2 r x, so by Cauchy and Schwarz its norm is at
         most 2 sqrt(loss) times the root mean square of |x|. Rescaling the targets changes neither side.
         """
-        losses, norms = view.memory.loss.head, view.memory.grad_norm.head
+        losses, norms = view.memory.loss.head[:START_POINTS], view.memory.grad_norm.head[:START_POINTS]
         if not view.kind.squares or len(norms) < START_POINTS or min(losses) <= 0:
             return None
         return median([g / (2 * math.sqrt(v)) for g, v in zip(norms, losses, strict=False)])
@@ -120,7 +173,10 @@ class ExplodingGradient:
             return QUIET
         return UNSURE
 
-    def _initial_alarm(self, view: View, ratio: float | None, size: float | None) -> Alarm:
+    def _initial(self, state: GradientState, view: View, ratio: float | None, size: float | None) -> Alarm:
+        if view.memory.grad_norm.n == START_POINTS:
+            state.initial = True
+            state.onset = view.memory.loss.head_steps[0]
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
             confidence=0.8,

@@ -1,14 +1,20 @@
 """loss_spike: a sudden jump of the loss far outside its noise, with or without recovery.
 
 A Hampel filter (Hampel 1974; Davies and Gather 1993) on the last 128 values, detrended by the medians of their
-quarters: a point must exceed the level by 10 robust standard deviations *and* 1.5 times the largest recent excess.
-Measured as it stands, on nine kinds of noise without a jump: 0.09 alarms per 10,000 points, nearly all on Student t
-noise of 3 degrees of freedom. The scale is logarithmic where the window spans a factor of 3 and is positive.
+quarters, proposes: a point that exceeds the level by 10 robust standard deviations *and* 1.5 times the largest recent
+excess is an *outlier* (information). It is an alarm where it exceeds what the tail of the run's own residuals allows,
+about a twentieth of an exceedance in all doublings of the run together (Hill's estimate of the tail from the 32
+largest residuals, shrunk to an index of 3: Hill 1975, Weissman 1978), or lasts: each of the next two points over the
+8th largest residual. Either way only a rise by a tenth of the level, or by 30 % of all progress. Measured on eight
+kinds of noise without a jump: 0 to 11 % of runs of 100,000 points alarm, whatever their length. The scale is
+logarithmic where the window spans a factor of 3 and is positive.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar
@@ -16,26 +22,48 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from losswatch_server.monitor.memory.track import Track
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.memory.track import MAX, Track
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 WINDOW = 128
+LARGEST_KEPT = 32
+NOTABLE = 2.0
+"""Standard deviations from which a residual belongs to the tail."""
 UNKNOWN_NOISE = 0.8
 """Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
 
 
 @dataclass(slots=True)
 class Threshold:
-    """What the next values are held against; refreshed every few points, and frozen while a spike lasts."""
+    """What the next values are held against; refreshed every few points, and frozen while a spike lasts.
+
+    ``notable`` is the loss from which a quiet point's residual is remembered.
+    """
 
     limit: float = math.inf
     recovery: float = math.inf
+    notable: float = math.inf
     centre: float = math.nan
     scale: float = math.nan
     logarithmic: bool = False
     due: int = 0
+
+    def height(self, loss: float) -> float:
+        """How far a loss is above the centre, in standard deviations; infinite where there is no noise at all."""
+        if self.scale == 0:
+            return math.inf
+        if self.logarithmic:
+            return math.log(loss / self.centre) / self.scale if loss > 0 else 0.0
+        return (loss - self.centre) / self.scale
+
+    def loss_at(self, height: float) -> float:
+        """The loss that is so many standard deviations above the centre."""
+        if self.logarithmic:
+            return self.centre * math.exp(min(height * self.scale, 700.0))
+        return self.centre + height * self.scale
 
 
 @cache
@@ -87,9 +115,15 @@ def refresh(threshold: Threshold, values: list[float], *, sds: float, excess: fl
     threshold.centre, threshold.scale = math.exp(centre), scale
 
 
+def highest_before(track: Track) -> float:
+    """The highest loss before the last one."""
+    return max(max(track.recent[:-1]), max(track.head), max((row[MAX] for row in track.buckets), default=-math.inf))
+
+
 @dataclass(slots=True)
 class SpikeState:
-    """``below`` counts the values back under the recovery level since the spike."""
+    """``below`` counts the values back under the recovery level since the spike; ``largest`` are the 32 largest
+    residuals of quiet points, ascending; ``new_level`` is the recovery level of a jump that did not come back."""
 
     threshold: Threshold = field(default_factory=Threshold)
     onset: int = -1
@@ -98,11 +132,16 @@ class SpikeState:
     peak: float = -math.inf
     count: int = 0
     alarming: bool = False
+    above_eighth: int = 0
+    """Points in a row over the 8th largest residual, the first included."""
+    highest_before: float = math.inf
+    new_level: float = -math.inf
+    largest: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossSpike:
-    """A jump is an *outlier* (information) until it undoes all progress, exceeds 30 sd, or lasts for 3 points."""
+    """A jump is an *outlier* (information) until it is beyond the tail of the run's own residuals, or lasts."""
 
     condition: ClassVar[Condition] = Condition.LOSS_SPIKE
     series: ClassVar[str] = "loss"
@@ -114,9 +153,15 @@ class LossSpike:
     early_points: int = 4
     early_stride: int = 10
     """Single steps are too noisy for a verdict on so few points: only epochs, or points 10 steps apart or more."""
+    least_rise: float = 0.1
+    """Of the level before: less is no event for who trains."""
+    least_undone: float = 0.3
+    """Of all progress, instead."""
+    record: float = 2.0
+    """Times the progress that a jump undoes, and the highest earlier loss that it exceeds, to be one whatever the
+    noise."""
     certain_sds: float = 30.0
-    undone_in_a_heavy_tail: float = 2.0
-    """Times the progress that a jump within 10 sd must undo: batches of a few samples throw single losses up to it."""
+    """The limit while there are too few residuals to know their tail."""
     lasting: int = 3
     recovered_after: int = 3
     gives_up_after: int = 200
@@ -136,18 +181,36 @@ class LossSpike:
         if track.n <= self.warmup:
             return self._early(state, view, loss)
         if track.n >= threshold.due:
-            self._refresh(threshold, track)
+            self._refresh(state, track)
             threshold.due = track.n + (32 if track.n > 2 * WINDOW else 16 if track.n > WINDOW else 4)
         if loss <= threshold.limit:
+            if view.explains:
+                view.holds("jump", self._jump(state, view, loss, threshold.limit))
+            if loss > threshold.notable:
+                self._remember(state, threshold.height(loss))
+            if loss > state.new_level:
+                return QUIET if state.new_level == -math.inf else UNSURE
+            state.new_level = -math.inf
             return QUIET
         # the limits may be a few points old: hold the candidate against fresh ones before saying anything
-        self._refresh(threshold, track)
-        if loss <= threshold.limit:
+        self._refresh(state, track)
+        if not view.holds("jump", self._jump(state, view, loss, threshold.limit)):
             return QUIET
-        state.onset, state.length, state.below, state.peak = view.point.step, 1, 0, loss
+        state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
         state.count += 1
+        state.highest_before = highest_before(track)
         state.alarming = self._material(state, track)
         return self._alarm(state, view)
+
+    def _jump(self, state: SpikeState, view: View, loss: float, limit: float) -> Iterator[Test]:
+        track = view.memory.loss
+        yield Test("loss", loss, limit, True, "", track.recent_steps[-min(WINDOW + 1, len(track.recent))])
+
+    def _remember(self, state: SpikeState, height: float) -> None:
+        if height > NOTABLE and math.isfinite(height):
+            insort(state.largest, height)
+            if len(state.largest) > LARGEST_KEPT:
+                del state.largest[0]
 
     def _early(self, state: SpikeState, view: View, loss: float) -> Verdict:
         """Up to 40 points (logs by the epoch): above twice all that came before, and 10 times its noise."""
@@ -159,60 +222,70 @@ class LossSpike:
         if view.context.step_unit != "epoch" and stride < self.early_stride:
             return Waiting(self.warmup - len(before))
         highest = max(before)
-        if loss <= max(2 * highest, 0.0):
+        if loss <= max(2 * highest, 0.0) and not view.explains:
             return QUIET
         centre = median(before[-8:])
         scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre), 1e-6 * abs(highest))
-        if loss - centre <= self.sds * scale:
+        limit = max(2 * highest, 0.0, centre + self.sds * scale)
+        if not view.holds("jump", self._jump(state, view, loss, math.nextafter(limit, math.inf))):
             return QUIET
         state.threshold = Threshold(limit=2 * highest, recovery=highest, centre=centre, scale=scale)
-        state.onset, state.length, state.below, state.peak = view.point.step, 1, 0, loss
+        state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
         state.count += 1
         state.alarming = True
         return self._alarm(state, view)
 
-    def _refresh(self, threshold: Threshold, track: Track) -> None:
+    def _refresh(self, state: SpikeState, track: Track) -> None:
         window = track.recent[-1 - WINDOW : -1]
-        refresh(threshold, window, sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
+        refresh(state.threshold, window, sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
+        least = state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE
+        state.threshold.notable = state.threshold.loss_at(least)
 
     def _material(self, state: SpikeState, track: Track) -> bool:
-        """Whether a jump is more than one outlier of a heavy tail: all progress lost, or far out, or lasting."""
-        progress = track.head[0] - track.lowest
-        height = self._height(state)
-        lasting = state.length >= self.lasting and state.below == 0 and height >= self.sds
-        undone = (state.peak - state.threshold.centre) / progress if progress > 0 else math.inf
-        far = undone >= (1 if height >= self.sds else self.undone_in_a_heavy_tail)
-        return far or self.certain_sds <= height < math.inf or lasting
-
-    def _height(self, state: SpikeState) -> float:
-        """The jump in standard deviations; infinite after losses of exactly 0, which show no noise at all."""
+        """Whether a jump is more than one outlier of the run's own tail."""
         threshold = state.threshold
-        if threshold.scale == 0:
-            return math.inf
-        if threshold.logarithmic:
-            return math.log(state.peak / threshold.centre) / threshold.scale
-        return (state.peak - threshold.centre) / threshold.scale
+        height = threshold.height(state.peak)
+        progress = track.head[0] - track.lowest
+        rise = state.peak - threshold.centre
+        # progress within the noise is none that a jump could undo
+        noise = threshold.scale * abs(threshold.centre) if threshold.logarithmic else threshold.scale
+        fell = progress > max(4 * noise, 0.0)
+        undone = rise / progress if fell else 0.0
+        if rise < self.least_rise * abs(threshold.centre) and undone < self.least_undone:
+            return False
+        limit = tail_limit(state.largest, track.n, least=NOTABLE, kept=LARGEST_KEPT)
+        limit = max(self.certain_sds if track.n < WINDOW else self.sds, limit)
+        record = (undone >= self.record or not fell) and state.peak > self.record * abs(state.highest_before)
+        return record or limit <= height < math.inf or state.above_eighth >= self.lasting
 
     def _during(self, state: SpikeState, view: View, loss: float) -> Verdict:
         state.length += 1
         state.peak = max(state.peak, loss)
+        if view.explains:
+            view.holds("jump", self._jump(state, view, loss, math.nextafter(state.threshold.recovery, math.inf)))
         if loss <= state.threshold.recovery:
             state.below += 1
             if state.below >= self.recovered_after:
                 state.onset = -1
+                state.new_level = -math.inf
                 state.threshold.due = 0
                 return QUIET
             return UNSURE
+        eighth = state.largest[-8] if len(state.largest) >= 8 else 3.0
+        in_a_row = state.above_eighth == state.length - 1 and state.below == 0
+        if in_a_row and state.threshold.height(loss) >= eighth:
+            state.above_eighth += 1
         state.alarming = state.alarming or self._material(state, view.memory.loss)
         if state.length > self.gives_up_after:
             state.onset = -1
+            state.new_level = state.threshold.recovery
             state.threshold.due = 0
             return UNSURE
         return self._alarm(state, view)
 
-    def _alarm(self, state: SpikeState, view: View) -> Verdict:
+    def _alarm(self, state: SpikeState, view: View) -> Alarm:
         threshold = state.threshold
-        height = self._height(state)
+        height = threshold.height(state.peak)
         return Alarm(
             onset_step=state.onset,
             confidence=min(0.99, 0.6 + 0.02 * height) if math.isfinite(height) else UNKNOWN_NOISE,

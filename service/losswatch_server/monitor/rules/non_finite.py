@@ -1,17 +1,18 @@
-"""non_finite: a loss or a gradient norm that is NaN or infinite.
+"""non_finite: a training loss, a validation loss or a gradient norm that is NaN or infinite.
 
 Exact, so its false-alarm rate on finite data is 0 by construction. The one trap is mixed precision: a loss scaler
 skips steps whose scaled gradients overflow, with a finite loss; that is its normal work (Micikevicius et al. 2018)
-and is reported as information until it happens often.
+and is reported as information until it happens often, or again and again in a row: each skip halves the scale.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Verdict, View
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -21,13 +22,17 @@ def _kind(value: float | None) -> str:
     return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
 
 
+def in_a_row(what: str, count: int, onset: int) -> Iterator[Test]:
+    """The one test of these rules."""
+    yield Test(f"non-finite {what} in a row", float(count), 1.0, True, "points", onset if count else None)
+
+
 @dataclass(slots=True)
 class LossState:
     """``onset`` is the first step of the present stretch, ``last_finite`` the last finite loss before it."""
 
     onset: int = -1
     consecutive: int = 0
-    finite_since: int = 0
     last_finite: float | None = None
     kind: str = ""
 
@@ -56,11 +61,14 @@ class NonFiniteLoss:
                 return UNSURE  # one healthy rank says nothing of the others
             state.last_finite = loss
             state.consecutive = 0
+            if view.explains:
+                view.holds("non_finite", in_a_row("losses", 0, point.step))
             return QUIET
         if state.consecutive == 0:
             state.onset = point.step
         state.consecutive += 1
         state.kind = _kind(loss)
+        view.holds("non_finite", in_a_row("losses", state.consecutive, state.onset))
         repeated = state.consecutive >= self.stays_after
         unsure_kind = loss is None and state.consecutive < 2
         return Alarm(
@@ -72,6 +80,44 @@ class NonFiniteLoss:
                 "consecutive": state.consecutive,
                 "last_finite": state.last_finite,
                 "rank": point.rank,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFiniteValidation:
+    """The validation loss is NaN or infinite: a warning, as the training may be well."""
+
+    condition: ClassVar[Condition] = Condition.NON_FINITE
+    series: ClassVar[str] = "validation_loss"
+    every_point: ClassVar[bool] = True
+
+    def start(self) -> LossState:
+        return LossState()
+
+    def step(self, state: LossState, view: View) -> Verdict:
+        value = view.point.validation_loss
+        if value is None or view.point.rank:
+            return UNSURE
+        if math.isfinite(value):
+            state.last_finite = value
+            state.consecutive = 0
+            if view.explains:
+                view.holds("non_finite", in_a_row("validation losses", 0, view.point.step))
+            return QUIET
+        if state.consecutive == 0:
+            state.onset = view.point.step
+        state.consecutive += 1
+        view.holds("non_finite", in_a_row("validation losses", state.consecutive, state.onset))
+        return Alarm(
+            onset_step=state.onset,
+            confidence=0.95,
+            severity=Severity.WARNING,
+            evidence={
+                "kind": _kind(value),
+                "consecutive": state.consecutive,
+                "last_finite": state.last_finite,
+                "rank": 0,
             },
         )
 
@@ -112,10 +158,13 @@ class NonFiniteGradient:
         state.share += (float(bad) - state.share) * 0.02
         if not bad:
             state.consecutive = 0
+            if view.explains:
+                view.holds("non_finite", in_a_row("gradient norms", 0, view.point.step))
             return QUIET
         if state.consecutive == 0:
             state.onset = view.point.step
         state.consecutive += 1
+        view.holds("non_finite", in_a_row("gradient norms", state.consecutive, state.onset))
         run, share = state.consecutive, state.share
         settling = state.seen <= self.scaler_start and not math.isnan(norm)
         severity = Severity.INFO

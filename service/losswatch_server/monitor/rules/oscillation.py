@@ -5,13 +5,15 @@ and at twice the period): data in a fixed order, or a limit cycle. *Alternation*
 correlation of the latest 64 values, detrended, is below -0.55 (white noise: under 0.1 % false alarms at 64 values;
 batches drawn without replacement reach -0.4 on small data sets; alternating signs of differences fire on 81-99 % of
 white noise and are no evidence). *Swings*, on the second half: block means spread more than 3 times wider than the
-noise of single points allows, and by a large part of the level. Steady progress excludes both: gradient descent at
-the edge of stability oscillates and learns (Cohen et al. 2021).
+noise of single points allows, by a large part of the level, and return: the autocorrelation of their logarithms rises
+again after it dipped. Steady progress excludes all: gradient descent at the edge of stability oscillates and learns
+(Cohen et al. 2021). From 1000 points on the swings must go on until there are half as many again.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -20,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losswatch_server.monitor.points import SMALLEST
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
-from losswatch_server.monitor.rules.plateau import bad_floor
 from losswatch_server.monitor.stats.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
+
+Array = NDArray[np.float64]
 
 
 @cache
@@ -32,6 +35,13 @@ def _cubics(n: int) -> NDArray[np.float64]:
     """An orthonormal basis of the cubic polynomials on n places, shape (n, 4)."""
     basis: NDArray[np.float64] = np.linalg.qr(np.vander(np.linspace(-1, 1, n), 4))[0]
     return basis
+
+
+@dataclass(slots=True)
+class OscillationState:
+    """``since`` is the count of points at which swings were first seen, 0 while there are none."""
+
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,94 +56,227 @@ class Oscillation:
     amplitude: float = 0.5
     wider_than_noise: float = 3.0
     period_correlation: float = 0.55
+    certain_correlation: float = 0.9
+    """From here on a period is data in a fixed order, whether the loss falls or not."""
+    peak: float = 0.4
+    """Autocorrelation of the levels at their period."""
+    hold: float = 1.5
+    hold_points: int = 1000
+    bad_share_of_chance: float = 0.35
+    bad_gain: float = 0.8
+    bad_gain_smooth: float = 0.9
     patience: float = 0.15
 
-    def start(self) -> None:
-        return None
+    def start(self) -> OscillationState:
+        return OscillationState()
 
-    def step(self, state: None, view: View) -> Verdict:
+    def step(self, state: OscillationState, view: View) -> Verdict:
         shape = view.shape
         if shape.n < self.least_points:
             return Waiting(self.least_points - shape.n)
         if not patience_over(view, self.patience):
             return QUIET
-        evidence = self._repeats(view) if shape.share < 0.999 else None
-        if evidence is None and (shape.t_half < -2 or shape.t_log_half < -2 or not self._bad(view)):
-            return QUIET
-        evidence = evidence or self._alternates(view) or self._swings(view)
+        evidence = self._asked(state, view)
         if evidence is None:
             return QUIET
+        recent = view.memory.loss.recent
         return Alarm(
-            onset_step=view.memory.loss.recent_steps[-min(len(view.memory.loss.recent), shape.n // 2)],
+            onset_step=view.memory.loss.recent_steps[-min(len(recent), shape.n // 2)],
             confidence=0.75,
             severity=Severity.WARNING,
             evidence=evidence | {"level": shape.now, "progress_share": shape.share, "noise": shape.noise},
         )
 
-    def _bad(self, view: View) -> bool:
-        return bad_floor(view, share_of_chance=0.35, gained=0.8, full_batch_gained=0.9)
+    def _asked(self, state: OscillationState, view: View) -> dict[str, Any] | None:
+        found: list[dict[str, Any]] = []
+        if (wave := _wave(view)) is not None and view.holds("period", self._repeats(view, wave)):
+            found.append(
+                {"amplitude": wave.amplitude, "period": float(wave.lag), "period_correlation": wave.correlation}
+            )
+        quiet = not view.explains and (view.shape.t_half < -2 or view.shape.t_log_half < -2)
+        if not quiet and (pair := _pairs(view)) is not None and view.holds("alternation", self._alternates(view, pair)):
+            found.append({"lag1": pair.lag1, "amplitude": pair.swing, "period": 2.0})
+        swings = None if quiet else _swing(view)
+        if swings is None or not view.holds("swings", self._swings(view, swings)):
+            state.since = 0
+        else:
+            state.since = state.since or view.shape.n
+            if state.since < self.hold_points or view.shape.n >= self.hold * state.since:
+                found.append(
+                    {"amplitude": swings.spread, "wider_than_noise": swings.wider_than_noise, "period": swings.period}
+                )
+        return found[0] if found else None
 
-    def _repeats(self, view: View) -> dict[str, Any] | None:
-        """A period of 4 points to a fifth of the window that explains most of what is left of the trend."""
-        values = np.array(view.memory.loss.recent[-256:])
-        n = len(values)
-        if n < 64:
-            return None
-        if values.min() > 0:
-            values = np.log(values)
-        basis = _cubics(n)
-        residual = values - basis @ (values @ basis)
-        spectrum = np.fft.rfft(residual, 2 * n)
-        products = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
-        if products[0] <= 0:
-            return None
-        every_lag = products / products[0] * n / (n - np.arange(len(products)))
-        correlation = every_lag[: n // 5 + 1]
-        below = np.nonzero(correlation < 0)[0]
-        if len(below) == 0 or below[0] < 2:
-            return None
-        lag = int(below[0] + np.argmax(correlation[below[0] :]))
-        swing = 2 * float(residual.std())
-        if lag < 4 or correlation[lag] < self.period_correlation:
-            return None
-        level = abs(view.shape.now)
-        amplitude = swing * level if view.memory.loss.lowest > 0 else swing
-        if every_lag[2 * lag] < 0.7 * self.period_correlation or amplitude < 0.2 * level:
-            return None
-        return {"amplitude": amplitude, "period": float(lag), "period_correlation": float(correlation[lag])}
+    def _repeats(self, view: View, wave: Wave) -> Iterator[Test]:
+        yield Test(
+            "correlation of the loss with itself one period before",
+            wave.correlation,
+            self.period_correlation,
+            True,
+            "",
+            view.memory.loss.recent_steps[0],
+        )
+        yield Test("the same two periods before", wave.twice, 0.7 * self.period_correlation)
+        yield Test("swing", wave.amplitude, 0.2 * abs(view.shape.now))
+        yield Test("share of the first level that was gained", view.shape.share, 0.999, False)
+        if wave.correlation < self.certain_correlation:
+            yield from self._no_fall(view)
 
-    def _alternates(self, view: View) -> dict[str, Any] | None:
-        values = np.array(view.memory.loss.recent[-64:])
-        n = len(values)
-        x = np.arange(n) - (n - 1) / 2
-        detrended = values - values.mean() - x * (x @ values) / (x @ x)
-        power = float(detrended @ detrended)
-        if power <= 0:
-            return None
-        r1 = float(detrended[1:] @ detrended[:-1]) / power
-        swing = 2 * math.sqrt(power / n)
-        if r1 > min(self.lag1, -(2.33 / math.sqrt(n) + 1 / n)) or swing < 0.05 * abs(view.shape.now):
-            return None
+    def _alternates(self, view: View, pair: Pair) -> Iterator[Test]:
+        n = pair.n
+        yield Test(
+            "correlation of the loss with the point before",
+            pair.lag1,
+            min(self.lag1, -(2.33 / math.sqrt(n) + 1 / n)),
+            False,
+            "",
+            view.memory.loss.recent_steps[-n],
+        )
+        yield Test("swing", pair.swing, 0.05 * abs(view.shape.now))
         # means of pairs are blind to the alternation: if they fall, this is descent at the edge of stability
-        if slope_test(values[n % 2 :].reshape(-1, 2).mean(axis=1))[1] < -2:
-            return None
-        return {"lag1": r1, "amplitude": swing, "period": 2.0}
+        yield Test("standard errors of the slope of the means of pairs", pair.slope_t, -2.0)
+        yield from self._no_fall(view)
+        yield from self._bad(view)
 
-    def _swings(self, view: View) -> dict[str, Any] | None:
-        shape = view.shape
-        half = shape.means[len(shape.means) // 2 :]
-        if len(half) < 12:
-            return None
+    def _swings(self, view: View, swing: Swing) -> Iterator[Test]:
+        yield Test(
+            "spread of the levels over the second half",
+            swing.wider_than_noise,
+            self.wider_than_noise,
+            True,
+            "times what the noise allows",
+        )
+        yield Test("spread of the levels", swing.spread, self.amplitude * swing.level)
         # quartiles: an isolated hump is a spike's business
-        low, high = np.quantile(half, (0.25, 0.75))
-        if half.max() - high > 2 * (high - low):
-            return None
-        spread = 1.9 * float(high - low)
-        expected = 2.56 * shape.noise / math.sqrt(shape.per_block)
-        if spread < self.wider_than_noise * expected or spread < self.amplitude * abs(float(np.median(half))):
-            return None
-        crossings = np.diff(np.sign(half - half.mean())) != 0
-        if crossings.sum() < 3:
-            return None
-        period = 2 * len(half) * shape.per_block / float(crossings.sum())
-        return {"amplitude": spread, "wider_than_noise": spread / max(expected, SMALLEST), "period": period}
+        yield Test("highest level above the upper quartile", swing.hump, 2 * swing.quartiles, False)
+        yield Test("crossings of the mean", float(swing.crossings), 3.0)
+        yield Test("autocorrelation of the levels at their period", swing.peak, self.peak)
+        yield from self._no_fall(view)
+        yield from self._bad(view)
+
+    def _no_fall(self, view: View) -> Iterator[Test]:
+        shape = view.shape
+        yield Test("standard errors of the slope over the second half", min(shape.t_half, shape.t_log_half), -2.0)
+
+    def _bad(self, view: View) -> Iterator[Test]:
+        """At a level that no one would want to swing about."""
+        shape = view.shape
+        if shape.chance is not None:
+            yield Test("level of the loss", shape.now / shape.chance, self.bad_share_of_chance, True, "of guessing")
+            return
+        smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
+        yield Test(
+            "share of the first level that was gained",
+            shape.share,
+            self.bad_gain_smooth if smooth else self.bad_gain,
+            False,
+        )
+        yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """A period of 4 points to a fifth of the window that explains most of what is left of the trend."""
+
+    lag: int
+    correlation: float
+    twice: float
+    amplitude: float
+
+
+def _wave(view: View) -> Wave | None:
+    values = np.array(view.memory.loss.recent[-256:])
+    n = len(values)
+    if n < 64:
+        return None
+    if values.min() > 0:
+        values = np.log(values)
+    every_lag, residual = _autocorrelation(values)
+    if every_lag is None:
+        return None
+    correlation = every_lag[: n // 5 + 1]
+    below = np.nonzero(correlation < 0)[0]
+    if len(below) == 0 or below[0] < 2:
+        return None
+    lag = int(below[0] + np.argmax(correlation[below[0] :]))
+    if lag < 4:
+        return None
+    swing = 2 * float(residual.std())
+    amplitude = swing * abs(view.shape.now) if view.memory.loss.lowest > 0 else swing
+    return Wave(lag, float(correlation[lag]), float(every_lag[2 * lag]), amplitude)
+
+
+def _autocorrelation(values: Array) -> tuple[Array | None, Array]:
+    """At every lag up to a half, without a cubic trend; None for what is one. And the residuals."""
+    n = len(values)
+    basis = _cubics(n)
+    residual: Array = values - basis @ (values @ basis)
+    spectrum = np.fft.rfft(residual, 2 * n)
+    products = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
+    if products[0] <= 0:
+        return None, residual
+    return products / products[0] * n / (n - np.arange(len(products))), residual
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Neighbours over the latest 64 points without their trend."""
+
+    n: int
+    lag1: float
+    swing: float
+    slope_t: float
+
+
+def _pairs(view: View) -> Pair | None:
+    values = np.array(view.memory.loss.recent[-64:])
+    n = len(values)
+    x = np.arange(n) - (n - 1) / 2
+    detrended = values - values.mean() - x * (x @ values) / (x @ x)
+    power = float(detrended @ detrended)
+    if power <= 0:
+        return None
+    means = values[n % 2 :].reshape(-1, 2).mean(axis=1)
+    lag1 = float(detrended[1:] @ detrended[:-1]) / power
+    return Pair(n, lag1, 2 * math.sqrt(power / n), slope_test(means)[1] if len(means) >= 5 else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """The block means of the second half."""
+
+    spread: float
+    wider_than_noise: float
+    level: float
+    hump: float
+    quartiles: float
+    crossings: int
+    period: float
+    peak: float
+
+
+def _swing(view: View, dip: float = -0.2) -> Swing | None:
+    shape = view.shape
+    half = shape.means[len(shape.means) // 2 :]
+    if len(half) < 12:
+        return None
+    low, high = (float(q) for q in np.quantile(half, (0.25, 0.75)))
+    spread = 1.9 * (high - low)
+    expected = 2.56 * shape.noise / math.sqrt(shape.per_block)
+    crossings = int((np.diff(np.sign(half - half.mean())) != 0).sum())
+    period = 2 * len(half) * shape.per_block / max(crossings, 1)
+    every_lag, _ = _autocorrelation(np.log(half) if float(half.min()) > 0 else half)
+    peak = 0.0
+    if every_lag is not None:
+        below = np.nonzero(every_lag < dip)[0]
+        peak = float(every_lag[below[0] :].max()) if len(below) else 0.0
+    return Swing(
+        spread,
+        spread / max(expected, SMALLEST),
+        abs(float(np.median(half))),
+        float(half.max()) - high,
+        high - low,
+        crossings,
+        period,
+        peak,
+    )

@@ -1,28 +1,30 @@
 """vanishing_gradient: the gradient, or that of the early layers, collapses towards 0 while the loss is still bad.
 
-The total norm does not reveal a vanished early layer (saturated sigmoids: first layer 4e-9, total 0.4), so layers
-are used where they are sent. A healthy network's layers lie within a factor of 0.002 of each other; AutoTrainer
-(Zhang et al., ICSE 2021) calls a first-to-last ratio below 1e-3 vanishing.
+Four rules. *Zero*: the norm of the whole gradient is exactly 0, point for point: nothing can be learnt any more,
+whatever the loss (unless it is 0 itself). *Dead layers*: a layer's norm is 0 for float32. *Early layers*: the first
+layer's norm is far below the largest layer's. The total norm does not reveal a vanished early layer (saturated
+sigmoids: first layer 4e-9, total 0.4). A healthy network's layers lie within a factor of 0.002 of each other;
+AutoTrainer (Zhang et al., ICSE 2021) calls a ratio below 1e-3 vanishing. *Total*: the whole norm fell to a small
+share of its start.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
-from losswatch_server.monitor.rules.not_learning import falling
+from losswatch_server.monitor.stats.layers import DEAD, LayerNorms, layer_norms
 from losswatch_server.monitor.stats.trend import median
 from losswatch_server.monitor.vocabulary import Condition, Severity
-
-DEAD = math.log(1e-12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VanishingGradient:
-    """First-to-last ratio of the layers below 1e-3, dead layers, or a total norm below 1e-4 of its start."""
+    """The first layer below 1e-3 of the largest, dead layers, a norm of 0, or one below 1e-4 of its start."""
 
     condition: ClassVar[Condition] = Condition.VANISHING_GRADIENT
     series: ClassVar[str] = "grad_norm"
@@ -31,7 +33,9 @@ class VanishingGradient:
     least_share: float = 0.05
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
-    patience: float = 0.03
+    excluded: float = 0.25
+    """A fall of this share of the first level over the second half is excluded: the loss has not moved."""
+    patience: float = 0.3
 
     def start(self) -> None:
         return None
@@ -40,49 +44,108 @@ class VanishingGradient:
         shape = view.shape
         if shape.n < self.least_points:
             return Waiting(self.least_points - shape.n)
-        learnt = shape.share > 0.3 and (shape.chance is None or shape.now < 0.9 * shape.chance)
-        good = shape.chance is not None and shape.now < 0.7 * shape.chance
-        if learnt or good or (falling(shape) and shape.share > self.least_share):
+        found: list[tuple[float, dict[str, Any]]] = []
+        track = view.memory.grad_norm
+        if track.n >= self.least_points and view.holds("zero", self._zero(view)):
+            found.append(
+                (0.95, {"ratio": 0.0, "median_before": median(track.head[:32]), "median_now": 0.0, "layers_dead": 0})
+            )
+        layers = layer_norms(view.memory.layers, view.context.layer_order)
+        if layers is not None:
+            evidence = _layer_evidence(layers)
+            if view.holds("dead layers", self._dead(view, layers)):
+                found.append((0.9, evidence))
+            if view.holds("early layers", self._early(view, layers)):
+                found.append((0.8, evidence))
+        if track.n >= self.least_points and view.holds("total", self._total(view)):
+            early, late = median(track.head[:32]), median(track.recent[-16:])
+            found.append((0.8, {"ratio": late / early, "median_before": early, "median_now": late, "layers_dead": 0}))
+        if not found:
             return QUIET
-        evidence = self._layers(view) or self._total(view)
-        if evidence is None or not patience_over(
-            view, self.patience, rising_share=2 * self.patience, least=self.least_points
-        ):
-            return QUIET
+        confidence, evidence = found[0]
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
-            confidence=0.9 if evidence.get("layers_dead") else 0.8,
+            confidence=confidence,
             severity=Severity.WARNING,
             evidence=evidence | {"level": shape.now, "first_level": shape.first, "chance_level": shape.chance},
         )
 
-    def _layers(self, view: View) -> dict[str, Any] | None:
-        layers = view.memory.layers
-        order = view.context.layer_order
-        now = dict(zip(layers.names, layers.now, strict=True))
-        first = dict(zip(layers.names, layers.first, strict=True))
-        names = [n for n in (order or layers.names) if n in now and not math.isnan(now[n])]
-        if len(names) < 2:
-            return None
-        values = [now[n] for n in names]
-        dead = [n for n in names if now[n] < DEAD]
-        ratio = math.exp(min(values[0] - max(values), 700.0))
-        if not dead and ratio >= self.layer_ratio:
-            return None
-        return {
-            "ratio": ratio,
-            "first_layer": math.exp(values[0]) if values[0] > -100 else 0.0,
-            "last_layer": math.exp(values[-1]) if values[-1] > -100 else 0.0,
-            "layers_dead": len(dead),
-            "layers": len(names),
-            "dead_from_start": sum(1 for n in dead if first[n] < DEAD),
-        }
-
-    def _total(self, view: View) -> dict[str, Any] | None:
+    def _zero(self, view: View) -> Iterator[Test]:
         track = view.memory.grad_norm
-        if track.n < self.least_points:
-            return None
+        latest = track.recent[-self.least_points :]
+        yield Test(
+            f"gradient norms of exactly 0 among the last {self.least_points}",
+            float(latest.count(0.0)),
+            float(self.least_points),
+            True,
+            "",
+            track.recent_steps[-len(latest)],
+        )
+        yield Test("size of the loss", abs(view.shape.now), max(1e-6 * abs(view.shape.first), 1e-300))
+
+    def _still_bad(self, view: View) -> Iterator[Test]:
+        """The loss shows nothing of what a network learns that gets its gradients."""
+        shape = view.shape
+        if shape.chance is not None:
+            yield Test("level of the loss", shape.now / shape.chance, 0.9, True, "of the loss of guessing")
+        elif view.known.begins_at_start:
+            yield Test("share of the first level that was gained", shape.share, 0.3, False)
+        falls = shape.falling and shape.share > self.least_share
+        yield Test("significant fall of the loss", float(falls), 0.5, False)
+        yield Test(
+            "largest fall over the second half that the noise allows",
+            shape.gain_half + 3 * shape.gain_error,
+            self.excluded * abs(shape.first),
+            False,
+        )
+        over = patience_over(view, self.patience, rising_share=2 * self.patience, least=self.least_points)
+        yield Test("waited long enough", float(over), 0.5)
+
+    def _dead(self, view: View, layers: LayerNorms) -> Iterator[Test]:
+        yield Test(
+            "smallest gradient norm of a layer",
+            math.exp(min(layers.now)),
+            math.exp(DEAD),
+            False,
+            "",
+            view.memory.loss.head_steps[0],
+        )
+        yield from self._still_bad(view)
+
+    def _early(self, view: View, layers: LayerNorms) -> Iterator[Test]:
+        yield Test(
+            "gradient norm of the first layer",
+            layers.first_over_largest,
+            self.layer_ratio,
+            False,
+            "of the largest layer's",
+            view.memory.loss.head_steps[0],
+        )
+        yield from self._still_bad(view)
+
+    def _total(self, view: View) -> Iterator[Test]:
+        track = view.memory.grad_norm
         early, late = median(track.head[:32]), median(track.recent[-16:])
-        if early <= 0 or late > self.total_ratio * early:
-            return None
-        return {"ratio": late / early, "median_before": early, "median_now": late, "layers_dead": 0}
+        yield Test(
+            "median of the last 16 gradient norms",
+            late / early if early > 0 else 1.0,
+            self.total_ratio,
+            False,
+            "of the median of the first 32",
+            track.head_steps[0],
+        )
+        if not view.known.begins_at_start:
+            yield Test("the log begins at the run's start", 0.0, 1.0)
+        yield from self._still_bad(view)
+
+
+def _layer_evidence(layers: LayerNorms) -> dict[str, Any]:
+    largest = max(layers.now)
+    return {
+        "ratio": layers.first_over_largest,
+        "first_layer": math.exp(layers.now[0]) if layers.now[0] > -100 else 0.0,
+        "largest_layer": math.exp(largest) if largest > -100 else 0.0,
+        "layers_dead": layers.dead,
+        "layers": len(layers.now),
+        "dead_from_start": layers.dead_from_start,
+    }

@@ -1,0 +1,200 @@
+"""not_learning, plateau, slow_convergence, converged: one decision over flat runs, from which one of them comes.
+
+A line of the table says where the loss is (at chance, not moved, bad, good), what it does (constant, stopped,
+falling) and how much of the run must have passed. The first line that holds decides. Where the level is not known
+nothing is said: a floor without a chance level, a first value or a metric may be as good as any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from losswatch_server.monitor.forecast import forecast
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.rules.flat_tests import (
+    FlatParameters,
+    Tests,
+    at_chance,
+    bad,
+    blown_up,
+    constant,
+    does_not_move,
+    enough,
+    enough_for_slow,
+    falls_too_slowly,
+    good,
+    ignores_its_gradients,
+    level_at_end,
+    level_error,
+    not_moved,
+    settles,
+    stays_at_chance,
+    stopped,
+)
+from losswatch_server.monitor.stats.onset import onset_of_floor
+from losswatch_server.monitor.vocabulary import Condition, Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the decision table: all its tests pass, and the condition is there."""
+
+    condition: Condition
+    name: str
+    parts: tuple[Callable[[FlatParameters, View], Tests], ...]
+    confidence: float
+    severity: Severity = Severity.WARNING
+    held: bool = False
+    floor: bool = False
+    """Whether it began where the floor was reached, else at the start."""
+
+    def tests(self, p: FlatParameters, view: View) -> Tests:
+        """All tests of the row."""
+        for part in self.parts:
+            yield from part(p, view)
+
+    def onset(self, view: View) -> int:
+        """The step at which it began."""
+        return (
+            onset_of_floor(view.memory.loss, view.shape.first, view.shape.progress)
+            if self.floor
+            else view.memory.loss.head_steps[0]
+        )
+
+
+C = Condition
+LINES = (
+    Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,), confidence=0.97),
+    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), confidence=0.8),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="ignores its gradients",
+        parts=(ignores_its_gradients, not_moved),
+        confidence=0.8,
+    ),
+    Line(condition=C.NOT_LEARNING, name="at chance", parts=(at_chance, enough, stays_at_chance), confidence=0.9),
+    Line(condition=C.NOT_LEARNING, name="not moved", parts=(not_moved, does_not_move, enough), confidence=0.8),
+    Line(condition=C.PLATEAU, name="stopped", parts=(bad, stopped, enough), confidence=0.8, held=True, floor=True),
+    Line(condition=C.PLATEAU, name="settles", parts=(bad, settles, enough), confidence=0.75, held=True, floor=True),
+    Line(condition=C.SLOW_CONVERGENCE, name="too slow", parts=(falls_too_slowly, enough_for_slow), confidence=0.75),
+    Line(
+        condition=C.CONVERGED,
+        name="settled",
+        parts=(good, stopped),
+        confidence=0.7,
+        severity=Severity.INFO,
+        floor=True,
+    ),
+)
+"""The first row that holds decides."""
+
+
+def decided(p: FlatParameters, view: View) -> Line | None:
+    """The row that decides at this point; None where nothing can be said. Computed once per point."""
+    if view.flat is None:
+        view.flat = (next((r for r in LINES if all(t.passes for t in r.tests(p, view))), None),)
+    row: Line | None = view.flat[0]
+    return row
+
+
+def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
+    shape = view.shape
+    evidence: dict[str, Any] = {
+        "rule": row.name,
+        "first_level": shape.first,
+        "level": shape.now,
+        "progress": shape.progress,
+        "progress_share": shape.share,
+        "noise": shape.noise,
+        "slope_t": shape.t_half,
+        "chance_level": shape.chance,
+        "points": shape.n,
+    }
+    if row.condition is C.NOT_LEARNING:
+        evidence |= {
+            "minimal_detectable": 3 * level_error(view),
+            "constant": shape.constant,
+            "unmoved_by_gradient": row.name == "ignores its gradients",
+            "blown_up": row.name == "blown up",
+        }
+    if row.condition is C.PLATEAU:
+        evidence["expected_floor"] = forecast(view.memory, view.context).floor if row.name == "settles" else None
+    if row.condition is C.SLOW_CONVERGENCE:
+        evidence |= {"level_at_end": level_at_end(view), "slope_per_point": shape.slope_half}
+    return evidence
+
+
+@dataclass(slots=True)
+class FlatState:
+    """``since`` is the count of points at which the present row began to hold, 0 while none does."""
+
+    since: int = 0
+    row: str = ""
+    opened: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat(FlatParameters):
+    """A detector of one of the table's conditions."""
+
+    condition: ClassVar[Condition] = Condition.NOT_LEARNING
+    series: ClassVar[str] = "loss"
+    every_point: ClassVar[bool] = False
+
+    def start(self) -> FlatState:
+        return FlatState()
+
+    def step(self, state: FlatState, view: View) -> Verdict:
+        shape = view.shape
+        if shape.n < self.least_points:
+            return Waiting(self.least_points - shape.n)
+        row = decided(self, view)
+        if view.explains:
+            for own in LINES:
+                if own.condition is self.condition:
+                    view.holds(own.name, own.tests(self, view))
+        if row is None or row.condition is not self.condition:
+            state.since, state.row, state.opened = 0, "", False
+            return QUIET
+        if state.since == 0:
+            state.since = shape.n
+        state.row = row.name
+        if row.held and not state.opened and state.since >= self.hold_points and shape.n < self.hold * state.since:
+            return QUIET
+        state.opened = True
+        return Alarm(
+            onset_step=row.onset(view),
+            confidence=row.confidence,
+            severity=row.severity,
+            evidence=_evidence(self, view, row),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotLearning(Flat):
+    """Constant, at chance, not moved since its start, or blown up and not come back."""
+
+    condition: ClassVar[Condition] = Condition.NOT_LEARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau(Flat):
+    """Fell, then stopped at a bad floor."""
+
+    condition: ClassVar[Condition] = Condition.PLATEAU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowConvergence(Flat):
+    """Falling, but not to arrive by the end of the plan."""
+
+    condition: ClassVar[Condition] = Condition.SLOW_CONVERGENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converged(Flat):
+    """Information only: stopped at a good floor."""
+
+    condition: ClassVar[Condition] = Condition.CONVERGED

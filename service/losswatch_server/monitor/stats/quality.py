@@ -1,0 +1,58 @@
+"""What accuracy and its like say of a model: whether it still learns, and whether it is any good."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from losswatch_server.monitor.memory.quality import HIGHER, SHARES, Quality, quality_of
+from losswatch_server.monitor.stats.trend import difference_scale
+
+BETTER_BY = 3.0
+"""Standard errors by which the latest values must be better than those before."""
+LEAST_GAIN = 0.01
+"""Of the scale of a share; of the value itself for other metrics."""
+GOOD, POOR = 0.9, 0.25
+"""Shares of right answers that are good for most tasks, and poor for any with few classes."""
+OVER_GUESSING = 1.5
+"""Times the share of a guess among known classes up to which a model is poor."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityVerdict:
+    """``learning``: a metric got better lately. ``good`` and ``poor``: by a share of right answers, None without
+    one."""
+
+    learning: bool = False
+    share: float | None = None
+    good: bool = False
+    poor: bool = False
+
+
+NOTHING_SAID = QualityVerdict()
+
+
+def quality_verdict(quality: Quality, classes: int | None) -> QualityVerdict:
+    """Read the metrics of a run that are remembered."""
+    if not quality.names:
+        return NOTHING_SAID
+    learning = False
+    share: float | None = None
+    for place, name in enumerate(quality.names):
+        bare = quality_of(name) or ""
+        latest, before = quality.latest[place], quality.middle[place] or quality.early[place]
+        sign = 1.0 if bare in HIGHER else -1.0
+        now = sum(latest) / len(latest)
+        percent = 100.0 if bare in SHARES and max(*latest, *quality.early[place]) > 1.5 else 1.0
+        if quality.counts[place] >= 4 and before is not latest:
+            then = sum(before) / len(before)
+            spread = max(difference_scale(latest), difference_scale(before))
+            error = spread * math.sqrt(1 / len(latest) + 1 / len(before))
+            least = LEAST_GAIN * (percent if bare in SHARES else abs(then))
+            learning = learning or sign * (now - then) > max(BETTER_BY * error, least)
+        if bare in SHARES:
+            share = max(share or 0.0, now / percent)
+    if share is None:
+        return QualityVerdict(learning)
+    poor = share < (OVER_GUESSING / classes if classes and classes > 1 else POOR)
+    return QualityVerdict(learning, share, share >= GOOD and not poor, poor)
