@@ -44,7 +44,7 @@ def test_json_explains_every_finding(command, log: str, condition: str) -> None:
 def test_people_get_the_rule_the_numbers_and_a_picture(command) -> None:
     done = command("diagnose", "-", "--explain", "--no-plot", stdin=spiking())
     after = done.stdout.split("loss_spike in loss, explained")[1]
-    assert "10 robust standard deviations" in after
+    assert "It alarms when all of these hold" in after
     assert "loss: 9 at step 200; it alarms above" in " ".join(after.split())
     assert "▲ clear at 200" in after
     assert any("\u2801" <= sign <= "\u28ff" for sign in after)

@@ -53,6 +53,13 @@ def _non_finite(f: Finding, e: Facts) -> str:
 
 
 def _diverging(f: Finding, e: Facts) -> str:
+    if e.get("rule") == "start":
+        return (
+            f"The loss was {number(e['highest_at_start'])} when it was first printed: the training exploded at once. "
+            f"It is {number(e['current'])} now."
+        )
+    if e.get("rule") == "unbounded":
+        return f"The loss falls below zero without end: from {number(e['initial'])} to {number(e['current'])}."
     if e.get("growth_per_step") and e.get("steady"):
         return (
             f"The loss grew in each of the last {counted(e['rises'], 'point')}, by a factor of "

@@ -181,8 +181,7 @@ class Diverging:
         a, b, c, d, e = track.recent[-5:]
         convex = 0 < b - a < c - b < d - c < e - d
         from_step = track.recent_steps[-5]
-        yield Test("four rises in a row, each larger than the one before", float(convex), 1.0, True, "", from_step)
-        yield Test("loss over every earlier one", e, track.highest)
+        yield Test("four rises in a row, each larger than the one before", float(convex), 0.5, True, "", from_step)
         before = track.recent[:-4] + track.head[: max(0, track.n - 4)]
         record = max(before)
         start = abs(record) if track.lowest > 0 else max(abs(a), record - min(before))

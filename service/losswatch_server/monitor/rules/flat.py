@@ -26,6 +26,7 @@ from losswatch_server.monitor.rules.flat_tests import (
     falls_too_slowly,
     good,
     ignores_its_gradients,
+    is_smooth,
     level_at_end,
     level_error,
     not_moved,
@@ -161,7 +162,9 @@ class Flat(FlatParameters):
         if state.since == 0:
             state.since = shape.n
         state.row = row.name
-        if row.held and not state.opened and state.since >= self.hold_points and shape.n < self.hold * state.since:
+        # without noise there is nothing to wait for
+        held = not row.held or state.opened or state.since < self.hold_points or is_smooth(shape)
+        if not held and shape.n < self.hold * state.since:
             return QUIET
         state.opened = True
         return Alarm(

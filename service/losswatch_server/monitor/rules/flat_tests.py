@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from losswatch_server.monitor.forecast import forecast
+from losswatch_server.monitor.loss_kind import Family
+from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Test, View
 from losswatch_server.monitor.rules.minimum_runtime import gradient_rises, patience_over
 from losswatch_server.monitor.stats.looks import standard_errors
@@ -61,6 +63,11 @@ class FlatParameters:
     hold: float = 1.25
     """By how much the count of points must grow while a floor holds, from ``hold_points`` on."""
     hold_points: int = 200
+
+
+def is_smooth(shape: Shape) -> bool:
+    """Whether the loss has no noise to speak of, as in full-batch training."""
+    return shape.noise < 1e-3 * max(shape.progress, 0.0)
 
 
 # where the loss is
@@ -120,14 +127,14 @@ def bad(p: FlatParameters, view: View) -> Tests:
         )
         yield Test("first level", shape.first / shape.chance, p.learnt_before, True, "of the loss of guessing")
     else:
-        smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
+        smooth = is_smooth(shape)
         yield Test(
             "share of the first value that was gained",
             _gained(view),
             p.bad_gain_smooth if smooth else p.bad_gain,
             False,
         )
-        yield Test("the loss is a squared error", float(_measured_from_its_start(view)), 0.5)
+        yield Test("its start is a measure of the loss", float(_measured_from_its_start(view, smooth)), 0.5)
         yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
     yield Test("share of the first level that was gained", shape.share, p.unmoved)
 
@@ -146,8 +153,10 @@ def good(p: FlatParameters, view: View) -> Tests:
     yield Test("troubles that are open", float(len(view.troubled)), 0.5, False)
 
 
-def _measured_from_its_start(view: View) -> bool:
-    return view.kind.squares
+def _measured_from_its_start(view: View, smooth: bool) -> bool:
+    """Whether the first value says what a good one is: for a squared error, and for a loss of an unknown kind that came
+    to rest without any noise (full batch), where nothing but the model keeps it from going on."""
+    return view.kind.squares or (smooth and view.kind.family is Family.UNKNOWN)
 
 
 def _gained(view: View) -> float:

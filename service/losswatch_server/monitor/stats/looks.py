@@ -8,8 +8,7 @@ doubling of 100 points, shared by the three looks of a doubling that are as good
 from __future__ import annotations
 
 from functools import lru_cache
-
-from scipy import special
+from statistics import NormalDist
 
 from losswatch_server.monitor.stats.tail import doublings
 
@@ -27,4 +26,10 @@ def standard_errors(n: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _quantile(j: float) -> float:
-    return float(special.stdtrit(DEGREES, 1 - ALPHA / (LOOKS_A_DOUBLING * j * (j + 1))))
+    """Of Student's distribution, by the expansion of Cornish and Fisher about the normal one (Abramowitz and Stegun
+    26.7.5): within 0.01 at 25 degrees of freedom. scipy has it exactly, and takes half a second to load."""
+    z = NormalDist().inv_cdf(1 - ALPHA / (LOOKS_A_DOUBLING * j * (j + 1)))
+    first = (z**3 + z) / 4
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + first / DEGREES + second / DEGREES**2 + third / DEGREES**3
