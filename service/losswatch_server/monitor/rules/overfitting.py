@@ -125,7 +125,7 @@ class Overfitting:
                 ("few", self._few(state, view, turn) if few else None),
                 ("turned", None if few else self._turned(state, view, turn)),
                 ("unbroken", self._unbroken(state, view, turn)),
-                ("from the first", self._from_the_first(state, turn)),
+                ("from the first", self._from_the_first(state, view, turn)),
             )
             if tests is not None and view.holds(rule, tests)
         ]
@@ -202,7 +202,8 @@ class Overfitting:
         few = turn.n < self.few_points
         if few:
             first = state.lowest_at <= 1
-            fell = not first or turn.rise > self.few_total_rise * abs(state.minimum)
+            by_the_point = view.memory.loss.n <= 2 * turn.n
+            fell = not first or (by_the_point and turn.rise > self.few_total_rise * abs(state.minimum))
         else:
             fell = state.before > 2 * turn.scale
         yield Test(
@@ -272,8 +273,11 @@ class Overfitting:
             self.material * abs(state.train_at_rise),
         )
 
-    def _from_the_first(self, state: OverfittingState, turn: Turn) -> Iterator[Test]:
+    def _from_the_first(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         yield Test("evaluation that was the best", float(state.lowest_at), 3.0, False)
+        # within an epoch a curriculum may begin narrow
+        by_the_point = view.memory.loss.n <= 2 * turn.n
+        yield Test("a validation loss in every second row", float(by_the_point), 0.5)
         yield Test("evaluations since", float(turn.age), max(self.first_best_age, 0.7 * turn.n))
         yield Test("rise of the validation loss", turn.rise, self.few_rise * abs(state.minimum))
         yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.05, False)
