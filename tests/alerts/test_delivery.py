@@ -137,8 +137,9 @@ def test_no_log_line_and_no_error_shows_the_secret_part_of_a_url(
         alerts = Alerts(store, Runs(store), AlertSettings(allow_private_targets=True, send_timeout_s=1))
         seen = []
         for kind in ("webhook", "slack", "discord", "teams", "alertmanager", "pagerduty"):
+            key = {"routing_key": secret} if kind == "pagerduty" else {}
             target = await alerts.registry.create(
-                "default", kind, f"http://127.0.0.1:9/services/{secret}?sig={secret}", {}, routing_key=secret
+                "default", kind, f"http://127.0.0.1:9/services/{secret}?sig={secret}", {}, **key
             )
             tried = await alerts.registry.test("default", target.id)
             assert tried.outcome.result != "delivered"

@@ -161,7 +161,7 @@ def test_a_link_from_elsewhere_opens_a_run(service: Service, page: Page, elsewhe
 
 
 def test_pages_of_our_own_read_and_write(service: Service, page: Page) -> None:
-    page.goto(f"{at(service)}/docs")
+    page.goto(f"{at(service)}/docs/api")
     page.wait_for_selector(".opblock")  # the page has read its script, its style and openapi.json
     accepted = page.evaluate(
         """async () => {
