@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import median
@@ -75,12 +74,11 @@ class ExplodingGradient:
             return self._settled(state, view)
         if track.n < self.warmup:
             return Waiting(self.warmup - track.n)
-        if track.n % 4 or not view.known.has(Need.UNCLIPPED):
+        # asked of the context itself: `known` needs the summary of the loss, too dear for every 4th point
+        if track.n % 4 or view.context.grad_norm_is == "after_clip":
             return UNSURE
         last = median(track.recent[-8:])
-        losses = view.memory.loss.recent[-8:]
-        level = median(losses) if losses else math.nan
-        if not view.holds("rise", self._rise(state, view, last, level)):
+        if not view.holds("rise", self._rise(state, view, last)):
             if state.onset >= 0 and state.base > 0 and last >= self.warning_ratio / 3 * state.base:
                 return UNSURE
             state.onset = -1
@@ -100,7 +98,7 @@ class ExplodingGradient:
             evidence={"ratio": ratio, "median_before": state.base, "median_now": last, "start": False},
         )
 
-    def _rise(self, state: GradientState, view: View, last: float, level: float) -> Iterator[Test]:
+    def _rise(self, state: GradientState, view: View, last: float) -> Iterator[Test]:
         track = view.memory.grad_norm
         ratio = last / state.base if state.base > 0 else 0.0
         yield Test(
@@ -112,11 +110,12 @@ class ExplodingGradient:
             track.recent_steps[-8],
         )
         early = median(track.head[: self.warmup])
-        harm = max(last / early if early > 0 else math.inf, self.near_the_start if self._harms(state, level) else 0.0)
+        harm = max(last / early if early > 0 else math.inf, self.near_the_start if self._harms(state, view) else 0.0)
         yield Test("the same over the first norms (or a loss that rose too)", harm, self.near_the_start, True, "times")
 
-    def _harms(self, state: GradientState, level: float) -> bool:
-        return level - state.loss_base > (self.harmed - 1) * abs(state.loss_base)
+    def _harms(self, state: GradientState, view: View) -> bool:
+        losses = view.memory.loss.recent[-8:]
+        return bool(losses) and median(losses) - state.loss_base > (self.harmed - 1) * abs(state.loss_base)
 
     def _start(self, state: GradientState, view: View) -> Verdict:
         losses = view.memory.loss
