@@ -256,16 +256,18 @@ def test_a_changed_context_travels_with_the_points_that_follow_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "state"),
+    ("error", "end"),
     [
-        (None, "finished"),
-        (ValueError("x"), "failed"),
-        (KeyboardInterrupt(), "cancelled"),
-        (SystemExit(0), "finished"),
-        (SystemExit(3), "failed"),
+        (None, {"state": "finished"}),
+        (ValueError("x"), {"state": "failed", "error": "ValueError: x"}),
+        (KeyboardInterrupt(), {"state": "cancelled"}),
+        (SystemExit(0), {"state": "finished"}),
+        (SystemExit(3), {"state": "failed", "error": "SystemExit: 3"}),
     ],
 )
-def test_the_context_manager_ends_the_run_by_how_the_block_ended(error: BaseException | None, state: str) -> None:
+def test_the_context_manager_ends_the_run_by_how_the_block_ended(
+    error: BaseException | None, end: dict[str, str]
+) -> None:
     with BadService() as service:
         with (
             contextlib.nullcontext() if error is None else pytest.raises(type(error)),
@@ -274,24 +276,7 @@ def test_the_context_manager_ends_the_run_by_how_the_block_ended(error: BaseExce
             run.log(1, loss=1.0)
             if error is not None:
                 raise error
-        assert service.requests[-1].json == {"state": state}
-
-
-@pytest.mark.parametrize(
-    ("ending", "state"), [("", "finished"), ("raise ValueError", "failed"), ("raise KeyboardInterrupt", "cancelled")]
-)
-def test_a_script_that_just_ends_still_delivers_and_says_how_it_ended(ending: str, state: str) -> None:
-    with BadService() as service:
-        script = f"""
-            import losswatch
-            run = losswatch.Run("a", url="{service.url}")
-            for step in range(5):
-                run.log(step, loss=1.0)
-            {ending}
-        """
-        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.DEVNULL, timeout=30)
-        assert service.steps == [0, 1, 2, 3, 4]
-        assert service.requests[-1].json == {"state": state}
+        assert service.requests[-1].json == end
 
 
 def test_a_forked_child_reports_its_own_points_and_leaves_the_parents_alone() -> None:
