@@ -39,8 +39,9 @@ class Cause(Answer):
     cause: CauseName
     """`docs` of the finding and `GET /v1/causes/{name}` explain each."""
     probability: Probability
-    """How probable it is that this is the reason, given the finding. A calibrated frequency: of the causes given with
-    0.8, eight in ten are the true one. Several reasons can hold at once, and not all are listed: no sum is promised."""
+    """How probable it is that this is the reason, given the finding. Fitted on benchmark trainings, whole families left
+    out in turn, where stated and true shares still differed by about a tenth. Several reasons can hold at once, and not
+    all are listed: no sum is promised."""
     because: list[str]
     """The evidence for it."""
     against: list[str]
@@ -71,7 +72,7 @@ class Suspicion(Answer):
     condition: Condition
     """What may be wrong."""
     probability: Probability
-    """How probable that is: a calibrated frequency, with two digits."""
+    """How probable that is: an estimate set by judgement, not yet calibrated."""
     summary: str
     """The evidence for it, in one sentence."""
     causes: list[Cause]
@@ -99,8 +100,8 @@ class Finding(Answer):
     severity: Severity
     """Of `warning` and above, notifications are sent; `info` is for reading."""
     confidence: Probability
-    """How sure it is that the condition is really there: the precision of the rule that found it, measured on runs with
-    known faults. Says nothing of the causes."""
+    """How sure it is that the condition is really there: set for each rule by judgement, not yet its measured
+    precision. Says nothing of the causes."""
     onset_step: int
     """When it began."""
     opened_step: int
