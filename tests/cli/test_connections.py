@@ -243,6 +243,19 @@ def service_connections(service: Service) -> int:
 
 
 @pytest.mark.slow
+def test_the_one_that_has_been_idle_for_longest_makes_room_though_all_came_within_a_millisecond(tmp_path: Path) -> None:
+    with running(tmp_path, "--max-connections", "4") as one, contextlib.ExitStack() as opened:
+        idle: list[socket.socket] = []
+        for _ in range(100):
+            idle.append(opened.enter_context(one.connect()))
+            alive(idle[-1])
+            if len(idle) > 4:
+                assert everything(idle.pop(0)) == b""
+        for connection in idle:
+            alive(connection)
+
+
+@pytest.mark.slow
 def test_where_there_are_too_many_the_idle_make_room_and_the_rest_gets_503(tmp_path: Path) -> None:
     with running(tmp_path, "--max-connections", "4") as one, contextlib.ExitStack() as opened:
         idle = [opened.enter_context(one.connect()) for _ in range(4)]

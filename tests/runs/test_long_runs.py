@@ -166,6 +166,20 @@ def test_of_an_unbroken_row_of_numbers_that_are_not_finite_the_ends_are_kept(
     assert len(bad) < 1000
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_picture_reaches_the_last_step_though_old_steps_got_more_after_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, sealed: bool
+) -> None:
+    house.record(falling(0, 5000))
+    house.record([Point(step, validation_loss=1.0) for step in (40, 100, 2000)])
+    if sealed:
+        seal(house)
+    monkeypatch.setattr(series, "EXACT", 0)
+    drawn = [p.point for p in house.stored(resolution=20)]
+    assert (drawn[0].step, drawn[-1].step) == (0, 4999)
+    assert drawn[-1].loss is not None
+
+
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """50,000 points, sealed and summed up."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from uvicorn.config import Config
@@ -36,6 +37,8 @@ UNREAD_LIMIT = 64 << 20
 after they have sent everything."""
 PROGRESS = 4096
 """Bytes that a body must bring within the time allowed, so that one byte now and then is not enough."""
+
+_MOMENTS = count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,14 @@ class Connection(HttpToolsProtocol):
         self._received = 0
         self._unsent = (0, 0.0)
         self._unread = 0
-        self.idle_since: float | None = None
+        self.idle_from: int | None = None
+        """A number that grows with time, from the moment on since which the connection waits for a request; None while
+        it serves one. No time of day: the loop's clock counts whole milliseconds, and several fall into one."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head_since = self.idle_since = self.loop.time()
+        self._head_since = self.loop.time()
+        self.idle_from = next(_MOMENTS)
 
     def data_received(self, data: bytes) -> None:
         events = self._events
@@ -101,7 +107,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.idle_since = None
+        self.idle_from = None
         self._head_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
@@ -135,7 +141,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self.pipeline:
-            self.idle_since = self.loop.time()
+            self.idle_from = next(_MOMENTS)
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls when the parser stops."""
@@ -173,7 +179,7 @@ class Connection(HttpToolsProtocol):
             self._window = (now, self._received)
 
     def _end_waiting(self) -> None:
-        if self.idle_since is not None:  # not one byte came
+        if self.idle_from is not None:  # not one byte came
             self.transport.close()
         else:
             self._refuse(ProblemError(TOO_SLOW, "The head of the request did not come to its end in time."))

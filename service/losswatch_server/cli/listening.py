@@ -46,7 +46,7 @@ class Listener:
         self._connections = connections
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[object]] = set()
+        self._opening: dict[asyncio.Task[object], list[asyncio.Protocol]] = {}
         self._reserve = _any_descriptor()
         self._said: dict[str, float] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -73,25 +73,38 @@ class Listener:
                 self._turn_away_without_descriptor(error)
                 return
             accepted.setblocking(False)
-            if len(self._connections) + len(self._opening) >= self._limit and not self._make_room():
+            if self._is_full() and not self._make_room():
                 self._turn_away(accepted)
                 continue
-            task: asyncio.Task[object] = self._loop.create_task(
-                self._loop.connect_accepted_socket(self._make, accepted)
-            )
-            self._opening.add(task)
+            made: list[asyncio.Protocol] = []
+
+            def make(made: list[asyncio.Protocol] = made) -> asyncio.Protocol:
+                made.append(self._make())
+                return made[0]
+
+            task: asyncio.Task[object] = self._loop.create_task(self._loop.connect_accepted_socket(make, accepted))
+            self._opening[task] = made
             task.add_done_callback(self._opened)
 
+    def _is_full(self) -> bool:
+        """Whether as many connections as there may be are open or about to be: one whose task has yet to end may be
+        among the open ones already, and one that closes is as good as gone."""
+        if len(self._connections) + len(self._opening) < self._limit:
+            return False
+        opening = sum(not made or made[0] not in self._connections for made in self._opening.values())
+        there = sum(not connection.transport.is_closing() for connection in self._connections)
+        return opening + there >= self._limit
+
     def _opened(self, task: asyncio.Task[object]) -> None:
-        self._opening.discard(task)
+        del self._opening[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._say(f"a connection could not be taken: {error}")
 
     def _make_room(self) -> bool:
         idle = [
-            (connection.idle_since, connection)
+            (connection.idle_from, connection)
             for connection in self._connections
-            if connection.idle_since is not None and not connection.transport.is_closing()
+            if connection.idle_from is not None and not connection.transport.is_closing()
         ]
         if not idle:
             return False

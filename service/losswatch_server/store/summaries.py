@@ -5,8 +5,8 @@ place in the record, and whoever looks for a step, or draws the whole run, opens
 run is. Entries never change and are only appended, so a summary holds for good.
 
 A summary says which steps its entries are at (``zones``; an attempt is at the step it begins with), which kinds there
-are (``kinds``), and keeps in each of its buckets the first and the last entry, the lowest and the highest value of
-every series, and the entries with a number that is not finite: all of them, but of an unbroken row of more than
+are (``kinds``), and keeps in each of its buckets the first and the last entry, the lowest and the highest step and
+value of every series, and the entries with a number that is not finite: all of them, but of an unbroken row of more than
 2 * RUN_ENDS the first and last RUN_ENDS alone, and in a bucket at most ``most_not_finite(level)``. Only the first entry
 of a bucket and those that are not finite keep their layers and metrics: a layer's norm at every extreme would make the
 summaries as large as the record.
@@ -213,11 +213,15 @@ class _Columns:
         return marks
 
     def extremes(self) -> Iterator[int]:
-        """Where each series is lowest and highest, apart for what an earlier writer sent: that is never judged, and
-        must not hide what is."""
+        """Where the steps and each series are lowest and highest, apart for what an earlier writer sent: that is never
+        judged, and must not hide what is.
+
+        The steps, because what comes late to an old step may be the last entry, and a curve must reach its end.
+        """
         earlier = self.by_earlier_writer
         classes = [~earlier, earlier] if earlier.any() else [np.ones(self.n, dtype=np.bool_)]
-        for values, finite in self._series:
+        steps = np.array(self._fields[0], dtype=np.float64)
+        for values, finite in ((steps, np.ones(self.n, dtype=np.bool_)), *self._series):
             if len(values):
                 for those in classes:
                     here = finite & those
