@@ -6,10 +6,10 @@ run is. Entries never change and are only appended, so a summary holds for good.
 
 A summary says which steps its entries are at (``zones``; an attempt is at the step it begins with), which kinds there
 are (``kinds``), and keeps in each of its buckets the first and the last entry, the lowest and the highest step and
-value of every series, and the entries with a number that is not finite: all of them, but of an unbroken row of more than
-2 * RUN_ENDS the first and last RUN_ENDS alone, and in a bucket at most ``most_not_finite(level)``. Only the first entry
-of a bucket and those that are not finite keep their layers and metrics: a layer's norm at every extreme would make the
-summaries as large as the record.
+value of every series, and the entries with a number that is not finite: all of them, but of an unbroken row of more
+than 2 * RUN_ENDS the first and last RUN_ENDS alone, and in a bucket at most ``most_not_finite(level)``. Only the first
+entry of a bucket and those that are not finite keep their layers and metrics: a layer's norm at every extreme would
+make the summaries as large as the record.
 """
 
 from __future__ import annotations
