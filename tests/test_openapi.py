@@ -18,7 +18,7 @@ from losswatch_server.api.description.evidence import EVIDENCE
 from losswatch_server.app import create_app
 from losswatch_server.codec import finding_json
 from losswatch_server.monitor.advice.actions import ACTIONS
-from losswatch_server.monitor.rules import DETECTORS
+from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.settings import Settings
 

@@ -13,10 +13,10 @@ from losswatch_server import catalogue
 from losswatch_server.catalogue import pages, rules
 from losswatch_server.catalogue.markdown import render
 from losswatch_server.monitor.advice import ACTIONS, REMEDIES
+from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Point
-from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.rules.base import View
 from losswatch_server.monitor.rules.minimum_runtime import LEAST_SINGLE_STEPS, patience_over
 from losswatch_server.monitor.vocabulary import CauseName, Condition

@@ -10,13 +10,13 @@ import pytest
 
 from losswatch_server.monitor import monitor as monitor_module
 from losswatch_server.monitor import report, siblings
+from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.explain import explain, replay
 from losswatch_server.monitor.faults import KINDS, Faults
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
-from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.rules.base import Alarm, View
 from losswatch_server.monitor.rules.diverging import Diverging
 from losswatch_server.monitor.rules.loss_spike import LossSpike

@@ -11,23 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from losswatch_server.monitor.conditions import INSTABILITY, incident_class
 from losswatch_server.monitor.vocabulary import Condition, Severity
-
-INSTABILITY = "instability"
-
-INCIDENT_CLASSES: Mapping[str, str] = {
-    Condition.NON_FINITE: INSTABILITY,
-    Condition.DIVERGING: INSTABILITY,
-    Condition.EXPLODING_GRADIENT: INSTABILITY,
-    Condition.LOSS_SPIKE: INSTABILITY,
-    Condition.OSCILLATION: INSTABILITY,
-    Condition.VANISHING_GRADIENT: "stagnation",
-    Condition.NOT_LEARNING: "stagnation",
-    Condition.PLATEAU: "stagnation",
-    Condition.SLOW_CONVERGENCE: "stagnation",
-}
-"""Conditions that are stages of one class (a divergence explodes, then overflows) share a group, so that one failing
-sweep is one message and not one per stage. Every other condition is a class of its own."""
 
 NOTICES: Mapping[str, Severity] = {
     "run.failed": Severity.CRITICAL,
@@ -77,7 +62,7 @@ class Incident:
     @property
     def incident_class(self) -> str:
         """The name under which related conditions are grouped."""
-        return INCIDENT_CLASSES.get(self.condition, self.condition)
+        return incident_class(self.condition)
 
     @property
     def is_open(self) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from losswatch_server.alerts.grouping import Review
-from losswatch_server.alerts.incidents import ENDINGS, INCIDENT_CLASSES, INSTABILITY, Incident
+from losswatch_server.alerts.incidents import ENDINGS, Incident
 from losswatch_server.alerts.policy import LastNotified, Reason
 from losswatch_server.alerts.wording import counted, duration, phrase, time_of
+from losswatch_server.monitor.conditions import INSTABILITY, incident_class
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 Change = Literal["opened", "worsened", "ended", "resolved", "still", "notice", "test"]
@@ -48,7 +49,7 @@ class Entry:
     @property
     def is_fatal(self) -> bool:
         """Whether a run in this state is told to stop."""
-        return INCIDENT_CLASSES.get(self.condition) == INSTABILITY and self.severity is Severity.CRITICAL
+        return incident_class(self.condition) == INSTABILITY and self.severity is Severity.CRITICAL
 
     @property
     def is_firing(self) -> bool:

@@ -8,24 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from losswatch_server.alerts.incidents import ENDINGS
-from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.monitor.conditions import CONDITIONS
 
 if TYPE_CHECKING:
     from losswatch_server.alerts.message import Entry
 
 IS: Mapping[str, str] = {
-    Condition.NON_FINITE: "loss is not finite",
-    Condition.DIVERGING: "diverging",
-    Condition.EXPLODING_GRADIENT: "exploding gradient",
-    Condition.VANISHING_GRADIENT: "vanishing gradient",
-    Condition.NOT_LEARNING: "not learning",
-    Condition.OVERFITTING: "overfitting",
-    Condition.OSCILLATION: "oscillating",
-    Condition.LOSS_SPIKE: "loss spike",
-    Condition.PLATEAU: "plateau",
-    Condition.SLOW_CONVERGENCE: "converging slowly",
-    Condition.SILENT: "stopped reporting",
-    Condition.CONVERGED: "converged",
+    **{condition: traits.phrase for condition, traits in CONDITIONS.items()},
     "run.failed": "failed",
     "run.slow": "slowed down",
     "run.finished": "finished",
@@ -33,13 +22,7 @@ IS: Mapping[str, str] = {
     "target.disabled": "target switched off",
     "test": "test message",
 }
-WAS: Mapping[str, str] = {
-    Condition.NON_FINITE: "loss became NaN or infinite",
-    Condition.DIVERGING: "diverged",
-    Condition.EXPLODING_GRADIENT: "gradient exploded",
-    Condition.LOSS_SPIKE: "loss spike",
-    Condition.OSCILLATION: "oscillated",
-}
+WAS: Mapping[str, str] = {condition: traits.ending for condition, traits in CONDITIONS.items() if traits.ending}
 """How a run ended that died of its fault."""
 
 OVER: Mapping[str, str] = {

@@ -14,7 +14,8 @@ from dataclasses import fields
 from typing import Any, cast
 
 from losswatch_server.monitor import lifecycle, monitor
-from losswatch_server.monitor.rules import DETECTORS, minimum_runtime
+from losswatch_server.monitor.conditions import CONDITIONS
+from losswatch_server.monitor.rules import minimum_runtime
 from losswatch_server.monitor.rules.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.runs.liveness import rhythm, silence_rule
@@ -36,7 +37,7 @@ _PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|life|(patience)(?: fro
 
 def detectors_of(condition: Condition) -> tuple[Detector, ...]:
     """The detectors of one condition; none for what is decided from the clock (``CLOCK``)."""
-    return tuple(detector for detector in DETECTORS if detector.condition is condition)
+    return CONDITIONS[condition].rules
 
 
 def parameters(condition: Condition) -> dict[str, float]:
@@ -97,7 +98,7 @@ def life(condition: Condition) -> str:
         f"If it returns within {lifecycle.REOPEN_POINTS} points, or {100 * lifecycle.REOPEN_SHARE:g} % of the run, the "
         "same finding reopens; later a new one begins."
     )
-    masters = sorted(lifecycle.ABSORBED_BY.get(condition, frozenset()) - {condition})
+    masters = sorted(CONDITIONS[condition].absorbed_by - {condition})
     if not masters:
         return f"{judged} {reopens}"
     return f"{judged} {reopens} It does not open while one of these is open: {', '.join(f'`{m}`' for m in masters)}."

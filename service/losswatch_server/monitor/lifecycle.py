@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from losswatch_server.monitor.conditions import CONDITIONS
 from losswatch_server.monitor.findings import Finding, finding_id
 from losswatch_server.monitor.rules.base import Alarm, Detector, Quiet, Verdict
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
@@ -16,26 +17,8 @@ from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
 KEPT = 16
 """Closed findings that stay in a run's state and in its report; the full history is the store's."""
 
-C = Condition
-_FLAT = frozenset({C.NOT_LEARNING, C.PLATEAU, C.SLOW_CONVERGENCE, C.OSCILLATION, C.VANISHING_GRADIENT})
-_BROKEN = frozenset({C.NON_FINITE, C.DIVERGING, C.LOSS_SPIKE, C.EXPLODING_GRADIENT})
-ABSORBED_BY: dict[Condition, frozenset[Condition]] = {
-    C.DIVERGING: frozenset({C.NON_FINITE}),
-    C.LOSS_SPIKE: frozenset({C.NON_FINITE, C.DIVERGING, C.OSCILLATION}),
-    C.EXPLODING_GRADIENT: frozenset({C.NON_FINITE, C.DIVERGING, C.LOSS_SPIKE}),
-    C.VANISHING_GRADIENT: _BROKEN,
-    C.NOT_LEARNING: _BROKEN | _FLAT,
-    C.PLATEAU: _BROKEN | _FLAT | {C.OVERFITTING},
-    C.SLOW_CONVERGENCE: _BROKEN | _FLAT | {C.OVERFITTING},
-    C.OSCILLATION: _BROKEN | _FLAT,
-    C.OVERFITTING: _BROKEN | _FLAT,
-    C.CONVERGED: _BROKEN | _FLAT | {C.OVERFITTING},
-}
-"""Which open conditions (warning or above) keep another from opening. Diverging is not also spiking; a loss that is
-flat for one reason is not flat for a second one. A vanishing gradient may join a flat loss: it says why."""
-
 _NOTHING: frozenset[Condition] = frozenset()
-WORSE = frozenset({C.NON_FINITE, C.DIVERGING})
+WORSE = frozenset({Condition.NON_FINITE, Condition.DIVERGING})
 """Conditions that end their echoes when they open. A divergence that ends in NaN stays: it says why."""
 
 ECHO_POINTS = 64
@@ -114,7 +97,7 @@ class LifeCycle:
         if track.finding is not None:
             self._update(track, alarm, step)
             return
-        if ABSORBED_BY.get(detector.condition, frozenset()) & self.troubled - {detector.condition}:
+        if CONDITIONS[detector.condition].absorbed_by & self.troubled - {detector.condition}:
             return
         window = max(REOPEN_POINTS, int(REOPEN_SHARE * points))
         if track.resolved_at >= 0 and points - track.resolved_at <= window and self._reopen(track, key, alarm, step):
@@ -144,7 +127,7 @@ class LifeCycle:
             if (
                 echo is not None
                 and echo.condition not in WORSE
-                and finding.condition in ABSORBED_BY.get(echo.condition, frozenset())
+                and finding.condition in CONDITIONS[echo.condition].absorbed_by
                 and finding.condition in WORSE
                 and (echo.onset_step >= finding.onset_step or points - track.opened_at <= ECHO_POINTS)
             ):

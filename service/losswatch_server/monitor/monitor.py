@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
@@ -15,7 +16,6 @@ from losswatch_server.monitor.lifecycle import LifeCycle, key_of
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
-from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, View, checked
 from losswatch_server.monitor.vocabulary import Condition
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from losswatch_server.monitor import advice
+from losswatch_server.monitor.conditions import headline, summary
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.diagnosis import engine
 from losswatch_server.monitor.diagnosis.measures import Measured, gather, with_onset
@@ -16,7 +17,7 @@ from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.sentences import counted, headline, number, plainly, summary
+from losswatch_server.monitor.sentences import counted, number, plainly
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.vocabulary import Condition, Severity
+from losswatch_server.monitor.vocabulary import Severity
 
 Facts = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def counted(count: int, thing: str) -> str:
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
-def _non_finite(f: Finding, e: Facts) -> str:
+def non_finite(f: Finding, e: Facts) -> str:
     what = "loss" if f.series == "loss" else "gradient norm"
     word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")
     where = f" on rank {e['rank']}" if e.get("rank") else ""
@@ -52,7 +52,7 @@ def _non_finite(f: Finding, e: Facts) -> str:
     return f"The {what} became {word} at step {f.onset_step}{where}{often}{before}."
 
 
-def _diverging(f: Finding, e: Facts) -> str:
+def diverging(f: Finding, e: Facts) -> str:
     if e.get("rule") == "start":
         return (
             f"The loss was {number(e['highest_at_start'])} when it was first printed: the training exploded at once. "
@@ -72,7 +72,7 @@ def _diverging(f: Finding, e: Facts) -> str:
     return f"The loss has been rising since step {f.onset_step}: {levels}{grown}."
 
 
-def _loss_spike(f: Finding, e: Facts) -> str:
+def loss_spike(f: Finding, e: Facts) -> str:
     end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
     # the height is that of the first point over the limit, the peak may have come later: only one of them is told
     levels = f"from about {number(e['level_before'])} to {number(e['peak'])}"
@@ -81,7 +81,7 @@ def _loss_spike(f: Finding, e: Facts) -> str:
     return f"The loss jumped at step {f.onset_step} {levels}{far}{end}."
 
 
-def _exploding_gradient(f: Finding, e: Facts) -> str:
+def exploding_gradient(f: Finding, e: Facts) -> str:
     if e["start"] and e.get("loss_over_chance") is None:
         return (
             f"The first gradient norms ({number(e['first_norm'])}) are so large for this loss that the inputs of a "
@@ -98,7 +98,7 @@ def _exploding_gradient(f: Finding, e: Facts) -> str:
     )
 
 
-def _vanishing_gradient(f: Finding, e: Facts) -> str:
+def vanishing_gradient(f: Finding, e: Facts) -> str:
     if e.get("layers_dead"):
         since = "from the start" if e.get("dead_from_start") == e["layers_dead"] else "by now"
         return (
@@ -121,7 +121,7 @@ AT_CHANCE = 0.1
 """How far, relative, a loss may lie from chance level and still be said to sit there."""
 
 
-def _not_learning(f: Finding, e: Facts) -> str:
+def not_learning(f: Finding, e: Facts) -> str:
     first, level, chance = e["first_level"], e["level"], e.get("chance_level")
     if e["constant"]:
         return (
@@ -140,72 +140,50 @@ HARDLY = 0.1
 """Share of the first level up to which a fall is called none."""
 
 
-def _plateau(f: Finding, e: Facts) -> str:
+def plateau(f: Finding, e: Facts) -> str:
     return f"The loss stopped falling at {number(e['level'])} near step {f.onset_step}: {_levels(e)}."
 
 
-def _slow(f: Finding, e: Facts) -> str:
+def slow_convergence(f: Finding, e: Facts) -> str:
     end = e["level_at_end"]
     at_end = f"; at this pace it ends near {number(end)}" if end is not None and end < e["level"] else ""
     return f"The loss falls too slowly: {_levels(e)}{at_end}."
 
 
-def _oscillation(f: Finding, e: Facts) -> str:
+def oscillation(f: Finding, e: Facts) -> str:
     return (
         f"The loss swings by {number(e['amplitude'])} around {number(e['level'])} without getting lower "
         f"(period about {number(e['period'], 2)} {'point' if e['period'] == 1 else 'points'})."
     )
 
 
-def _overfitting(f: Finding, e: Facts) -> str:
+def overfitting(f: Finding, e: Facts) -> str:
     return (
         f"The validation loss was lowest at step {e['best_step']} ({number(e['best_validation'])}) and is now "
         f"{number(e['validation_now'])}, while the training loss kept falling."
     )
 
 
-def _converged(f: Finding, e: Facts) -> str:
+def converged(f: Finding, e: Facts) -> str:
     chance = f"; chance level is {number(e['chance_level'])}" if e.get("chance_level") else ""
     points = counted(e["points"], "point")
     return f"The loss has settled at {number(e['level'])} (it began at {number(e['first_level'])}, {points}{chance})."
 
 
-def _silent(f: Finding, e: Facts) -> str:
+def silent(f: Finding, e: Facts) -> str:
     expected = f", expected one every {number(e['expected_gap_s'], 2)} s" if e.get("expected_gap_s") else ""
     return f"Nothing has been heard of this run for {number(e.get('silent_s'), 2)} s{expected}."
 
 
-_SENTENCES: dict[Condition, Callable[[Finding, Facts], str]] = {
-    Condition.NON_FINITE: _non_finite,
-    Condition.DIVERGING: _diverging,
-    Condition.LOSS_SPIKE: _loss_spike,
-    Condition.EXPLODING_GRADIENT: _exploding_gradient,
-    Condition.VANISHING_GRADIENT: _vanishing_gradient,
-    Condition.NOT_LEARNING: _not_learning,
-    Condition.PLATEAU: _plateau,
-    Condition.SLOW_CONVERGENCE: _slow,
-    Condition.OSCILLATION: _oscillation,
-    Condition.OVERFITTING: _overfitting,
-    Condition.CONVERGED: _converged,
-    Condition.SILENT: _silent,
-}
-
-
-def summary(finding: Finding) -> str:
-    """One sentence that a person can check against the evidence."""
-    return _SENTENCES[finding.condition](finding, finding.evidence)
+def diverging_headline(f: Finding, e: Facts) -> str:
+    """The sentence, or for a steady growth what it amounts to: when the loss overflows."""
+    if not (e.get("growth_per_step") and e.get("steady")):
+        return diverging(f, e)
+    overflow = e.get("overflow_step")
+    end = f"; it overflows near step {overflow[0]}" if overflow else ""
+    return f"The loss is diverging: x{number(e['growth_per_step'])} per step since step {f.onset_step}{end}."
 
 
 def plainly(finding: Finding) -> str:
     """The sentence that needs nothing but the finding itself, for when its own could not be made."""
     return f"{finding.condition} ({finding.series}) since step {finding.onset_step}."
-
-
-def headline(finding: Finding) -> str:
-    """The report's one thing to say, for the worst open finding."""
-    e = finding.evidence
-    if finding.condition is Condition.DIVERGING and e.get("growth_per_step") and e.get("steady"):
-        overflow = e.get("overflow_step")
-        end = f"; it overflows near step {overflow[0]}" if overflow else ""
-        return f"The loss is diverging: x{number(e['growth_per_step'])} per step since step {finding.onset_step}{end}."
-    return summary(finding)
