@@ -32,7 +32,7 @@ STILL_NAMED = {"Shape"}
 DIFFERENT = {"Answer", "Fault", "Reading", "Runs"}
 """Schemas with the name of a type that they do not describe."""
 
-STILL_TWICE = DIFFERENT | {"Entry", "GradientState", "Track"}
+STILL_TWICE = DIFFERENT | {"Entry"}
 """Names that two classes have which are not the same thing. It only shrinks."""
 
 WORDED_BY_THE_MONITOR = re.compile(r"^## (?:The rule, exactly|How Losswatch recognises it)\n.*?(?=^## )", re.M | re.S)

@@ -39,7 +39,7 @@ def key_of(detector: Detector) -> str:
 
 
 @dataclass(slots=True)
-class Track:
+class Life:
     """The life of one condition on one series."""
 
     finding: Finding | None = None
@@ -57,25 +57,25 @@ class LifeCycle:
 
     uid: str
     attempt: int = 1
-    tracks: dict[str, Track] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
     closed: list[Finding] = field(default_factory=list)
     changes: list[Finding] = field(default_factory=list)
 
     @property
     def troubled(self) -> frozenset[Condition]:
         """Conditions with an open finding of severity warning or above."""
-        if not self.tracks:
+        if not self.lives:
             return _NOTHING
         return frozenset(
-            t.finding.condition
-            for t in self.tracks.values()
-            if t.finding is not None and t.finding.severity is not Severity.INFO
+            life.finding.condition
+            for life in self.lives.values()
+            if life.finding is not None and life.finding.severity is not Severity.INFO
         )
 
     def is_open(self, key: str) -> bool:
         """Whether a finding of this condition and series is open."""
-        track = self.tracks.get(key)
-        return track is not None and track.finding is not None
+        life = self.lives.get(key)
+        return life is not None and life.finding is not None
 
     def take(self, detector: Detector, verdict: Verdict, step: int, points: int) -> None:
         """Apply a verdict given at ``step``, the ``points``-th point."""
@@ -83,33 +83,33 @@ class LifeCycle:
         if isinstance(verdict, Alarm):
             self._alarm(key, detector, verdict, step, points)
         elif isinstance(verdict, Quiet):
-            track = self.tracks.get(key)
-            if track is not None and track.finding is not None:
-                track.quiet += 1
-                if track.quiet >= (QUIET_POINTS if detector.every_point else QUIET_REVIEWS):
-                    self._close(track, step, points)
+            life = self.lives.get(key)
+            if life is not None and life.finding is not None:
+                life.quiet += 1
+                if life.quiet >= (QUIET_POINTS if detector.every_point else QUIET_REVIEWS):
+                    self._close(life, step, points)
 
     def _alarm(self, key: str, detector: Detector, alarm: Alarm, step: int, points: int) -> None:
-        track = self.tracks.get(key)
-        if track is None:
-            track = self.tracks[key] = Track()
-        track.quiet = 0
-        if track.finding is not None:
-            self._update(track, alarm, step)
+        life = self.lives.get(key)
+        if life is None:
+            life = self.lives[key] = Life()
+        life.quiet = 0
+        if life.finding is not None:
+            self._update(life, alarm, step)
             return
         if CONDITIONS[detector.condition].absorbed_by & self.troubled - {detector.condition}:
             return
         window = max(REOPEN_POINTS, int(REOPEN_SHARE * points))
-        if track.resolved_at >= 0 and points - track.resolved_at <= window and self._reopen(track, key, alarm, step):
+        if life.resolved_at >= 0 and points - life.resolved_at <= window and self._reopen(life, key, alarm, step):
             return
-        track.episode += 1
-        track.opened_at = points
+        life.episode += 1
+        life.opened_at = points
         finding = Finding(
-            id=finding_id(self.uid, self.attempt, detector.condition, detector.series, track.episode),
+            id=finding_id(self.uid, self.attempt, detector.condition, detector.series, life.episode),
             condition=detector.condition,
             series=detector.series,
             attempt=self.attempt,
-            episode=track.episode,
+            episode=life.episode,
             severity=alarm.severity,
             confidence=alarm.confidence,
             onset_step=min(alarm.onset_step, step),
@@ -118,59 +118,59 @@ class LifeCycle:
             evidence=alarm.evidence,
         )
         self._absorb(finding, step, points)
-        self._set(track, finding)
+        self._set(life, finding)
 
     def _absorb(self, finding: Finding, step: int, points: int) -> None:
         """Close what is open only as an echo of a worse condition that opens now and began no later, or soon after."""
-        for track in self.tracks.values():
-            echo = track.finding
+        for life in self.lives.values():
+            echo = life.finding
             if (
                 echo is not None
                 and echo.condition not in WORSE
                 and finding.condition in CONDITIONS[echo.condition].absorbed_by
                 and finding.condition in WORSE
-                and (echo.onset_step >= finding.onset_step or points - track.opened_at <= ECHO_POINTS)
+                and (echo.onset_step >= finding.onset_step or points - life.opened_at <= ECHO_POINTS)
             ):
-                self._close(track, step, points)
+                self._close(life, step, points)
 
-    def _update(self, track: Track, alarm: Alarm, step: int) -> None:
-        assert track.finding is not None
-        old = track.finding
+    def _update(self, life: Life, alarm: Alarm, step: int) -> None:
+        assert life.finding is not None
+        old = life.finding
         severity = alarm.severity if alarm.severity.rank > old.severity.rank else old.severity
         self._set(
-            track,
+            life,
             replace(old, severity=severity, confidence=alarm.confidence, last_step=step, evidence=alarm.evidence),
         )
 
-    def _reopen(self, track: Track, key: str, alarm: Alarm, step: int) -> bool:
+    def _reopen(self, life: Life, key: str, alarm: Alarm, step: int) -> bool:
         for i in range(len(self.closed) - 1, -1, -1):
             old = self.closed[i]
             if f"{old.condition}/{old.series}" == key and old.closed_by is ClosedBy.RESOLVED:
                 del self.closed[i]
-                track.finding = replace(old, resolved_step=None, closed_by=None)
-                self._update(track, alarm, step)
+                life.finding = replace(old, resolved_step=None, closed_by=None)
+                self._update(life, alarm, step)
                 return True
         return False
 
-    def _close(self, track: Track, step: int, points: int) -> None:
-        assert track.finding is not None
-        finding = replace(track.finding, resolved_step=step, closed_by=ClosedBy.RESOLVED)
-        track.finding, track.quiet, track.resolved_at = None, 0, points
+    def _close(self, life: Life, step: int, points: int) -> None:
+        assert life.finding is not None
+        finding = replace(life.finding, resolved_step=step, closed_by=ClosedBy.RESOLVED)
+        life.finding, life.quiet, life.resolved_at = None, 0, points
         self.closed.append(finding)
         del self.closed[:-KEPT]
         self.changes.append(finding)
 
-    def _set(self, track: Track, finding: Finding) -> None:
-        track.finding = finding
+    def _set(self, life: Life, finding: Finding) -> None:
+        life.finding = finding
         self.changes.append(finding)
 
     def begin_attempt(self, number: int) -> None:
         """Findings that open from here on belong to the new attempt; episodes are counted anew."""
         self.attempt = number
-        for track in self.tracks.values():
-            track.episode = 0
+        for life in self.lives.values():
+            life.episode = 0
 
     def findings(self) -> tuple[Finding, ...]:
         """Open and recently closed ones, by the step at which they opened."""
-        found = self.closed + [t.finding for t in self.tracks.values() if t.finding is not None]
+        found = self.closed + [life.finding for life in self.lives.values() if life.finding is not None]
         return tuple(sorted(found, key=lambda f: (f.opened_step, f.condition, f.series, f.id)))

@@ -34,7 +34,7 @@ from typing import Any
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
-from losswatch_server.monitor.lifecycle import Track
+from losswatch_server.monitor.lifecycle import Life
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
@@ -154,7 +154,7 @@ def freeze(monitor: Monitor) -> bytes:
                 "opened_at": t.opened_at,
                 "resolved_at": t.resolved_at,
             }
-            for key, t in life.tracks.items()
+            for key, t in life.lives.items()
         },
         "closed": [_finding_fields(f) for f in life.closed],
         "faults": [[getattr(fault, name) for name in _FAULT_FIELDS] for fault in monitor.faults.known()],
@@ -202,7 +202,7 @@ def thaw(data: bytes) -> Monitor:
         life = monitor.life
         life.attempt = monitor.attempt
         for key, t in state["tracks"].items():
-            life.tracks[key] = Track(
+            life.lives[key] = Life(
                 finding=_finding(t["finding"]),
                 quiet=t["quiet"],
                 episode=t["episode"],

@@ -123,7 +123,7 @@ class NonFiniteValidation:
 
 
 @dataclass(slots=True)
-class GradientState:
+class NonFiniteGradientState:
     """``share`` is an exponentially weighted share of non-finite norms (half-life about 35 points)."""
 
     onset: int = -1
@@ -146,10 +146,10 @@ class NonFiniteGradient:
     scaler_start: int = 16
     """Points at the start of a mixed-precision run in which the scale still finds its level."""
 
-    def start(self) -> GradientState:
-        return GradientState()
+    def start(self) -> NonFiniteGradientState:
+        return NonFiniteGradientState()
 
-    def step(self, state: GradientState, view: View) -> Verdict:
+    def step(self, state: NonFiniteGradientState, view: View) -> Verdict:
         norm = view.point.grad_norm
         if norm is None or (view.point.rank and math.isfinite(norm)):
             return UNSURE
