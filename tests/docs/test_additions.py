@@ -121,14 +121,21 @@ ADDITIONS = {
                 (IMPORT, IMPORT + "from losswatch_server.monitor.rules.frozen import Frozen\n"),
                 (
                     "    C.SILENT: Traits(",
-                    "    C.FROZEN: Traits(rules=(Frozen(),), sentence=sentences.frozen, phrase='frozen',\n"
-                    "        causes={CauseName.PARAMETERS_NOT_UPDATED: 0.0}),\n    C.SILENT: Traits(",
+                    "    C.FROZEN: Traits(rules=(Frozen(),), sentence=sentences.frozen, phrase='frozen'),\n"
+                    "    C.SILENT: Traits(",
                 ),
+            ],
+            "monitor/diagnosis/priors.py": [
+                (
+                    "PRIORS: dict[Condition, Weights] = {",
+                    "PRIORS: dict[Condition, Weights] = {\n    Condition.FROZEN: {NOT_UPDATED: 0.0},",
+                )
             ],
             "monitor/sentences.py": [
                 (
                     "def silent(",
-                    "def frozen(f: Finding, e: Facts) -> str:\n    return f\"The loss is frozen at {number(e['level'])}.\""
+                    "def frozen(f: Finding, e: Facts) -> str:\n"
+                    "    return f'The loss is frozen at {number(e[\"level\"])}.'"
                     "\n\n\ndef silent(",
                 )
             ],
@@ -143,14 +150,14 @@ ADDITIONS = {
         },
         works=FALLS_AND_STOPS
         + "assert (found.condition, found.summary) == ('frozen', 'The loss is frozen at 0.001.'), found\n"
-        "assert found.causes[0].name == 'parameters_not_updated', found\n"
+        "assert found.causes[0].cause == 'parameters_not_updated', found\n"
         "assert 'From 20 equal losses' in catalogue.page('condition', 'frozen').markdown\n"
         "from losswatch_server.alerts.wording import IS\n"
         "assert IS['frozen'] == 'frozen'\n"
         "from losswatch_server.app import create_app\n"
         "from losswatch_server.settings import Settings\n"
         "assert 'FrozenEvidence' in create_app(Settings()).openapi()['components']['schemas']\n",
-        most=6,
+        most=7,
     ),
     "a cause": Addition(
         new={"catalogue/causes/frozen_clock.md": CAUSE_PAGE},
@@ -158,17 +165,17 @@ ADDITIONS = {
             "monitor/vocabulary.py": [
                 ('    MOMENTUM_TOO_HIGH = "', '    FROZEN_CLOCK = "frozen_clock"\n    MOMENTUM_TOO_HIGH = "')
             ],
-            "monitor/conditions.py": [
-                (
-                    "_STUCK: Mapping[CauseName, float] = {",
-                    "_STUCK: Mapping[CauseName, float] = {CauseName.FROZEN_CLOCK: 1.0,",
-                )
+            "monitor/diagnosis/priors.py": [
+                ("_STUCK: Weights = {", "_STUCK: Weights = {\n    CauseName.FROZEN_CLOCK: 1.0,")
+            ],
+            "monitor/diagnosis/checks.py": [
+                ("_CHECKS: dict[C, str] = {", "_CHECKS: dict[C, str] = {\n    C.FROZEN_CLOCK: 'Look at a clock.',")
             ],
             "monitor/diagnosis/evidence/events.py": [
                 (
-                    "ROWS: tuple[Evidence, ...] = (",
+                    "EVENTS: tuple[Evidence, ...] = (",
                     "from losswatch_server.monitor.vocabulary import CauseName\n"
-                    "ROWS: tuple[Evidence, ...] = (\n    Evidence(name='clock', group='clock', "
+                    "EVENTS: tuple[Evidence, ...] = (\n    Evidence(name='clock', group='clock', "
                     "when=holds(lambda seen: seen.measured.loss is not None and seen.measured.loss.first == 0.5), "
                     "means='The loss is one half', says=lambda seen: 'The loss is one half', "
                     "for_={CauseName.FROZEN_CLOCK: STRONG}),",
@@ -183,11 +190,11 @@ ADDITIONS = {
                 )
             ],
         },
-        works=STANDS + "assert found.causes[0].name == 'frozen_clock', found\n"
+        works=STANDS + "assert found.causes[0].cause == 'frozen_clock', found\n"
         "assert found.causes[0].because == ('The loss is one half',), found\n"
         "assert found.advice[0].summary == 'Wind the clock.', found\n"
         "assert 'loss is one half' in catalogue.page('cause', 'frozen_clock').markdown\n",
-        most=5,
+        most=6,
     ),
     "a channel": Addition(
         new={
