@@ -42,7 +42,7 @@ LOGS: dict[str, tuple[str, list[tuple[object, ...]], dict[str, object]]] = {
         "Train Epoch: 1 [0/60000 (0%)]\tLoss: 2.300039\nTrain Epoch: 1 [640/60000 (1%)]\tLoss: 2.213470\n\n"
         "Test set: Average loss: 0.0513, Accuracy: 9833/10000 (98%)\n\n"
         "Train Epoch: 2 [0/60000 (0%)]\tLoss: 0.200000\n",
-        [(1, 2.300039, None, None, None), (2, 2.21347, None, None, 0.0513), (3, 0.2, None, None, None)],
+        [(0, 2.300039, None, None, None), (1, 2.21347, None, None, 0.0513), (94, 0.2, None, None, None)],
         {},
     ),
     "PyTorch ImageNet example": (

@@ -13,18 +13,20 @@ import typer
 import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.cli.quick import QuickCommand, QuickGroup
 from losswatch_server.cli.targets import targets
 from losswatch_server.settings import Settings, SettingsError, default_data_dir, setting_help
 
 app = typer.Typer(
     name="losswatch-server",
+    cls=QuickGroup,
     help="Watches training runs and says what is wrong, why, and what to do.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command()(diagnose)
+app.command(cls=QuickCommand)(diagnose)
 app.add_typer(targets)
 
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])

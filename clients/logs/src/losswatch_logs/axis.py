@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
+from losswatch_logs import progress
 from losswatch_logs.names import BRACKET, LEAD, PLACE, meaning
 from losswatch_logs.roles import Roles
 from losswatch_logs.table import Row, Table
@@ -63,6 +64,8 @@ def choose(table: Table, roles: Roles, driving: Sequence[bool], *, asked: bool) 
         axis = _by_counter(table, name, steps, epochs, driving, doubts, asked=asked)
         if axis is not None:
             break
+    if axis is None and progress.COUNT in table.totals and not asked:
+        axis = _by_progress(table, epochs, driving)
     if (
         axis is None
         and epochs is not None
@@ -128,6 +131,21 @@ def _counts_batches(table: Table, name: str, steps: Steps, epochs: Steps, drivin
         return True
     both = [(step, epoch) for step, epoch, drive in zip(steps, epochs, driving) if drive and step is not None]
     return any(after[0] == before[0] and after[1] != before[1] for before, after in zip(both, both[1:]))
+
+
+def _by_progress(table: Table, epochs: Optional[Steps], driving: Sequence[bool]) -> Optional[Axis]:
+    """The axis of an epoch's share, ``[640/60000 (1%)]``."""
+    counts = _counter(table.rows, progress.COUNT)
+    total = _whole(table.totals.get(progress.COUNT))
+    if counts is None or total is None or not _usable(counts, driving, _NEARLY_ALL):
+        return None
+    found = progress.as_steps(counts, epochs, driving, total, table.context.get("batch_size"))
+    if found is None or _returns(found.steps, driving) * _ROWS_PER_RETURN > sum(driving):
+        return None
+    per_step = _per_step(found.steps, driving)
+    return Axis(
+        found.steps, found.sentence, steps_per_epoch=found.steps_per_epoch, per_step=per_step, within_epoch=True
+    )
 
 
 def _by_epoch(table: Table, name: str, epochs: Steps, driving: Sequence[bool]) -> Optional[Axis]:

@@ -10,7 +10,7 @@ from typing import Dict, FrozenSet, Optional, Sequence
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning, plain
 from losswatch_logs.table import Mark, Table
-from losswatch_logs.templates import Words, read_words
+from losswatch_logs.templates import Plan, Words, read_words
 
 _LONGEST = 20_000
 """A console line is shorter; longer ones are skipped unread."""
@@ -41,6 +41,7 @@ class _Console:
         self.carried: Dict[str, float] = {}
         self.mode = ""
         self.dictionaries = 0
+        self.forms: Dict[int, Plan] = {}
 
     def read(self, lines: Sequence[Line]) -> Optional[Table]:
         for line in lines:
@@ -80,19 +81,20 @@ class _Console:
         values, names = words.values, words.plan.names
         if self.mode and words.plan.measures and not words.plan.counts:
             values, names = _held_out(values, names, self.mode)
-        row = {name: value for name, value in self.carried.items() if name not in values} if self.carried else {}
-        row.update(values)
+        row = {**self.carried, **values} if self.carried else values
         if self.carried and not self.carried.keys().isdisjoint(values):
             # A line that counts itself ends what an earlier line said of those that follow.
             self.carried = {name: value for name, value in self.carried.items() if name not in values}
         table = self.table
-        if names is not words.plan.names or any(name not in table.names for name in values):
+        form = id(words.plan)
+        if names is not words.plan.names or form not in self.forms:
+            self.forms[form] = words.plan
             for name in values:
                 table.names.setdefault(name, names[name])
         if words.totals:
             table.totals.update(words.totals)
         self.dictionaries += line.text.lstrip().startswith("{'") or "{'" in line.text
-        table.add(row, Mark(line.number, line.redrawn or words.plan.bar, id(words.plan)))
+        table.add(row, Mark(line.number, line.redrawn or words.plan.bar, form))
 
     def _carry(self, words: Words) -> None:
         """Counters on a line of their own ("Epoch 3/90") hold for the lines that follow."""

@@ -63,6 +63,8 @@ class _Epoch:
 
 def read_keras(lines: Sequence[Line]) -> Optional[Table]:
     """The epochs of a Keras log, or None when the text is none."""
+    if not any(" - " in line.text and _state(0, line.text.strip()) is not None for line in lines):
+        return None
     table = Table("keras-console", by_epoch=True)
     epochs: List[_Epoch] = []
     for line in lines:

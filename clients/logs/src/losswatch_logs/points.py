@@ -188,7 +188,9 @@ class _Builder:
             validation,
             get(chosen.epoch) if chosen.epoch else None,
         ]
-        metrics = {name: value for name, value in row.items() if value is not None and name in self.metrics}
+        metrics = _NOTHING
+        if self.metrics:
+            metrics = {name: value for name, value in row.items() if value is not None and name in self.metrics}
         return values, metrics, loss is None and self.single is not None and self.single in row
 
     def see(self, row: Row, step: Optional[int], driving: bool, *, numbered: bool, bar: bool) -> None:

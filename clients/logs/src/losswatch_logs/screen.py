@@ -72,12 +72,17 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
 
     With ``any_names`` the first header will do, whatever it names.
     """
+    first = 0 if any_names else _first_header(lines)
+    if first is None:
+        return None
     table = Table("table")
     header: Optional[_Header] = None
     main: Optional[_Header] = None
     found_main = any_names
     fresh = False
-    place = 0
+    for line in lines[:first]:
+        table.skip(line.number, line.text, "no row of a table")
+    place = first
     while place < len(lines):
         line = lines[place]
         text = _BAR.sub("", line.text) if "%" in line.text else line.text
@@ -107,6 +112,17 @@ def read_screen(lines: Sequence[Line], *, any_names: bool = False) -> Optional[T
             table.skip(line.number, line.text, "no row of a table")
         place += 1
     return table if found_main and len(table.rows) >= (_LEAST_ROWS if any_names else 1) else None
+
+
+def _first_header(lines: Sequence[Line]) -> Optional[int]:
+    """The place of the first header of a table with a loss."""
+    for place, line in enumerate(lines):
+        text = line.text
+        if len(text) <= 4000 and not (text[-1:].isdigit() and text[-20:].split(" ")[-1][:1] in "-.0123456789"):
+            text = _BAR.sub("", text) if "%" in text else text
+            if not _RULE.fullmatch(text) and _begin(lines, place, text, False) is not None:
+                return place
+    return None
 
 
 def _counted(row: Optional[Dict[str, Optional[float]]]) -> Optional[Dict[str, Optional[float]]]:

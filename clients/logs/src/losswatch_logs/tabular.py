@@ -79,7 +79,8 @@ def read_table(lines: Sequence[Line], *, any_names: bool = False) -> Optional[Ta
         table.notes.append("commas within numbers as decimal points")
     following = len(lines) - header.place - 1
     if any_names:
-        return table if len(table.rows) >= _SURE else None
+        accurate = any(meaning(name).kind == "accuracy" for name in table.counts())
+        return table if len(table.rows) >= (1 if accurate else _SURE) else None
     measured = table.names_measured()
     rows = sum(1 for row in table.rows if any(name in row for name in measured))
     return table if rows >= _SURE or (rows and len(table.rows) * 3 >= following) else None

@@ -11,17 +11,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
 from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, meaning, plain
-from losswatch_logs.numbers import spelled_out
+from losswatch_logs.splitting import split_numbers
 
-_NUMBER = re.compile(
-    r"(?=[-+.\dni])(?:(?<![\w.@$])(?<![A-Za-z_\])]-)(?<![A-Za-z]/)"
-    r"|(?=[.\d])(?:(?<=epoch)|(?<=epoch[_-])|(?<=step)|(?<=step[_-])|(?<=iter)|(?<=iter[_-])|(?<=rank)|(?<=\bep)|(?:(?<=loss)|(?<=loss-))(?=\d+\.\d)))"
-    r"([-+]?(?:(?<![\[(\d])\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\d|,\d)|(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-    r"|(?:nan|inf(?:inity)?)(?![\w(])))",
-    re.IGNORECASE | re.ASCII,
-)
-_BAR = re.compile(r"[\u2500-\u259f]+|(?<=[\[|])[#=>.\-* ]{4,}(?=[\]|])|(?<=[\[|])[#=>.\-*]{1,3}(?=[\]|])")
-_COLUMNS = re.compile(r"(?<=[^\s\[(:=|,])(?: {2,}|\s*\t\s*)(?=[A-Za-z])")
 _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
 _ARGUMENTS = re.compile(r"(\w) ?\([\w ,.]{0,40}\)\s*(?:[:=]|->)\s*$")
 _LOGGER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
@@ -44,6 +35,14 @@ _TOLD = re.compile(
     r"(?:at|after|for|in|on|@|\(|\[)\s*(?:the\s+)?(?:end\s+of\s+)?(epoch|step|iteration|iter|batch)?\s*[#:]?\s*$",
     re.IGNORECASE,
 )
+_INDEX = re.compile(r"\]\s*[:=]")
+_FOLLOWED = re.compile(
+    r"(?:st|nd|rd|th)?[ -]{0,3}(epoch|iteration|iter|step|round|episode|batch)(?:e?s)?\b"
+    r"(?! ?(?:/|per|left|remain|ago|total))(?=.*[A-Za-z])",
+    re.IGNORECASE | re.DOTALL,
+)
+"""``3 epoch``, ``3rd epoch``, ``After 3 epochs``: a counter that stands behind its number."""
+_MEASURED = re.compile(r"loss|cost|error|entropy|\bnll|ppl|perplex", re.IGNORECASE)
 _BARE_AFTER = re.compile(
     r"\s*(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)?\s*[\])]?\s*(?:[:=]|is|was|->|-)?\s*", re.IGNORECASE
 )
@@ -127,18 +126,6 @@ def read_words(line: str, *, every: bool = False) -> Words:
     return Words(values, totals, plan)
 
 
-def split_numbers(line: str) -> List[str]:
-    """Text, number, text, number, …, text."""
-    if "#" in line or "(ind)" in line or "(snan)" in line:
-        line = spelled_out(line)
-    if not line.isascii() or "[=" in line or "[#" in line or "[." in line or "[>" in line or "|#" in line:
-        line = _BAR.sub("", line)
-    line = line.strip()
-    if "  " in line or "\t" in line:
-        line = " ".join(_COLUMNS.sub(" | ", line).split())
-    return _NUMBER.split(line)
-
-
 def _value(text: str) -> float:
     return float(text.replace(",", "")) if "," in text else float(text)
 
@@ -187,7 +174,7 @@ class _Reader:
         if self._continues(gap, after, place):
             return
         name = self._name(gap, after, place)
-        name = self._told_before(gap, name, place)
+        name = self._told_before(gap, after, name, place)
         self.last = None
         if name is None:
             return
@@ -206,7 +193,7 @@ class _Reader:
             self.values[column] = place
             self.names[column] = name
 
-    def _told_before(self, gap: str, name: Optional[str], place: int) -> Optional[str]:
+    def _told_before(self, gap: str, after: str, name: Optional[str], place: int) -> Optional[str]:
         """``Loss after 100 steps: 0.5``, ``loss at epoch 3 is 0.5``: the name, a counter's number, then the value."""
         pending, self.pending = self.pending, None
         if pending and _BARE_AFTER.fullmatch(gap):
@@ -216,7 +203,7 @@ class _Reader:
                 self.names[counted] = counted
             return pending
         told = _TOLD.search(gap[-160:])
-        if told:
+        if told and (told[2] or not gap.endswith("[") or _INDEX.match(after)):
             self.pending = told[1].strip(" -*")
             return told[2] if told[2] and meaning(told[2]).counts else None
         return name
@@ -258,6 +245,11 @@ class _Reader:
         self.last = ""
 
     def _name(self, gap: str, after: str, place: int) -> Optional[str]:
+        counted = _FOLLOWED.match(after)
+        if counted and any(_MEASURED.search(later) for later in self.gaps[place + 1 :]):
+            named = _named(gap[-240:], _ENDING.search(gap) is not None, following=place > 0)
+            if named is None or (meaning(named).score == BARE and _ENDING.search(gap) is None):
+                return counted[1].lower()
         unit = after[:1]
         united = unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum())
         if united and not _is_known_unit_of_loss(after):
@@ -271,15 +263,18 @@ class _Reader:
         if explicit:
             text = _ARGUMENTS.sub(r"\1", text)
         name = _named(text, explicit, following=place > 0)
+        if name is not None and place == 0 and meaning(name).score == BARE and after.startswith((" [", "[")):
+            return "epoch"  # timm: "Train: 3 [  50/1251 (  4%)]"
         if name is not None and not explicit and meaning(name).score == BARE and LEAD not in self.values:
             return None  # "Training 1" is a heading; "0 train 10.9" is build-nanogpt
         counts = name is not None and meaning(name).counts
         if explicit and ("name = " in text or (after[:1] == ")" and not counts and _SOURCE_LINE.search(text))):
             return None  # TensorFlow's variables: name = loss/kernel:0; a logger's (trainer:487)
         if name is not None and brackets.endswith("[") and after.startswith(("/", "]")) and not meaning(name).counts:
-            if after.startswith("]") and gap[-2:-1].isalnum():
+            indexed = after.startswith("]") and gap[-2:-1].isalnum()
+            if indexed and (meaning(name).kind != "loss" or _INDEX.match(after)):
                 return None  # the index of a series: EvalErr[0]
-            name = None
+            name = name if indexed else None
         if name is not None:
             if (
                 after.startswith("%")
