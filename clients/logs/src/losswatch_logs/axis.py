@@ -88,7 +88,7 @@ def _by_counter(
     if rows > 2 and not _goes_on(steps, driving):
         doubts.append(f"{called} never changes")
         return None
-    total = _whole(table.totals.get(name))
+    total = _whole(table.totals.get(name)) or _total_of_twin(table, name)
     returns = _returns(steps, driving)
     if epochs is not None and total and _counts_batches(table, name, steps, epochs, driving):
         return _within_epoch(steps, epochs, driving, total, called)
@@ -116,6 +116,15 @@ def _by_counter(
     )
 
 
+def _total_of_twin(table: Table, name: str) -> Optional[int]:
+    """The total of a counter that stands beside this one and counts the same: "batch 20/308, iter: 20"."""
+    for twin, total in table.totals.items():
+        both = [(row[name], row[twin]) for row in table.rows if name in row and twin in row]
+        if twin != name and len(both) > 1 and all(one == other for one, other in both):
+            return _whole(total)
+    return None
+
+
 def _has_epoch_total(table: Table) -> bool:
     """Whether the epochs are counted with a total ("epoch: 1/80, iter: 10/57"): the other total is then an epoch's."""
     return any(meaning(table.spelled(name)).kind == "epoch" for name in table.totals)
@@ -127,6 +136,11 @@ def _counts_batches(table: Table, name: str, steps: Steps, epochs: Steps, drivin
         return False
     seen = set(_driven(epochs, driving))
     few = len(seen) == 1 or len(_driven(steps, driving)) <= len(seen)
+    driven = _driven(steps, driving)
+    bars = all(mark.bar for mark, drive in zip(table.marks, driving) if drive)
+    ascending = all(after > before for before, after in zip(driven, driven[1:]))
+    if few and bars and ascending and len(driven) > 2 and len(seen) > 2:
+        return False  # a bar of the whole training, looked at once an epoch
     if few or _returns(steps, driving) > 0:
         return True
     both = [(step, epoch) for step, epoch, drive in zip(steps, epochs, driving) if drive and step is not None]

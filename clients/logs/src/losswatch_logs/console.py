@@ -5,10 +5,11 @@ Face's dictionaries, progress bars, and what people print themselves.
 from __future__ import annotations
 
 import re
-from typing import Dict, FrozenSet, Optional, Sequence
+from typing import Dict, FrozenSet, List, Optional, Sequence
 
+from losswatch_logs import turns
 from losswatch_logs.lines import Line
-from losswatch_logs.names import meaning, plain
+from losswatch_logs.names import PLACE, meaning, plain
 from losswatch_logs.table import Mark, Table
 from losswatch_logs.templates import Plan, Words, read_words
 
@@ -17,7 +18,8 @@ _LONGEST = 20_000
 _MODE = re.compile(
     r"[\W_]*(?:(?:start(?:ing)?|begin(?:ning)?|running|run) )?"
     r"(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing|e))?|test(?:ing)?)"
-    r"(?: (?:set|phase|results?|metrics|stats|loop|mode))?[\W_]*",
+    r"(?: (?:set|phase|results?|metrics|stats|loop|mode))?(?: (?:at|after|of|for|in))?(?: ?(?:epoch|step|iteration)s?)?"
+    r"[\W_]*\d*[\W_]*",
     re.IGNORECASE,
 )
 _HEADING = re.compile(
@@ -42,6 +44,9 @@ class _Console:
         self.mode = ""
         self.dictionaries = 0
         self.forms: Dict[int, Plan] = {}
+        self.held_out: Dict[int, str] = {}
+        self.under_heading = False
+        self.bars: List[Optional[float]] = []
 
     def read(self, lines: Sequence[Line]) -> Optional[Table]:
         for line in lines:
@@ -49,6 +54,7 @@ class _Console:
         table = self.table
         if not table.rows:
             return None
+        turns.tell_apart(table, self.bars)
         _join_counters(table)
         names = set(table.counts())
         if self.dictionaries * 2 > len(table.rows) and {"loss", "learning_rate", "epoch"} <= names:
@@ -72,6 +78,8 @@ class _Console:
             or (self.wanted and not self.wanted.isdisjoint(map(plain, words.values)))
         ):
             self._add(line, words)
+            if not plan.measures and plan.counts and self.table.marks[-1].bar is False:
+                self._carry(words)
         else:
             self._carry(words)
             self._head(text)
@@ -79,14 +87,18 @@ class _Console:
 
     def _add(self, line: Line, words: Words) -> None:
         values, names = words.values, words.plan.names
+        form = id(words.plan)
+        if self.mode and words.plan.measures:
+            self._learn_form(words.plan)
         if self.mode and words.plan.measures and not words.plan.counts:
             values, names = _held_out(values, names, self.mode)
+        elif form in self.held_out:
+            values, names = _held_out(values, names, self.held_out[form])
         row = {**self.carried, **values} if self.carried else values
         if self.carried and not self.carried.keys().isdisjoint(values):
             # A line that counts itself ends what an earlier line said of those that follow.
             self.carried = {name: value for name, value in self.carried.items() if name not in values}
         table = self.table
-        form = id(words.plan)
         if names is not words.plan.names or form not in self.forms:
             self.forms[form] = words.plan
             for name in values:
@@ -95,6 +107,13 @@ class _Console:
             table.totals.update(words.totals)
         self.dictionaries += line.text.lstrip().startswith("{'") or "{'" in line.text
         table.add(row, Mark(line.number, line.redrawn or words.plan.bar, form))
+        self.bars.append(words.totals.get(PLACE))
+
+    def _learn_form(self, plan: Plan) -> None:
+        """A form of line that first comes right under the heading of a validation is the validation's from there on."""
+        if self.under_heading and self.forms and id(plan) not in self.forms:
+            self.held_out[id(plan)] = self.mode
+        self.under_heading = False
 
     def _carry(self, words: Words) -> None:
         """Counters on a line of their own ("Epoch 3/90") hold for the lines that follow."""
@@ -102,7 +121,8 @@ class _Console:
         steps = False
         for name, value in words.values.items():
             means = meaning(words.plan.names[name])
-            if means.kind in ("step", "epoch") and means.score >= _PLANNED:
+            in_epoch = name == PLACE and bool(counters) and not words.plan.bar
+            if (means.kind in ("step", "epoch") and means.score >= _PLANNED) or in_epoch:
                 counters[name] = value
                 steps = steps or means.kind == "step"
                 self.table.names.setdefault(name, words.plan.names[name])
@@ -122,6 +142,7 @@ class _Console:
         if mode:
             word = mode[1].lower()
             self.mode = "" if word.startswith("train") else "test" if word.startswith("test") else "val"
+            self.under_heading = True
         elif (
             _HEADING.search(text)
             and not _NO_HEADING.search(text)

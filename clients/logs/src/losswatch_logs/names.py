@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import FrozenSet, List, NamedTuple, Optional, Tuple
+from unicodedata import combining, normalize
 
 from losswatch_logs import words as w
 
@@ -18,8 +19,10 @@ _GLUED = re.compile(
     r"(loss|losses|cost|acc|accuracy|err|error)"
 )
 _DETECTOR = re.compile(r"(m?rcnn|rpn)(l1|log|cls|class|bbox|box|mask|reg)")
-_LOSS_OF = re.compile(r"(loss)(train|tr|val|valid|test|avg|mean|total|g|d|cls|box|reg|all)")
+_LOSS_OF = re.compile(r"(loss)(value|train|tr|val|valid|test|avg|mean|total|g|d|cls|box|reg|all)")
 _SOURCE = re.compile(r"\.(?:py|pyx|cc|cpp|cu|c|h|hpp|lua|jl|r|rs|go|java|js|ts|ipynb|m|sh|scala)\b", re.IGNORECASE)
+
+_FOREIGN = re.compile("|".join(rf"\b{word}\b" if word.isascii() else word for word in w.FOREIGN), re.IGNORECASE)
 
 NOTHING = "nothing"
 PLACE, LEAD, BRACKET = "k/n", "n:", "[n]"
@@ -70,12 +73,21 @@ def plain(name: str) -> str:
 def words(name: str) -> Tuple[str, ...]:
     """The words of a name in lower case: ``TrainLossPerSample``, ``val-loss`` and ``valloss`` taken apart."""
     found: List[str] = []
+    if not name.isascii():
+        name = _english(name)
     for word in _WORD.findall(name.replace("mAP", "map").replace("MAP", "map")):
         word = word.lower()
+        word = w.FOREIGN.get(word, word)
         glued = _GLUED.fullmatch(word) or _LOSS_OF.fullmatch(word)
         glued = glued or _DETECTOR.fullmatch(word)
         found.extend(glued.groups() if glued else (word,))
     return tuple(found)
+
+
+def _english(name: str) -> str:
+    """``pérdida``, ``训练损失`` in the words that names are known by."""
+    bare = normalize("NFC", "".join(sign for sign in normalize("NFKD", name) if not combining(sign)))
+    return _FOREIGN.sub(lambda found: f" {w.FOREIGN[found[0].lower()]} ", bare)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -184,7 +196,9 @@ def _norm(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optiona
     grad = given & {"grad", "gradient", "grads", "gradients"}
     short = given & {"gnorm", "gradnorm", "gn"}
     if not (
-        short or (grad and given & {"norm", "l2"}) or listed in (("norm",), ("total", "norm"), ("grad",), ("gradient",))
+        short
+        or (grad and given & {"norm", "l2"})
+        or listed in (("norm",), ("total", "norm"), ("grad",), ("gradient",), ("g", "n"))
     ):
         return None
     if given & {"clip", "clipping", "max", "threshold", "limit", "num", "zeros", "nan", "layer", "ratio", "clipped"}:
@@ -274,7 +288,7 @@ def _substitute(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> O
         return Meaning("loss", 40 + train, split)
     if likelihood or given & {"elbo", "loglike"}:
         return Meaning("loss", 36 + train, split, minimize=False)
-    if given & {"error", "err"} and not given & {"rate", "wer", "cer"}:
+    if given & {"error", "err", "epe"} and not given & {"rate", "wer", "cer"}:
         return Meaning("loss", 28 + train, split)
     if given & w.REWARD or {"rew", "mean"} <= given:
         return Meaning("loss", 10, split, minimize=False, family="rl")

@@ -9,7 +9,7 @@ NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 """A plain number or NaN or infinity within a line of text; to be compiled with re.IGNORECASE and re.ASCII."""
 
 _NUMBER = re.compile(NUMBER, re.IGNORECASE | re.ASCII)
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _WRAPPED = re.compile(r"(?:[\w.]{1,40}\()\[?\s*(" + NUMBER + r")(?=[\s,)\]]).*", re.IGNORECASE | re.ASCII | re.DOTALL)
 _NAN, _INF = float("nan"), float("inf")
 # C runtimes on Windows, R, Fortran and spreadsheets have their own words.
@@ -65,10 +65,12 @@ def cell(text: str) -> Optional[float]:
 
 
 def spelled_out(line: str) -> str:
-    """``line`` with the spellings of Windows' C runtime made plain: ``nan`` and ``inf``."""
+    """``line`` with the spellings of Windows' C runtime, and PaddleOCR's ``nanxxx``, made plain: ``nan``, ``inf``."""
     if "#" in line:
         line = re.sub(r"1\.#INF0*", "inf", line, flags=re.IGNORECASE)
         line = re.sub(r"1\.#(?:QNAN|SNAN|IND)0*", "nan", line, flags=re.IGNORECASE)
+    if "nanxx" in line:
+        line = re.sub(r"\bnanxx+", "nan", line)
     if "(ind)" in line or "(snan)" in line:
         line = line.replace("nan(ind)", "nan").replace("nan(snan)", "nan")
     return line

@@ -166,6 +166,7 @@ class _Builder:
         self.done: List[LogPoint] = []
         self.summaries = self.followers = self.followed = 0
         self.pending: Dict[int, Tuple[List[Optional[float]], Dict[str, float]]] = {}
+        self.early: Optional[Tuple[List[Optional[float]], Dict[str, float]]] = None
         self.attempt = 1
         self.repeated = self.stepless = self.further = self.averaged = 0
         self.validations = 0
@@ -197,7 +198,9 @@ class _Builder:
         values, metrics, is_null = self._read(row)
         last = self.open
         if last is None:
-            if driving or values[3] is not None:
+            if values[3] is not None and not driving and step is None and not numbered:
+                self.early = (values, metrics)  # a test before the first step belongs to it
+            elif driving or values[3] is not None:
                 self._begin(1 if numbered else (step or 0), values, metrics, is_null, driving)
             elif step is not None:
                 self.pending[step] = (values, metrics)
@@ -272,6 +275,9 @@ class _Builder:
         self.open = [step, *values, metrics or _NOTHING, is_null, self.attempt]
         self.drives = driving
         self.validations = values[3] is not None
+        if self.early:
+            self._merge(*self.early, False)
+            self.early = None
         if self.pending:
             waiting = self.pending.pop(step, None)
             self.pending = {at: rest for at, rest in self.pending.items() if at > step}

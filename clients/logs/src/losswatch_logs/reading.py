@@ -28,9 +28,9 @@ from losswatch_logs.names import meaning
 from losswatch_logs.result import NO_COLUMNS, Columns, Doubt, ReadLog, UnreadableLogError
 from losswatch_logs.table import Table
 
-_COMMA = re.compile(r"(?<![\d:.,])\d+,\d+(?![\d,.])")
+_COMMA = re.compile(r"(?<![\d:.,])\d+,\d+(?![\d.]|,\d)")
 _POINT = re.compile(r"(?<![\d:.,])\d+\.\d+(?![\d.])")
-_DECIMAL = re.compile(r"(?<![\d:.,])(\d+),(\d+)(?![\d,.])")
+_DECIMAL = re.compile(r"(?<![\d:.,])(\d+),(\d+)(?![\d.]|,\d)")
 _SAMPLE = 60_000
 
 

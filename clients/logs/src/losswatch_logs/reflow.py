@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import List, Sequence
+from typing import List, Match, Sequence
 
 from losswatch_logs.lines import Line
 
@@ -13,6 +13,7 @@ _MOST_LINES = 80
 _HEADS = re.compile(
     r"\[?\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d:\d\d"  # a time stamp
     r"|\{(?=['\"]\w)"  # a dictionary
+    r"|\d{1,6}/(\d{1,6}) \[(?=[=>.])"  # a bar of Keras
     r"|(?<![A-Za-z_/])(?:train epoch|epoch|step|iteration|iter|global step|ep\.)(?=[\s:=\[#]{1,3}\d)",
     re.IGNORECASE,
 )
@@ -104,17 +105,26 @@ def _records(text: str) -> List[str]:
     if len(text) <= 60 or len(_LOSS.findall(text, 0, 4000)) < 3:
         return [text]
     kinds = Counter(_kind(found[0]) for found in _HEADS.finditer(text, 0, 200_000))
-    for kind in ("time", "{", *(name for name, _ in kinds.most_common())):
+    for kind in ("time", "{", "bar", *(name for name, _ in kinds.most_common())):
         if kinds.get(kind, 0) < 3:
             continue
-        starts = [found.start() for found in _HEADS.finditer(text) if _kind(found[0]) == kind]
+        starts = [_start(found) for found in _HEADS.finditer(text) if _kind(found[0]) == kind]
         records = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)])]
         if sum(_LOSS.search(record) is not None for record in records) * 5 >= 4 * len(records):
             return ([text[: starts[0]]] if text[: starts[0]].strip() else []) + records
     return [text]
 
 
+def _start(found: Match[str]) -> int:
+    """Where a record begins. The count of a bar has no more digits than its total: 0.228910/19 is 0.2289 and 10/19."""
+    if found[1] is None:
+        return found.start()
+    return max(found.start(), found.start(1) - 1 - len(found[1]))
+
+
 def _kind(head: str) -> str:
     if head == "{":
         return head
+    if head.endswith("["):
+        return "bar"
     return "time" if head.lstrip("[")[:1].isdigit() else head.lower()

@@ -7,6 +7,7 @@ from typing import Optional, Sequence
 
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
+from losswatch_logs.numbers import NUMBER
 from losswatch_logs.table import Table
 
 READABLE = (
@@ -16,6 +17,7 @@ READABLE = (
 )
 _LOSS_WORD = re.compile(r"loss|cost|entropy|perplexity|\bppl\b", re.IGNORECASE)
 _CSV_HEADER = re.compile(r"(?:[A-Za-z_][\w ./-]*,){1,40}[A-Za-z_]+[\d.,eE+-]{12,}")
+_NUMBERS = re.compile(r"\s*" + NUMBER + r"(?:[\s,;]+" + NUMBER + r"){2,}[\s,;]*", re.IGNORECASE | re.ASCII)
 
 
 def no_loss(table: Table) -> str:
@@ -53,6 +55,11 @@ def nothing_found(lines: Sequence[Line], called: str) -> str:
     lost = newlines_lost(lines)
     if lost:
         return lost
+    if lines and sum(_NUMBERS.fullmatch(line.text) is not None for line in lines[:200]) * 10 > 9 * len(lines[:200]):
+        return (
+            f"{called[:1].upper()}{called[1:]} has several numbers in each line and no names: put a header line above "
+            "them, such as step,loss,validation_loss."
+        )
     named = sum(1 for line in lines[:5000] if _LOSS_WORD.search(line.text))
     if named:
         return (

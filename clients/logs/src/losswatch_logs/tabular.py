@@ -185,7 +185,9 @@ def _is_header(names: Sequence[str], *, any_names: bool) -> bool:
         return False
     if any(number(name.rstrip(",:;%)")) is not None for name in names):
         return False
-    valued = sum(1 for name in names if _ENDS_IN_NUMBER.search(name[-60:]))
+    valued = sum(
+        1 for name in names if _ENDS_IN_NUMBER.search(name[-60:]) and name.rpartition(":")[0] not in names
+    )  # CatBoost's further sets are RMSE:1, RMSE:2
     if any_names:
         return not valued and len(names) > 1 and all(name[:1].isalpha() and len(name) <= _NAME for name in names)
     return valued * 2 < len(names) and any(_is_measured(name) for name in names)

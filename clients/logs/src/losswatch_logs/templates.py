@@ -7,20 +7,17 @@ and a line costs one split and one look-up. Nothing here looks back over a line,
 from __future__ import annotations
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
-from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, meaning, plain
+from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, meaning, plain, words
+from losswatch_logs.naming import name_at_end
 from losswatch_logs.splitting import split_numbers
 
 _MODE = re.compile(r"\((?:train|val|test|eval)\)\s*$", re.IGNORECASE)
 _ARGUMENTS = re.compile(r"(\w) ?\([\w ,.]{0,40}\)\s*(?:[:=]|->)\s*$")
 _LOGGER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _SOURCE_LINE = re.compile(r"\([\w.]+:$")
-_LEVELS = frozenset(["info", "debug", "warning", "warn", "error", "notice", "trace", "critical"])
-_COMPLETING = frozenset(["rate", "entropy", "likelihood", "error"])
-"""Words that mean a series with the word before them alone."""
-_SEPARATORS = re.compile(r"[|,;{}()\[\]<>\"`]|'(?!s\s)|\.\s|\s[-–—~*]+(?=\s)|[:=]|->|=>|→|：|，|。|、")
 _ENDING = re.compile(r"(?:[:=：]|->|=>|→)\s*$")
 _OPENING = re.compile(
     r"(?:[\w.]*(?:tensor|array|float|int|float16|float32|float64|variable|scalar)\s*\()?[\s\[({\"'`$]*$", re.IGNORECASE
@@ -35,50 +32,19 @@ _TOLD = re.compile(
     r"(?:at|after|for|in|on|@|\(|\[)\s*(?:the\s+)?(?:end\s+of\s+)?(epoch|step|iteration|iter|batch)?\s*[#:]?\s*$",
     re.IGNORECASE,
 )
+_NESTED = re.compile(r"(\w*loss\w*)['\"]?\s*[:=]\s*\{\s*['\"](\w{1,40})['\"]\s*:\s*$", re.IGNORECASE)
+"""``loss: {'a': 0.5``: a value of a dictionary that is a loss."""
 _INDEX = re.compile(r"\]\s*[:=]")
 _FOLLOWED = re.compile(
-    r"(?:st|nd|rd|th)?[ -]{0,3}(epoch|iteration|iter|step|round|episode|batch)(?:e?s)?\b"
-    r"(?! ?(?:/|per|left|remain|ago|total))(?=.*[A-Za-z])",
+    r"(?:st|nd|rd|th)?[ -]{0,3}(epoch|iteration|iter|step|round|episode|batch|轮|エポック|에폭)(?:e?s)?\b"
+    r"(?! ?(?:/|per|left|remain|ago|total))(?=.*[^\W\d_])",
     re.IGNORECASE | re.DOTALL,
 )
 """``3 epoch``, ``3rd epoch``, ``After 3 epochs``: a counter that stands behind its number."""
-_MEASURED = re.compile(r"loss|cost|error|entropy|\bnll|ppl|perplex", re.IGNORECASE)
+_MEASURED = re.compile(r"loss|cost|error|entropy|\bnll|ppl|perplex|损失|損失|손실", re.IGNORECASE)
 _BARE_AFTER = re.compile(
     r"\s*(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)?\s*[\])]?\s*(?:[:=]|is|was|->|-)?\s*", re.IGNORECASE
 )
-_STOP = frozenset(
-    [
-        "is",
-        "was",
-        "are",
-        "of",
-        "at",
-        "the",
-        "a",
-        "an",
-        "with",
-        "and",
-        "or",
-        "to",
-        "from",
-        "by",
-        "for",
-        "in",
-        "on",
-        "so",
-        "now",
-        "got",
-        "reached",
-        "became",
-        "equals",
-        "after",
-        "epoch",
-        "step",
-        "iter",
-        "done",
-    ]
-)
-_LONGEST_NAME = 80
 
 
 class Plan(NamedTuple):
@@ -146,6 +112,7 @@ class _Reader:
         self.bracketed = 0
         self.pending: Optional[str] = None
         self.joined = ""
+        self.partner = ""
 
     def plan(self) -> Plan:
         for place in range(len(self.gaps) - 1):
@@ -179,6 +146,10 @@ class _Reader:
         if name is None:
             return
         said = meaning(name)
+        if said.score == BARE and self.partner:
+            name = f"{name} {self.partner}"  # "train loss 0.5 val 0.6"
+            said = meaning(name)
+        self.partner = _without_set(name) if said.split else ""
         if said.kind == NOTHING or (said.kind == "metric" and _LOGGER.fullmatch(name)):
             self.last = ""
             return
@@ -245,11 +216,9 @@ class _Reader:
         self.last = ""
 
     def _name(self, gap: str, after: str, place: int) -> Optional[str]:
-        counted = _FOLLOWED.match(after)
-        if counted and any(_MEASURED.search(later) for later in self.gaps[place + 1 :]):
-            named = _named(gap[-240:], _ENDING.search(gap) is not None, following=place > 0)
-            if named is None or (meaning(named).score == BARE and _ENDING.search(gap) is None):
-                return counted[1].lower()
+        counted = self._counted_before(gap, after, place)
+        if counted is not None:
+            return counted
         unit = after[:1]
         united = unit.isalpha() or unit in ("_", "µ") or (unit == "." and after[1:2].isalnum())
         if united and not _is_known_unit_of_loss(after):
@@ -262,9 +231,10 @@ class _Reader:
         text = _MODE.sub("", text[-240:])
         if explicit:
             text = _ARGUMENTS.sub(r"\1", text)
-        name = _named(text, explicit, following=place > 0)
-        if name is not None and place == 0 and meaning(name).score == BARE and after.startswith((" [", "[")):
-            return "epoch"  # timm: "Train: 3 [  50/1251 (  4%)]"
+        name = name_at_end(text, explicit, following=place > 0)
+        special = _special_name(text, name, after, brackets, first=place == 0)
+        if special is not None:
+            return special
         if name is not None and not explicit and meaning(name).score == BARE and LEAD not in self.values:
             return None  # "Training 1" is a heading; "0 train 10.9" is build-nanogpt
         counts = name is not None and meaning(name).counts
@@ -284,6 +254,16 @@ class _Reader:
                 return None
             return name
         return self._unnamed(gap, after, brackets, place)
+
+    def _counted_before(self, gap: str, after: str, place: int) -> Optional[str]:
+        """The counter that stands behind its number, ``3 epoch``, in a line that goes on to measure something."""
+        counted = _FOLLOWED.match(after)
+        if counted is None or not any(_MEASURED.search(later) for later in self.gaps[place + 1 :]):
+            return None
+        explicit = _ENDING.search(gap) is not None
+        named = name_at_end(gap[-240:], explicit, following=place > 0)
+        unnamed = named is None or (meaning(named).score == BARE and not explicit)
+        return counted[1].lower() if unnamed else None
 
     def _unnamed(self, gap: str, after: str, brackets: str, place: int) -> Optional[str]:
         """Counters that are known by their place: ``[3][40/735]``, ``|36/96 [``, ``[1, 500]``, ``12: loss``."""
@@ -320,7 +300,7 @@ class _Reader:
         if self.bracketed == 1 and gap.strip() == "," and after.startswith("]") and place == 1:
             self.bracketed += 1
             return PLACE
-        if gap.strip() == "][" and after.startswith("]") and "epoch" in self.values:
+        if gap.strip() in ("][", "[") and after.startswith("]") and "epoch" in self.values and place == 1:
             return PLACE
         return None
 
@@ -332,6 +312,22 @@ class _Reader:
         return PLACE if PLACE not in self.values else None
 
 
+def _special_name(text: str, name: Optional[str], after: str, brackets: str, *, first: bool) -> Optional[str]:
+    """Names that follow from more than the words before the number."""
+    nested = _NESTED.search(text)
+    if nested:
+        return f"{nested[1]} {nested[2]}"
+    counts_epochs = after.startswith((" [", "[")) or (brackets == "(" and after.startswith("/"))
+    if first and name is not None and counts_epochs and meaning(name).score == BARE:
+        return "epoch"  # timm's "Train: 3 [  50/1251 (  4%)]", Catalyst's "train (3/10)"
+    return None
+
+
+def _without_set(name: str) -> str:
+    """The name without the words that say which data it is of: of "train loss" the "loss"."""
+    return " ".join(word for word in words(name) if word not in w.TRAINING | w.HELD_OUT)
+
+
 def _is_known_unit_of_loss(after: str) -> bool:
     return after.startswith(("nats", "bits", "e+", "e-", "f0")) or after[:2] == "x "
 
@@ -340,56 +336,3 @@ def _split_of(word: str) -> str:
     if word in w.VALIDATION or word.startswith(("val", "eval", "dev")):
         return "val"
     return "test" if word.startswith("test") else "train"
-
-
-def _named(text: str, explicit: bool, *, following: bool) -> Optional[str]:
-    """The name that ends ``text``: the whole words back to the last separator; None for none, or prose."""
-    text = text.rstrip(" :=：→>\t\"'`*").rstrip()
-    if text.endswith("-") and text[-2:-1].isalpha():
-        text = text[:-1]  # Epoch-3 Loss-0.5
-    if text.endswith(("-", "–")) and not explicit:
-        return None
-    pieces = _SEPARATORS.split(text)
-    last = pieces[-1].strip(" \"'*-–~.#!")
-    if not last and pieces[-1].strip() == "#":
-        last = "#"
-    found = [word for word in last.split(" ") if word]
-    if found and found[-1].lower() in ("is", "was", "are", "at", "of", "="):
-        found = found[:-1]
-    if not found:
-        return None
-    if following and len(pieces) == 1 and len(found) > 1 and ("/" in found[0] or text[:1].isalpha()):
-        found = found[1:]  # the unit of the number before: samples/sec, 1.2s
-    while len(found) > 1 and (found[0].lower() in _STOP or found[0].lower() in _LEVELS or not found[0][0].isalnum()):
-        found = found[1:]
-    if explicit and len(found) <= 6:
-        name = " ".join(found)
-        if len(name) <= _LONGEST_NAME and (name[0].isalpha() or name[0] in "_#<"):
-            tail = _known_tail(found)
-            if meaning(name).kind in (NOTHING, "metric") and tail and len(found) > 3:
-                return tail
-            if len(found) > 2 and "_" in found[-1] and meaning(found[-1]).kind == "loss":
-                return found[-1]  # "saved the weights loss_A: 0.2"
-            return name
-        return None
-    return _known_tail(found)
-
-
-def _known_tail(found: List[str]) -> Optional[str]:
-    """The longest run of words at the end that means a series; in running text nothing else counts as a name."""
-    best: Optional[str] = None
-    if meaning(found[-1]).kind in (NOTHING, "metric") and found[-1].lower() not in _COMPLETING:
-        return None
-    for length in range(1, min(4, len(found)) + 1):
-        if found[-length].lower() in _STOP and best is not None:
-            break
-        name = " ".join(found[-length:])
-        said = meaning(name)
-        if said.kind in (NOTHING, "metric"):
-            if best is None and length < 3:
-                continue
-            if said.kind == NOTHING and best is not None and said.split == meaning(best).split:
-                return None if meaning(best).kind == "loss" else best  # "loss scale", "best loss"
-            break
-        best = name
-    return best

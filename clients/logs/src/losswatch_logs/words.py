@@ -10,7 +10,7 @@ def _set(words: str) -> FrozenSet[str]:
     return frozenset(words.split())
 
 
-TRAINING = _set("train training trn tr trl learn fit trained")
+TRAINING = _set("train training traing trainning trn tr trl learn fit trained")
 VALIDATION = _set(
     """val valid validation validating validate vali vld eval evaluation evaluating evalset dev devel holdout
     heldout oof"""
@@ -29,7 +29,7 @@ NOT_A_LOSS = _set(
 )
 """Words that make of a loss something about the loss: its scale, its record, its weight."""
 
-TOTAL = _set("total sum overall combined full joint all whole")
+TOTAL = _set("total tot ttl sum overall combined full joint all whole")
 SUMMARY = _set(
     """avg average averaged avr ave mean running smooth smoothed smoothing moving ema ma mov epoch epochs cum
     cumulative accumulated interval window acc_mean"""
@@ -72,8 +72,8 @@ REWARD = _set("reward rewards return returns episodic_return ep_rew_mean rew sco
 CROSS_ENTROPY = _set(
     """crossentropy xent xentropy ce bce cce celoss nll nllloss logloss mlogloss softmaxloss softmaxoutput"""
 )
-SQUARED = _set("mse rmse l2 rmsle sse huber quantile msle")
-ABSOLUTE = _set("mae l1 mape smape")
+SQUARED = _set("mse rmse rmspe mspe rmsse wrmsse pinball crps l2 rmsle sse huber quantile msle")
+ABSOLUTE = _set("mae l1 mape smape wape wmape mase medae")
 PERPLEXITY = _set("ppl perplexity wpp")
 BITS = _set("bpc bpb bpd bpw")
 ACCURACY = _set(
@@ -81,6 +81,20 @@ ACCURACY = _set(
     cer rouge psnr ssim ndcg mrr hit hits r2 score ap mcc kappa correct em exact match prec1 prec5 rougel
     specificity sensitivity jaccard lwlrap spearman pearson aucpr"""
 )
+
+FOREIGN = {
+    foreign: english
+    for english, words in (
+        ("loss", "perdida perdidas perte perda perdita verlust verlies потери потеря потерь 损失值 损失 損失 손실"),
+        ("accuracy", "genauigkeit exactitude accuratezza acuracia exactitud точность 准确率 精度 正解率 정확도"),
+        ("train", "entrenamiento entrainement treinamento allenamento обучение обучения 训练集 训练 訓練 学習 훈련"),
+        ("val", "validacion validacao validierung валидация валидации 验证集 验证 検証 검증"),
+        ("epoch", "轮次 轮 エポック 에폭 에포크 эпохи эпоха"),
+        ("lr", "lernrate 学习率 学習率 학습률"),
+    )
+    for foreign in words.split()
+}
+"""Words of other languages, without accents; those of a script without spaces are found within a longer word."""
 
 EPOCH = _set("""epoch epochs ep epoche epochen epoque époque epoca época эпоха epochnumber 轮次 回合""")
 STEP = _set(
@@ -97,9 +111,10 @@ PROGRESS = _set(
     """samples sample tokens token images image examples sen sentences seen consumed words sequences percent pct"""
 )
 WITH_COUNTER = _set(
-    """global total current cur curr train training optimizer opt num number n no nr idx index id of the this at
-    after in inner outer local overall env environment trainer completed finished done val valid validation test
-    eval end start begin starting beginning running processed so far main elapsed seen trained consumed"""
+    """global total current cur curr train training traing trainning optimizer opt num number n no nr idx index id of
+    the this at after in inner outer local overall env environment trainer completed finished done val valid
+    validation test eval end start begin starting beginning running processed so far main elapsed seen trained
+    consumed count counter"""
 )
 NO_COUNTER = _set(
     """per time sec secs s ms avg mean speed size skipped nan log save every interval warmup max min remaining
@@ -114,7 +129,8 @@ RANK = _set("rank local_rank")
 
 # Whatever is known of names has one of these in it; a line without can be left unread, at a tenth of the cost.
 WORTH_READING = re.compile(
-    r"loss|cost|entrop|nll|xent|[bc]?ce\b|ms[el]|mae|mape|l[12]\b|huber|ppl|perpl|\bwpp|bp[cdbw]|bits per|"
+    r"loss|cost|entrop|nll|xent|[bc]?ce\b|ms[el]|m?spe\b|[mw]ape\b|mase\b|medae|crps|pinball|\bepe\b|verlust|pert[ea]|"
+    r"perd[ai]|verlies|mae|l[12]\b|huber|ppl|perpl|\bwpp|bp[cdbw]|bits per|"
     r"likeli|logl|logp|llk|"
     r"elbo|objective|energy|devian|err|rew|ret|gn\b|norm|grad|acc|top|prec|rec|f1|auc|roc|map|iou|dice|bleu|[wc]er\b|rouge|"
     r"psnr|ssim|score|lr|l\.r|learn|train|val|test|tel|trl|eval|dev|epoch|epo|\bep\b|\bep\.|step|schritt|iter|\bitr?\b|upd|up\.|"

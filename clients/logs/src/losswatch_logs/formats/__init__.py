@@ -10,12 +10,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import lru_cache
-from typing import List, NamedTuple, Optional, Pattern, Sequence, Tuple
+from typing import Callable, List, Match, NamedTuple, Optional, Pattern, Sequence, Tuple, Union
 
 from losswatch_logs.lines import Line
 
 _SIGNED_WITHIN = 400
 """The sign of a format is looked for in so many lines from the start of the text."""
+
+Said = Union[str, Callable[[Match[str]], str]]
 
 
 class Format(NamedTuple):
@@ -24,7 +26,7 @@ class Format(NamedTuple):
 
     name: str
     sign: Pattern[str]
-    rules: Tuple[Tuple[Pattern[str], str], ...]
+    rules: Tuple[Tuple[Pattern[str], Said], ...]
     note: str = ""
     framework: str = ""
 
@@ -56,5 +58,5 @@ def _said(line: Line, each: Format) -> Line:
     for pattern, replacement in each.rules:
         found = pattern.search(line.text[:4000])
         if found:
-            return line._replace(text=found.expand(replacement))
+            return line._replace(text=replacement(found) if callable(replacement) else found.expand(replacement))
     return line
