@@ -7,6 +7,7 @@ import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from house import House
-from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.points import Context, Point, merge
 
 NAN = float("nan")
 
@@ -47,6 +48,23 @@ def curve(seed: int, first: int, count: int, kind: str) -> list[Point]:
     return points
 
 
+def validated(first: int, count: int) -> list[Point]:
+    """A validation loss that turns up at step 60, while the loss of ``curve`` falls on."""
+    steps = range(first, first + count)
+    return [Point(step, validation_loss=2 * math.exp(-step / 60) + 0.3 + 0.012 * max(0, step - 60)) for step in steps]
+
+
+def late_validation() -> list[Post]:
+    """Another process validates, seven steps behind; every fifth time it reaches the step at which training stands."""
+    story: list[Post] = []
+    training, validation, done = curve(15, 0, 200, "falls"), validated(0, 200), 0
+    for first in range(0, 200, 10):
+        until = first + (10 if first % 50 == 40 else 3)
+        story += [Post(training[first : first + 10], None, "w"), Post(validation[done:until], None, "eval")]
+        done = until
+    return story
+
+
 STORIES: dict[str, list[Post]] = {
     "a run that diverges": [Post(curve(1, 0, 120, "diverges"), Context(learning_rate=0.1, optimizer="sgd"), "w")],
     "a run that breaks and is resumed before that": [
@@ -68,6 +86,7 @@ STORIES: dict[str, list[Post]] = {
         Post(curve(10, 45, 20, "falls"), None, "first"),
         Post(curve(9, 80, 20, "diverges"), None, "second"),
     ],
+    "a validation that comes late and sometimes catches up": late_validation(),
     "other ranks, one of which breaks": [
         Post(curve(11, 0, 30, "falls"), None, "rank0"),
         Post([point._replace(rank=1) for point in curve(12, 0, 30, "falls")], None, "rank1"),
@@ -158,6 +177,32 @@ def test_the_stories_hold_findings_and_attempts_to_compare(house: House) -> None
     for story, posts in STORIES.items():
         told_plainly(house, posts, name="r" + str(list(STORIES).index(story)))
     conditions = {row[0] for row in house.sql("SELECT condition FROM finding")}
-    assert {"diverging", "non_finite"} <= conditions
+    assert {"diverging", "non_finite", "overfitting"} <= conditions
     assert house.sql("SELECT count(*) FROM attempt")[0][0] >= 3
     assert house.sql("SELECT count(*) FROM finding WHERE closed_by = 'superseded'")[0][0] >= 1
+
+
+@pytest.mark.parametrize("behind", [0, 1, 5, 30])
+@pytest.mark.parametrize("requests", [1, 3])
+def test_validation_that_comes_late_gives_the_finding_that_it_gives_inline(
+    house: House, behind: int, requests: int
+) -> None:
+    training = curve(15, 0, 200, "falls")
+    validation = validated(0, 200)
+    house.record([merge(*both) for both in zip(training, validation, strict=True)], None, "w", "inline")
+    done = 0
+    for first in range(0, 200, 10):
+        house.record(training[first : first + 10], None, "w", "late")
+        if first % 50 == 40:  # an evaluation of what was trained since the last one, some steps of it in each request
+            until = first + 10 - behind
+            cuts = [done + (until - done) * piece // requests for piece in range(requests + 1)]
+            for begin, end in pairwise(cuts):
+                house.record(validation[begin:end], None, "eval", "late")
+            done = until
+    inline, late = (house.report(name).assessment.findings for name in ("inline", "late"))
+    assert [(f.condition, f.series, f.is_open, f.onset_step) for f in late] == [
+        (f.condition, f.series, f.is_open, f.onset_step) for f in inline
+    ]
+    assert [f.condition for f in inline] == ["overfitting"]
+    house.record(validation[done:], None, "eval", "late")
+    assert house.stored("late")[-1].point.validation_loss == validation[-1].validation_loss

@@ -39,6 +39,21 @@ def apply(monitor: Monitor, entry: Entry) -> None:
         monitor.begin_attempt(entry.attempt, entry.point.step)
 
 
+def around_merge(after_last: Sequence[Entry], added: Point) -> tuple[list[Entry], list[Entry]]:
+    """What was folded after the last point, now that ``added`` joins it: what counts before that point, and after it.
+
+    A validation loss enters its series on arrival. One that joins the last point comes after those of earlier steps
+    that were posted before it; were it folded first, they would be behind the end of their series, and lost.
+    """
+    if added.validation_loss is None:
+        return [], list(after_last)
+    return [entry for entry in after_last if _is_late(entry)], [entry for entry in after_last if not _is_late(entry)]
+
+
+def _is_late(entry: Entry) -> bool:
+    return entry.kind == EntryKind.LATE and entry.point.rank == 0
+
+
 @dataclass(slots=True)
 class Folded:
     """What came of folding a record."""
@@ -121,7 +136,10 @@ class _Folding:
                 if first is entry or first.point.step != entry.point.step:
                     continue  # the point that it adds to is in a damaged block
                 self.last = merge(first.point, entry.point)
-                self.held[0] = first._replace(point=self.last)
+                earlier, later = around_merge(self.held[1:], entry.point)
+                for late in earlier:
+                    apply(self.monitor, late)
+                self.held = [first._replace(point=self.last), *later]
                 continue
             if entry.kind != EntryKind.CONTEXT and entry.kind != EntryKind.ATTEMPT:
                 self.highest_step = max(self.highest_step, entry.point.step)

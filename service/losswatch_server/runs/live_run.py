@@ -14,12 +14,12 @@ from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Point, merge
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.answers import Report
-from losswatch_server.runs.fold import SLICE, apply
+from losswatch_server.runs.fold import SLICE, apply, around_merge
 from losswatch_server.runs.liveness.rhythm import NOT_HEARD, Rhythm
 from losswatch_server.runs.points.accept import RunCursor, TrainingWriter
 from losswatch_server.store.rows import RunRow, Snapshot, StoredRun, Writer
@@ -136,11 +136,16 @@ class LiveRun:
         """The changes of findings since the last call."""
         return [] if self.monitor is None else self.monitor.drain_changes()
 
-    def fold_into_last(self, whole: Point) -> Sequence[Finding]:
-        """The last point was ``whole`` all along: fold it and what followed it again; the findings there are then."""
+    def fold_into_last(self, last: Point, added: Point) -> Sequence[Finding]:
+        """``added`` belongs to the last point: fold that and what followed it again; the findings there are then."""
         assert self.before_last is not None
         monitor = thaw(self.before_last)
-        monitor.see(whole)
+        earlier, self.after_last = around_merge(self.after_last, added)
+        for entry in earlier:
+            apply(monitor, entry)
+        if earlier:
+            self.before_last = self._frozen(monitor)
+        monitor.see(merge(last, added))
         for entry in self.after_last:
             apply(monitor, entry)
         monitor.drain_changes()

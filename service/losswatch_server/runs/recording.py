@@ -10,7 +10,7 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from losswatch_server.codec.assessments import assessment_to_bytes
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.points import Context, Point, merge
+from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
 from losswatch_server.runs.answers import Recorded, RunGoneError
 from losswatch_server.runs.finding_changes import FindingChanges, event
@@ -225,7 +225,7 @@ class Recorder:
             return await self._refold(live, entries)
         await live.forward(entries[:-1])
         changes.forward(live.drain_changes())
-        return live.fold_into_last(merge(live.cursor.last, entries[-1].point))
+        return live.fold_into_last(live.cursor.last, entries[-1].point)
 
     async def _refold(self, live: LiveRun, entries: Sequence[Entry]) -> Sequence[Finding]:
         row = live.row
