@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from losswatch_server.monitor.conditions import INSTABILITY, incident_class
-from losswatch_server.monitor.vocabulary import Condition, Severity
+from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
 
 NOTICES: Mapping[str, Severity] = {
     "run.failed": Severity.CRITICAL,
@@ -23,6 +23,9 @@ NOTICES: Mapping[str, Severity] = {
 """Said once, never repeated, never resolved; with the severity each has."""
 
 ENDINGS = ("run.finished", "run.failed", "run.cancelled", "run.deleted")
+
+FORGOTTEN = ("run.deleted", ClosedBy.LAPSED.value)
+"""How an incident closes that people need not hear of: they did it themselves, or waited for the run no longer."""
 
 RECOVERED = ("resolved", "returned", "withdrawn", "rule_changed")
 """How an incident closes that left a healthy run. Every other way leaves one that is over, or begins anew."""
@@ -167,7 +170,10 @@ def _raised(event: Event, known: Known) -> Incident:
 
 def _how(event: Event) -> str:
     """How a finding closed. Superseded without a new attempt, it was a mistake of points that had not come whole."""
-    attempt, now = (event.body.get("finding") or {}).get("attempt"), _run(event).get("attempt")
+    finding = event.body.get("finding") or {}
+    if finding.get("condition") == Condition.SILENT:
+        return ClosedBy.LAPSED.value if finding.get("closed_by") == ClosedBy.LAPSED else "returned"
+    attempt, now = finding.get("attempt"), _run(event).get("attempt")
     withdrawn = event.kind == "finding.superseded" and isinstance(attempt, int) and attempt == now
     return "withdrawn" if withdrawn else event.kind.removeprefix("finding.")
 
@@ -181,7 +187,7 @@ def _closed(event: Event, known: Known, how: str) -> list[Incident]:
             c,
             evidence=evidence if summary and evidence else c.evidence,
             closed_at=event.at,
-            closed_by="returned" if c.condition == Condition.SILENT else how,
+            closed_by=how,
             changed_at=event.at,
             summary=summary or c.summary,
         )

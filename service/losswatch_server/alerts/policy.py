@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from losswatch_server.alerts.incidents import Incident
+from losswatch_server.alerts.incidents import FORGOTTEN, Incident
 from losswatch_server.alerts.mute_rules import MuteRule, muted_by_rule_until
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -112,7 +112,7 @@ def decide(
         return Decision(Reason.BELOW_SEVERITY)
     if not incident.is_open and incident.recovered:
         return Decision(Reason.RECOVERED)  # only what went by itself and left a healthy run is never told
-    if incident.closed_by == "run.deleted":
+    if incident.closed_by in FORGOTTEN:
         return Decision(Reason.NEVER_TOLD)
     if (held := _held(incident, rules, around, now)) is not None:
         return held
@@ -217,7 +217,7 @@ def _decide_untold(incident: Incident, rules: Rules, now: float) -> Decision:
 def _decide_end(incident: Incident, told: LastNotified, rules: Rules, around: Surroundings, now: float) -> Decision:
     if not (rules.send_resolved or rules.tracks_state):
         return Decision(Reason.RESOLVED_NOT_WANTED)
-    if incident.closed_by == "run.deleted" and not rules.tracks_state:
+    if incident.closed_by in FORGOTTEN and not rules.tracks_state:
         return Decision(Reason.RESOLVED_NOT_WANTED)
     if told.ended and incident.ended_badly:
         return _decide_kept_red(incident, now)

@@ -32,6 +32,7 @@ OVER: Mapping[str, str] = {
     "run.failed": "run failed",
     "run.cancelled": "run cancelled",
     "run.deleted": "run deleted",
+    "lapsed": "no longer waited for",
 }
 STOPPED: Mapping[str, str] = {"run.failed": "failed", "run.cancelled": "was cancelled", "run.finished": "stopped"}
 

@@ -98,3 +98,4 @@ class ClosedBy(StrEnum):
     RESOLVED = "resolved"
     SUPERSEDED = "superseded"
     RULE_CHANGED = "rule_changed"
+    LAPSED = "lapsed"

@@ -18,7 +18,7 @@ from losswatch_server.runs.answers import FindingNotFoundError, Recorded, Report
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.live_run import LiveRun
-from losswatch_server.runs.liveness.findings import returned, silence
+from losswatch_server.runs.liveness.findings import lapsed, returned, silence
 from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder
@@ -305,6 +305,22 @@ class Runs:
             draft = Draft(at, FindingChanges(live.findings), event_kinds=["run.silent"])
             draft.finding_changes.forward([silence(live.row, live.findings.values(), at, heard_at or last_seen)])
             live.row = live.row._replace(state=RunState.SILENT)
+            live.report = None
+            await self._recorder.commit(live, draft)
+        self._notify()
+        return True
+
+    async def give_up(self, project: str, uid: str, at: float) -> bool:
+        """Nobody waits for a silent run any more: its finding closes, its state stays. False where it is not silent."""
+        row = await self._store.run_of(project, uid)
+        if row is None:
+            return False
+        async with self._cache.lock(project, row.name) as cached:
+            live = await self._cache.load(cached, project, row.name)
+            if live is None or live.row.uid != uid or live.row.state is not RunState.SILENT:
+                return False
+            draft = Draft(at, FindingChanges(live.findings))
+            draft.finding_changes.forward(lapsed(live.findings.values()))
             live.report = None
             await self._recorder.commit(live, draft)
         self._notify()

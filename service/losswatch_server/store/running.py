@@ -1,4 +1,4 @@
-"""The running runs, as the watch for silent and slow ones needs them."""
+"""The runs that are not over, as the watch for silent and slow ones needs them."""
 
 from __future__ import annotations
 
@@ -29,3 +29,27 @@ def running(connection: sqlite3.Connection) -> list[RunningRow]:
     )
     return [row if isinstance(row.expected_gap_s, (int, float, type(None))) else row._replace(expected_gap_s=None)
             for row in map(RunningRow._make, found)]  # fmt: skip
+
+
+class SilentRow(NamedTuple):
+    """A run with an open finding that it is silent. ``replaced``: its group has gone on with new runs since."""
+
+    project: str
+    uid: str
+    since: float
+    replaced: bool
+
+
+def silent(connection: sqlite3.Connection) -> list[SilentRow]:
+    """All of them."""
+    found = connection.execute(
+        "SELECT f.project, f.uid, f.opened_at, EXISTS (SELECT 1 FROM run later WHERE later.project = r.project "
+        f"AND later.created_at > f.opened_at AND {_group_of('later')} = {_group_of('r')}) "
+        "FROM finding f JOIN run r ON r.project = f.project AND r.uid = f.uid "
+        "WHERE f.closed_at IS NULL AND f.condition = 'silent'"
+    )
+    return [SilentRow(project, uid, since, bool(replaced)) for project, uid, since, replaced in found]
+
+
+def _group_of(run: str) -> str:
+    return f"json_extract(CASE WHEN json_valid({run}.context) THEN {run}.context ELSE '{{}}' END, '$.group')"

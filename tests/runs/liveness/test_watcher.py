@@ -19,17 +19,18 @@ from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import grace_s, silent_at
 from losswatch_server.runs.liveness.speed import Pace
 from losswatch_server.runs.liveness.watcher import LONGEST_PAUSE_S, TICK_S, Watch
+from losswatch_server.store.rows import FindingFilter
 from losswatch_server.store.sqlite import SqliteStore
 from losswatch_server.supervision import Supervisor
 
 GRACES = [
     ("four requests are no rhythm", 4, [10.0] * 3, None, None),
-    ("five are, and nobody is silent before a minute", 5, [1.0] * 4, None, 60.0),
-    ("five usual gaps", 30, [30.0] * 29, None, 150.0),
+    ("five are, and the first evaluation may take five minutes", 5, [1.0] * 4, None, 300.0),
+    ("five usual gaps", 30, [90.0] * 29, None, 450.0),
     ("twice the longest gap: validation comes again", 30, [10.0] * 28 + [240.0], None, 480.0),
     ("what the client expects counts more than what was seen", 30, [10.0] * 29, 600.0, 1200.0),
     ("and needs no rhythm: an import may say when it is continued", 1, [], 40.0, 80.0),
-    ("but never before a minute either", 1, [], 1.0, 60.0),
+    ("but nobody is silent before a minute", 1, [], 1.0, 60.0),
 ]
 
 
@@ -112,8 +113,8 @@ def test_a_run_that_stops_reporting_is_silent_after_its_grace_and_returns_with_i
     async def scene(stage: Stage) -> None:
         for step in range(10):
             await stage.posts("lr-1", step)
-            await stage.passes(20)
-        await stage.passes(75)  # 95 of 100 s
+            await stage.passes(80)
+        await stage.passes(315)  # 395 of 400 s
         assert await stage.state("lr-1") is RunState.RUNNING
         await stage.passes(10)
         assert await stage.state("lr-1") is RunState.SILENT
@@ -124,9 +125,9 @@ def test_a_run_that_stops_reporting_is_silent_after_its_grace_and_returns_with_i
         assert await stage.state("lr-1") is RunState.RUNNING
         assert await stage.kinds() == ["run.silent", "run.returned"]
         (stored,) = [f for f in await stage.runs.findings("default", "lr-1") if f.finding.condition == "silent"]
-        assert stored.finding.summary == "The run reports again, after 62 minutes without a word."
+        assert stored.finding.summary == "The run reports again, after 67 minutes without a word."
         told = finding_json(stored.finding)["evidence"]
-        last_seen = datetime.fromtimestamp(1_800_000_000 + 180, UTC)
+        last_seen = datetime.fromtimestamp(1_800_000_000 + 720, UTC)
         assert datetime.fromisoformat(told["last_seen_at"]) == last_seen, "a time is never rounded as a measurement"
         assert datetime.fromisoformat(told["returned_at"]) > last_seen
 
@@ -152,7 +153,7 @@ def test_a_declared_pause_is_respected(play: Play) -> None:
             await stage.posts("lr-1", step)
             await stage.passes(5)
         await stage.runs.pause("default", "lr-1", 600)
-        await stage.passes(650)
+        await stage.passes(880)
         assert await stage.state("lr-1") is RunState.RUNNING
         await stage.passes(30)
         assert await stage.state("lr-1") is RunState.SILENT
@@ -169,7 +170,7 @@ def test_a_restart_of_the_service_gives_every_run_its_whole_grace_again(play: Pl
         await stage.close()
         stage.now += 7_200
         stage.open()
-        await stage.passes(55)
+        await stage.passes(295)
         assert await stage.kinds() == []
         for run in range(1, 20):
             await stage.posts(f"lr-{run}", 6)
@@ -181,10 +182,10 @@ def test_a_restart_of_the_service_gives_every_run_its_whole_grace_again(play: Pl
 
 @pytest.mark.parametrize("every", [40, 500])
 def test_an_evaluation_that_comes_again_is_learned_after_the_second_one(every: int) -> None:
-    """The rule alone, over ninety evaluations of four minutes, however many requests lie between two of them."""
+    """The rule alone, over ninety evaluations of ten minutes, however many requests lie between two of them."""
     rhythm, now, alarms = Rhythm(), 1_800_000_000.0, 0
     for request in range(90 * every):
-        gap = 240.0 if request % every == every - 1 else 2.0
+        gap = 600.0 if request % every == every - 1 else 2.0
         grace = grace_s(rhythm.requests, rhythm.gaps, None, rhythm.habit)
         alarms += grace is not None and gap > grace
         now += gap
@@ -197,7 +198,7 @@ def test_one_long_absence_is_no_habit_and_neither_is_a_resume() -> None:
     for request in range(200):
         now += 10_000.0 if request in (50, 90) else 2.0
         rhythm = rhythm.heard(now, [Point(request, loss=1.0)], resumed=request == 90)
-    assert grace_s(rhythm.requests, rhythm.gaps, None, rhythm.habit) == 60.0
+    assert grace_s(rhythm.requests, rhythm.gaps, None, rhythm.habit) == 300.0
 
 
 def test_looks_that_take_long_find_a_silent_run_late_and_not_never(play: Play) -> None:
@@ -218,7 +219,7 @@ def test_looks_that_take_long_find_a_silent_run_late_and_not_never(play: Play) -
         stage.store.read = slow  # type: ignore[method-assign]
         while await stage.state("lr-1") is RunState.RUNNING:
             stage.now += await watch.look()
-            assert stage.now < stopped + 60 + 2 * LONGEST_PAUSE_S
+            assert stage.now < stopped + 300 + 2 * LONGEST_PAUSE_S
 
     play(scene)
 
@@ -231,8 +232,56 @@ def test_a_machine_that_slept_is_not_a_flood_of_silent_runs(play: Play) -> None:
         stage.now += 7_200  # no tick meanwhile: the process was stopped
         await stage.watch.tick()
         assert await stage.state("lr-1") is RunState.RUNNING
-        await stage.passes(70)
+        await stage.passes(310)
         assert await stage.state("lr-1") is RunState.SILENT
+
+    play(scene)
+
+
+async def open_findings(stage: Stage) -> list[str]:
+    page, _ = await stage.runs.project_findings("default", FindingFilter(is_open=True))
+    return sorted(f"{found.run}: {found.stored.finding.condition}" for found in page)
+
+
+def test_a_silent_run_leaves_the_list_of_open_findings_when_it_returns_or_ends(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        for step in range(6):
+            for name in ("returns", "ends", "stays"):
+                await stage.posts(name, step)
+            await stage.passes(10)
+        await stage.passes(400)
+        assert await open_findings(stage) == ["ends: silent", "returns: silent", "stays: silent"]
+        await stage.posts("returns", 6)
+        await stage.runs.finish("default", "ends", RunState.FAILED, "killed")
+        assert await open_findings(stage) == ["stays: silent"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("later_run", ["of its group", "of another group", "none"])
+def test_nobody_waits_for_a_silent_run_for_ever(play: Play, later_run: str) -> None:
+    async def scene(stage: Stage) -> None:
+        for step in range(6):
+            await stage.posts("lr-1", step, context=Context(group="scan"))
+            await stage.passes(10)
+        await stage.passes(400)
+        assert await open_findings(stage) == ["lr-1: silent"]
+        if later_run != "none":
+            group = "scan" if later_run == "of its group" else "others"
+            await stage.posts("later", 0, context=Context(group=group))
+            await stage.runs.finish("default", "later", RunState.FINISHED)
+        for hours, is_open in ((0.9, True), (0.3, later_run != "of its group"), (22.0, later_run != "of its group")):
+            stage.now += 3600 * hours
+            await stage.watch.tick()
+            assert bool(await open_findings(stage)) is is_open
+        stage.now += 3600
+        await stage.watch.tick()
+        assert await open_findings(stage) == []
+        assert await stage.state("lr-1") is RunState.SILENT, "what is known of it has not changed"
+        (stored,) = await stage.runs.findings("default", "lr-1")
+        assert stored.finding.closed_by == "lapsed"
+        await stage.posts("lr-1", 6)
+        assert await stage.state("lr-1") is RunState.RUNNING
 
     play(scene)
 
@@ -243,7 +292,7 @@ def test_two_watches_say_it_once(play: Play) -> None:
             await stage.posts("lr-1", step)
             await stage.passes(10)
         other = Watch(stage.store, stage.runs, lambda: stage.now)
-        for _ in range(30):
+        for _ in range(80):
             stage.now += 5
             await asyncio.gather(stage.watch.tick(), other.tick())
         assert await stage.kinds() == ["run.silent"]
@@ -319,7 +368,7 @@ def test_a_run_that_cannot_be_judged_costs_no_other_run_its_watch(
             return await real(project, of, *rest)
 
         monkeypatch.setattr(stage.runs, "mark_silent", fails)
-        await stage.passes(120)
+        await stage.passes(320)
         states = [await stage.state(name) for name in ("a", "b", "c")]
         assert states == [RunState.RUNNING, RunState.SILENT, RunState.SILENT]
         assert len(caplog.records) == 1, "said once"
@@ -343,7 +392,7 @@ def test_a_clock_that_was_ahead_for_a_moment_hides_no_silence(play: Play) -> Non
             await stage.passes(10)
         assert (await stage.runs.get("default", "posts-on")).last_seen_at <= stage.now
         assert await stage.kinds() == []
-        await stage.passes(40)
+        await stage.passes(280)
         assert await stage.state("posts-on") is RunState.RUNNING
         await stage.passes(25)
         assert await stage.state("posts-on") is RunState.SILENT

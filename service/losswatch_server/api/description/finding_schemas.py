@@ -112,7 +112,8 @@ class Finding(Answer):
     """When it was over; null while it is open."""
     closed_by: ClosedBy | None
     """Why it is closed: `resolved` (it went away), `superseded` (its attempt was replaced), `rule_changed` (a newer
-    version of the rules no longer finds it); null while it is open."""
+    version of the rules no longer finds it), `lapsed` (nobody waits for the silent run any more); null while it is
+    open."""
     summary: str
     """One sentence, for people."""
     evidence: Annotated[dict[str, Any], WithJsonSchema(_EVIDENCE)]

@@ -52,6 +52,15 @@ def returned(known: Iterable[Finding], step: int | None, at: float) -> list[Find
     ]
 
 
+def lapsed(known: Iterable[Finding]) -> list[Finding]:
+    """The open findings of the clock, closed: nobody waits for the run any more."""
+    return [
+        replace(finding, resolved_step=finding.opened_step, closed_by=ClosedBy.LAPSED)
+        for finding in known
+        if finding.series == CLOCK and finding.is_open
+    ]
+
+
 def _last_seen(finding: Finding, otherwise: float) -> float:
     seen = finding.evidence.get("last_seen_at")
     return float(seen) if isinstance(seen, int | float) else otherwise

@@ -9,6 +9,13 @@ import statistics
 from collections.abc import Sequence
 
 SHORTEST_S = 60.0
+UNANNOUNCED_S = 300.0
+"""A run that has not said how often it reports may pause for so long: its first evaluation is no alarm. With 60 s, each
+run of a simulated day that evaluates for 4 minutes was taken for silent once, and that was all that the day's messages
+said of healthy runs."""
+GIVEN_UP_S = 86_400.0
+REPLACED_S = 3_600.0
+"""So long a silent run is waited for: a day, or an hour where its group has gone on with new runs since."""
 REQUESTS_NEEDED = 5
 MEDIANS = 5.0
 LONGEST = 2.0
@@ -22,14 +29,13 @@ def grace_s(requests: int, gaps: Sequence[float], expected_gap_s: float | None, 
     """Seconds that may pass after the last request; None: any number.
 
     ``requests`` counts separate live ones, ``gaps`` are the last pauses between them (s), ``habit`` is the longest that
-    came twice. Without a given gap there
-    is no rhythm before five requests, and so none for an import.
+    came twice. Without a given gap there is no rhythm before five requests, and so none for an import.
     """
     if expected_gap_s is not None:
         return max(SHORTEST_S, 2.0 * expected_gap_s)
     if requests < REQUESTS_NEEDED or not gaps:
         return None
-    return max(SHORTEST_S, MEDIANS * statistics.median(gaps), LONGEST * max(gaps), LONGEST * habit)
+    return max(UNANNOUNCED_S, MEDIANS * statistics.median(gaps), LONGEST * max(gaps), LONGEST * habit)
 
 
 def silent_at(
@@ -42,3 +48,8 @@ def silent_at(
     if grace is None:
         return None
     return max(last_seen_at, paused_until or 0.0, listening_since) + grace
+
+
+def is_given_up(silent_since: float, replaced: bool, now: float) -> bool:
+    """Whether nobody waits for a silent run any more; ``replaced``: its group has gone on with new runs since."""
+    return now - silent_since >= (REPLACED_S if replaced else GIVEN_UP_S)

@@ -15,14 +15,14 @@ from typing import Protocol
 
 from losswatch_server.runs.finding_changes import event
 from losswatch_server.runs.liveness.rhythm import Rhythm
-from losswatch_server.runs.liveness.silence_rule import SHORTEST_S, grace_s, silent_at
+from losswatch_server.runs.liveness.silence_rule import SHORTEST_S, grace_s, is_given_up, silent_at
 from losswatch_server.runs.liveness.speed import Pace
 from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.store.changes import add_event
 from losswatch_server.store.errors import StoreError
 from losswatch_server.store.queries import run_of
 from losswatch_server.store.rows import NewEvent
-from losswatch_server.store.running import RunningRow, running
+from losswatch_server.store.running import RunningRow, SilentRow, running, silent
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ LONGEST_PAUSE_S = 15.0
 DEAF_S = 30.0
 """A tick that comes so much later than planned means that the process was stopped or its loop stalled: it may have
 heard nobody."""
+
+GIVE_UP_EVERY_S = 300.0
+"""Between two looks for silent runs that nobody waits for any more."""
 
 SHARE = 20
 """At most one twentieth of the time goes into looking, however many runs there are."""
@@ -51,6 +54,10 @@ class SilenceMarker(Protocol):
 
         ``heard_at`` is when that was where the store cannot be right: it lies in the future.
         """
+        ...
+
+    async def give_up(self, project: str, uid: str, at: float) -> bool:
+        """Write that nobody waits for a silent run any more."""
         ...
 
 
@@ -73,6 +80,7 @@ class Watch:
         self._paces: dict[Key, tuple[float, Pace]] = {}
         self._ahead: dict[Key, tuple[float, float]] = {}
         self._skipped: set[Key] = set()
+        self._gave_up_at = clock()
 
     async def look(self) -> float:
         """Look once; after how many seconds to look again."""
@@ -102,9 +110,18 @@ class Watch:
         for row in self._slowed(rows, woke_up):
             async with self._alone(row):
                 await self._tell_slow(row, now)
+        if not 0 <= now - self._gave_up_at < GIVE_UP_EVERY_S:
+            self._gave_up_at = now
+            await self._give_up(now)
+
+    async def _give_up(self, now: float) -> None:
+        for row in await self._store.read(silent):
+            if is_given_up(row.since, row.replaced, now):
+                async with self._alone(row):
+                    await self._runs.give_up(row.project, row.uid, now)
 
     @contextlib.asynccontextmanager
-    async def _alone(self, row: RunningRow) -> AsyncIterator[None]:
+    async def _alone(self, row: RunningRow | SilentRow) -> AsyncIterator[None]:
         """What is wrong with one run costs that run alone; what is wrong with the store is for whoever calls."""
         try:
             yield
