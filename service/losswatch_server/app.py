@@ -92,7 +92,8 @@ def alert_settings(settings: Settings) -> AlertSettings:
     return AlertSettings(
         allow_private_targets=settings.allow_private_targets,
         public_url=settings.base_url or own_address,
-        public_url_is_known=settings.base_url is not None,
+        public_url_is_known=settings.base_url is not None
+        and not is_loopback(urlsplit(settings.base_url).hostname or ""),
         mail=None if settings.smtp_url is None else mail_server(settings.smtp_url, settings.mail_from),
         targets_file=settings.targets_file,
     )

@@ -56,6 +56,7 @@ def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int
     with receiving("webhook") as hook:
         status, said = run("add", "webhook", hook.url, "--min-severity", "critical", "--condition", "diverging")
         assert (status, "whsec_" in said) == (0, True)
+        assert "warning: Links in messages lead to http://127.0.0.1:8000, which only this machine reaches" in said
         name = said.split()[0]
         status, said = run("list")
         assert (status, name in said, "critical" in said, "SECRET" in said) == (0, True, True, False)
@@ -69,6 +70,12 @@ def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int
     assert (status, "not delivered" in said) == (69, True)
     assert run("remove", name) == (0, "")
     assert run("list") == (0, "")
+
+
+def test_a_target_for_each_run_is_one_option(run: Callable[..., tuple[int, str]]) -> None:
+    assert run("add", "webhook", "http://127.0.0.1:9/x", "--group-by", "run")[0] == 0
+    status, said = run("add", "webhook", "http://127.0.0.1:9/x", "--group-by", "sweep")
+    assert (status, "'group'" in said) == (64, True)
 
 
 def test_the_command_knows_every_kind_of_target() -> None:

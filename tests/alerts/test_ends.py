@@ -199,7 +199,7 @@ def test_the_operator_hears_of_a_target_that_fails_and_of_what_was_lost(
 
 def test_a_message_of_which_nobody_can_follow_the_links_says_so() -> None:
     target = Target(id="t", project="default", kind="slack", url=SLACK)
-    assert "--base-url" in sample(target, "m", 0.0, only_here=True).text
+    assert "--base-url" in sample(target, "m", 0.0, Links("http://127.0.0.1:8000", only_here=True).warning).text
     assert "--base-url" not in sample(target, "m", 0.0).text
     assert Links("https://lw.example").of(sample(target, "m", 0.0)) == "https://lw.example/docs/notifications"
 

@@ -85,14 +85,14 @@ def test_a_late_finding_of_a_long_run_is_explained_from_a_snapshot(
 
 def test_silence_is_explained_by_the_gaps_between_requests(house: House) -> None:
     for step in range(8):
-        house.now += 30 if step % 2 else 10
+        house.now += 120 if step % 2 else 40
         house.record([Point(step, loss=1.0 / (1 + step))])
     row = house.do(house.runs.get("default", "run"))
-    house.now += 500
+    house.now += 2000
     assert house.do(house.runs.mark_silent("default", row.uid, house.now, row.last_seen_at))
     explanation = told(house, found(house, Condition.SILENT).id)
-    assert [row.statistic for row in explanation.values] == [30, 10, 30, 10, 30, 10, 30, 500]
-    assert [row.threshold for row in explanation.values] == [None] * 4 + [100.0, 150.0, 100.0, 150.0]
+    assert [row.statistic for row in explanation.values] == [120, 40, 120, 40, 120, 40, 120, 2000]
+    assert [row.threshold for row in explanation.values] == [None] * 4 + [400.0, 600.0, 400.0, 600.0]
     assert explanation.threshold == 150.0
     assert (explanation.unit, explanation.above, explanation.used) == ("s", True, (1, 7))
 

@@ -41,6 +41,14 @@ class Reason(StrEnum):
     TARGET_DISABLED = "target_disabled"
 
 
+class GroupBy(StrEnum):
+    """What may make a group of notifications: the runs of a sweep, related conditions (an incident class), one run."""
+
+    GROUP = "group"
+    CONDITION = "condition"
+    RUN = "run"
+
+
 SPEAKS = frozenset({Reason.FIRST, Reason.WORSENED, Reason.ENDED, Reason.RESOLVED})
 """Reasons for a new message. ``repeat_interval`` speaks too, but only for the whole group."""
 
@@ -52,10 +60,9 @@ KEPT_RED_S = 86_400.0
 class Rules:
     """What one target wants to hear, and how often. Seconds; ``since`` is when the target was made.
 
-    ``group_by`` names what makes a group: ``group`` (the sweep; a run outside any is a group of its own), ``condition``
-    (its incident class), ``run``. ``tracks_state`` is for receivers that keep incidents of their own (PagerDuty,
-    Alertmanager): they get every resolution, muted or not, and reminders of everything that is open, lest an incident
-    never closes or lapses.
+    By ``group``, a run outside any sweep is a group of its own. ``tracks_state`` is for receivers that keep incidents
+    of their own (PagerDuty, Alertmanager): they get every resolution, muted or not, and reminders of everything that is
+    open, lest an incident never closes or lapses.
     """
 
     min_severity: Severity = Severity.WARNING

@@ -128,6 +128,11 @@ class Registry:
         await self._store.write(insert)
         return target
 
+    @property
+    def warnings(self) -> list[str]:
+        """What the operator should know before relying on targets."""
+        return [self._deps.links.warning] if self._deps.links.warning else []
+
     async def targets(self, project: str) -> list[Target]:
         """The targets of a project, oldest first."""
         rows = await self._store.read(lambda connection: configuration.targets(connection, project))
@@ -204,7 +209,7 @@ class Registry:
         target = await self.target(project, target_id)
         self._count_test(project)
         now = self._deps.clock()
-        said = sample(target, self._new_id(), now, only_here=self._deps.links.only_here)
+        said = sample(target, self._new_id(), now, self._deps.links.warning)
         outcome = await self._deliverer.send(said, target)
         tried = DeliveryTry(now, self._deps.clock(), outcome)
         state = "delivered" if outcome.result is Result.DELIVERED else "failed"

@@ -113,12 +113,8 @@ class Alerts:
         if self._settings.alone:
             await self._store.write(deliveries.release_all)
         await self.deliverer.count_targets()
-        if not self._settings.public_url_is_known and await self.registry.any_targets():
-            logger.warning(
-                "links in notifications lead to %s, which only this machine reaches: say with --base-url at which "
-                "address people reach the service",
-                self._settings.public_url or "no address",
-            )
+        if (warning := self._deps.links.warning) and await self.registry.any_targets():
+            logger.warning("%s", warning)
 
     async def stop(self) -> None:
         """Stop looking, let what is being sent end for a few seconds."""

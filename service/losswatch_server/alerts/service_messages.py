@@ -27,13 +27,8 @@ def disabled_message(target: Target, why: str, key: GroupKey, message_id: str, n
     )  # fmt: skip
 
 
-ONLY_HERE = (
-    " Links in messages lead to this machine alone: start the service with --base-url and the address that people use."
-)
-
-
-def sample(target: Target, message_id: str, now: float, *, only_here: bool = False) -> Message:
-    """The message of ``POST /v1/targets/{id}/test``. ``only_here``: nobody can follow the links in messages."""
+def sample(target: Target, message_id: str, now: float, warning: str = "") -> Message:
+    """The message of ``POST /v1/targets/{id}/test``, with a ``warning`` for the operator."""
     entry = Entry(
         id=f"test:{target.id}",
         run="example-run",
@@ -41,7 +36,7 @@ def sample(target: Target, message_id: str, now: float, *, only_here: bool = Fal
         condition="test",
         severity=Severity.INFO,
         change="test",
-        summary="This is a test message from Losswatch. Nothing is wrong with any run." + ONLY_HERE * only_here,
+        summary=f"This is a test message from Losswatch. Nothing is wrong with any run. {warning}".strip(),
         since=now,
         step=20,
         evidence={"growth_per_step": 3.5547, "overflow_step": [64, 66]},

@@ -22,7 +22,7 @@ from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.egress.addresses import TargetRefusedError, read_url
 from losswatch_server.alerts.egress.signing import Secret, check_secret
-from losswatch_server.alerts.policy import Rules
+from losswatch_server.alerts.policy import GroupBy, Rules
 from losswatch_server.alerts.registry import default_rules
 from losswatch_server.alerts.targets import Target
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -30,8 +30,6 @@ from losswatch_server.store.alerting import configuration
 from losswatch_server.store.alerting.transactions import Transactions
 
 _RULES = {field.name for field in fields(Rules)} - {"tracks_state", "since"}
-GROUP_BY = ("group", "condition", "run")
-"""What may make a group of notifications (``Rules.group_by``)."""
 _ADDRESS = {"url", "url_file", "routing_key", "routing_key_file", "secret", "secret_file"}
 _KNOWN = _RULES | _ADDRESS | {"name", "project", "kind"}
 
@@ -129,7 +127,7 @@ def _rules(entry: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in entry.items() if name in _RULES}
     if "min_severity" in given:
         given["min_severity"] = Severity(_choice("min_severity", given["min_severity"], Severity))
-    for name, choices in (("conditions", Condition), ("group_by", GROUP_BY)):
+    for name, choices in (("conditions", Condition), ("group_by", GroupBy)):
         if name in given:
             if not isinstance(given[name], list):
                 raise TargetRefusedError(f"`{name}` is a list")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from losswatch_server.alerts.policy import GroupBy
 from losswatch_server.cli.exits import UNAVAILABLE, fail
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -39,6 +40,10 @@ def add(
     url: Annotated[str | None, typer.Argument(help="Where to send; - reads it from standard input.")] = None,
     min_severity: Annotated[Severity, typer.Option(help="Send nothing below it.")] = Severity.WARNING,
     condition: Annotated[list[Condition] | None, typer.Option(help="Only this condition; can be repeated.")] = None,
+    group_by: Annotated[
+        list[GroupBy] | None,
+        typer.Option(help="What shares a message: the runs of a group, related conditions, one run; can be repeated."),
+    ] = None,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     routing_key: Annotated[str | None, typer.Option(help="PagerDuty's integration key.")] = None,
     service: Address = _SERVICE,
@@ -47,10 +52,13 @@ def add(
     """Add a target. Its signing secret, if it has one, is shown only now."""
     address = typer.get_text_stream("stdin").readline().strip() if url == "-" else url
     asked = {"kind": kind, "url": address, "min_severity": min_severity, "name": name, "routing_key": routing_key}
-    made = _call("POST", service, "", project, asked | {"conditions": condition or []})
+    asked |= {"conditions": condition or [], "group_by": group_by or None}
+    made = _call("POST", service, "", project, asked)
     typer.echo(f"{made['id']}  {made['kind']}  {made['url']}")
     if made["secret"]:
         typer.echo(f"signing secret, shown only now: {made['secret']}")
+    for warning in made.get("warnings", ()):
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @targets.command("test")

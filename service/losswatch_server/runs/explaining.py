@@ -163,7 +163,7 @@ def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding) -> Exp
             + (
                 f"twice the {expected:g} s between reports that it announced."
                 if expected is not None
-                else "a multiple of the usual, and of the longest, of its last gaps."
+                else "a multiple of the usual, and of the longest, of its last gaps, and five minutes at least."
             )
             + " A declared pause, and time in which the service was not listening, do not count."
         ),

@@ -35,11 +35,19 @@ class MailServer:
 class Links:
     """Addresses of runs in this service, as far as people can reach them from a message.
 
-    ``only_here``: nobody said at which address people reach it, and ``base`` is that of this machine.
+    ``only_here``: ``base`` is that of this machine, because nobody said at which address people reach it.
     """
 
     base: str | None = None
     only_here: bool = False
+
+    @property
+    def warning(self) -> str:
+        """What the operator should know of the links in messages; empty where they lead somewhere."""
+        if not self.only_here:
+            return ""
+        where = f"to {self.base}, which only this machine reaches" if self.base else "nowhere"
+        return f"Links in messages lead {where}: start the service with --base-url and the address that people use."
 
     def run(self, project: str, run: str) -> str | None:
         """The report of a run; None when the service does not know its public address."""

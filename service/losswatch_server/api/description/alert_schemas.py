@@ -191,6 +191,13 @@ class TargetWithSecret(Target):
     """The signing secret, `whsec_…`."""
 
 
+class NewlyMadeTarget(TargetWithSecret):
+    """A target as it was just added."""
+
+    warnings: list[str]
+    """What to change before relying on it, such as an address that links in messages can lead to."""
+
+
 class Targets(Answer):
     """The targets of a project, oldest first."""
 

@@ -64,7 +64,7 @@ Targets = Annotated[Registry, Depends(registry_of)]
     description="The answer shows the signing secret of a webhook, once and never again.",
     status_code=201,
     responses={
-        **answer(201, schemas.TargetWithSecret, "Added.", {**schemas.TARGET, "secret": None}),
+        **answer(201, schemas.NewlyMadeTarget, "Added.", {**schemas.TARGET, "secret": None, "warnings": []}),
         **refusals(*BODY_REFUSALS, TOO_MANY),
     },
     openapi_extra=body(
@@ -90,7 +90,8 @@ async def create_target(request: Request, targets: Targets, project: Project = "
         raise refused(error) from error
     location = f"/v1/targets/{target.id}" + ("" if project == "default" else f"?project={project}")
     secret = target.secrets[0].value if target.secrets else None
-    return json_answer({**target_json(target), "secret": secret}, 201, {"Location": location})
+    made = {**target_json(target), "secret": secret, "warnings": targets.warnings}
+    return json_answer(made, 201, {"Location": location})
 
 
 @router.get(
