@@ -51,7 +51,13 @@ def add(
 ) -> None:
     """Add a target. Its signing secret, if it has one, is shown only now."""
     address = typer.get_text_stream("stdin").readline().strip() if url == "-" else url
-    asked = {"kind": kind, "url": address, "min_severity": min_severity, "name": name, "routing_key": routing_key}
+    asked: dict[str, object] = {
+        "kind": kind,
+        "url": address,
+        "min_severity": min_severity,
+        "name": name,
+        "routing_key": routing_key,
+    }
     asked |= {"conditions": condition or [], "group_by": group_by or None}
     made = _call("POST", service, "", project, asked)
     typer.echo(f"{made['id']}  {made['kind']}  {made['url']}")
