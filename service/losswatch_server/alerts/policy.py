@@ -29,7 +29,7 @@ class Reason(StrEnum):
     BEFORE_TARGET = "before_target"
     NEVER_TOLD = "never_told"
     RECOVERED = "recovered"
-    MAY_RETURN = "may_return"
+    MAY_PASS = "may_pass"
     RESOLVED_NOT_WANTED = "resolved_not_wanted"
     KEPT_FIRING = "kept_firing"
     UNCHANGED = "unchanged"
@@ -51,6 +51,9 @@ class GroupBy(StrEnum):
 
 SPEAKS = frozenset({Reason.FIRST, Reason.WORSENED, Reason.ENDED, Reason.RESOLVED})
 """Reasons for a new message. ``repeat_interval`` speaks too, but only for the whole group."""
+
+PASSING = (Condition.SILENT, Condition.LOSS_SPIKE)
+"""What often passes by itself within seconds: it is told when it has stood for ``group_wait_s``."""
 
 KEPT_RED_S = 86_400.0
 """A receiver with incidents of its own shows a run that died for so long, until somebody acknowledges it."""
@@ -216,8 +219,9 @@ def _decide_untold(incident: Incident, rules: Rules, now: float) -> Decision:
         return Decision(Reason.BEFORE_TARGET)
     if incident.acknowledged is not None and incident.acknowledged.rank >= incident.severity.rank:
         return Decision(Reason.ACKNOWLEDGED)
-    if incident.condition == Condition.SILENT and now < (settled_at := incident.opened_at + rules.group_wait_s):
-        return Decision(Reason.MAY_RETURN, settled_at)
+    is_passing = incident.condition in PASSING and incident.severity is not Severity.CRITICAL
+    if is_passing and incident.is_open and now < (settled_at := incident.opened_at + rules.group_wait_s):
+        return Decision(Reason.MAY_PASS, settled_at)
     return Decision(Reason.FIRST)
 
 

@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.teamday.play import Day, Heard
+from benchmarks.teamday.play import Day
+from benchmarks.teamday.receivers import Heard
 from benchmarks.teamday.team import Job
 from losswatch_server.store.rows import StoredEvent
 
@@ -18,7 +19,8 @@ SERIOUS = ("warning", "critical")
 @dataclass(frozen=True)
 class Figures:
     """Of one receiver. Delays are seconds from the finding to the first message that names its run. A copy under the
-    same id, as after a kill, is no duplicate: receivers know it by its id."""
+    same id, as after a kill, is no duplicate: receivers know it by its id. Incidents are PagerDuty's: how many there
+    were, and how many stand at the end of the day because their run died of them or is silent."""
 
     runs: int
     faulty: int
@@ -30,6 +32,8 @@ class Figures:
     duplicates: int
     most_per_sweep_and_hour: int
     flapping: tuple[str, ...]
+    incidents: int
+    incidents_open_at_the_end: int
 
 
 def figures(jobs: Sequence[Job], day: Day, heard: Sequence[Heard]) -> Figures:
@@ -45,6 +49,7 @@ def figures(jobs: Sequence[Job], day: Day, heard: Sequence[Heard]) -> Figures:
     sweeps = {job.name: str(job.context["group"]) for job in jobs if "group" in job.context}
     delays = {name: first[name] - at for name, at in found.items() if name in first}
     per_run = Counter(name for message in once for name in named[id(message)] if len(named[id(message)]) == 1)
+    incidents = {m.body["dedup_key"]: m.body["event_action"] for m in once if m.kind == "pagerduty"}
     return Figures(
         runs=len(jobs),
         faulty=len(found),
@@ -53,9 +58,11 @@ def figures(jobs: Sequence[Job], day: Day, heard: Sequence[Heard]) -> Figures:
         missed=tuple(sorted(found.keys() - first.keys())),
         longest_delay_alone_s=max((d for name, d in delays.items() if name not in sweeps), default=0.0),
         longest_delay_in_sweep_s=max((d for name, d in delays.items() if name in sweeps), default=0.0),
-        duplicates=len(once) - len({_content(message) for message in once}),
+        duplicates=len(once) - len({message.content for message in once}),
         most_per_sweep_and_hour=_most_per_hour(once, sweeps),
         flapping=tuple(sorted(name for name, count in per_run.items() if count > 3)),
+        incidents=len(incidents),
+        incidents_open_at_the_end=sum(action == "trigger" for action in incidents.values()),
     )
 
 
@@ -81,16 +88,6 @@ def _found(events: Sequence[StoredEvent]) -> dict[str, float]:
 def _named(message: Heard, jobs: Sequence[Job]) -> set[str]:
     text = json.dumps(message.body)
     return {job.name for job in jobs if job.name in text}
-
-
-def _content(message: Heard) -> str:
-    """What a message says, without its id and its time: two ids that say the same are one message too many."""
-    body = message.body
-    if "data" in body:
-        news = [[f["id"], f["change"], f["opened_at"], f["resolved_at"]] for f in body["data"]["findings"]]
-        return json.dumps([body["data"]["reason"], sorted(news)])
-    *said, _ = body["attachments"][0]["blocks"]  # the last one is the footer with the time
-    return json.dumps([body["text"], said])
 
 
 def _most_per_hour(once: Sequence[Heard], sweeps: dict[str, str]) -> int:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import heapq
-import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from benchmarks.teamday.receivers import Receiver
 from benchmarks.teamday.team import POST_EVERY_S, STEPS_A_POST, Job
+from losswatch_server.alerts.channels.channel import MailServer
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
@@ -24,65 +23,35 @@ from losswatch_server.store.sqlite import SqliteStore
 START = 1_800_000_000.0
 EVALUATION_S = 240.0
 AFTER_S = 2 * 3_600.0
-
-
-@dataclass
-class Heard:
-    """A message as a receiver took it."""
-
-    at: float
-    body: dict[str, Any]
-
-    @property
-    def id(self) -> str:
-        return str(self.body.get("data", {}).get("id") or json.dumps(self.body, sort_keys=True))
-
-
-@dataclass
-class Receiver:
-    """A local HTTP server; away while ``away`` says so."""
-
-    day: Day
-    heard: list[Heard] = field(default_factory=list)
-    away: tuple[float, float] = (0.0, 0.0)
-    url: str = ""
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-            length = int(head.split("content-length: ")[1].split("\r\n")[0])
-            body = json.loads(await reader.readexactly(length))
-            is_away = self.away[0] <= self.day.now - START < self.away[1]
-            if not is_away:
-                self.heard.append(Heard(self.day.now, body))
-            writer.write(f"HTTP/1.1 {503 if is_away else 200} X\r\ncontent-length: 0\r\n\r\n".encode())
-            await writer.drain()
-        writer.close()
+KINDS = ("slack", "webhook", "pagerduty", "email")
 
 
 @dataclass
 class Day:
-    """What happened: the events of the store and what each receiver heard."""
+    """What happened: the events of the store and what each receiver heard, by the kind of its target."""
 
     now: float = START
-    slack: Receiver = field(init=False)
-    webhook: Receiver = field(init=False)
+    receivers: dict[str, Receiver] = field(init=False)
     events: Sequence[StoredEvent] = ()
+    mail: MailServer | None = None
 
     def __post_init__(self) -> None:
-        self.slack, self.webhook = Receiver(self), Receiver(self)
+        self.receivers = {kind: Receiver(kind, lambda: self.now, START) for kind in KINDS}
 
 
 async def play(jobs: Sequence[Job], folder: Path, seed: int, kills: Sequence[float], away: tuple[float, float]) -> Day:
     """The day of these jobs. ``kills``: when (s) the process dies with a message on its way; ``away``: Slack is."""
     day = Day()
-    day.slack.away = away
+    day.receivers["slack"].away = away
     store = SqliteStore.open(folder)
     runs = Runs(store, lambda: day.now)
-    async with _served(day.slack), _served(day.webhook):
+    async with contextlib.AsyncExitStack() as served:
+        ports = {kind: await served.enter_async_context(to.serving()) for kind, to in day.receivers.items()}
+        day.mail = MailServer(host="127.0.0.1", port=ports["email"], security="none", sender="watch@example.org")
         alerts = await _alerts(store, runs, day, seed)
-        for kind, receiver in (("slack", day.slack), ("webhook", day.webhook)):
-            await alerts.registry.create("default", "webhook" if kind == "webhook" else "slack", receiver.url, {})
+        for kind, receiver in day.receivers.items():
+            key = "R" * 32 if kind == "pagerduty" else None
+            await alerts.registry.create("default", kind, receiver.url, {}, routing_key=key)
         alerts = await _play(jobs, day, store, runs, alerts, list(kills), seed)
         day.events = await runs.events(None, after=0, limit=1_000_000)
         await alerts.stop()
@@ -138,15 +107,7 @@ async def _post(job: Job, post: int, rng: random.Random, runs: Runs) -> float | 
 
 
 async def _alerts(store: SqliteStore, runs: Runs, day: Day, seed: int) -> Alerts:
-    settings = AlertSettings(allow_private_targets=True, public_url="https://losswatch.example")
+    settings = AlertSettings(allow_private_targets=True, public_url="https://losswatch.example", mail=day.mail)
     alerts = Alerts(store, runs, settings, lambda: day.now, seed=seed)
     await alerts.prepare()
     return alerts
-
-
-@contextlib.asynccontextmanager
-async def _served(receiver: Receiver) -> AsyncIterator[None]:
-    server = await asyncio.start_server(receiver.answer, "127.0.0.1", 0)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
-    async with server:
-        yield
