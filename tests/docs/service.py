@@ -16,6 +16,7 @@ from deploy.process import line_with_address
 def running_service(data: Path) -> Iterator[str]:
     """The address of a service whose data lies in a folder; it is stopped at the end."""
     command = [str(Path(sys.executable).parent / "losswatch-server"), "serve", "--port", "0", "--data", str(data)]
+    command += ["--base-url", "https://losswatch.example.org"]  # without one, adding a target warns
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOSSWATCH_")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:

@@ -13,12 +13,12 @@ from losswatch_server.monitor.explain import Explanation
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
-from losswatch_server.runs import explaining, series
+from losswatch_server.runs import explaining, marking, series
 from losswatch_server.runs.answers import FindingNotFoundError, Recorded, Report, RunNotFoundError, StoredPoint
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.live_run import LiveRun
-from losswatch_server.runs.liveness.findings import lapsed, returned, silence
+from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder
@@ -293,38 +293,17 @@ class Runs:
         ``last_seen`` is the ``last_seen_at`` on which the caller decided: a run heard of since is not silent.
         ``heard_at`` is when that was, where the clock was wrong then.
         """
-        row = await self._store.run_of(project, uid)
-        if row is None:
-            return False
-        async with self._cache.lock(project, row.name) as cached:
-            live = await self._cache.load(cached, project, row.name)
-            if live is None or live.row.uid != uid or live.row.state is not RunState.RUNNING:
-                return False
-            if live.row.last_seen_at != last_seen or (live.row.paused_until or 0) > at:
-                return False
-            draft = Draft(at, FindingChanges(live.findings), event_kinds=["run.silent"])
-            draft.finding_changes.forward([silence(live.row, live.findings.values(), at, heard_at or last_seen)])
-            live.row = live.row._replace(state=RunState.SILENT)
-            live.report = None
-            await self._recorder.commit(live, draft)
-        self._notify()
-        return True
+        marked = await marking.mark_silent(self._cache, self._recorder, (project, uid), at, last_seen, heard_at)
+        if marked:
+            self._notify()
+        return marked
 
     async def give_up(self, project: str, uid: str, at: float) -> bool:
         """Nobody waits for a silent run any more: its finding closes, its state stays. False where it is not silent."""
-        row = await self._store.run_of(project, uid)
-        if row is None:
-            return False
-        async with self._cache.lock(project, row.name) as cached:
-            live = await self._cache.load(cached, project, row.name)
-            if live is None or live.row.uid != uid or live.row.state is not RunState.SILENT:
-                return False
-            draft = Draft(at, FindingChanges(live.findings))
-            draft.finding_changes.forward(lapsed(live.findings.values()))
-            live.report = None
-            await self._recorder.commit(live, draft)
-        self._notify()
-        return True
+        given_up = await marking.give_up(self._cache, self._recorder, (project, uid), at)
+        if given_up:
+            self._notify()
+        return given_up
 
     async def events(
         self, project: str | None, *, after: int, name: str | None = None, limit: int = 500

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from losswatch_server.codec import finding_json
-from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import RunState
-from losswatch_server.runs import Runs
 from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import grace_s, silent_at
 from losswatch_server.runs.liveness.speed import Pace
-from losswatch_server.runs.liveness.watcher import LONGEST_PAUSE_S, TICK_S, Watch
-from losswatch_server.store.rows import FindingFilter
-from losswatch_server.store.sqlite import SqliteStore
+from losswatch_server.runs.liveness.watcher import LONGEST_PAUSE_S, Watch
 from losswatch_server.supervision import Supervisor
+from runs.liveness.stage import Play, Stage
 
 GRACES = [
     ("four requests are no rhythm", 4, [10.0] * 3, None, None),
@@ -50,63 +46,6 @@ def test_pauses_and_our_own_absence_extend_the_grace(
     grace: float | None, paused_until: float | None, listening_since: float, at: float | None
 ) -> None:
     assert silent_at(100.0, grace, paused_until, listening_since) == at
-
-
-class Stage:
-    """A store, its use cases and a watch on a clock that the test moves."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = 1_800_000_000.0
-        self.folder = folder
-
-    def open(self) -> None:
-        self.store = SqliteStore.open(self.folder)
-        self.runs = Runs(self.store, lambda: self.now)
-        self.watch = Watch(self.store, self.runs, lambda: self.now)
-
-    async def close(self) -> None:
-        await self.runs.close()
-        self.store.close()
-
-    async def posts(self, name: str, step: int, points: int = 1, context: Context | None = None) -> None:
-        batch = [Point(step + i, loss=1.0 + 1 / (step + i + 1)) for i in range(points)]
-        await self.runs.record("default", name, batch, context)
-
-    async def passes(self, seconds: float) -> None:
-        """Time goes by, and the watch looks as often as it does."""
-        until = self.now + seconds
-        while self.now < until:
-            self.now = min(until, self.now + TICK_S)
-            await self.watch.tick()
-
-    async def kinds(self) -> list[str]:
-        return [
-            e.kind
-            for e in await self.runs.events(None, after=0)
-            if e.kind.startswith("run.") and e.kind != "run.created"
-        ]
-
-    async def state(self, name: str) -> RunState:
-        return (await self.runs.get("default", name)).state
-
-
-@pytest.fixture
-def play() -> Iterator[Callable[[Callable[[Stage], Awaitable[None]]], None]]:
-    fast = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=fast if fast.is_dir() else None) as folder:
-
-        async def go(scene: Callable[[Stage], Awaitable[None]]) -> None:
-            stage = Stage(Path(folder))
-            stage.open()
-            try:
-                await scene(stage)
-            finally:
-                await stage.close()
-
-        yield lambda scene: asyncio.run(go(scene))
-
-
-Play = Callable[[Callable[[Stage], Awaitable[None]]], None]
 
 
 def test_a_run_that_stops_reporting_is_silent_after_its_grace_and_returns_with_its_next_point(play: Play) -> None:
@@ -234,54 +173,6 @@ def test_a_machine_that_slept_is_not_a_flood_of_silent_runs(play: Play) -> None:
         assert await stage.state("lr-1") is RunState.RUNNING
         await stage.passes(310)
         assert await stage.state("lr-1") is RunState.SILENT
-
-    play(scene)
-
-
-async def open_findings(stage: Stage) -> list[str]:
-    page, _ = await stage.runs.project_findings("default", FindingFilter(is_open=True))
-    return sorted(f"{found.run}: {found.stored.finding.condition}" for found in page)
-
-
-def test_a_silent_run_leaves_the_list_of_open_findings_when_it_returns_or_ends(play: Play) -> None:
-    async def scene(stage: Stage) -> None:
-        for step in range(6):
-            for name in ("returns", "ends", "stays"):
-                await stage.posts(name, step)
-            await stage.passes(10)
-        await stage.passes(400)
-        assert await open_findings(stage) == ["ends: silent", "returns: silent", "stays: silent"]
-        await stage.posts("returns", 6)
-        await stage.runs.finish("default", "ends", RunState.FAILED, "killed")
-        assert await open_findings(stage) == ["stays: silent"]
-
-    play(scene)
-
-
-@pytest.mark.parametrize("later_run", ["of its group", "of another group", "none"])
-def test_nobody_waits_for_a_silent_run_for_ever(play: Play, later_run: str) -> None:
-    async def scene(stage: Stage) -> None:
-        for step in range(6):
-            await stage.posts("lr-1", step, context=Context(group="scan"))
-            await stage.passes(10)
-        await stage.passes(400)
-        assert await open_findings(stage) == ["lr-1: silent"]
-        if later_run != "none":
-            group = "scan" if later_run == "of its group" else "others"
-            await stage.posts("later", 0, context=Context(group=group))
-            await stage.runs.finish("default", "later", RunState.FINISHED)
-        for hours, is_open in ((0.9, True), (0.3, later_run != "of its group"), (22.0, later_run != "of its group")):
-            stage.now += 3600 * hours
-            await stage.watch.tick()
-            assert bool(await open_findings(stage)) is is_open
-        stage.now += 3600
-        await stage.watch.tick()
-        assert await open_findings(stage) == []
-        assert await stage.state("lr-1") is RunState.SILENT, "what is known of it has not changed"
-        (stored,) = await stage.runs.findings("default", "lr-1")
-        assert stored.finding.closed_by == "lapsed"
-        await stage.posts("lr-1", 6)
-        assert await stage.state("lr-1") is RunState.RUNNING
 
     play(scene)
 

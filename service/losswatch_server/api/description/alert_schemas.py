@@ -294,7 +294,7 @@ class Recovered(Answer):
 
 
 MODELS: tuple[type[BaseModel], ...] = (
-    TargetWithSecret, Targets, TestResult, Deliveries, Recovered, NewTarget, TargetChange, Recover,
+    TargetWithSecret, NewlyMadeTarget, Targets, TestResult, Deliveries, Recovered, NewTarget, TargetChange, Recover,
 )  # fmt: skip
 
 TARGET: dict[str, Any] = {
