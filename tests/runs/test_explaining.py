@@ -93,7 +93,7 @@ def test_silence_is_explained_by_the_gaps_between_requests(house: House) -> None
     explanation = told(house, found(house, Condition.SILENT).id)
     assert [row.statistic for row in explanation.values] == [120, 40, 120, 40, 120, 40, 120, 2000]
     assert [row.threshold for row in explanation.values] == [None] * 4 + [400.0, 600.0, 400.0, 600.0]
-    assert explanation.threshold == 150.0
+    assert explanation.threshold == 600.0
     assert (explanation.unit, explanation.above, explanation.used) == ("s", True, (1, 7))
 
 
