@@ -9,6 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("LOSSWATCH_URL", "LOSSWATCH_API_KEY", "LOSSWATCH_PROJECT", "RANK", "SLURM_PROCID"):
+    settings = ("URL", "API_KEY", "PROJECT", "RUN", "DISABLED")
+    for name in (*(f"LOSSWATCH_{setting}" for setting in settings), "RANK", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LOSSWATCH_SPOOL_DIR", str(tmp_path / "spool"))

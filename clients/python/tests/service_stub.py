@@ -81,6 +81,7 @@ class BadService:
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 128  # many runs connect at once; what finds the default queue of 5 full is reset
 
             def handle_error(self, request: object, client_address: object) -> None:
                 pass  # clients that hang up are part of the tests

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from losswatch import __version__
+from losswatch.addresses import DEFAULT_URL, address
 from losswatch.leftovers import Route, Tried, deliver_file
-from losswatch.run import DEFAULT_URL, address
 from losswatch.spool_folder import REJECTED, default_folder, files
 from losswatch.transport import Away, Transport
 

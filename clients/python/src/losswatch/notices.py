@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Dict, Iterable, Optional, Set
+from typing import Any, Callable, Dict, Iterable, Optional, Sequence, Set
 
 from losswatch.points import Complaint
 
 logger = logging.getLogger("losswatch")
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.ERROR}
 _RANKS = {"info": 0, "warning": 1, "critical": 2}
+
+Listener = Callable[[Dict[str, Any]], object]
+"""Hears of a finding."""
 
 
 class Terminal(logging.Handler):
@@ -37,9 +40,10 @@ def prepare() -> None:
 class Notices:
     """Says what a person should know, once each; ``quiet`` leaves trouble of the client alone: losses are told."""
 
-    def __init__(self, run: str, quiet: bool) -> None:
+    def __init__(self, run: str, quiet: bool, listeners: Sequence[Listener] = ()) -> None:
         self._run = run
         self._quiet = quiet
+        self._listeners = listeners
         self._said: Set[str] = set()
         self._findings: Dict[str, int] = {}
 
@@ -69,6 +73,11 @@ class Notices:
             self._findings[finding.get("id")] = rank
             if not self._quiet:
                 logger.log(_LEVELS.get(finding.get("severity"), logging.WARNING), "%s", self._sentence(report, finding))
+            for listener in tuple(self._listeners):
+                try:
+                    listener(finding)
+                except Exception as error:  # noqa: BLE001 - a fault of theirs must not end the reporting
+                    self.once(f"listener {listener!r}", f"what listens for findings failed: {error!r}")
 
     def end(self, state: Optional[str], report: Optional[Dict[str, Any]], link: str) -> None:
         """The line at the end of a run that was delivered."""

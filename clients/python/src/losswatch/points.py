@@ -42,6 +42,7 @@ class Encoded(NamedTuple):
     step: int
     names: Tuple[str, ...]
     complaints: List[Complaint]
+    loss: Optional[Number] = None
 
 
 def number(value: float) -> Number:
@@ -72,7 +73,7 @@ def encode(step: Any, fields: Mapping[str, Any], rank: int = 0, limits: Limits =
             taken.complaints.append(Complaint("value:" + name, f"{_shown(name)} is left out: {error}"))
     point = taken.finished(limits)
     names = tuple(name for name in point if name != "step")
-    return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, taken.complaints)
+    return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, taken.complaints, point.get("loss"))
 
 
 class _Fields:

@@ -9,24 +9,23 @@ import threading
 import uuid
 import weakref
 from pathlib import Path
-from typing import Any, Deque, Dict, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple, Type, Union
 
 from losswatch import lifetime
+from losswatch.addresses import DEFAULT_URL, address
 from losswatch.failures import describe
+from losswatch.job import is_disabled, own_rank, run_name
 from losswatch.names import slug
-from losswatch.notices import Notices, logger, prepare
+from losswatch.notices import Listener, Notices, logger, prepare
 from losswatch.points import NAMELESS
 from losswatch.sender import Entry, Origin, Sender
 from losswatch.spool import Address
 from losswatch.spool_folder import default_folder
-from losswatch.transport import Transport
+from losswatch.transport import Transport, report_link
 from losswatch.values import hold
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 QUEUE_LENGTH = 32_768
 """Steps that may wait for the sender thread: half a minute of a loop that makes a thousand a second."""
-
-_RANK_VARIABLES = ("RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID")
 
 
 class Run:
@@ -41,7 +40,7 @@ class Run:
 
     def __init__(  # noqa: PLR0913 - each is an option of whoever trains
         self,
-        name: str,
+        name: Optional[str] = None,
         *,
         project: Optional[str] = None,
         url: Optional[str] = None,
@@ -55,20 +54,22 @@ class Run:
     ) -> None:
         """Begins to report as run ``name``; the service creates it with the first points.
 
-        ``url`` is else taken from LOSSWATCH_URL (http://127.0.0.1:8000 without), ``api_key`` from LOSSWATCH_API_KEY,
-        ``project`` from LOSSWATCH_PROJECT. ``context`` is what is known of the job: ``learning_rate=0.01``,
-        ``optimizer="sgd"``, ``batch_size=32``, ``total_steps=10_000``, … It sharpens the advice. ``rank`` is taken
-        from the launcher's environment; of ranks other than 0 only values that are not finite are sent.
-        ``quiet`` keeps the first line, the last line and the findings out of the terminal. With ``stop_on="critical"``
-        `should_stop` is true for every critical finding, not only where going on is pointless beyond doubt.
+        Without ``name`` it is LOSSWATCH_RUN, else made of the script's name and the job or the time. ``url`` is else
+        taken from LOSSWATCH_URL (http://127.0.0.1:8000 without), ``api_key`` from LOSSWATCH_API_KEY, ``project`` from
+        LOSSWATCH_PROJECT. With LOSSWATCH_DISABLED=1 nothing is reported. ``context`` is what is known of the job:
+        ``learning_rate=0.01``, ``optimizer="sgd"``, ``batch_size=32``, ``total_steps=10_000``, … It sharpens the
+        advice. ``rank`` is taken from the launcher's environment, torch.distributed or JAX; of ranks other than 0 only
+        values that are not finite are sent. ``quiet`` keeps the first line, the last line and the findings out of the
+        terminal. With ``stop_on="critical"`` `should_stop` is true for every critical finding, not only where going on
+        is pointless beyond doubt.
         ``flush_interval`` is in seconds.
         """
         prepare()
-        self.name = _named(name, "run", "a run")
+        self.name = _named(run_name() if name is None else name, "run", "a run")
         given = project or os.environ.get("LOSSWATCH_PROJECT") or None
         self.project = None if given is None else _named(given, "project", "a project")
         self.url = address(url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL)
-        self.rank = _rank() if rank is None else rank
+        self.rank = own_rank() if rank is None else rank
         self._api_key = api_key or os.environ.get("LOSSWATCH_API_KEY") or None
         self._interval = max(float(flush_interval), 0.005)
         self._folder = _folder(spool_dir)
@@ -78,7 +79,10 @@ class Run:
             logger.warning('losswatch: %s: stop_on must be "stop" or "critical"; "stop" is taken', self.name)
         self._context = context
         self._owner = True
+        self._listeners: List[Listener] = []
         self._reset(last_step=-1)
+        if is_disabled():
+            self._finished = True
         self._start()
         _runs.add(self)
 
@@ -104,7 +108,7 @@ class Run:
                     self._queue,
                     Address(self.url, self.project, self.name, self.writer),
                     lambda: Transport(url, key, f"losswatch-python/{__version__}"),
-                    Notices(self.name, self._quiet),
+                    Notices(self.name, self._quiet, self._listeners),
                     Origin(self.rank, self._owner, self._last_step),
                     context=self._context,
                     interval=self._interval,
@@ -179,6 +183,15 @@ class Run:
             sender.flush(timeout, while_away=False)
         return self.should_stop
 
+    def on_finding(self, listener: Listener) -> Listener:
+        """Calls ``listener`` with each finding (a dictionary, as in the report) that is new or has become worse.
+
+        To be written above a function: ``@run.on_finding``. It is called from a background thread, soon after the
+        point that it is about; what it raises is said and goes no further.
+        """
+        self._listeners.append(listener)
+        return listener
+
     @property
     def dropped(self) -> int:
         """Points that were logged and will never be stored.
@@ -239,6 +252,13 @@ class Run:
     def __repr__(self) -> str:
         return f"<losswatch.Run {self.name!r} {self.status} at {self.url}>"
 
+    def _repr_html_(self) -> str:
+        from losswatch.notebook import html
+
+        sender = self._sender
+        losses = sender.history.stretches() if sender is not None else ()
+        return html(self.name, self.report, losses, report_link(self.url, self.project, self.name))
+
     def _step_so_far(self) -> int:
         """The last step that was logged, as far as it is known without waiting for a device."""
         step = self._sender.last_step if self._sender is not None else self._last_step
@@ -259,12 +279,6 @@ _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 """The Runs that code still holds: after a fork each gets a sender of its own. Nothing else hangs on it."""
 
 
-def address(given: str) -> str:
-    """A service's URL as it is used: with its scheme, without a slash at the end."""
-    url = given.strip().rstrip("/")
-    return url if "://" in url else "http://" + url
-
-
 def _in_another_process(
     name: str, project: Optional[str], url: str, rank: int, last_step: int, options: Mapping[str, Any]
 ) -> Run:
@@ -275,6 +289,7 @@ def _in_another_process(
     run._api_key = os.environ.get("LOSSWATCH_API_KEY") or None
     run._folder = _folder(None)
     run._context = {}
+    run._listeners = []
     run._owner = False
     run._reset(last_step)
     _runs.add(run)
@@ -305,14 +320,6 @@ def _named(given: Any, default: str, what: str) -> str:
         shown = repr(shown if len(shown) <= 60 else shown[:59] + "…")
         logger.warning("losswatch: %s cannot be the name of %s; it is reported as %s", shown, what, kept)
     return kept
-
-
-def _rank() -> int:
-    for variable in _RANK_VARIABLES:
-        value = os.environ.get(variable, "")
-        if value.isdigit():
-            return int(value)
-    return 0
 
 
 def _folder(given: Union[str, Path, None]) -> Optional[Path]:

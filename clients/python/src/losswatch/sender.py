@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, Union
 
 from losswatch import lifetime
+from losswatch.addresses import mend
 from losswatch.batches import MAX_POINTS, Record, next_batch
 from losswatch.context import encode_context
 from losswatch.delivery import Delivery
+from losswatch.history import History
 from losswatch.leftovers import deliver_file, sweeps
 from losswatch.limits import Limits
 from losswatch.notices import Notices
@@ -71,6 +73,7 @@ class Sender:
         self.number = next(_numbers)
         self.report: Optional[Dict[str, Any]] = None
         self.last_step = origin.last_step
+        self.history = History()
         self._entries = entries
         self._make_transport = make_transport
         self._transport = make_transport()
@@ -249,6 +252,8 @@ class Sender:
         self._left_out += encoded.step < 0
         if encoded.step >= 0 and (step is not None or encoded.line is not None):
             self.last_step = encoded.step
+        if isinstance(encoded.loss, float):
+            self.history.add(encoded.step, encoded.loss)
         if encoded.line is None or (self._origin.rank and is_finite(encoded.line)):
             return None
         return Record(encoded.line, encoded.step, encoded.names)
@@ -325,7 +330,7 @@ class Sender:
         delay: float = min(self._interval * 2.0 ** min(self._failures - 1, 20), MAX_BACKOFF_S) * random.uniform(0.5, 1)
         delay = max(delay, away.after * random.uniform(1, 1.1))
         self._retry_at = time.monotonic() + delay
-        wrong = "" if self._reached else "; is that the address? LOSSWATCH_URL or url= sets another"
+        wrong = "" if self._reached else f"; {mend(self.address.url, away.why, away.status)}"
         self._notices.once(
             "away",
             f"{self.address.url} is away ({away.why}); training goes on, points are kept and delivered later{wrong}",

@@ -1,0 +1,57 @@
+"""The run of this process, for scripts that hold none in their hand: ``losswatch.init``, ``log`` and ``finish``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Optional, Union
+
+from losswatch.notices import logger, prepare
+from losswatch.run import Run
+
+_run: Optional[Run] = None
+_said = False
+
+
+def init(name: Optional[str] = None, **options: Any) -> Run:
+    """Begins the run of this process and returns it; one that was begun before ends as finished.
+
+    Takes what `Run` takes. Without a name it is LOSSWATCH_RUN, else one made of the script's name and the time or job.
+    """
+    global _run
+    if _run is not None:
+        _run.finish()
+    _run = Run(name, **options)
+    return _run
+
+
+def current() -> Optional[Run]:
+    """The run that `init` began, or the first `log`; None when there is none, or it was finished."""
+    return _run
+
+
+def log(step: Any = None, /, *others: Any, **values: Any) -> None:
+    """`Run.log` of this process's run; the first call begins one if `init` did not. Never raises."""
+    run = _run if _run is not None else _begun()
+    if run is not None:
+        run.log(step, *others, **values)
+
+
+def finish(state: str = "finished", timeout: float = 5.0, error: Union[str, BaseException, None] = None) -> None:
+    """Ends this process's run, as `Run.finish` does; nothing where none was begun."""
+    global _run
+    run, _run = _run, None
+    if run is not None:
+        run.finish(state, timeout, error)
+
+
+def _begun() -> Optional[Run]:
+    """A run for a script that only logs. A worker process has none to begin: a run belongs to the training's own."""
+    global _said
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return init()
+    if not _said:
+        _said = True
+        prepare()
+        logger.warning("losswatch: a worker process has no run; hand it the Run of its parent, or call init there")
+    return None
