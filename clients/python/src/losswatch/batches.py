@@ -45,6 +45,16 @@ def parse(line: bytes) -> Record:
     raise ValueError("not a record")
 
 
+def merged(context: Dict[str, Any], later: Dict[str, Any]) -> Dict[str, Any]:
+    """A context with a later one laid over it: of ``facts`` and ``tags`` each entry by itself, as the service does."""
+    inner = {
+        name: {**context[name], **later[name]}
+        for name in ("facts", "tags")
+        if isinstance(context.get(name), dict) and isinstance(later.get(name), dict)
+    }
+    return {**context, **later, **inner}
+
+
 def next_batch(records: Sequence[Record], max_points: int = MAX_POINTS, max_bytes: int = MAX_BYTES) -> Optional[Batch]:
     """The longest beginning of ``records`` that one request may carry, or None when there is nothing to send yet.
 
@@ -66,7 +76,7 @@ def next_batch(records: Sequence[Record], max_points: int = MAX_POINTS, max_byte
         if record.context is not None:
             if points:
                 break
-            context = {**(context or {}), **record.context}
+            context = merged(context or {}, record.context)
             used += 1
             continue
         same_step = record.step == step

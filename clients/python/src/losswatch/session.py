@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from losswatch.notices import logger, prepare
 from losswatch.run import Run
 
 _run: Optional[Run] = None
+_log: Optional[Callable[..., None]] = None
+"""What takes the calls of `log` for the run, where that is not the run itself."""
 _said = False
 
 
@@ -17,11 +19,18 @@ def init(name: Optional[str] = None, **options: Any) -> Run:
 
     Takes what `Run` takes. Without a name it is LOSSWATCH_RUN, else one made of the script's name and the time or job.
     """
-    global _run
+    global _run, _log
     if _run is not None:
         _run.finish()
-    _run = Run(name, **options)
+    _run, _log = Run(name, **options), None
     return _run
+
+
+def route(run: Run, to: Callable[..., None]) -> None:
+    """Sends what `log` gets for ``run`` through an integration, which measures the same steps."""
+    global _log
+    if run is _run:
+        _log = to
 
 
 def current() -> Optional[Run]:
@@ -33,13 +42,13 @@ def log(step: Any = None, /, *others: Any, **values: Any) -> None:
     """`Run.log` of this process's run; the first call begins one if `init` did not. Never raises."""
     run = _run if _run is not None else _begun()
     if run is not None:
-        run.log(step, *others, **values)
+        (_log or run.log)(step, *others, **values)
 
 
 def finish(state: str = "finished", timeout: float = 5.0, error: Union[str, BaseException, None] = None) -> None:
     """Ends this process's run, as `Run.finish` does; nothing where none was begun."""
-    global _run
-    run, _run = _run, None
+    global _run, _log
+    run, _run, _log = _run, None, None
     if run is not None:
         run.finish(state, timeout, error)
 

@@ -1,0 +1,1 @@
+"""What a client can tell of model, data and optimiser without sending any of them: ``context.facts``."""

@@ -1,0 +1,74 @@
+"""Norms of PyTorch's gradients, of all parameters at once, without waiting for a device."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from losswatch.facts.torch import HeldVector
+from losswatch.values import hold
+
+if TYPE_CHECKING:
+    torch: Any
+else:
+    import torch
+
+
+class Norms(NamedTuple):
+    """Of one step, as tensors."""
+
+    total: Any
+    each: Any
+    names: Tuple[str, ...]
+
+
+def gradient_norms(names: Sequence[str], parameters: Sequence[Any], scale: Optional[Any]) -> Optional[Norms]:
+    """The Euclidean norm of all gradients together, and of each; None where none can be told here.
+
+    ``scale`` is what the loss was multiplied by (a tensor). Gradients that are spread over devices (FSDP, DTensor) take
+    a collective to read, and sparse ones have no such norm: there is no number then.
+    """
+    found = [(name, p.grad) for name, p in zip(names, parameters) if p.grad is not None]
+    if not found or any(hasattr(g, "full_tensor") or g.layout is not torch.strided for _, g in found):
+        return None
+    norms = torch._foreach_norm([g.detach() for _, g in found])
+    first = norms[0]
+    if any(norm.dtype is not torch.float32 or norm.device != first.device for norm in norms):
+        norms = [norm.to(first.device, torch.float32, non_blocking=True) for norm in norms]
+    each = torch.stack(norms)
+    if scale is not None:
+        each = each / scale.to(each.device)
+    return Norms(torch.linalg.vector_norm(each), each, tuple(name for name, _ in found))
+
+
+class LayerNorms:
+    """Layer name -> gradient norm, read later: a mapping as far as ``dict`` needs one."""
+
+    def __init__(self, norms: Norms) -> None:
+        self._names = norms.names
+        self._numbers = HeldVector(norms.each)
+        self._read: Optional[Dict[str, float]] = None
+
+    def keys(self) -> List[str]:
+        """The layers in the order of the model. Waits for the device."""
+        return list(self._layers())
+
+    def __getitem__(self, name: str) -> float:
+        return self._layers()[name]
+
+    def _layers(self) -> Dict[str, float]:
+        if self._read is None:
+            squares: Dict[str, float] = {}
+            for name, norm in zip(self._names, self._numbers.tolist()):
+                layer = name.rpartition(".")[0] or name
+                squares[layer] = math.hypot(squares.get(layer, 0.0), norm)
+            self._read = squares
+        return self._read
+
+
+def measured(norms: Norms, *, with_layers: bool) -> Dict[str, Any]:
+    """The norms as the fields of a point."""
+    values: Dict[str, Any] = {"grad_norm": hold(norms.total)}
+    if with_layers:
+        values["layers"] = LayerNorms(norms)
+    return values
