@@ -39,12 +39,12 @@ mutate: $(STAMP) ## change every threshold of the rules and drop every piece of 
 FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
-	@echo "installing keras, transformers, lightning and torch into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning scipy pytest pytest-timeout hypothesis
+	@echo "installing torch and the frameworks into $(FRAMEWORKS) ..."
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning trl xgboost-cpu lightgbm catboost scikit-learn jax optax flax equinox scipy pytest pytest-timeout hypothesis
 	@touch $@
 
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
-	@PYTHONPATH=service $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
+	@PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, try thousands of new examples and a million odd runs
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100

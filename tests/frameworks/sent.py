@@ -10,9 +10,12 @@ def points(service: Any) -> dict[int, dict[str, Any]]:
     steps: dict[int, dict[str, Any]] = {}
     for point in service.stored:
         known = steps.setdefault(point["step"], {})
-        twice = {name for name in point if name != "step" and known.get(name, point[name]) != point[name]}
+        given = {name: value for name, value in point.items() if name not in ("step", "metrics")}
+        twice = {name for name, value in given.items() if known.get(name, value) != value}
         assert not twice, f"step {point['step']} contradicts itself in {twice}"
-        known.update({name: value for name, value in point.items() if name != "step"})
+        known.update(given)
+        if "metrics" in point:
+            known["metrics"] = {**known.get("metrics", {}), **point["metrics"]}
     return steps
 
 

@@ -193,6 +193,11 @@ class Run:
         return listener
 
     @property
+    def is_finished(self) -> bool:
+        """Whether it was ended: what is logged now goes nowhere."""
+        return self._finished
+
+    @property
     def dropped(self) -> int:
         """Points that were logged and will never be stored.
 

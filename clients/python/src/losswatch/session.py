@@ -35,12 +35,12 @@ def route(run: Run, to: Callable[..., None]) -> None:
 
 def current() -> Optional[Run]:
     """The run that `init` began, or the first `log`; None when there is none, or it was finished."""
-    return _run
+    return None if _run is None or _run.is_finished else _run
 
 
 def log(step: Any = None, /, *others: Any, **values: Any) -> None:
     """`Run.log` of this process's run; the first call begins one if `init` did not. Never raises."""
-    run = _run if _run is not None else _begun()
+    run = _run or _begun()
     if run is not None:
         (_log or run.log)(step, *others, **values)
 

@@ -58,9 +58,9 @@ def of_loader(loader: Any) -> Facts:
         return facts
     if hasattr(dataset, "__len__"):
         facts["dataset_size"] = len(dataset)
-    sampler = type(getattr(loader, "sampler", None)).__name__
-    if sampler in ("RandomSampler", "SequentialSampler"):
-        facts["shuffled"] = sampler == "RandomSampler"
+    sampler = _sampler(loader)
+    if "Random" in sampler or sampler == "SequentialSampler":
+        facts["shuffled"] = sampler != "SequentialSampler"
     labels = _labels(dataset)
     if labels is not None:
         facts.update(of_targets(labels))
@@ -238,6 +238,14 @@ def _sample(parameter: Any) -> Any:
 def _normalization(model: Any) -> List[str]:
     names = (type(module).__name__ for module in model.modules())
     return sorted({name for name in names if name.endswith("Norm") or "BatchNorm" in name or "InstanceNorm" in name})
+
+
+def _sampler(loader: Any) -> str:
+    """The class of what chooses the samples, also where Accelerate has put its own around it."""
+    batches: Any = getattr(loader, "batch_sampler", None)
+    while hasattr(batches, "batch_sampler"):
+        batches = batches.batch_sampler
+    return type(getattr(batches, "sampler", None) or getattr(loader, "sampler", None)).__name__
 
 
 def _labels(dataset: Any) -> Optional[Any]:

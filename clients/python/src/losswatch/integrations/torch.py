@@ -48,8 +48,8 @@ def watch(  # noqa: PLR0913 - each is an option of whoever trains
     """
     run = run or session.current() or session.init(name, **options)
     watched = TorchRun(run, model, optimizer, loss_fn, scaler, facts=facts, layers_every=layers_every)
-    if facts and loader is not None:
-        watched._tell({"facts": facts_of.of_loader(loader), "batch_size": getattr(loader, "batch_size", None)})
+    watched._tell({"framework": "torch"})
+    watched.tell_loader(loader)
     session.route(run, watched.log)
     return watched
 
@@ -71,10 +71,15 @@ class TorchRun:
         self._points = StepPoints(self._emit, self._of_step)
         self._norms: Optional[Norms] = None
         self._is_queued = False
-        self._is_before_clip: Optional[bool] = None
+        self.is_before_clip: Optional[bool] = None
+        """Whether the norms are those before clipping; None as long as none could be measured."""
+        self.is_half = False
+        """Whether a scaler is at work: the model computes in 16-bit floats of small range."""
+        self.sums_losses = False
+        """Whether the passes of a step have their losses divided by their number already."""
         self._steps = 0
         self._steps_before_update = 0
-        self._looks = facts
+        self._looks = True
         self._has_seen_graph = not facts
         self._update: Optional[facts_of.UpdateSize] = None
         self._divisor: Optional[float] = 1.0
@@ -122,10 +127,40 @@ class TorchRun:
     def _repr_html_(self) -> str:
         return self.run._repr_html_()
 
+    # --- what other integrations call -----------------------------------------------------------------------------
+
+    def tell_loader(self, loader: Any) -> None:
+        """What a DataLoader of the training data says; None says nothing."""
+        if loader is not None:
+            self._guarded(self._tell_loader, loader)
+
+    def _tell_loader(self, loader: Any) -> None:
+        context = {"facts": facts_of.of_loader(loader), "batch_size": getattr(loader, "batch_size", None)}
+        self._tell({name: value for name, value in context.items() if name not in self.run._context})
+
+    def resume(self, step: int) -> None:
+        """Counts from ``step`` on."""
+        self._points.step = step
+
+    def take_loss(self, loss: Any) -> None:
+        """A loss as it was computed, for the step that is going on."""
+        self._guarded(self._take_loss, loss)
+
+    def unscaled(self, loss: Any) -> Any:
+        """A loss without what the scaler multiplied it by."""
+        scale = getattr(self._scaler, "_scale", None)
+        return loss if scale is None else loss.detach() / scale
+
+    def late(self, step: int, values: Dict[str, Any]) -> None:
+        """What was measured at a step that was taken already."""
+        self._points.close()
+        if any(value is not None and value != {} for value in values.values()):
+            self.run.log(max(step, 0), **values)
+
     # --- hooks ----------------------------------------------------------------------------------------------------
 
     def _attach(self, loss_fn: Any) -> None:
-        context: Dict[str, Any] = {"framework": "torch"}
+        context: Dict[str, Any] = {}
         if self._optimizer is not None:
             context.update(facts_of.of_optimizer(self._optimizer))
         if loss_fn is not None:
@@ -134,9 +169,8 @@ class TorchRun:
             context["facts"] = {**context.pop("facts", {}), **facts_of.of_model(self._model, self._optimizer)}
         context.pop("facts" if not self._tells_facts else "", None)
         self._tell({name: value for name, value in context.items() if name not in self.run._context})
-        if self._tells_facts:
-            self._hook(self._model.register_forward_pre_hook(self._before_forward, with_kwargs=True))
-            self._hook(self._model.register_forward_hook(self._after_forward))
+        self._hook(self._model.register_forward_pre_hook(self._before_forward, with_kwargs=True))
+        self._hook(self._model.register_forward_hook(self._after_forward))
         if isinstance(loss_fn, torch.nn.Module):
             self._hook(loss_fn.register_forward_hook(self._after_loss))
         # One parameter's gradient is the sign of a backward pass. The first and the last, as one may be unused.
@@ -190,6 +224,13 @@ class TorchRun:
         tensor = _main_tensor(output)
         if tensor is None or tensor.grad_fn is None:
             return
+        if tensor.dtype is torch.float16:
+            self.is_half = True
+        if not self._tells_facts:
+            return
+        loss = getattr(output, "loss", None)
+        if not self._has_seen_graph and getattr(loss, "grad_fn", None) is not None:
+            self._look_at_loss(loss)
         facts = facts_of.of_units(tensor)
         context: Dict[str, Any] = {"facts": facts}
         if self._steps == 0:
@@ -202,10 +243,10 @@ class TorchRun:
 
     def _after_loss(self, loss_fn: Any, given: Any, loss: Any) -> None:
         if torch.is_grad_enabled() and isinstance(loss, torch.Tensor) and loss.requires_grad:
-            self._guarded(self._take_loss, loss, given)
+            self.take_loss(loss)
 
-    def _take_loss(self, loss: Any, given: Any) -> None:
-        if not self._has_seen_graph:
+    def _take_loss(self, loss: Any) -> None:
+        if not self._has_seen_graph and loss.grad_fn is not None:
             self._look_at_loss(loss)
         self._points.seen(hold(loss if loss.numel() == 1 else loss.mean()))
 
@@ -221,7 +262,7 @@ class TorchRun:
                 context["facts"].setdefault(name, value)
             if "loss_name" not in self.run._context and graph.loss_name:
                 context["loss_name"] = graph.loss_name
-        if self._divisor is None:
+        if self._divisor is None or self.sums_losses:
             del context["facts"]["initial_loss"]
         elif self._divisor != 1.0:
             context["facts"]["initial_loss"] = hold(loss.detach() * self._divisor)
@@ -239,18 +280,15 @@ class TorchRun:
 
     def _after_backward(self) -> None:
         self._is_queued = False
-        if self._scaler is None and torch.is_autocast_enabled("cuda") and self._uses_half():
-            return  # the gradients may be scaled by a scaler that is not known here
+        if self.is_half and self._scaler is None:
+            return  # the gradients may be scaled by a scaler that is not known here: measured at the step, then
         self._guarded(self._measure, True)
-
-    def _uses_half(self) -> bool:
-        return bool(torch.get_autocast_dtype("cuda") is torch.float16)
 
     def _measure(self, is_before_clip: bool) -> None:
         scale = None if self._scaler is None or not is_before_clip else getattr(self._scaler, "_scale", None)
         self._norms = gradient_norms(self._names, self._parameters, scale)
-        if self._norms is not None and is_before_clip is not self._is_before_clip:
-            self._is_before_clip = is_before_clip
+        if self._norms is not None and is_before_clip is not self.is_before_clip:
+            self.is_before_clip = is_before_clip
             if is_before_clip:
                 self._tell({"grad_norm_is": "before_clip"})
 
@@ -303,7 +341,7 @@ class TorchRun:
 
     def _of_step(self, losses: List[Any]) -> Any:
         """The loss of a step of several passes: their mean, or their sum where each was divided by their number."""
-        is_divided = self._divisor is None and not self._points.sees_losses
+        is_divided = self.sums_losses or (self._divisor is None and not self._points.sees_losses)
         return hold(_sum(losses) if is_divided else _sum(losses) / len(losses))
 
     def _emit(self, step: int, values: Dict[str, Any]) -> None:

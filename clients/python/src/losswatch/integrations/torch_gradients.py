@@ -41,6 +41,14 @@ def gradient_norms(names: Sequence[str], parameters: Sequence[Any], scale: Optio
     return Norms(torch.linalg.vector_norm(each), each, tuple(name for name, _ in found))
 
 
+def total_norm(gradients: Sequence[Any]) -> Optional[Any]:
+    """The Euclidean norm of all together, readable later; None of none."""
+    if not gradients:
+        return None
+    norms = torch._foreach_norm([gradient.detach() for gradient in gradients])
+    return hold(torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms])))
+
+
 class LayerNorms:
     """Layer name -> gradient norm, read later: a mapping as far as ``dict`` needs one."""
 
