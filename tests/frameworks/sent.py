@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+CRITICAL = {
+    "status": "critical",
+    "action": "stop",
+    "headline": "The loss is diverging.",
+    "findings": [
+        {"id": "f", "severity": "critical", "summary": "It grew.", "advice": [{"summary": "Lower the learning rate."}]}
+    ],
+}
+
 
 def points(service: Any) -> dict[int, dict[str, Any]]:
     """Step -> its fields."""
@@ -38,3 +47,8 @@ def facts(service: Any) -> dict[str, Any]:
     """The facts of the context."""
     found: dict[str, Any] = context(service).get("facts", {})
     return found
+
+
+def says_stop(service: Any) -> None:
+    """From now on the service finds going on pointless."""
+    service.answer = lambda request, stub: (200, {}, CRITICAL)

@@ -8,7 +8,6 @@ import pytest
 
 import losswatch
 from frameworks import sent
-from frameworks.test_trainers import says_stop
 
 numpy = pytest.importorskip("numpy")
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
@@ -80,7 +79,7 @@ def test_every_round_is_there_as_the_library_evaluated_it(name: str, service: An
 @pytest.mark.parametrize("name", TRAIN)
 def test_a_verdict_ends_the_rounds(name: str, service: Any) -> None:
     pytest.importorskip(name, reason=f"{name} is not installed")
-    says_stop(service)
+    sent.says_stop(service)
     run = losswatch.init("boost", quiet=True, flush_interval=0.005)
     callback = getattr(losswatch, name).LosswatchCallback(stop_on="stop")
     run.log(0, loss=1.0)

@@ -9,7 +9,6 @@ import pytest
 
 import losswatch
 from frameworks import sent
-from frameworks.test_trainers import says_stop
 
 numpy = pytest.importorskip("numpy")
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
@@ -99,7 +98,7 @@ def test_a_second_fit_goes_on_counting(keras: Any, service: Any) -> None:
 
 
 def test_a_verdict_stops_fit(keras: Any, service: Any) -> None:
-    says_stop(service)
+    sent.says_stop(service)
     model = regression(keras)
     callback = losswatch.keras.LosswatchCallback("k", stop_on="stop", quiet=True, flush_interval=0.005)
     assert len(fit(model, callback, epochs=30).history["loss"]) < 30

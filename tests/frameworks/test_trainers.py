@@ -16,21 +16,6 @@ from frameworks import sent  # noqa: E402
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.filterwarnings("ignore")]
 
-CRITICAL = {
-    "status": "critical",
-    "action": "stop",
-    "headline": "The loss is diverging.",
-    "findings": [
-        {"id": "f", "severity": "critical", "summary": "It grew.", "advice": [{"summary": "Lower the learning rate."}]}
-    ],
-}
-
-
-def says_stop(service: Any) -> None:
-    """From now on the service finds going on pointless."""
-    service.answer = lambda request, stub: (200, {}, CRITICAL)
-
-
 # --- Hugging Face -----------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +89,7 @@ def test_the_callback_alone_reports_what_the_trainer_logs_and_no_nan_is_hidden(
 def test_a_verdict_stops_the_trainer_with_the_advice_said(
     transformers: Any, service: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    says_stop(service)
+    sent.says_stop(service)
     trainer = trainer_of(transformers, tmp_path, eval_strategy="no")
     losswatch.transformers.watch(trainer, "hf", stop_on="stop", flush_interval=0.005)
     trainer.train()
@@ -218,7 +203,7 @@ def test_every_step_of_lightning_is_there_as_the_module_computed_it(
 
 
 def test_a_verdict_stops_lightning(lightning: Any, service: Any) -> None:
-    says_stop(service)
+    sent.says_stop(service)
     module = module_of(lightning)
     callback = losswatch.lightning.LosswatchCallback("pl", quiet=True, stop_on="critical", flush_interval=0.005)
     fit(lightning, module, callbacks=[callback], max_epochs=50)
