@@ -215,10 +215,11 @@ def _length(rng: Rng) -> int:
     return int(rng.integers(1, 41) if kind < 0.85 else rng.integers(41, 120) if kind < 0.97 else rng.integers(120, 301))
 
 
-def odd_run(seed: int) -> OddRun:
-    """The run of a seed: the same on every machine, up to the last digit of its curves."""
+def odd_run(seed: int, length: int | None = None) -> OddRun:
+    """The run of a seed: the same on every machine, up to the last digit of its curves. It draws its own length, unless
+    one is given."""
     rng = np.random.default_rng(seed)
-    n = _length(rng)
+    n = length or _length(rng)
     steps, empty = _steps(rng, n), [None] * n
     losses = _series(rng, n)
     norms: Values = list(empty)

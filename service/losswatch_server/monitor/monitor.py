@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -15,8 +16,9 @@ from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle, key_of
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.memory.stretch import Columns, Stretch, are_plain, columns_of, odd_places, stretch_of
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, View, checked
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, View, checked
 from losswatch_server.monitor.vocabulary import Condition
 
 REVIEW_SHARE = 16
@@ -28,7 +30,14 @@ EPOCHS_REVIEWED = 256
 """Logs by the epoch are short, and each point took long to come: every one of the first 256 is a review."""
 
 
-_EVERYTHING = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
+FIRST_LOSSES = 96
+"""Up to here reviews are but a few points apart."""
+LEAST_STRETCH = 12
+"""Fewer points are folded faster one after the other."""
+
+_Asked = tuple[int, Detector, str]
+"""The place of a detector's state, the detector, and the name of what it finds."""
+_EVERYTHING: tuple[_Asked, ...] = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
 _EVERY_POINT = tuple(asked for asked in _EVERYTHING if asked[1].every_point)
 _FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Condition.NON_FINITE)
 
@@ -73,7 +82,7 @@ class Monitor:
         """Fold the next point: a step above the last for rank 0, any step for other ranks."""
         point = tamed(point)
         if point.rank:
-            self._ask(point, finite_only=True)
+            self._ask(point, _FINITE_ONLY)
             return
         memory = self.memory
         self.points += 1
@@ -94,7 +103,86 @@ class Monitor:
                 self.next_forecast = loss.n + loss.n // 2
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
-        self._ask(point, review=review and point.loss is not None)
+        review = review and point.loss is not None
+        self._ask(point, self._due(_EVERYTHING if review else _EVERY_POINT), review=review)
+
+    def see_all(self, points: Sequence[Point]) -> None:
+        """``see`` of one point after the other, to the bit; faster by far where nothing happens."""
+        begun, count = 0, len(points)
+        while begun < count and (self.memory.loss.n < FIRST_LOSSES or self.view.record is not None):
+            self.see(points[begun])
+            begun += 1
+        points = points[begun:]
+        if len(points) < LEAST_STRETCH:
+            for point in points:
+                self.see(point)
+            return
+        columns, game = columns_of(points), self.memory.of_a_game
+        odd = [] if are_plain(columns, game) else list(odd_places(points, game))
+        if not odd:
+            self._see_plain(points, columns)
+            return
+        begun = 0
+        for place in odd:
+            self.see_all(points[begun:place])
+            self.see(points[place])
+            begun = place + 1
+        self.see_all(points[begun:])
+
+    def _see_plain(self, points: Sequence[Point], columns: Columns) -> None:
+        """From review to review the rules pass over what they need not judge."""
+        place, count = 0, len(points)
+        stretch = stretch_of(points, columns, self.memory)
+        losses = stretch.loss.places
+        while place < count:
+            review = stretch.loss.taken + max(1, self.next_review - self.memory.loss.n) - 1
+            stretch.end = losses[review] if review < len(losses) else count
+            if stretch.end - place >= LEAST_STRETCH:
+                # sums and squares of losses near the largest float overflow; an infinite spread is the right answer
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                    self._pass(stretch, place)
+                    place = stretch.end
+            for point in points[place : stretch.end + 1]:
+                self.see(point)
+            place = stretch.end + 1
+
+    def _pass(self, stretch: Stretch, place: int) -> None:
+        """Go on to the end of the stretch, asking each rule only where it could not pass."""
+        view, end = self.view, stretch.end
+        view.context = self.context
+        due = self._due(_EVERY_POINT)
+        stops = [self._stop(asked, stretch, place) for asked in due]
+        while place < end:
+            stop = min(stops)
+            past = min(stop + 1, end)
+            self.faults.shield(
+                "memory", "", stretch.steps[past - 1], partial(stretch.remember, self.memory, place, past), None
+            )
+            self.points += past - place
+            self.step = stretch.steps[past - 1]
+            place = past
+            if stop < end:
+                self._ask(tamed(stretch.points[stop]), tuple(a for a, at in zip(due, stops, strict=True) if at == stop))
+                stops = [
+                    self._stop(asked, stretch, place) if at < place else at
+                    for asked, at in zip(due, stops, strict=True)
+                ]
+
+    def _stop(self, asked: _Asked, stretch: Stretch, place: int) -> int:
+        """The first place from ``place`` on at which a rule must be asked; it has passed over the points before."""
+        index, detector, key = asked
+        pass_over = getattr(detector, "pass_over", None)
+        if place >= stretch.end or pass_over is None:
+            return place
+        try:
+            stop: int = pass_over(self.states[index], self.view, stretch, place, self.life.is_open(key))
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as where it is asked: its state begins anew
+            self.faults.add("rule", key, stretch.steps[place], error)
+            self.states[index] = detector.start()
+            return place
+        return stop
 
     def see_late(self, point: Point) -> None:
         """Fields that arrive for a step before the last: they enter their series now, nothing is judged anew.
@@ -109,7 +197,7 @@ class Monitor:
         if point.step > track.last_step:
             if math.isfinite(value):
                 self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
-            self._ask(Point(point.step, validation_loss=value))
+            self._ask(Point(point.step, validation_loss=value), self._due(_EVERY_POINT))
 
     def see_context(self, context: Context) -> None:
         """The complete context that holds from here on."""
@@ -126,6 +214,10 @@ class Monitor:
         """A resume from a checkpoint: this state, rewound to before ``step``, goes on as attempt ``number``."""
         self.attempt = number
         self.life.begin_attempt(number)
+
+    def _due(self, detectors: tuple[_Asked, ...]) -> tuple[_Asked, ...]:
+        """GAN- and RL-like objectives are judged for finiteness alone."""
+        return detectors if self.minimised else _FINITE_ONLY
 
     def _remember(self, point: Point) -> None:
         memory, step = self.memory, point.step
@@ -159,17 +251,14 @@ class Monitor:
         if memory.first_epoch is None and point.epoch is not None and memory.loss.n <= 1:
             memory.first_epoch = point.epoch
 
-    def _ask(self, point: Point, *, review: bool = False, finite_only: bool = False) -> None:
-        """Ask the detectors that are due. GAN- and RL-like objectives are judged for finiteness alone."""
+    def _ask(self, point: Point, due: Sequence[_Asked], *, review: bool = False) -> None:
+        """Ask detectors."""
         view, life = self.view, self.life
         view.point, view.context, view.points, view.review = point, self.context, self.points, review
         view.troubled = life.troubled
         view.forget_shape()
         if view.record is not None:
             view.record.begin()
-        due = _EVERYTHING if review else _EVERY_POINT
-        if finite_only or not self.minimised:
-            due = _FINITE_ONLY
         states = self.states
         step = point.step if point.rank else max(point.step, self.step)
         # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer

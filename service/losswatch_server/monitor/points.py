@@ -57,7 +57,7 @@ def _fits(value: float | None) -> bool:
 
 def cut_to_range(value: float | None) -> float | None:
     """A value within what arithmetic has room for; non-finite ones as they are."""
-    if value is None or not math.isfinite(value):
+    if value is None or value == 0 or not math.isfinite(value):
         return value
     return max(-LARGEST, min(value, LARGEST)) if abs(value) >= SMALLEST else 0.0
 

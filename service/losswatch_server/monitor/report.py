@@ -177,6 +177,5 @@ def diagnose(points: Iterable[Point], context: Context, uid: str = "diagnose", *
     """Fold points in ascending order of steps, one rank-0 point a step, and assess."""
     monitor = Monitor(uid)
     monitor.see_context(context)
-    for point in points:
-        monitor.see(point)
+    monitor.see_all(list(points))
     return assess(monitor, asked=asked)

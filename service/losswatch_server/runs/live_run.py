@@ -107,26 +107,42 @@ class LiveRun:
             mains = [index for index, entry in enumerate(entries) if entry.kind == EntryKind.POINTS]
             freeze_at = {mains[place] for place in due(self.since_snapshot, len(mains))} if mains else freeze_at
             last_main = mains[-1] if mains else -1
+        waiting: list[Point] = []
         for index, entry in enumerate(entries):
-            if index % SLICE == SLICE - 1:
+            if len(waiting) >= SLICE:
+                self._fold(waiting)
                 await asyncio.sleep(0)
-            if entry.kind == EntryKind.POINTS:
-                self.before_last = None
-                keep = self.merges_into_last and index == last_main
-                frozen = self._frozen(monitor) if keep or index in freeze_at else None
+            if entry.kind != EntryKind.POINTS:
+                self._fold(waiting)
+                if self.before_last is not None:
+                    self.after_last.append(entry)
+                if entry.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
+                    self.highest_step = max(self.highest_step, entry.point.step)
+                apply(monitor, entry)
+                self.since_snapshot += 1
+                continue
+            self.before_last = None
+            keep = self.merges_into_last and index == last_main
+            if keep or index in freeze_at:
+                self._fold(waiting)
+                frozen = self._frozen(monitor)
                 if frozen is not None and index in freeze_at:
                     snapshots.append(Snapshot(entry.seq, self.highest_step, DETECTION_VERSION, frozen))
                     self.since_snapshot = 0
                 if keep:
                     self.before_last = frozen
                     self.after_last.clear()
-            elif self.before_last is not None:
-                self.after_last.append(entry)
-            if entry.point.step > self.highest_step and entry.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
-                self.highest_step = entry.point.step
-            apply(monitor, entry)
-            self.since_snapshot += 1
+            waiting.append(entry.point)
+        self._fold(waiting)
         return snapshots
+
+    def _fold(self, waiting: list[Point]) -> None:
+        """Fold points of rank 0, and empty the list."""
+        if waiting and self.monitor is not None:
+            self.monitor.see_all(waiting)
+            self.highest_step = max(self.highest_step, waiting[-1].step)
+            self.since_snapshot += len(waiting)
+            waiting.clear()
 
     def _frozen(self, monitor: Monitor) -> bytes | None:
         """The monitor's state; None where a rule keeps what cannot be written down: a snapshot only saves work."""

@@ -164,13 +164,19 @@ def _folded(entries: Iterable[Point | _Begin], context: Context, probes: Sequenc
     monitor.see_context(context)
     for probe in probes:
         probe.watch(monitor)
+    due: list[Point] = []
     for entry in entries:
         if isinstance(entry, _Begin):
+            monitor.see_all(due)
+            due.clear()
             monitor.begin_attempt(entry.number, entry.step)
-        else:
+        elif probes:
             monitor.see(entry)
             for probe in probes:
                 probe.look(monitor)
+        else:
+            due.append(entry)
+    monitor.see_all(due)
     return monitor
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import methodcaller
+
+import numpy as np
 
 from losswatch_server.monitor.memory.quality import Quality
 from losswatch_server.monitor.memory.track import Track
@@ -12,7 +16,14 @@ from losswatch_server.monitor.memory.track import Track
 RATE_CHANGES = 64
 MAX_LAYERS = 1024
 LAYER_HALF_LIFE = 8.0
+SMALLEST_NORM = 1e-45
+"""Stands for 0: below float32's smallest number."""
+SETTLED = 12
+"""Points from which on each weighs as much as the next."""
 _LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
+
+
+_values_of = methodcaller("values")
 
 
 @dataclass(slots=True)
@@ -35,6 +46,17 @@ class Rates:
         if len(self.values) > RATE_CHANGES:
             self.steps = self.steps[: RATE_CHANGES // 2 : 2] + self.steps[RATE_CHANGES // 2 :]
             self.values = self.values[: RATE_CHANGES // 2 : 2] + self.values[RATE_CHANGES // 2 :]
+
+    def add_all(self, steps: Sequence[int], rates: Sequence[float]) -> None:
+        """``add`` of one after the other."""
+        first, before = 0, self.current
+        while first < len(rates) and rates[first] == before:
+            first += 1
+        if first and before is not None:
+            self.peak = max(self.peak, before)
+        for step, rate in zip(steps[first:], rates[first:], strict=True):
+            self.add(step, rate)
+        self.last_step = steps[-1]
 
     def at(self, step: int) -> float | None:
         """The rate in force at a step, None before the first."""
@@ -77,7 +99,7 @@ class Layers:
             if norm is None or not isfinite(norm):
                 continue
             size = abs(norm)
-            logarithm = log(size if size > 1e-45 else 1e-45)
+            logarithm = log(size if size > SMALLEST_NORM else SMALLEST_NORM)
             before = now[i]
             if before != before:  # NaN: the first value of this layer
                 now[i] = first[i] = logarithm
@@ -85,6 +107,30 @@ class Layers:
             now[i] = before + weight * (logarithm - before)
             if early:
                 first[i] += early * (logarithm - first[i])
+
+    def add_all(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """``add`` of one row after the other; of all at once where each brings every layer, and none is new."""
+        names = self.names
+        if self.points < SETTLED or len(rows) < 2 or any(list(row) != names for row in rows):
+            for row in rows:
+                self.add(row)
+            return
+        sizes = list(chain.from_iterable(map(_values_of, rows)))
+        if min(sizes) < 0:
+            sizes = list(map(abs, sizes))
+        if not math.isfinite(sum(sizes)) or not math.isfinite(sum(self.now)):
+            for row in rows:
+                self.add(row)
+            return
+        if min(sizes) <= SMALLEST_NORM:
+            sizes = [size if size > SMALLEST_NORM else SMALLEST_NORM for size in sizes]
+        self.points += len(rows)
+        now, change = np.array(self.now), np.empty(len(names))
+        for logarithms in np.array(list(map(math.log, sizes))).reshape(len(rows), len(names)):
+            np.subtract(logarithms, now, out=change)
+            np.multiply(change, _LAYER_WEIGHT, out=change)
+            np.add(now, change, out=now)
+        self.now = now.tolist()
 
     def _enlarge(self, norms: Mapping[str, float]) -> None:
         known = set(self.names)

@@ -15,7 +15,10 @@ Buckets merge by Chan's formula (Chan, Golub, LeVeque 1979): M2 = M2a + M2b + d*
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +51,16 @@ def _merge(a: list[float], b: list[float]) -> list[float]:
         a[FIRST_STEP],
         b[LAST_STEP],
     ]
+
+
+def _sum(values: Iterable[float]) -> float:
+    """From left to right: the built-in sum is of another precision in each version of Python."""
+    return reduce(add, values)
+
+
+def log_mean_of(block: list[float]) -> float:
+    """The mean logarithm of a block of 8 positive values."""
+    return _sum(map(math.log, block)) / BLOCK
 
 
 @dataclass(slots=True)
@@ -97,14 +110,18 @@ class Track:
 
     def _add_block(self) -> None:
         values = self.recent[-BLOCK:]
-        mean = sum(values) / BLOCK
-        m2 = 0.0
-        for value in values:
-            m2 += (value - mean) ** 2
+        mean = _sum(values) / BLOCK
+        deviations = [value - mean for value in values]
+        m2 = _sum([deviation * deviation for deviation in deviations])
         low = min(values)
-        log_mean = sum(map(math.log, values)) / BLOCK if low > 0 else math.nan
+        log_mean = log_mean_of(values) if low > 0 else math.nan
         block = [float(BLOCK), mean, m2, low, max(values), log_mean]
         block += [float(self.recent_steps[-BLOCK]), float(self.recent_steps[-1])]
+        self.add_bucket(block)
+        self._climb(mean, log_mean)
+
+    def add_bucket(self, block: list[float]) -> None:
+        """Put the next block of 8 into the pyramid."""
         self.open_bucket = block if self.open_bucket is None else _merge(self.open_bucket, block)
         self.open_blocks += 1
         if self.open_blocks == self.width:
@@ -114,25 +131,42 @@ class Track:
                 pairs = self.buckets
                 self.buckets = [_merge(pairs[i], pairs[i + 1]) for i in range(0, BUCKETS, 2)]
                 self.width *= 2
-        self._climb(mean, log_mean)
 
     def _climb(self, mean: float, log_mean: float) -> None:
         """Push a block mean up the ladder, like a carry in a binary counter."""
         for level in range(LADDER_LEVELS):
-            if level == len(self.ladder):
-                self.ladder.append([])
-                self.ladder_log.append([])
-                self.ladder_counts.append(0)
-            means, logs = self.ladder[level], self.ladder_log[level]
-            means.append(mean)
-            logs.append(log_mean)
-            if len(means) > LADDER_BLOCKS:
-                del means[0], logs[0]
-            self.ladder_counts[level] += 1
+            self.climb_to(level, [mean], [log_mean])
             if self.ladder_counts[level] % 2:
                 return
+            means, logs = self.ladder[level], self.ladder_log[level]
             mean = 0.5 * (means[-2] + means[-1])
             log_mean = 0.5 * (logs[-2] + logs[-1])
+
+    def climb_to(self, level: int, means: list[float], logs: list[float]) -> None:
+        """Put the next means of a level of the ladder there."""
+        if level == len(self.ladder):
+            self.ladder.append([])
+            self.ladder_log.append([])
+            self.ladder_counts.append(0)
+        for kept, fresh in ((self.ladder[level], means), (self.ladder_log[level], logs)):
+            kept += fresh
+            del kept[:-LADDER_BLOCKS]
+        self.ladder_counts[level] += len(means)
+
+    def extend(self, values: list[float], steps: list[int]) -> None:
+        """What ``add`` does with each of some values (at least one) but for what it does at the end of a block."""
+        low, high = min(values), max(values)
+        if low < self.lowest:
+            self.lowest, self.lowest_step = low, steps[values.index(low)]
+        if high > self.highest:
+            self.highest = high
+        self.last_step = steps[-1]
+        if self.n < HEAD:
+            self.head += values[: HEAD - self.n]
+            self.head_steps += steps[: HEAD - self.n]
+        self.recent += values
+        self.recent_steps += steps
+        self.n += len(values)
 
     def bucket_table(self) -> Array:
         """The whole history, shape (buckets, 8), columns as the constants above; the open bucket is the last row.

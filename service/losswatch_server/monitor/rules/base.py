@@ -17,6 +17,7 @@ from losswatch_server.monitor.known import Known, known
 from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
 from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.stats.quality import QualityVerdict, quality_verdict
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -200,3 +201,17 @@ class Detector(Protocol):
 
     def step(self, state: Any, view: View) -> Verdict:
         """Judge the run as of this point."""
+
+
+class PassingDetector(Detector, Protocol):
+    """A detector of every point that need not be asked at each: a stretch of points in which nothing happens costs it
+    no more than a look. One without ``pass_over`` is asked point by point, with the same result.
+    """
+
+    def pass_over(self, state: Any, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        """The first place from ``place`` on, at most ``stretch.end``, at which it must be asked.
+
+        ``state`` is brought to what ``step`` would have made of it at the places before, at each of which the verdict
+        is no alarm; where its finding is ``opened`` it is Unsure or Waiting. The memory in ``view`` ends just before
+        ``place``. Nothing is read of the view but memory, context and kind, and nothing of other detectors.
+        """

@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from losswatch_server.monitor.loss_kind import Family
+from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
-from losswatch_server.monitor.stats.trend import median
+from losswatch_server.monitor.stats.trend import Array, median, middle
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 START_POINTS = 8
@@ -83,10 +86,7 @@ class ExplodingGradient:
                 return UNSURE
             state.onset = -1
             if track.n >= state.due:
-                state.base = median(track.recent[: max(24, len(track.recent) - 32)])
-                earlier = view.memory.loss.recent[:-32] or view.memory.loss.recent
-                state.loss_base = median(earlier) if earlier else math.inf
-                state.due = track.n + 32
+                self._rest(state, track.n, np.array(track.recent), np.array(view.memory.loss.recent))
             return QUIET
         if state.onset < 0:
             state.onset = track.recent_steps[-8]
@@ -97,6 +97,43 @@ class ExplodingGradient:
             severity=Severity.CRITICAL if ratio >= self.critical_ratio else Severity.WARNING,
             evidence={"ratio": ratio, "median_before": state.base, "median_now": last, "start": False},
         )
+
+    def _rest(self, state: GradientState, n: int, norms: Array, losses: Array) -> None:
+        """Nothing is wrong at the ``n``-th norm: take the bases anew from the latest values."""
+        state.base = middle(norms[: max(24, len(norms) - 32)])
+        earlier = losses[:-32] if len(losses) > 32 else losses
+        state.loss_base = middle(earlier) if len(earlier) else math.inf
+        state.due = n + 32
+
+    def pass_over(self, state: GradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        """Asked at each fourth norm that a norm out of range, or a finding, makes matter."""
+        norms, losses = stretch.grad_norm, stretch.loss
+        at, past = norms.before(place), norms.before(stretch.end)
+        if at < past and (state.initial or view.memory.grad_norm.n < self.warmup):
+            return place
+        if view.context.grad_norm_is == "after_clip":
+            return stretch.end
+        begun, values = at, view.memory.grad_norm.recent[-7:] + norms.values[at:past]
+        while at < past:
+            # the counts at which it looks are multiples of 4; at the first of them past ``due`` it takes new bases
+            first, last = _fourth(norms.begun + at + 1), _fourth(max(norms.begun + at + 1, state.due))
+            until = min(past, last - norms.begun)
+            ask = opened or state.onset >= 0
+            if not ask and state.base > 0:
+                some = values[at - begun : until - begun + 7]  # with the 7 before
+                if not max(some) / state.base < self.warning_ratio:
+                    ask = True
+                    high = next(i for i, v in enumerate(some) if not v / state.base < self.warning_ratio)
+                    first = max(first, _fourth(norms.begun + at - 7 + high + 1))
+            if ask:
+                index = first - norms.begun - 1
+                return norms.places[index] if index < past else stretch.end
+            if until == last - norms.begun:
+                seen = losses.before(norms.places[until - 1] + 1)
+                near = losses.recent_at(seen) if seen else np.array(view.memory.loss.recent)
+                self._rest(state, last, norms.recent_at(until), near)
+            at = until
+        return stretch.end
 
     def _rise(self, state: GradientState, view: View, last: float) -> Iterator[Test]:
         track = view.memory.grad_norm
@@ -187,3 +224,8 @@ class ExplodingGradient:
                 "start": True,
             },
         )
+
+
+def _fourth(count: int) -> int:
+    """The next multiple of 4, the count itself included."""
+    return count + -count % 4

@@ -14,26 +14,40 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import MAX, Track
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
+Array = NDArray[np.float64]
 WINDOW = 128
+EVERY = 32
+"""Points after which the limits of a long run are made anew."""
 LARGEST_KEPT = 32
 NOTABLE = 2.0
 """Standard deviations from which a residual belongs to the tail."""
 UNKNOWN_NOISE = 0.8
 """Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
+
+
+class Limits(NamedTuple):
+    """What a window of past values says of the next ones; with the logarithm of the values where the scale is such."""
+
+    limit: float
+    recovery: float
+    centre: float
+    scale: float
+    logarithmic: bool = False
 
 
 @dataclass(slots=True)
@@ -67,52 +81,66 @@ class Threshold:
 
 
 @cache
-def _interpolation(n: int) -> NDArray[np.float64]:
-    """Weights of the four quarter medians at each of n places, shape (n, 4): linear between the quarters' centres."""
+def _interpolation(n: int) -> tuple[NDArray[np.intp], Array, Array]:
+    """At each of n places the quarter to start from, and the weights of its median and the next one's: linear between
+    the quarters' centres."""
     size = n // 4
     place = np.clip((np.arange(n) - (n - 4 * size)) / size - 0.5, 0.0, 3.0)
-    return np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(4)))
+    quarter = np.minimum(place.astype(np.intp), 2)
+    return quarter, 1.0 - (place - quarter), place - quarter
 
 
-def _limit(
-    values: NDArray[np.float64], *, sds: float, excess: float, floor: float
-) -> tuple[float, float, float, float]:
-    """Alarm limit, recovery limit, centre and scale of a window.
+def _limits(windows: Array, floors: list[float], *, sds: float, excess: float) -> list[Limits]:
+    """Of windows of one length, shape (k, n): alarm limit, recovery limit, centre and scale of each.
 
     Residuals are taken about the line through the medians of the window's quarters: without that a falling loss
     widens the scale by its own fall, 2.5 nats over 128 points of a normal start.
     """
-    n = len(values)
+    count, n = windows.shape
     size = n // 4
-    quarters = np.sort(values[n - 4 * size :].reshape(4, size), axis=1)
-    medians = 0.5 * (quarters[:, (size - 1) // 2] + quarters[:, size // 2])
-    residuals = values - _interpolation(n) @ medians
-    deviations = np.sort(np.abs(residuals))
-    scale = max(1.4826 * 0.5 * float(deviations[(n - 1) // 2] + deviations[n // 2]), floor)
-    centre = float(medians[-1])
-    return centre + max(sds * scale, excess * max(float(residuals.max()), 0.0)), centre + 3 * scale, centre, scale
+    quarters = np.sort(windows[:, n - 4 * size :].reshape(count, 4, size), axis=2)
+    medians = 0.5 * (quarters[:, :, (size - 1) // 2] + quarters[:, :, size // 2])
+    quarter, here, there = _interpolation(n)
+    residuals = windows - (medians.take(quarter, axis=1) * here + medians.take(quarter + 1, axis=1) * there)
+    deviations = np.sort(np.abs(residuals), axis=1)
+    middles = (deviations[:, (n - 1) // 2] + deviations[:, n // 2]).tolist()
+    limits = []
+    for middle, floor, centre, highest in zip(
+        middles, floors, medians[:, -1].tolist(), residuals.max(axis=1).tolist(), strict=True
+    ):
+        scale = max(1.4826 * 0.5 * middle, floor)
+        limits.append(Limits(centre + max(sds * scale, excess * max(highest, 0.0)), centre + 3 * scale, centre, scale))
+    return limits
 
 
-def refresh(threshold: Threshold, values: list[float], *, sds: float, excess: float, raw_sds: float) -> None:
-    """Recompute the limits from a window of past values (at least 8), in the values' own unit.
+def _repeats(windows: Array) -> list[bool]:
+    """Whether values of each window come so often again that they may be rounded (see ``quantum``)."""
+    ordered = np.sort(windows, axis=1)
+    few: list[bool] = ((ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) < 0.7 * windows.shape[1]).tolist()
+    return few
+
+
+def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> list[Limits]:
+    """The limits that windows of past values set, in the values' own unit; shape (k, n), n at least 8.
 
     On the logarithmic scale, ``raw_sds`` standard deviations and twice the excess on the raw scale suffice too: a
     loss near 0 has a heavy lower tail, which widens the logarithmic scale and says nothing about jumps up.
     """
-    low, high = min(values), max(values)
-    raw_floor = max(0.5 * quantum(values), 1e-6 * abs(high))
-    raw = np.array(values)
-    threshold.logarithmic = low > 0 and high > 3 * low
-    if not threshold.logarithmic:
-        limits = _limit(raw, sds=sds, excess=excess, floor=raw_floor)
-        threshold.limit, threshold.recovery, threshold.centre, threshold.scale = limits
-        return
-    limit, recovery, centre, scale = _limit(np.log(raw), sds=sds, excess=excess, floor=1e-6)
-    raw_limit, raw_recovery, _, _ = _limit(raw, sds=raw_sds, excess=2 * excess, floor=raw_floor)
-    threshold.limit = min(math.exp(min(limit, 700.0)), raw_limit)
-    threshold.recovery = max(math.exp(min(recovery, 700.0)), raw_recovery)
-    threshold.recovery = min(threshold.recovery, threshold.limit)
-    threshold.centre, threshold.scale = math.exp(centre), scale
+    lows, highs = windows.min(axis=1).tolist(), windows.max(axis=1).tolist()
+    floors = [
+        max(0.5 * quantum(window.tolist()) if few else 0.0, 1e-6 * abs(high))
+        for window, high, few in zip(windows, highs, _repeats(windows), strict=True)
+    ]
+    if not any(low > 0 and high > 3 * low for low, high in zip(lows, highs, strict=True)):
+        return _limits(windows, floors, sds=sds, excess=excess)
+    if len(windows) > 1:
+        each = (limits_of(windows[i : i + 1], sds=sds, excess=excess, raw_sds=raw_sds) for i in range(len(windows)))
+        return [limits for (limits,) in each]
+    ((limit, recovery, centre, scale, _),) = _limits(np.log(windows), [1e-6], sds=sds, excess=excess)
+    ((raw_limit, raw_recovery, _, _, _),) = _limits(windows, floors, sds=raw_sds, excess=2 * excess)
+    limit = min(math.exp(min(limit, 700.0)), raw_limit)
+    recovery = max(math.exp(min(recovery, 700.0)), raw_recovery)
+    return [Limits(limit, min(recovery, limit), math.exp(centre), scale, True)]
 
 
 def highest_before(track: Track) -> float:
@@ -181,8 +209,8 @@ class LossSpike:
         if track.n <= self.warmup:
             return self._early(state, view, loss)
         if track.n >= threshold.due:
-            self._refresh(state, track)
-            threshold.due = track.n + (32 if track.n > 2 * WINDOW else 16 if track.n > WINDOW else 4)
+            self._refresh(state, self._limits([track.recent[-1 - WINDOW : -1]])[0])
+            threshold.due = track.n + (EVERY if track.n > 2 * WINDOW else 16 if track.n > WINDOW else 4)
         if loss <= threshold.limit:
             if view.explains:
                 view.holds("jump", self._jump(state, view, loss, threshold.limit))
@@ -193,7 +221,7 @@ class LossSpike:
             state.new_level = -math.inf
             return QUIET
         # the limits may be a few points old: hold the candidate against fresh ones before saying anything
-        self._refresh(state, track)
+        self._refresh(state, self._limits([track.recent[-1 - WINDOW : -1]])[0])
         if not view.holds("jump", self._jump(state, view, loss, threshold.limit)):
             return QUIET
         state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
@@ -235,11 +263,51 @@ class LossSpike:
         state.alarming = True
         return self._alarm(state, view)
 
-    def _refresh(self, state: SpikeState, track: Track) -> None:
-        window = track.recent[-1 - WINDOW : -1]
-        refresh(state.threshold, window, sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
-        least = state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE
-        state.threshold.notable = state.threshold.loss_at(least)
+    def pass_over(self, state: SpikeState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        """Asked at the first loss over the limit that holds there."""
+        n, losses, threshold = view.memory.loss.n, stretch.loss, state.threshold
+        if opened or state.onset >= 0 or n <= 2 * WINDOW:
+            return place
+        at, past = losses.before(place), losses.before(stretch.end)
+        # where nothing happens the limits are due at known counts: they are made together
+        due = range(max(at, threshold.due - losses.begun - 1), past, EVERY)
+        coming = iter(self._limits([losses.array[i + losses.known - WINDOW : i + losses.known] for i in due]))
+        while at < past:
+            if losses.begun + at + 1 >= threshold.due:
+                self._refresh(state, next(coming))
+                threshold.due = losses.begun + at + 1 + EVERY
+            some = losses.values[at : min(past, threshold.due - losses.begun - 1)]
+            over = None
+            if not max(some) <= threshold.limit:
+                over = next(i for i, loss in enumerate(some) if not loss <= threshold.limit)
+            self._stay(state, some[:over])
+            if over is not None:
+                return losses.places[at + over]
+            at += len(some)
+        return stretch.end
+
+    def _stay(self, state: SpikeState, losses: list[float]) -> None:
+        """Losses that are not over the limit."""
+        if not losses:
+            return
+        threshold = state.threshold
+        if not max(losses) <= threshold.notable:
+            for loss in losses:
+                if loss > threshold.notable:
+                    self._remember(state, threshold.height(loss))
+        if state.new_level != -math.inf and min(losses) <= state.new_level:
+            state.new_level = -math.inf
+
+    def _limits(self, windows: Sequence[Sequence[float] | Array]) -> list[Limits]:
+        """Those that windows of past values set, all of one length."""
+        if not windows:
+            return []
+        return limits_of(np.array(windows), sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
+
+    def _refresh(self, state: SpikeState, limits: Limits) -> None:
+        threshold = state.threshold
+        threshold.limit, threshold.recovery, threshold.centre, threshold.scale, threshold.logarithmic = limits
+        threshold.notable = threshold.loss_at(state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE)
 
     def _material(self, state: SpikeState, track: Track) -> bool:
         """Whether a jump is more than one outlier of the run's own tail."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from losswatch_server.monitor.memory.coming import Coming
+from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -35,6 +37,16 @@ class LossState:
     consecutive: int = 0
     last_finite: float | None = None
     kind: str = ""
+
+
+def _pass_finite(state: LossState, stretch: Stretch, series: Coming, place: int, opened: bool) -> int:
+    """Finite values end the row of others."""
+    latest = series.before(stretch.end) - 1
+    if latest >= series.before(place):
+        if opened:
+            return place
+        state.last_finite, state.consecutive = series.values[latest], 0
+    return stretch.end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +95,9 @@ class NonFiniteLoss:
             },
         )
 
+    def pass_over(self, state: LossState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        return _pass_finite(state, stretch, stretch.loss, place, opened)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonFiniteValidation:
@@ -120,6 +135,9 @@ class NonFiniteValidation:
                 "rank": 0,
             },
         )
+
+    def pass_over(self, state: LossState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        return _pass_finite(state, stretch, stretch.validation, place, opened)
 
 
 @dataclass(slots=True)
@@ -178,3 +196,15 @@ class NonFiniteGradient:
             severity=severity,
             evidence={"kind": _kind(norm), "consecutive": run, "recent_share": share, "rank": view.point.rank},
         )
+
+    def pass_over(self, state: GradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        norms = stretch.grad_norm
+        count = norms.before(stretch.end) - norms.before(place)
+        if count and opened:
+            return place
+        state.seen += count
+        state.consecutive = 0 if count else state.consecutive
+        if state.share:
+            for _ in range(count):
+                state.share += (0.0 - state.share) * 0.02
+        return stretch.end

@@ -12,10 +12,13 @@ first evaluation was the best, the rest rises, and the training loss has fallen 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
+from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
@@ -26,7 +29,8 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 
 def train_level(track: Track, step: int, count: int = 5) -> float | None:
     """Mean of the training losses around a step, from the finest memory that reaches it."""
-    near = [v for s, v in zip(track.recent_steps, track.recent, strict=True) if s <= step][-count:]
+    past = bisect_right(track.recent_steps, step)
+    near = track.recent[max(0, past - count) : past]
     if not near:
         near = [v for s, v in zip(track.head_steps, track.head, strict=True) if s <= step][-count:]
         for row in track.bucket_table():
@@ -62,19 +66,41 @@ class OverfittingState:
     train_at_rise: float = math.nan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn:
-    """What the tests are made of at one evaluation."""
+    """What the tests are made of at one evaluation; what is dear to compute only where a test comes to it."""
 
     n: int
     age: int
-    rise: float
+    minimum: float
     latest: float
-    scale: float
-    z: float
-    trend: float
-    """Kendall's p of the evaluations since the minimum; above 0.5 where they fall."""
+    errors: float
+    """Of the difference of the two, in standard deviations."""
     train_now: float
+    values: list[float]
+    after: list[float]
+    """Those since the minimum."""
+
+    @property
+    def rise(self) -> float:
+        """Above the minimum."""
+        return self.latest - self.minimum
+
+    @cached_property
+    def scale(self) -> float:
+        """The noise of the series."""
+        return max(difference_scale(self.values), 0.5 * quantum(self.values), 1e-9 * abs(self.minimum), SMALLEST)
+
+    @property
+    def z(self) -> float:
+        """The rise in standard errors."""
+        return (self.latest - self.minimum - 0.6 * self.scale) / (1.3 * self.scale * self.errors)
+
+    @cached_property
+    def trend(self) -> float:
+        """Kendall's p of the evaluations since the minimum; above 0.5 where they fall."""
+        s, p = kendall_test(self.after[-64:])
+        return p if s > 0 else 1.0 - p
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +173,12 @@ class Overfitting:
             },
         )
 
+    def pass_over(self, state: OverfittingState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        """Asked at validation losses."""
+        series = stretch.validation
+        next_one = series.before(place)
+        return min(series.places[next_one], stretch.end) if next_one < len(series.values) else stretch.end
+
     def _remember(self, state: OverfittingState, view: View, value: float, train_now: float) -> None:
         track = view.memory.validation
         latest = state.latest
@@ -184,12 +216,10 @@ class Overfitting:
         after = values[-min(age, len(values)) :]
         if age < 3:
             return None
-        scale = max(difference_scale(values), 0.5 * quantum(values), 1e-9 * abs(state.minimum), SMALLEST)
         k = max(3, len(after) // 2)
         latest = sum(after[-k:]) / k
-        z = (latest - state.minimum - 0.6 * scale) / (1.3 * scale * math.sqrt(1 / k + 1 / 3))
-        s, p = kendall_test(after[-64:])
-        return Turn(state.seen, age, latest - state.minimum, latest, scale, z, p if s > 0 else 1.0 - p, train_now)
+        errors = math.sqrt(1 / k + 1 / 3)
+        return Turn(state.seen, age, state.minimum, latest, errors, train_now, values, after)
 
     def _train_falls(self, state: OverfittingState, turn: Turn) -> Iterator[Test]:
         least = min(0.1 * turn.rise, self.material * abs(state.train_then))
@@ -230,13 +260,16 @@ class Overfitting:
         yield from self._generalised(state, view, turn)
 
     def _turned(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
-        errors = 0.6 * turn.scale + self.z_warning * 1.3 * turn.scale * math.sqrt(1 / max(3, turn.age // 2) + 1 / 3)
         margin = max(
-            errors,
             self.material * abs(state.minimum),
             2 * self.material * state.before,
-            self.excursions * max(state.recovered, turn.scale),
+            self.excursions * state.recovered,
         )
+        if view.explains or turn.latest >= state.minimum + margin:  # what the noise adds need not be known before
+            error = math.sqrt(1 / max(3, turn.age // 2) + 1 / 3)
+            margin = max(
+                0.6 * turn.scale + self.z_warning * 1.3 * turn.scale * error, margin, self.excursions * turn.scale
+            )
         yield Test(
             "mean of the latest validation losses",
             turn.latest,

@@ -24,6 +24,15 @@ def median(values: list[float]) -> float:
     return ordered[n // 2] if n % 2 else 0.5 * (ordered[n // 2 - 1] + ordered[n // 2])
 
 
+def middle(values: Array) -> float:
+    """The median of many values, shape (n,), n >= 1: as ``median``, and never a negative zero."""
+    n = len(values)
+    if n % 2:
+        return float(np.partition(values, n // 2)[n // 2]) + 0.0
+    parted = np.partition(values, (n // 2 - 1, n // 2))
+    return 0.5 * float(parted[n // 2 - 1] + parted[n // 2]) + 0.0
+
+
 def mad_scale(values: list[float], centre: float) -> float:
     """1.4826 times the median absolute deviation: the standard deviation of normal noise."""
     return 1.4826 * median([abs(v - centre) for v in values])
@@ -114,9 +123,10 @@ def quantum(values: list[float]) -> float:
     The smallest gap between distinct values, accepted when every gap is a multiple of it within 1e-3 and
     fewer than 70 % of the values are distinct.
     """
-    distinct = sorted(set(values))
-    if len(distinct) < 2 or len(distinct) >= 0.7 * len(values):
+    different = set(values)
+    if len(different) < 2 or len(different) >= 0.7 * len(values):
         return 0.0
+    distinct = sorted(different)
     gaps = [b - a for a, b in itertools.pairwise(distinct)]
     q = min(gaps)
     # more than 2**53 steps apart there is nothing left to be a multiple of

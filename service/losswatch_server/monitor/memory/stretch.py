@@ -1,0 +1,140 @@
+"""A stretch: successive points of rank 0 whose values are all finite, as columns.
+
+What rules and memory do with one point after the other they can do with a stretch at once, as long as nothing happens
+in it (see ``rules.base.Detector``).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from losswatch_server.monitor.loss_kind import is_of_a_game
+from losswatch_server.monitor.memory.coming import Coming, coming, work_out
+from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.memory.track import Track
+from losswatch_server.monitor.points import LARGEST, SMALLEST, Point, cut_to_range
+
+Columns = tuple[tuple[Any, ...], ...]
+"""The fields of points, field by field."""
+LOSS, GRAD_NORM, VALIDATION, METRICS, RANK, NULL = 1, 2, 4, 8, 9, 10
+
+
+@dataclass(slots=True)
+class Stretch:
+    """``end`` is the place up to which it may be passed over: there a review is due."""
+
+    points: Sequence[Point]
+    steps: list[int]
+    loss: Coming
+    grad_norm: Coming
+    validation: Coming
+    rates: list[float]
+    rate_places: Sequence[int]
+    layers: bool
+    metrics: bool
+    end: int = 0
+
+    def remember(self, memory: Memory, place: int, until: int) -> None:
+        """Add the points from ``place`` up to ``until`` to the memory."""
+        loss, norms = self.loss, self.grad_norm
+        first = loss.before(until) - 1
+        if first >= loss.taken:
+            memory.loss_missing = until - 1 - loss.places[first]
+        else:
+            memory.loss_missing += until - place
+        memory.grad_zero += norms.values[norms.taken : norms.before(until)].count(0.0)
+        for series in (loss, norms, self.validation):
+            if series.values:
+                series.add(until)
+        first, past = bisect_left(self.rate_places, place), bisect_left(self.rate_places, until)
+        if past > first:
+            rates, steps = self.rates[first:past], [self.steps[at] for at in self.rate_places[first:past]]
+            memory.rates.add_all(steps, rates)
+        if self.layers:
+            memory.layers.add_all([point.layers for point in self.points[place:until] if point.layers])
+        if self.metrics:
+            for point in self.points[place:until]:
+                if point.metrics:
+                    memory.quality.add(point.metrics)
+
+
+def stretch_of(points: Sequence[Point], columns: Columns, memory: Memory) -> Stretch:
+    """What comes next of plain points."""
+    steps, losses, norms, rates, validations, _, _, layers, metrics, _, _ = columns
+    listed = list(steps)
+    rated = _finite_places(rates)
+    series = (
+        _series(memory.loss, losses, listed),
+        _series(memory.grad_norm, norms, listed),
+        _series(memory.validation, validations, listed),
+    )
+    work_out(series)
+    return Stretch(
+        points=points,
+        steps=listed,
+        loss=series[0],
+        grad_norm=series[1],
+        validation=series[2],
+        rates=_cut([rates[i] for i in rated]),
+        rate_places=rated,
+        layers=any(layers),
+        metrics=any(metrics),
+    )
+
+
+def _series(track: Track, column: Sequence[Any], steps: list[int]) -> Coming:
+    places: Sequence[int] = range(len(column))
+    if None in column:
+        places = [i for i, value in enumerate(column) if value is not None]
+        steps = [steps[i] for i in places]
+    values = [column[i] for i in places]
+    return coming(track, _cut(values), steps, places)
+
+
+def _cut(values: list[float]) -> list[float]:
+    """Finite values as they are judged (see ``points.tamed``)."""
+    if not values or SMALLEST <= min(values) <= max(values) <= LARGEST:
+        return values
+    cut: list[Any] = [cut_to_range(value) for value in values]
+    return cut
+
+
+def _finite_places(column: Sequence[Any]) -> Sequence[int]:
+    if None not in column and math.isfinite(sum(column)):
+        return range(len(column))
+    return [i for i, value in enumerate(column) if value is not None and math.isfinite(value)]
+
+
+def columns_of(points: Sequence[Point]) -> Columns:
+    """The fields of some points (at least one)."""
+    return tuple(zip(*points, strict=True))
+
+
+def are_plain(columns: Columns, game: bool) -> bool:
+    """Whether there are no odd places among points, for sure: of huge ones it may not say so."""
+    if any(columns[RANK]) or any(columns[NULL]):
+        return False
+    metrics = columns[METRICS]
+    if not game and any(metrics) and any(map(is_of_a_game, {name for some in metrics if some for name in some})):
+        return False
+    # a sum that is finite has no term that is not
+    series = (columns[LOSS], columns[GRAD_NORM], columns[VALIDATION])
+    return all(
+        math.isfinite(sum(column if None not in column else [value for value in column if value is not None]))
+        for column in series
+    )
+
+
+def odd_places(points: Sequence[Point], game: bool) -> Iterator[int]:
+    """The places of points that are no part of a stretch: of another rank, with a value that is not finite or null,
+    or the first to show that the loss is of a ``game``."""
+    for place, (_, loss, norm, _, validation, _, _, _, metrics, rank, null) in enumerate(points):
+        if rank or null or any(value is not None and value - value != 0 for value in (loss, norm, validation)):
+            yield place
+        elif metrics and not game and any(map(is_of_a_game, metrics)):
+            game = True
+            yield place
