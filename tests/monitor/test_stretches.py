@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.memory.coming import coming, work_out
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
-from losswatch_server.monitor.rules import DETECTORS
 from losswatch_server.monitor.snapshot import freeze
 from monitor.curves import falling, flat, growing, points
 from monitor.odd_runs import begun, follow, odd_run

@@ -26,13 +26,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.known import begins_at_start
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
 from losswatch_server.monitor.loss_kind import Family
-from losswatch_server.monitor.memory.coming import Coming
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.memory.track import BLOCK, LADDER_BLOCKS, Track, step_back
+from losswatch_server.monitor.memory.track import BLOCK, Track, step_back
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
+from losswatch_server.monitor.rules.rises import first_climb, first_convex
 from losswatch_server.monitor.stats.growth import growth_evidence
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -147,45 +146,9 @@ class Diverging:
         turns = past
         if track.lowest > 0 and not min(losses.values[first:past]) > 0:
             turns = next(i for i in range(first, past) if not losses.values[i] > 0)
-        found = min(turns, _convex(losses, first, past), self._climbing(view, losses, turns))
+        climb = first_climb(view, losses, turns, rise=self.relative_rise, lost=self.lost_progress)
+        found = min(turns, first_convex(losses, first, past), climb)
         return losses.places[found] if found < past else stretch.end
-
-    def _climbing(self, view: View, losses: Coming, past: int) -> int:
-        """The first value of a stretch that may complete a climb: some of what ``_rung`` asks for in passing."""
-        track = view.memory.loss
-        blocks, begun = track.n // BLOCK, losses.begun // BLOCK
-        start = median(track.head[:4])
-        begins = begins_at_start(view.memory)
-        found = past
-        for level, (means, logs) in enumerate(losses.levels):
-            known = blocks >> level
-            skip = known - (begun >> level)
-            fresh = means[skip:]
-            if not fresh:
-                break
-            raw = track.ladder[level] + fresh if level < len(track.ladder) else fresh
-            lowest, highest = min(raw), max(fresh)
-            if highest < 1.5 * start and lowest > 0 and highest - lowest < self.relative_rise * lowest:
-                continue  # nor is any rise of it large enough
-            judged = raw
-            if track.lowest > 0:
-                judged = track.ladder_log[level] + logs[skip:] if level < len(track.ladder) else logs[skip:]
-            kept = len(raw) - len(fresh)
-            for at in range(max(kept, 2), len(raw)):
-                if not judged[at] > judged[at - 1] > judged[at - 2]:
-                    continue
-                index = (known + at - kept + 1 << level) * BLOCK - losses.begun - 1
-                if index >= found:
-                    break
-                lowest = min(raw[max(0, at - LADDER_BLOCKS + 1) : at])
-                rise = raw[at] - lowest
-                progress = max(start - lowest, 0.0) if begins else 0.0
-                if rise >= self.lost_progress * progress and (
-                    rise >= self.relative_rise * abs(lowest) or raw[at] >= 1.5 * start
-                ):
-                    found = index
-                    break
-        return found
 
     def _start(self, view: View, track: Track) -> Iterator[Test]:
         largest = LARGEST_START.get(view.kind.family, LARGEST_START_OF_VALUES)
@@ -380,16 +343,6 @@ class Diverging:
             severity=Severity.CRITICAL if critical else Severity.WARNING,
             evidence=evidence | implications(view, evidence),
         )
-
-
-def _convex(losses: Coming, first: int, past: int) -> int:
-    """The first value of a stretch that ends four rises, each larger than the one before."""
-    values = losses.array[losses.known + first - 4 : losses.known + past]
-    rises = values[1:] - values[:-1]
-    steeper = rises[1:] > rises[:-1]
-    convex = (rises[:-3] > 0) & steeper[:-2] & steeper[1:-1] & steeper[2:]
-    found = int(convex.argmax())
-    return first + found if convex[found] else past
 
 
 def _lowest_late(values: list[float]) -> int:

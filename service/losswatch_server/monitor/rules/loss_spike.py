@@ -40,7 +40,7 @@ UNKNOWN_NOISE = 0.8
 """Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
 
 
-class Limits(NamedTuple):
+class SpikeLimits(NamedTuple):
     """What a window of past values says of the next ones; with the logarithm of the values where the scale is such."""
 
     limit: float
@@ -90,7 +90,7 @@ def _interpolation(n: int) -> tuple[NDArray[np.intp], Array, Array]:
     return quarter, 1.0 - (place - quarter), place - quarter
 
 
-def _limits(windows: Array, floors: list[float], *, sds: float, excess: float) -> list[Limits]:
+def _limits(windows: Array, floors: list[float], *, sds: float, excess: float) -> list[SpikeLimits]:
     """Of windows of one length, shape (k, n): alarm limit, recovery limit, centre and scale of each.
 
     Residuals are taken about the line through the medians of the window's quarters: without that a falling loss
@@ -109,7 +109,9 @@ def _limits(windows: Array, floors: list[float], *, sds: float, excess: float) -
         middles, floors, medians[:, -1].tolist(), residuals.max(axis=1).tolist(), strict=True
     ):
         scale = max(1.4826 * 0.5 * middle, floor)
-        limits.append(Limits(centre + max(sds * scale, excess * max(highest, 0.0)), centre + 3 * scale, centre, scale))
+        limits.append(
+            SpikeLimits(centre + max(sds * scale, excess * max(highest, 0.0)), centre + 3 * scale, centre, scale)
+        )
     return limits
 
 
@@ -120,7 +122,7 @@ def _repeats(windows: Array) -> list[bool]:
     return few
 
 
-def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> list[Limits]:
+def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> list[SpikeLimits]:
     """The limits that windows of past values set, in the values' own unit; shape (k, n), n at least 8.
 
     On the logarithmic scale, ``raw_sds`` standard deviations and twice the excess on the raw scale suffice too: a
@@ -140,7 +142,7 @@ def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> l
     ((raw_limit, raw_recovery, _, _, _),) = _limits(windows, floors, sds=raw_sds, excess=2 * excess)
     limit = min(math.exp(min(limit, 700.0)), raw_limit)
     recovery = max(math.exp(min(recovery, 700.0)), raw_recovery)
-    return [Limits(limit, min(recovery, limit), math.exp(centre), scale, True)]
+    return [SpikeLimits(limit, min(recovery, limit), math.exp(centre), scale, True)]
 
 
 def highest_before(track: Track) -> float:
@@ -298,13 +300,13 @@ class LossSpike:
         if state.new_level != -math.inf and min(losses) <= state.new_level:
             state.new_level = -math.inf
 
-    def _limits(self, windows: Sequence[Sequence[float] | Array]) -> list[Limits]:
+    def _limits(self, windows: Sequence[Sequence[float] | Array]) -> list[SpikeLimits]:
         """Those that windows of past values set, all of one length."""
         if not windows:
             return []
         return limits_of(np.array(windows), sds=self.sds, excess=self.excess, raw_sds=self.raw_sds)
 
-    def _refresh(self, state: SpikeState, limits: Limits) -> None:
+    def _refresh(self, state: SpikeState, limits: SpikeLimits) -> None:
         threshold = state.threshold
         threshold.limit, threshold.recovery, threshold.centre, threshold.scale, threshold.logarithmic = limits
         threshold.notable = threshold.loss_at(state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE)

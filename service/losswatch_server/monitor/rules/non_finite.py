@@ -197,7 +197,7 @@ class NonFiniteGradient:
             evidence={"kind": _kind(norm), "consecutive": run, "recent_share": share, "rank": view.point.rank},
         )
 
-    def pass_over(self, state: GradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+    def pass_over(self, state: NonFiniteGradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         norms = stretch.grad_norm
         count = norms.before(stretch.end) - norms.before(place)
         if count and opened:
