@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from service_stub import BadService
 
 import losswatch
+
+os.environ["OMP_NUM_THREADS"] = "1"  # models of a hundred weights: a second thread only waits for the first
 
 
 @pytest.fixture(autouse=True)

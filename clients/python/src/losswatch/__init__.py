@@ -12,17 +12,43 @@ Frameworks have their own two lines: `losswatch.torch`, `losswatch.transformers`
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from losswatch.run import Run
 from losswatch.session import current, finish, init, log
 
-__all__ = ["Run", "__version__", "current", "finish", "init", "log"]
+if TYPE_CHECKING:
+    from losswatch.checks.report import Preflight
+
+__all__ = ["Run", "__version__", "current", "finish", "init", "log", "preflight"]
 __version__ = "0.1.0"
 
 _INTEGRATIONS = frozenset(
     ("accelerate", "catboost", "jax", "keras", "lightgbm", "lightning", "sklearn", "torch", "transformers", "xgboost")
 )
+
+
+def preflight(
+    model: Any, loss_fn: Any, batch: Any, optimizer: Any = None, *, seconds: float = 30.0, quiet: bool = False
+) -> Preflight:
+    """Checks a PyTorch training before it begins, on copies: neither the model nor any random state is changed.
+
+    The loss at the start against chance; inputs and targets in range; what the model ends in against what the loss
+    expects; a gradient for every parameter, each held by ``optimizer``; dead and saturated layers; samples that leak
+    into each other's output; a learning-rate range test; whether the batch can be learned by heart in 100 steps.
+    ``batch`` is ``(inputs, targets)`` on the model's device, or a mapping for models that compute their own loss (then
+    ``loss_fn`` may be None). All together may take ``seconds``; what is not done by then is named. The report is said
+    in the terminal unless ``quiet``, and told to a run by ``report.post(run)``.
+    """
+    from losswatch.checks.torch import preflight as check
+    from losswatch.notices import logger, prepare
+
+    report = check(model, loss_fn, batch, optimizer, seconds=seconds)
+    if not quiet:
+        prepare()
+        for line in report.lines():
+            logger.info("losswatch: %s", line)
+    return report
 
 
 def __getattr__(name: str) -> Any:
