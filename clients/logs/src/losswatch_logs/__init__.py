@@ -8,6 +8,7 @@ Pure and of the standard library alone: text in, points out, no I/O.
 [0.7, 0.5]
 """
 
+from losswatch_logs.growing import Growing, Growth
 from losswatch_logs.reading import read, read_all
 from losswatch_logs.result import NO_COLUMNS, Columns, Doubt, LogPoint, ReadLog, Skipped, UnreadableLogError
 
@@ -15,6 +16,8 @@ __all__ = [
     "NO_COLUMNS",
     "Columns",
     "Doubt",
+    "Growing",
+    "Growth",
     "LogPoint",
     "ReadLog",
     "Skipped",

@@ -10,7 +10,7 @@ from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
 from losswatch_logs.numbers import cell
 from losswatch_logs.roles import MAX_METRICS
-from losswatch_logs.table import MAX_ROWS, Table
+from losswatch_logs.table import MAX_ROWS, Mark, Table
 
 _DEPTH = 4
 """So deep are nested objects searched and flattened: {"train": {"loss": 0.5}} is train/loss."""
@@ -57,7 +57,7 @@ def read_lines(lines: Sequence[Line]) -> Optional[Table]:
         found, document = parse(text) if text.startswith("{") else (False, None)
         row = row_of(document) if found and isinstance(document, dict) else {}
         if row:
-            table.add(row)
+            table.add(row, Mark(line.number))
         else:
             table.skip(line.number, line.text, "no numbers in it" if found else "not a JSON object")
     return table if table.rows else None

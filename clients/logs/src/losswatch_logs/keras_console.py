@@ -16,7 +16,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from losswatch_logs.lines import Line
 from losswatch_logs.numbers import number
-from losswatch_logs.table import Table
+from losswatch_logs.table import Mark, Table
 
 _HEADER = re.compile(r"Epoch (\d{1,12})(?:/(\d{1,12}))?(?=\s|$)", re.ASCII)
 _COUNTER = re.compile(r"(\d{1,12})/(\d{1,12}|Unknown)(?=\s)", re.ASCII)
@@ -122,7 +122,7 @@ def _fill(table: Table, epochs: Sequence[_Epoch]) -> None:
     for epoch in epochs:
         state = epoch.result
         if state is not None:
-            table.add({"epoch": epoch.number, **state.values})
+            table.add({"epoch": epoch.number, **state.values}, Mark(state.line))
         elif epoch.states:
             _see_unfinished(table, epoch)
     totals = {epoch.total for epoch in epochs}
@@ -136,7 +136,7 @@ def _fill(table: Table, epochs: Sequence[_Epoch]) -> None:
 def _see_unfinished(table: Table, epoch: _Epoch) -> None:
     last = epoch.states[-1]
     if any(value != value or value in (float("inf"), float("-inf")) for value in last.values.values()):
-        table.add({"epoch": epoch.number, **last.values})
+        table.add({"epoch": epoch.number, **last.values}, Mark(last.line))
         table.notes.append(
             f"epoch {epoch.number:g} is not finished, but its running mean is not finite: read as its result"
         )
@@ -153,7 +153,7 @@ def _fill_from_batches(table: Table, epoch: _Epoch) -> None:
     for state in epoch.states:
         if state.done is not None and state.done > seen:
             seen = state.done
-            table.add({"step": float(state.done), **state.values})
+            table.add({"step": float(state.done), **state.values}, Mark(state.line))
     if epoch.result is not None and epoch.states[-1].total:
         table.context["total_steps"] = epoch.states[-1].total
     table.notes.append(

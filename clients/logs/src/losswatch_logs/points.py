@@ -32,6 +32,7 @@ def assemble(table: Table, total_lines: int, asked: Columns = NO_COLUMNS) -> Rea
     steps = axis.steps
     for place, row in enumerate(table.rows):
         step = None if steps is None else steps[place]
+        builder.line = table.marks[place].line
         if driving[place] and steps is not None and step is None:
             builder.see_stepless(row, at_end=place == len(table.rows) - 1)
         else:
@@ -162,7 +163,7 @@ class _Builder:
         self.metrics = frozenset(chosen.metrics)
         self.single = chosen.loss[0] if len(chosen.loss) == 1 else None
         self.validation = chosen.validation_loss[0] if len(chosen.validation_loss) == 1 else None
-        self.open: Optional[List[Any]] = None  # step, the five fields, metrics, loss_is_null, attempt
+        self.open: Optional[List[Any]] = None  # step, the five fields, metrics, loss_is_null, attempt, line
         self.done: List[LogPoint] = []
         self.summaries = self.followers = self.followed = 0
         self.pending: Dict[int, Tuple[List[Optional[float]], Dict[str, float]]] = {}
@@ -171,6 +172,7 @@ class _Builder:
         self.repeated = self.stepless = self.further = self.averaged = 0
         self.validations = 0
         self.drives = False
+        self.line = 0
         self.ended_non_finite = False
         self.last_epoch: Optional[float] = None
         self.epochs_go_on = False
@@ -272,7 +274,7 @@ class _Builder:
     ) -> None:
         self._close()
         self.followers = 0
-        self.open = [step, *values, metrics or _NOTHING, is_null, self.attempt]
+        self.open = [step, *values, metrics or _NOTHING, is_null, self.attempt, self.line]
         self.drives = driving
         self.validations = values[3] is not None
         if self.early:

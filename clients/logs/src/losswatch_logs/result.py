@@ -24,7 +24,8 @@ class LogPoint(NamedTuple):
 
     Within one ``attempt`` (1, 2, …) steps strictly ascend. An attempt ends where the log steps back: a resume from a
     checkpoint, or another run appended to the same file. ``loss_is_null`` tells an explicit JSON ``null`` (which many
-    encoders write for NaN) from an absent loss; ``loss`` is then None. At most 64 ``metrics``.
+    encoders write for NaN) from an absent loss; ``loss`` is then None. At most 64 ``metrics``. ``line`` is the line of
+    the text in which the point begins, from 1; 0 where the text has none, as in a JSON document.
     """
 
     step: int
@@ -36,6 +37,7 @@ class LogPoint(NamedTuple):
     metrics: Mapping[str, float] = {}
     loss_is_null: bool = False
     attempt: int = 1
+    line: int = 0
 
 
 class Skipped(NamedTuple):

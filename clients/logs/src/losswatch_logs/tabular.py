@@ -129,7 +129,7 @@ def _bare_column(lines: Sequence[Line], name: str) -> Table:
         if value is None:
             table.skip(line.number, line.text, "not a number")
         else:
-            table.add({name: value})
+            table.add({name: value}, Mark(line.number))
     table.notes.append("a bare list of numbers, each taken as a loss")
     return table
 
@@ -139,7 +139,7 @@ def _bare_pairs(lines: Sequence[Line], split: Split) -> Table:
     for line in lines:
         values = [number(cell) for cell in split(line.text)]
         if len(values) == 2 and values[0] is not None and values[1] is not None:
-            table.add({"step": values[0], "loss": values[1]})
+            table.add({"step": values[0], "loss": values[1]}, Mark(line.number))
         else:
             table.skip(line.number, line.text, "not a pair of numbers")
     table.notes.append("two columns without a header, taken as step and loss")

@@ -62,9 +62,9 @@ class Routes:
             transport.close()
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Exit status 0 when nothing that was asked for is left, else 1."""
-    given = _parser().parse_args(arguments)
+def main(arguments: Optional[List[str]] = None, *, command: str = "python -m losswatch") -> int:
+    """Exit status 0 when nothing that was asked for is left, else 1. ``command``: how it was called."""
+    given = _parser(command).parse_args(arguments)
     if given.meant_for and not given.url:
         print("--from needs --url: the address to send to", file=sys.stderr)  # noqa: T201
         return 64
@@ -112,9 +112,9 @@ def told(folder: Path, tried: List[Tried], rejected: int) -> List[str]:
     return lines
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m losswatch",
+        prog=command,
         description="Deliver what waited on disk while the service was away, each run to the address it was for.",
     )
     parser.add_argument("--url", help="only what was meant for this address")

@@ -1,0 +1,244 @@
+"""``losswatch watch``: follows a file, a folder or a pipe until it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional, Tuple
+
+from losswatch.cli import state
+from losswatch.cli.arguments import columns
+from losswatch.cli.discovery import source_at, suggested
+from losswatch.cli.report import Reporter
+from losswatch.cli.sources import CHUNK, News, Source, Text
+from losswatch.run import DEFAULT_URL
+from losswatch_logs import Columns
+
+UNREADABLE = 66
+"""The exit status where nothing could be read."""
+POLL_S = 0.25
+SETTLED_S = 1.0
+"""After so long without a new line the last point is taken to be complete."""
+_FIRST, _FIRST_S = 8, 5.0
+"""The first points are held back until there are so many, or for so long: a log may turn out to be of another kind."""
+
+
+class Watcher:
+    """Reports what a source gives: the last point when it is complete, the first ones when it is clear how to read."""
+
+    def __init__(self, source: Source, reporter: Reporter) -> None:
+        self.source = source
+        self.reporter = reporter
+        self._held: Optional[News] = None
+        self._began = self._is_broken = False
+        self._said = ""
+
+    def look(self, *, at_end: bool = False) -> None:
+        """Asks for news and reports them."""
+        if not self._is_broken:
+            with self._shield():
+                self._look(at_end=at_end)
+
+    def take(self, data: bytes) -> None:
+        """Takes in a piece of a stream."""
+        if not self._is_broken:
+            with self._shield():
+                assert isinstance(self.source, Text)
+                for news in self.source.take(data):
+                    self._take(news, at_end=False)
+
+    @contextlib.contextmanager
+    def _shield(self) -> Iterator[None]:
+        """A fault of the watcher must not end what is passed on, or the training."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, the training goes on
+            self._is_broken = True
+            say(f"{self.reporter.name}: the watcher failed and watches no more; the training goes on: {error!r}")
+
+    def _look(self, *, at_end: bool) -> None:
+        for news in self.source.news(at_end=at_end):
+            self._take(news, at_end=at_end)
+        quiet = time.monotonic() - self.source.changed_at
+        if self._held is not None and (at_end or quiet > (SETTLED_S if self._began else _FIRST_S)):
+            self._send(self._held)
+            self._held = None
+
+    def _take(self, news: News, *, at_end: bool) -> None:
+        self._doubt(news)
+        if at_end:
+            self._held = None
+            self._send(news)
+        elif self._began or len(news.points) > _FIRST:
+            self._send(news._replace(points=news.points[:-1]))
+            self._held = news._replace(points=news.points[-1:], revised=False)
+        else:
+            self._held = news
+
+    def _send(self, news: News) -> None:
+        self._began = self._began or bool(news.points)
+        self.reporter.send(news.points, news.context, revised=news.revised)
+
+    def _doubt(self, news: News) -> None:
+        """Says once how the log is read, and where that may be wrong."""
+        doubts = [doubt.detail for doubt in news.log.doubts if doubt.serious]
+        said = f"in doubt: {doubts[0]}" if doubts else f"read as {news.log.format}: {'; '.join(news.log.read_as[:3])}"
+        if said != self._said and (doubts or not self._said):
+            self._said = said
+            say(f"{self.reporter.name}: {said}")
+
+
+def watch(options: Any) -> int:
+    """The exit status: 0, or 66 where nothing could be read."""
+    if options.path == "-":
+        return _watch_stream(options)
+    path = Path(options.path)
+    name = options.run or os.environ.get("LOSSWATCH_RUN") or suggested(path)
+    url = options.url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL
+    key = (str(path.resolve()), url, options.project or "", name)
+    kept = None if options.restart else state.load(key)
+    reporter = Reporter(name, dict(options.context), writer=kept and kept.writer, **run_options(options))
+    watcher: Optional[Watcher] = None
+    stop = _Stop()
+    since = time.monotonic()
+    while not stop.asked:
+        if watcher is None and (source := source_at(path, Columns(*columns(options)))) is not None:
+            watcher = Watcher(source, reporter)
+        if watcher is not None:
+            _go_on(watcher, kept)
+            watcher.look()
+            _keep(key, watcher)
+            since = watcher.source.changed_at
+        if options.once or _is_over(options, since):
+            break
+        stop.wait(POLL_S)
+    return _end(options, watcher, key, over=_is_over(options, since) and not options.once)
+
+
+def _go_on(watcher: Watcher, kept: Optional[state.Progress]) -> None:
+    """Begins after what an earlier watcher reported of the same file."""
+    identity = watcher.source.identity
+    if kept is not None and watcher.reporter.run is None:
+        same = identity is None or kept.identity is None or identity == kept.identity
+        watcher.reporter.until = kept.place if same else None
+
+
+def _keep(key: Tuple[str, ...], watcher: Watcher) -> None:
+    reporter = watcher.reporter
+    if reporter.run is not None and reporter.is_news and reporter.run.flush(5.0):
+        reporter.is_news = False
+        state.save(key, state.Progress(reporter.writer, reporter.name, reporter.place, watcher.source.identity))
+
+
+def _is_over(options: Any, since: float) -> bool:
+    if options.pid is not None and not _is_alive(options.pid):
+        return True
+    return options.idle is not None and time.monotonic() - since > options.idle
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _end(options: Any, watcher: Optional[Watcher], key: Tuple[str, ...], *, over: bool) -> int:
+    if watcher is not None:
+        watcher.look(at_end=True)
+    if watcher is None or watcher.reporter.run is None:
+        if watcher is not None and watcher.reporter.until is not None:
+            return 0  # all of it was reported by an earlier watcher
+        why = watcher.source.why if watcher is not None else ""
+        say(f"nothing was read of {options.path}{': ' + why if why else ''}")
+        return UNREADABLE
+    if over:
+        watcher.reporter.finish("finished")
+    else:
+        watcher.reporter.leave()
+    _keep(key, watcher)
+    return 0
+
+
+def _watch_stream(options: Any) -> int:
+    """Passes standard input on, byte by byte as it comes, and reports it beside."""
+    watcher = Watcher(Text(Columns(*columns(options))), reporter_for_stream(options))
+    stop = _Stop()
+    out = Passage(sys.stdout.fileno())
+    while not stop.asked:
+        ready, _, _ = select.select([0], [], [], POLL_S)
+        if ready:
+            data = os.read(0, CHUNK)
+            if not data:
+                break
+            out.write(data)
+            watcher.take(data)
+        watcher.look()
+    watcher.look(at_end=True)
+    if watcher.reporter.run is None:
+        say(f"nothing was read: {watcher.source.why}")
+        return UNREADABLE
+    watcher.reporter.finish("cancelled" if stop.asked else "finished")
+    return 0
+
+
+def reporter_for_stream(options: Any, script: str = "") -> Reporter:
+    """The reporter of a training that has no file: a run of its own each time, unless it is given a name."""
+    name = options.run or os.environ.get("LOSSWATCH_RUN") or f"{script or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return Reporter(name, dict(options.context), **run_options(options))
+
+
+def run_options(options: Any) -> Dict[str, Any]:
+    """What the run is begun with beside its context."""
+    given = {"url": options.url, "project": options.project, "quiet": options.quiet, "rank": 0}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def say(sentence: str) -> None:
+    """A line for the person, beside what is passed on."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"losswatch: {sentence}\n")
+        sys.stderr.flush()
+
+
+class Passage:
+    """Where bytes are passed on to; once nobody takes them any more they are let go."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: Optional[int] = descriptor
+
+    def write(self, data: bytes) -> None:
+        while data and self._descriptor is not None:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+            except OSError:
+                self._descriptor = None
+
+
+class _Stop:
+    """Whether SIGINT or SIGTERM asked for the end; they interrupt `wait`."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._pipe = os.pipe()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+        with contextlib.suppress(OSError):
+            os.write(self._pipe[1], b"x")
+
+    def wait(self, seconds: float) -> None:
+        """Waits so long, or until the end is asked for."""
+        select.select([self._pipe[0]], [], [], seconds)
