@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import typer
 
 from docs import parts
 from docs.examples import alike, answer_of, blocks, run, without_chance
+from losswatch.cli.arguments import parser
 from losswatch_server.cli.commands import app
 
 README = parts.README
@@ -67,7 +69,7 @@ def test_every_make_command_is_a_target_that_make_can_run(path, block):
 def test_every_option_of_the_service_that_is_named_exists(path):
     text = re.sub(r"^```text\n.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     named_options = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text)) - OF_OTHER_PROGRAMS
-    assert named_options - {"--help"} <= set(options_of(typer.main.get_command(app)))
+    assert named_options - {"--help"} <= {*options_of(typer.main.get_command(app)), *options_of_the_client()}
 
 
 def options_of(command):
@@ -75,6 +77,13 @@ def options_of(command):
     yield from (option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts))
     for below in getattr(command, "commands", {}).values():
         yield from options_of(below)
+
+
+def options_of_the_client():
+    """The options of ``losswatch watch``, ``import`` and ``run``."""
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    for below in commands.choices.values():
+        yield from (option for action in below._actions for option in action.option_strings)
 
 
 @every_document

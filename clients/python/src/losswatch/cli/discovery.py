@@ -27,17 +27,20 @@ class Found(NamedTuple):
     name: str
 
 
-def source_at(path: Path, columns: Columns) -> Optional[Source]:
-    """The source at a path; None where it is a folder in which nothing is to be found so far."""
+def run_at(path: Path) -> Optional[Found]:
+    """The run at a path, of a folder's the one that was written last; None where nothing is to be found so far."""
     if not path.is_dir():
-        if "tfevents" in path.name:
-            return EventFiles(iter([path]), path, columns)
-        return WholeFile(path, columns) if _WRITTEN_ANEW.fullmatch(path.name) else GrowingFile(path, columns)
-    found = sorted(runs_in(path), key=lambda each: _newest(each.path))
-    if not found:
-        return None
-    newest = found[-1].path
-    return EventFiles(iter(()), newest, columns) if newest.is_dir() else source_at(newest, columns)
+        return Found(path, suggested(path))
+    return max(runs_in(path), key=lambda each: _newest(each.path), default=None)
+
+
+def source_of(path: Path, columns: Columns) -> Source:
+    """What follows the file or the folder of a run."""
+    if path.is_dir():
+        return EventFiles(iter(()), path, columns)
+    if "tfevents" in path.name:
+        return EventFiles(iter([path]), path, columns)
+    return WholeFile(path, columns) if _WRITTEN_ANEW.fullmatch(path.name) else GrowingFile(path, columns)
 
 
 def runs_in(folder: Path) -> List[Found]:
@@ -54,6 +57,9 @@ def runs_in(folder: Path) -> List[Found]:
         found += [Found(path, suggested(path)) for path in sorted(paths)]
     if found:
         return found
+    consoles = sorted(folder.rglob("files/output.log"))  # what W&B keeps of a run's console, also offline
+    if consoles:
+        return [Found(path, path.parent.parent.name) for path in consoles]
     return [Found(path, suggested(path)) for path in sorted(folder.iterdir()) if _LOG.fullmatch(path.name)]
 
 

@@ -9,14 +9,14 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional
 
+from losswatch.addresses import DEFAULT_URL
 from losswatch.cli import state
 from losswatch.cli.arguments import columns
-from losswatch.cli.discovery import source_at, suggested
+from losswatch.cli.discovery import Found, run_at, source_of
 from losswatch.cli.report import Reporter
 from losswatch.cli.sources import CHUNK, News, Source, Text
-from losswatch.run import DEFAULT_URL
 from losswatch_logs import Columns
 
 UNREADABLE = 66
@@ -98,41 +98,62 @@ def watch(options: Any) -> int:
     if options.path == "-":
         return _watch_stream(options)
     path = Path(options.path)
-    name = options.run or os.environ.get("LOSSWATCH_RUN") or suggested(path)
-    url = options.url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL
-    key = (str(path.resolve()), url, options.project or "", name)
-    kept = None if options.restart else state.load(key)
-    reporter = Reporter(name, dict(options.context), writer=kept and kept.writer, **run_options(options))
-    watcher: Optional[Watcher] = None
+    follower: Optional[_Follower] = None
     stop = _Stop()
     since = time.monotonic()
     while not stop.asked:
-        if watcher is None and (source := source_at(path, Columns(*columns(options)))) is not None:
-            watcher = Watcher(source, reporter)
-        if watcher is not None:
-            _go_on(watcher, kept)
-            watcher.look()
-            _keep(key, watcher)
-            since = watcher.source.changed_at
+        found = None if follower is not None else run_at(path)
+        if found is not None:
+            follower = _Follower(found, options)
+        if follower is not None:
+            follower.look()
+            since = follower.watcher.source.changed_at
         if options.once or _is_over(options, since):
             break
         stop.wait(POLL_S)
-    return _end(options, watcher, key, over=_is_over(options, since) and not options.once)
+    if follower is None:
+        say(f"nothing was found in {path}")
+        return UNREADABLE
+    return follower.end(is_over=_is_over(options, since) and not options.once)
 
 
-def _go_on(watcher: Watcher, kept: Optional[state.Progress]) -> None:
-    """Begins after what an earlier watcher reported of the same file."""
-    identity = watcher.source.identity
-    if kept is not None and watcher.reporter.run is None:
-        same = identity is None or kept.identity is None or identity == kept.identity
-        watcher.reporter.until = kept.place if same else None
+class _Follower:
+    """A watcher that remembers how far it came."""
 
+    def __init__(self, found: Found, options: Any) -> None:
+        name = options.run or os.environ.get("LOSSWATCH_RUN") or found.name
+        url = options.url or os.environ.get("LOSSWATCH_URL") or DEFAULT_URL
+        self._key = (str(found.path.resolve()), url, options.project or "", name)
+        self._kept = None if options.restart else state.load(self._key)
+        writer = self._kept and self._kept.writer
+        reporter = Reporter(name, dict(options.context), writer=writer, **run_options(options))
+        self.watcher = Watcher(source_of(found.path, Columns(*columns(options))), reporter)
+        self._path = found.path
 
-def _keep(key: Tuple[str, ...], watcher: Watcher) -> None:
-    reporter = watcher.reporter
-    if reporter.run is not None and reporter.is_news and reporter.run.flush(5.0):
-        reporter.is_news = False
-        state.save(key, state.Progress(reporter.writer, reporter.name, reporter.place, watcher.source.identity))
+    def look(self, *, at_end: bool = False) -> None:
+        """Reports what is new, and remembers what is stored."""
+        source, reporter, kept = self.watcher.source, self.watcher.reporter, self._kept
+        if kept is not None and reporter.run is None:
+            is_same = source.identity is None or kept.identity is None or source.identity == kept.identity
+            reporter.until = kept.place if is_same else None
+        self.watcher.look(at_end=at_end)
+        if reporter.run is not None and reporter.is_news and reporter.run.flush(5.0):
+            reporter.is_news = False
+            state.save(self._key, state.Progress(reporter.writer, reporter.name, reporter.place, source.identity))
+
+    def end(self, *, is_over: bool) -> int:
+        """The exit status: the run stays open unless it ``is_over``."""
+        self.look(at_end=True)
+        reporter = self.watcher.reporter
+        if reporter.run is not None and is_over:
+            reporter.finish("finished")
+        elif reporter.run is not None:
+            reporter.leave()
+        elif reporter.until is None:
+            why = self.watcher.source.why
+            say(f"nothing was read of {self._path}{': ' + why if why else ''}")
+            return UNREADABLE
+        return 0
 
 
 def _is_over(options: Any, since: float) -> bool:
@@ -149,23 +170,6 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _end(options: Any, watcher: Optional[Watcher], key: Tuple[str, ...], *, over: bool) -> int:
-    if watcher is not None:
-        watcher.look(at_end=True)
-    if watcher is None or watcher.reporter.run is None:
-        if watcher is not None and watcher.reporter.until is not None:
-            return 0  # all of it was reported by an earlier watcher
-        why = watcher.source.why if watcher is not None else ""
-        say(f"nothing was read of {options.path}{': ' + why if why else ''}")
-        return UNREADABLE
-    if over:
-        watcher.reporter.finish("finished")
-    else:
-        watcher.reporter.leave()
-    _keep(key, watcher)
-    return 0
 
 
 def _watch_stream(options: Any) -> int:
