@@ -19,7 +19,8 @@ from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
-from losswatch_server.runs import Runs
+from losswatch_server.runs import RunRow, Runs
+from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store import StoreError
 from losswatch_server.store.sqlite import SqliteStore
@@ -42,7 +43,13 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
-            runs = Runs(store, on_commit=lambda: alerts.wake(), faults=app.state.faults)
+            feed = EventFeed(store.events, store.newest_event)
+
+            def committed(row: RunRow) -> None:
+                alerts.wake()
+                feed.changed(row)
+
+            runs = Runs(store, on_commit=committed, faults=app.state.faults)
             alerts = Alerts(
                 store,
                 runs,
@@ -50,14 +57,16 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
-            app.state.runs, app.state.alerts = runs, alerts
+            app.state.runs, app.state.alerts, app.state.feed = runs, alerts, feed
             await alerts.start()
             supervisor.start("sealing", runs.seal_leftovers)
+            supervisor.start("telling listeners", feed.pass_on, feed.wake)
             supervisor.start("look at the database", lambda: _look(store, on_lost))
             supervisor.watch("writing", lambda: store.failing_since)
             try:
                 yield
             finally:
+                feed.close()
                 await supervisor.stop()
                 await alerts.stop()
                 await runs.close()

@@ -169,6 +169,7 @@ def serve(
         typer.echo(open_to_all(settings.host), err=True)
     ending = Ending()
     app = create_app(settings, on_lost=ending.because)
+    ending.before = lambda: app.state.feed.close()
     try:
         run(app, settings, lambda address: typer.echo(f"Losswatch answers on {address}"), ending)
     except CannotServeError as error:

@@ -43,6 +43,8 @@ class Ending:
     def __init__(self) -> None:
         self.why: str | None = None
         self.stop: Callable[[], None] = lambda: None
+        self.before: Callable[[], None] = lambda: None
+        """Called when the service begins to stop: ends answers that would go on for ever."""
 
     def because(self, why: str) -> None:
         """Stop serving, as on SIGTERM, and end with ``why``."""
@@ -88,6 +90,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
     most = min(settings.max_connections, allow_descriptors(settings.max_connections + OTHER_DESCRIPTORS))
     server = _Server(config, lambda: announce(address(listening)), most)
     ending.stop = lambda: setattr(server, "should_exit", True)
+    server.on_stop = ending.before
     try:
         with contextlib.closing(listening), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(server.serve(sockets=[listening]))
@@ -194,6 +197,7 @@ class _Server(uvicorn.Server):
         self._max_connections = max_connections
         self._listeners: list[Listener] = []
         self._checked_at = 0.0
+        self.on_stop: Callable[[], None] = lambda: None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         if sys.platform == "win32":  # its event loop cannot wait for a socket: no limit on connections there
@@ -214,6 +218,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for listener in self._listeners:
             listener.close()
+        self.on_stop()
         await super().shutdown(sockets=sockets)
 
     def _listener(self, listening: socket.socket) -> Listener:

@@ -8,19 +8,22 @@ import json
 from typing import Any
 
 from losswatch_server.runs.walk import Place
-from losswatch_server.store.rows import RunRow
+from losswatch_server.store.rows import RunOrder, RunRow
 
 
-def write_cursor(last: RunRow) -> str:
+def write_cursor(last: RunRow, order: RunOrder) -> str:
     """The cursor of the page after ``last``."""
-    return _write([last.created_at, last.uid])
+    return _write([order.place(last), last.uid, *([] if order is RunOrder.CREATED else [order])])
 
 
-def read_cursor(cursor: str) -> tuple[float, str]:
-    """The place (created_at, uid). Raises ValueError for anything that ``write_cursor`` did not write."""
+def read_cursor(cursor: str, order: RunOrder) -> tuple[float, str]:
+    """The place (that in the order, uid). Raises ValueError for anything that ``write_cursor`` did not write for this
+    order."""
     match _read(cursor):
-        case [float(created_at), str(uid)]:
-            return created_at, uid
+        case [float(place), str(uid)] if order is RunOrder.CREATED:
+            return place, uid
+        case [float(place), str(uid), str(of)] if of == order:
+            return place, uid
     raise ValueError("not a cursor of this list")
 
 

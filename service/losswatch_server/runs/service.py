@@ -29,8 +29,10 @@ from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
 from losswatch_server.store.rows import (
     FindingFilter,
+    RunCounts,
     RunFilter,
     RunFinding,
+    RunOrder,
     RunRow,
     StoredEvent,
     StoredFinding,
@@ -41,6 +43,7 @@ from losswatch_server.store.sealing import SEAL_POINTS
 ERROR_LENGTH = 500
 LEFTOVERS_EVERY_S = 60.0
 Mark = Literal["acknowledged", "muted"]
+ALL_RUNS = RunFilter()
 MUTED_INDEFINITELY = 253402300799.0
 """A mute without an end: the last second of the year 9999."""
 
@@ -54,16 +57,16 @@ class Runs:
     """All use cases of runs over one store.
 
     One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
-    ``on_commit`` is called after each commit; ``faults`` hears of what failed in judging. Every method may raise
-    StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run raise RunNotFoundError
-    where there is none.
+    ``on_commit`` is called after each commit with the run as it stands; ``faults`` hears of what failed in judging.
+    Every method may raise StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run
+    raise RunNotFoundError where there is none.
     """
 
     def __init__(
         self,
         store: Store,
         clock: Callable[[], float] = time.time,
-        on_commit: Callable[[], None] | None = None,
+        on_commit: Callable[[RunRow], None] | None = None,
         *,
         kept: int = KEPT,
         uid: Callable[[], str] = new_uid,
@@ -131,7 +134,7 @@ class Runs:
             cached.live = None
             now = self._clock()
             await self._store.delete_run(row, now, event("run.deleted", now, row))
-        self._notify()
+        self._notify(row)
 
     async def report(self, project: str, name: str) -> Report:
         """How the run is doing."""
@@ -247,7 +250,7 @@ class Runs:
         column = "acknowledged_at" if what.endswith("acknowledged") else "muted_until"
         told = event(f"finding.{what}", self._clock(), row, stored.finding)
         await self._store.mark_finding((project, row.uid, finding_id), column, value, told, name)
-        self._notify()
+        self._notify(row)
         return await self.finding(project, name, finding_id)
 
     async def finish(self, project: str, name: str, state: RunState, error: str = "") -> Report:
@@ -266,7 +269,7 @@ class Runs:
                 await self._recorder.commit(live, draft)
                 self._seal(live)
             report = await self._cache.report(live)
-        self._notify()
+        self._notify(live.row)
         return report
 
     async def pause(self, project: str, name: str, seconds: float) -> RunRow:
@@ -282,7 +285,7 @@ class Runs:
             live.row = live.row._replace(paused_until=now + seconds, last_seen_at=now)
             live.report = None
             await self._recorder.commit(live, draft)
-        self._notify()
+        self._notify(live.row)
         return live.row
 
     async def mark_silent(
@@ -294,16 +297,11 @@ class Runs:
         ``heard_at`` is when that was, where the clock was wrong then.
         """
         marked = await marking.mark_silent(self._cache, self._recorder, (project, uid), at, last_seen, heard_at)
-        if marked:
-            self._notify()
-        return marked
+        return self._notify(marked)
 
     async def give_up(self, project: str, uid: str, at: float) -> bool:
         """Nobody waits for a silent run any more: its finding closes, its state stays. False where it is not silent."""
-        given_up = await marking.give_up(self._cache, self._recorder, (project, uid), at)
-        if given_up:
-            self._notify()
-        return given_up
+        return self._notify(await marking.give_up(self._cache, self._recorder, (project, uid), at))
 
     async def events(
         self, project: str | None, *, after: int, name: str | None = None, limit: int = 500
@@ -317,38 +315,34 @@ class Runs:
     async def list(
         self,
         project: str,
+        wanted: RunFilter = ALL_RUNS,
         *,
-        status: str | None = None,
-        state: str | None = None,
-        tag: str | None = None,
-        group: str | None = None,
-        q: str | None = None,
+        order: RunOrder = RunOrder.CREATED,
         cursor: str | None = None,
         limit: int = 50,
     ) -> tuple[list[RunRow], str | None]:
-        """Runs, newest first, and the cursor of the next page (None: there is none).
+        """Runs, and the cursor of the next page (None: there is none).
 
-        ``tag`` is a key, or ``key=value``; ``q`` is a part of the name in any case. Raises ValueError for a cursor
-        that this method did not give.
+        Raises ValueError for a cursor that this method did not give for this order.
         """
-        key, given, value = (tag or "").partition("=")
-        rows = await self._store.list_runs(
-            project,
-            RunFilter(status, state, None if tag is None else (key, value if given else None), group, q),
-            before=None if cursor is None else read_cursor(cursor),
-            limit=limit + 1,
-        )
-        page = rows[:limit]
-        return page, write_cursor(page[-1]) if len(rows) > limit else None
+        before = None if cursor is None else read_cursor(cursor, order)
+        rows = await self._store.list_runs(project, wanted, order, before=before, limit=limit + 1)
+        return rows[:limit], write_cursor(rows[limit - 1], order) if len(rows) > limit else None
+
+    async def projects(self) -> dict[str, RunCounts]:
+        """Every project that has runs, by name, with how many."""
+        return await self._store.projects()
 
     def _committed(self, live: LiveRun) -> None:
         if live.unsealed >= SEAL_POINTS:
             self._seal(live)
-        self._notify()
+        self._notify(live.row)
 
-    def _notify(self) -> None:
-        if self._on_commit is not None:
-            self._on_commit()
+    def _notify(self, row: RunRow | None) -> bool:
+        """Whether there was a commit, of which the run is what it left."""
+        if row is not None and self._on_commit is not None:
+            self._on_commit(row)
+        return row is not None
 
     def _seal(self, live: LiveRun) -> None:
         """Compress the run's small rows in the background; the next commit writes down that this was done."""

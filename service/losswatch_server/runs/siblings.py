@@ -12,7 +12,7 @@ from losswatch_server.runs.answers import StoredPoint
 from losswatch_server.runs.walk import walk
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import Cuts
-from losswatch_server.store.rows import RunFilter, RunRow, StoredRun
+from losswatch_server.store.rows import RunFilter, RunOrder, RunRow, StoredRun
 
 MOST = 200
 """Runs of a group that are looked at: the newest."""
@@ -59,7 +59,7 @@ def _add(siblings: list[Sibling], row: RunRow, attempt: int, loss: float | None,
 async def _of_group(store: Store, row: RunRow, group: str | None) -> list[RunRow]:
     if group is None:
         return []
-    rows = await store.list_runs(row.project, RunFilter(group=group), before=None, limit=MOST + 1)
+    rows = await store.list_runs(row.project, RunFilter(group=group), RunOrder.CREATED, before=None, limit=MOST + 1)
     return [other for other in rows if other.uid != row.uid and comparable(row.context, other.context)][:MOST]
 
 

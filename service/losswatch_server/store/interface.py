@@ -17,8 +17,10 @@ from losswatch_server.store.rows import (
     FindingFilter,
     NewEvent,
     RecordRow,
+    RunCounts,
     RunFilter,
     RunFinding,
+    RunOrder,
     RunRow,
     Snapshot,
     StoredEvent,
@@ -48,9 +50,13 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self, project: str, wanted: RunFilter, *, before: tuple[float, str] | None, limit: int
+        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[float, str] | None, limit: int
     ) -> list[RunRow]:
-        """Runs of a project that are wanted, newest first, after the one of ``before`` (created_at, uid)."""
+        """Runs of a project that are wanted, in an order, after the one of ``before`` (its place, its uid)."""
+        ...
+
+    async def projects(self) -> dict[str, RunCounts]:
+        """Every project that has runs, by name, with how many."""
         ...
 
     async def apply(self, change: Change) -> None:
@@ -132,6 +138,10 @@ class Store(Protocol):
 
     async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
         """Events with a greater id, oldest first."""
+        ...
+
+    async def newest_event(self) -> int:
+        """The id of the last event that was ever written; 0 before the first."""
         ...
 
     async def seal(self, project: str, uid: str) -> None:

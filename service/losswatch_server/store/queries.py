@@ -18,8 +18,10 @@ from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 from losswatch_server.store.rows import (
     FindingFilter,
     RecordRow,
+    RunCounts,
     RunFilter,
     RunFinding,
+    RunOrder,
     RunRow,
     Snapshot,
     StoredEvent,
@@ -35,6 +37,13 @@ _RUN = (
     "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
     "created_at, last_seen_at, finished_at, paused_until, error"
 )
+_RANKS = " ".join(f"WHEN '{status}' THEN {n}" for n, status in enumerate(Status))
+_PLACES = {
+    RunOrder.CREATED: "created_at",
+    RunOrder.SEEN: "last_seen_at",
+    RunOrder.STATUS: f"CASE status {_RANKS} ELSE 0 END",
+}
+"""``RunOrder.place`` in SQL."""
 SOUND_CONTEXT = "CASE WHEN json_valid(context) THEN context ELSE '{}' END"
 """SQLite's JSON functions end the whole statement at the first text that is no JSON."""
 _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condition, severity, opened_step, closed_by"
@@ -84,10 +93,12 @@ def list_runs(
     connection: sqlite3.Connection,
     project: str,
     wanted: RunFilter,
+    order: RunOrder,
     before: tuple[float, str] | None,
     limit: int,
 ) -> list[RunRow]:
-    """Runs of a project, newest first, from ``before`` (created_at, uid) on, that fit every filter given."""
+    """Runs of a project in an order, from ``before`` (place, uid) on, that fit every filter given."""
+    place = _PLACES[order]
     group = f"json_extract({SOUND_CONTEXT}, '$.group')"
     where, values = ["project = ?"], [project]
     for column, value in (("status", wanted.status), ("state", wanted.state), (group, wanted.group)):
@@ -106,10 +117,23 @@ def list_runs(
         where.append("instr(lower(name), lower(?)) > 0")
         arguments.append(wanted.text)
     if before is not None:
-        where.append("(created_at, uid) < (?, ?)")
+        where.append(f"({place}, uid) < (?, ?)")
         arguments += before
-    query = f"SELECT {_RUN} FROM run WHERE {' AND '.join(where)} ORDER BY created_at DESC, uid DESC LIMIT ?"
+    query = f"SELECT {_RUN} FROM run WHERE {' AND '.join(where)} ORDER BY {place} DESC, uid DESC LIMIT ?"
     return [_run_row(connection, found) for found in connection.execute(query, (*arguments, limit)).fetchall()]
+
+
+def projects(connection: sqlite3.Connection) -> dict[str, RunCounts]:
+    """Every project that has runs, by name, with how many."""
+    found: dict[str, RunCounts] = {}
+    query = "SELECT project, status, state, count(*) FROM run GROUP BY project, status, state ORDER BY project"
+    for project, status, state, count in connection.execute(query):
+        if project not in found:
+            found[project] = RunCounts(dict.fromkeys(Status, 0), dict.fromkeys(RunState, 0))
+        counts = found[project]
+        counts.statuses[status] = counts.statuses.get(status, 0) + count
+        counts.states[state] = counts.states.get(state, 0) + count
+    return found
 
 
 def runs_to_seal(connection: sqlite3.Connection, at_least: int) -> list[tuple[str, str]]:
@@ -244,6 +268,12 @@ def events(
         )
         for found in connection.execute(query, (*arguments, limit))
     ]  # fmt: skip
+
+
+def newest_event(connection: sqlite3.Connection) -> int:
+    """The id of the last event that was ever written, also where it was forgotten since; 0 before the first."""
+    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+    return 0 if found is None else int(found[0])
 
 
 def _run_row(connection: sqlite3.Connection, found: tuple[Any, ...]) -> RunRow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from losswatch_server.monitor.entries import Attempt, EntryKind
@@ -74,6 +75,31 @@ class RunFilter(NamedTuple):
     group: str | None = None
     text: str | None = None
     """A part of the name, in any case."""
+
+
+class RunOrder(StrEnum):
+    """In which order runs are listed: newest first, last heard of first, or the worst status first."""
+
+    CREATED = "created"
+    SEEN = "seen"
+    STATUS = "status"
+
+    def place(self, row: RunRow) -> float:
+        """Where a run stands in the order; the highest first. Those in the same place: the one created last first."""
+        match self:
+            case RunOrder.CREATED:
+                return row.created_at
+            case RunOrder.SEEN:
+                return row.last_seen_at
+            case RunOrder.STATUS:
+                return float(list(Status).index(row.status))
+
+
+class RunCounts(NamedTuple):
+    """How many runs of a project have which status, and which state; none is left out."""
+
+    statuses: dict[str, int]
+    states: dict[str, int]
 
 
 class StoredRun(NamedTuple):

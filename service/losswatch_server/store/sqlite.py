@@ -31,8 +31,10 @@ from losswatch_server.store.rows import (
     FindingFilter,
     NewEvent,
     RecordRow,
+    RunCounts,
     RunFilter,
     RunFinding,
+    RunOrder,
     RunRow,
     Snapshot,
     StoredEvent,
@@ -255,9 +257,12 @@ class SqliteStore:
         return await self.read(lambda connection: queries.is_gone(connection, project, name, writer))
 
     async def list_runs(
-        self, project: str, wanted: RunFilter, *, before: tuple[float, str] | None, limit: int
+        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[float, str] | None, limit: int
     ) -> list[RunRow]:
-        return await self.read(lambda connection: queries.list_runs(connection, project, wanted, before, limit))
+        return await self.read(lambda connection: queries.list_runs(connection, project, wanted, order, before, limit))
+
+    async def projects(self) -> dict[str, RunCounts]:
+        return await self.read(queries.projects)
 
     async def record_page(self, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
         return await self.read(lambda connection: queries.record_page(connection, project, uid, first_seq, max_points))
@@ -318,6 +323,9 @@ class SqliteStore:
 
     async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
         return await self.read(lambda connection: queries.events(connection, project, after, uid, limit))
+
+    async def newest_event(self) -> int:
+        return await self.read(queries.newest_event)
 
     async def seal(self, project: str, uid: str) -> None:
         # Compressed on a reader thread; the writer only swaps the rows, unless they changed meanwhile.

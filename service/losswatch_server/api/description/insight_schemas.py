@@ -144,7 +144,27 @@ class Siblings(Answer):
     """By ascending loss."""
 
 
-INSIGHTS: tuple[type[BaseModel], ...] = (Explanation, Siblings)
+class ProjectRuns(Answer):
+    """A project."""
+
+    project: str
+    """Its name."""
+    runs: int
+    """How many runs it has."""
+    status: dict[str, int]
+    """How many of them have which status."""
+    state: dict[str, int]
+    """How many of them are in which state."""
+
+
+class Projects(Answer):
+    """All projects that have runs."""
+
+    projects: list[ProjectRuns]
+    """By name."""
+
+
+INSIGHTS: tuple[type[BaseModel], ...] = (Explanation, Siblings, Projects)
 
 EXPLANATION: dict[str, Any] = {
     "finding": "f_8c1d3f2a9b7e4d5061a2",
@@ -174,6 +194,16 @@ EXPLANATION: dict[str, Any] = {
     "used_points": {"from_step": 1, "to_step": 5},
     "onset_step": 1,
     "opened_step": 5,
+}
+PROJECTS: dict[str, Any] = {
+    "projects": [
+        {
+            "project": "default",
+            "runs": 3,
+            "status": {"waiting": 0, "healthy": 2, "warning": 0, "critical": 1},
+            "state": {"running": 1, "silent": 0, "finished": 2, "failed": 0, "cancelled": 0},
+        }
+    ]
 }
 SIBLINGS: dict[str, Any] = {
     "run": "keras-demo",

@@ -21,6 +21,7 @@ from losswatch_server.api.description.types import REFERENCE
 TAGS = (
     ("points", "Measurements: post them, read them back."),
     ("runs", "Training jobs and their reports."),
+    ("events", "What happens to runs, as it happens."),
     ("findings", "Findings: list, explain, acknowledge, mute."),
     ("targets", "Notification targets and the log of deliveries."),
     ("silences", "Suppress notifications that match, for a limited time."),

@@ -36,6 +36,7 @@ from losswatch_server.codec import BodyRefusedError, Problem, read_context, repo
 from losswatch_server.codec.problems import pointer, printable
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import RunState, Status
+from losswatch_server.store.rows import RunFilter, RunOrder
 
 router = APIRouter(tags=["runs"])
 
@@ -102,7 +103,7 @@ async def delete_run(run: RunName, runs: UseCases, project: Project = "default")
 @router.get(
     "/v1/runs",
     operation_id="list_runs",
-    summary="List runs, newest first",
+    summary="List runs",
     responses={
         200: {
             **with_page(answer(200, schemas.Runs, "A page of runs.", examples.RUNS))[200],
@@ -121,6 +122,10 @@ async def list_runs(
     ] = None,
     group: Annotated[str | None, Query(description="Only runs of this group (a sweep).", max_length=1024)] = None,
     q: Annotated[str | None, Query(description="Only runs whose name contains this.", max_length=256)] = None,
+    order: Annotated[
+        RunOrder,
+        Query(description="`created`: newest first. `seen`: heard of last first. `status`: the worst status first."),
+    ] = RunOrder.CREATED,
     cursor: Cursor = None,
     limit: Limit = 50,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
@@ -128,13 +133,14 @@ async def list_runs(
     _refuse_unstorable(tag=tag, group=group, q=q, cursor=cursor)
     try:
         rows, following = await runs.list(
-            project, status=status, state=state, tag=tag, group=group, q=q, cursor=cursor, limit=limit
+            project, RunFilter(status, state, _tag(tag), group, q), order=order, cursor=cursor, limit=limit
         )
     except ValueError as error:
         if cursor is None:
             raise
         raise bad_cursor() from error
     kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
+    kept["order"] = None if order is RunOrder.CREATED else order
     headers = link("/v1/runs", following, limit, **kept)
     found = [run_json(row) for row in rows]
     if preferred(accept, (JSON, HTML)) == HTML:
@@ -201,6 +207,14 @@ async def _read_context(request: Request) -> Context:
             len(unknown),
         )
     return read_context(value.get("context"), ("context",))
+
+
+def _tag(text: str | None) -> tuple[str, str | None] | None:
+    """``name``, or ``name=value``."""
+    if text is None:
+        return None
+    key, given, value = text.partition("=")
+    return key, value if given else None
 
 
 def _refuse_unstorable(**texts: str | None) -> None:

@@ -19,7 +19,8 @@ from losswatch_server.api.http.body import share_of
 from losswatch_server.api.http.load import POINT, VALUE
 from losswatch_server.api.http.negotiation import preferred
 from losswatch_server.api.http.paging import LINK, Cursor, bad_cursor, link
-from losswatch_server.api.http.problems import RUN_NOT_FOUND
+from losswatch_server.api.http.problems import INVALID_REQUEST, RUN_NOT_FOUND, ProblemError
+from losswatch_server.codec import Problem
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 from losswatch_server.runs import Runs, StoredPoint
@@ -31,6 +32,8 @@ JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _MEDIA_TYPES = (JSON, CSV, NDJSON)
 PAGE = 10_000
 """Points on a page of JSON, unless fewer are asked for: about 1 MB."""
+_FIELDS = (*SERIES, "time", "layers", "metrics")
+"""What ``series`` may ask for."""
 _SLICE = 256
 """Points written at a time: about a millisecond of work, after which the event loop gets its turn."""
 
@@ -69,6 +72,15 @@ async def get_points(
     from_step: Annotated[int | None, Query(alias="from", description="The first step.", ge=0, le=MAX_STEP)] = None,
     to_step: Annotated[int | None, Query(alias="to", description="The last step.", ge=0, le=MAX_STEP)] = None,
     attempt: Annotated[int | None, Query(description="Only points of this attempt.", ge=1, le=2**31 - 1)] = None,
+    series: Annotated[
+        str | None,
+        Query(
+            description="Only these, with commas between: `loss,learning_rate`. Also `layers`, `metrics`, `epoch`, "
+            "`time`. Step and attempt always come, and points that have none of them are left out.",
+            max_length=256,
+            examples=["loss,grad_norm"],
+        ),
+    ] = None,
     resolution: Annotated[int | None, Query(description="Roughly how many points.", ge=2, le=100_000)] = None,
     limit: Annotated[int, Query(description="Points on a page of JSON.", ge=1, le=PAGE)] = PAGE,
     cursor: Cursor = None,
@@ -76,12 +88,13 @@ async def get_points(
 ) -> Response:
     media_type = preferred(accept, _MEDIA_TYPES)
     headers = {"Vary": "Accept"}
+    wanted = _wanted(series)
     chosen: dict[str, int | None] = {"from_step": from_step, "to_step": to_step, "attempt": attempt}
     share = share_of(request)
     if resolution is None and media_type != JSON:
         share.take(POINT * POINTS)  # of a stream so many points are in memory at a time
-        parts = await runs.series(project, run, **chosen)
-        write = _ndjson_stream(parts) if media_type == NDJSON else _csv_stream(parts, runs, project, run)
+        parts = _only_parts(await runs.series(project, run, **chosen), wanted)
+        write = _ndjson_stream(parts) if media_type == NDJSON else _csv_stream(parts, runs, project, run, wanted)
         return StreamingResponse(write, headers=headers, media_type=media_type)
     try:
         points, following = await runs.points(
@@ -91,16 +104,50 @@ async def get_points(
         if cursor is None:
             raise
         raise bad_cursor() from error
+    points = _only(points, wanted)
     share.take(_cost(points))
     if media_type == CSV:
         return StreamingResponse(_csv_rows(_once(points), _columns_of(points)), headers=headers, media_type=CSV)
     if media_type == NDJSON:
         return StreamingResponse(_ndjson_stream(_once(points)), headers=headers, media_type=NDJSON)
-    kept = {"project": project, "from": from_step, "to": to_step, "attempt": attempt}
+    kept = {"project": project, "from": from_step, "to": to_step, "attempt": attempt, "series": series}
     headers |= link(f"/v1/runs/{run}/points", following, limit, **kept)
     body = [b'{"points":[', b",".join([part async for part in _sliced(points, _json_list)])]
     body += [b'],"next_cursor":', codec.dumps(following), b"}"]
     return Response(b"".join(body), headers=headers, media_type=JSON)
+
+
+def _wanted(series: str | None) -> frozenset[str] | None:
+    """The fields that were asked for; None: all. Raises ProblemError for a name that is no series."""
+    if series is None:
+        return None
+    names = frozenset(series.split(","))
+    unknown = names.difference(_FIELDS)
+    if unknown:
+        detail = f"series has names that no point has; it may have {', '.join(_FIELDS)}"
+        raise ProblemError(INVALID_REQUEST, f"The parameter {detail}.", errors=[Problem("series", detail)])
+    return names
+
+
+def _only(points: Sequence[StoredPoint], wanted: frozenset[str] | None) -> list[StoredPoint]:
+    """The points with what is wanted of them; those that have nothing of it are left out."""
+    if wanted is None:
+        return list(points)
+    dropped: dict[str, Any] = dict.fromkeys((name for name in _FIELDS if name not in wanted), None)
+    has_loss = "loss" in wanted
+    found = []
+    for stored in points:
+        point = stored.point._replace(**dropped, loss_is_null=stored.point.loss_is_null and has_loss)
+        if point.loss_is_null or any(getattr(point, name) is not None for name in wanted):
+            found.append(stored._replace(point=point))
+    return found
+
+
+async def _only_parts(
+    parts: AsyncIterator[Sequence[StoredPoint]], wanted: frozenset[str] | None
+) -> AsyncIterator[Sequence[StoredPoint]]:
+    async for points in parts:
+        yield _only(points, wanted)
 
 
 def _cost(points: Sequence[StoredPoint]) -> int:
@@ -139,7 +186,7 @@ async def _ndjson_stream(parts: AsyncIterator[Sequence[StoredPoint]]) -> AsyncIt
 
 
 async def _csv_stream(
-    parts: AsyncIterator[Sequence[StoredPoint]], runs: Runs, project: str, run: str
+    parts: AsyncIterator[Sequence[StoredPoint]], runs: Runs, project: str, run: str, wanted: frozenset[str] | None
 ) -> AsyncIterator[bytes]:
     """A column for every series that has a value, layers and metrics as ``layers.NAME`` and ``metrics.NAME``.
 
@@ -147,7 +194,7 @@ async def _csv_stream(
     """
     first = await anext(parts, ())
     second = await anext(parts, None)
-    columns = _columns_of(first) if second is None else _ordered(await runs.columns(project, run))
+    columns = _columns_of(first) if second is None else _ordered(_chosen(await runs.columns(project, run), wanted))
 
     async def together() -> AsyncIterator[Sequence[StoredPoint]]:
         yield first
@@ -174,6 +221,10 @@ async def _csv_rows(parts: AsyncIterator[Sequence[StoredPoint]], columns: Sequen
     async for points in parts:
         async for text in _sliced(points, rows):
             yield text
+
+
+def _chosen(columns: set[str], wanted: frozenset[str] | None) -> set[str]:
+    return {name for name in columns if wanted is None or name == "rank" or name.partition(".")[0] in wanted}
 
 
 def _columns_of(points: Iterable[StoredPoint]) -> list[str]:
