@@ -17,8 +17,8 @@ $(STAMP): pyproject.toml clients/python/pyproject.toml clients/logs/pyproject.to
 	@$(BIN)/python -m pip install -q -c constraints.txt -e clients/python -e clients/logs -e . --group test --group lint
 	@touch $@
 
-demo: $(STAMP) ## train real models with real faults and watch them be diagnosed
-	@$(BIN)/losswatch-server demo
+demo: $(STAMP) ## train real models with real faults and watch them be diagnosed; KEEP=1 leaves the dashboard up
+	@$(BIN)/losswatch-server demo $(if $(KEEP),--keep)
 
 serve: $(STAMP) ## start the service on 127.0.0.1:8000
 	@$(BIN)/losswatch-server serve

@@ -19,6 +19,7 @@ from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
+from losswatch_server.dashboard import pages
 from losswatch_server.runs import RunRow, Runs
 from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.settings import Settings, SettingsError
@@ -78,6 +79,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         site=site(settings),
         request_memory=settings.request_memory_mib << 20,
         supervisor=supervisor,
+        more_routers=(pages.router,),
     )
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app

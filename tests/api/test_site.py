@@ -80,6 +80,8 @@ def test_a_page_of_another_origin_stores_nothing_whatever_its_content_type(
 def test_a_page_of_another_origin_gets_nothing_at_any_endpoint(api: TestClient, method: str, path: str) -> None:
     for headers in FOREIGN.values():
         assert is_refused(api.request(method, path, headers=headers))
+    if path.endswith("/events"):
+        return  # the answer to a link does not end
     answer = api.request(method, path, headers=LINK, follow_redirects=False)
     assert is_refused(answer) == (method != "GET")
 

@@ -70,6 +70,7 @@ def run_demo(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="losswatch-demo-") as folder, service(Path(folder)) as url:
         console.print(f"[bold]Losswatch[/] answers on {url} [dim](temporary data)[/]")
+        console.print(f"look: {url}/ [dim]while it trains[/]")
         show = _Show(console, url, 0.0 if fast else SECONDS_PER_CASE)
         for case in cases:
             show.play(case)
@@ -85,8 +86,10 @@ def run_demo(
             )
         show.end(time.monotonic() - began)
         if keep:
-            console.print(f"\nThe service goes on at {url}: try {url}/docs. Ctrl-C ends it.")
+            console.print(f"\nlook: {url}/ [dim](Ctrl-C ends it)[/]")
             _wait_for_interrupt()
+        else:
+            console.print("[dim]make demo KEEP=1 (or losswatch-server demo --keep) leaves the dashboard up.[/]")
     return show.rows
 
 

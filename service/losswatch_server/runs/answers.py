@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from losswatch_server import codec
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.store.rows import RunRow
@@ -35,6 +36,11 @@ class StoredPoint(NamedTuple):
     point: Point
     attempt: int
     superseded: bool
+
+
+def stored_point_json(stored: StoredPoint) -> dict[str, Any]:
+    """A point with its attempt, as charts read it."""
+    return {**codec.point_json(stored.point), "attempt": stored.attempt, "superseded": stored.superseded}
 
 
 class RunNotFoundError(LookupError):

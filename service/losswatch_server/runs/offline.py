@@ -19,6 +19,7 @@ from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, Status
+from losswatch_server.runs.answers import StoredPoint, stored_point_json
 from losswatch_server.runs.points.merge import in_order
 
 
@@ -35,6 +36,8 @@ class Diagnosis:
     faults: tuple[Fault, ...] = ()
     """What failed on the way, for whoever logs and counts; the answer says it too."""
     runs: tuple[Diagnosis, ...] = ()
+    series: tuple[StoredPoint, ...] | None = None
+    """The points that it was judged by, thinned, where they were asked for."""
 
 
 _BADNESS = (Status.HEALTHY, Status.WAITING, Status.WARNING, Status.CRITICAL)
@@ -54,20 +57,22 @@ def diagnose_bytes(
     name: str | None = None,
     explain: bool = False,
     columns: Columns = NO_COLUMNS,
+    resolution: int | None = None,
 ) -> Diagnosis:
     """JSON with ``points`` or ``step`` is taken as a points request, everything else as a training log.
 
     ``context`` lies over what the body says of the job. ``name`` is the log's file name, where there is one;
     ``columns`` are those of its columns that a person names.
-    ``explain``: the numbers behind each finding too, for the price of a second fold. Raises BodyRefusedError,
+    ``explain``: the numbers behind each finding too, for the price of a second fold. ``resolution``: about so many of
+    the points too. Raises BodyRefusedError,
     PointsRefusedError or ``losswatch_logs.UnreadableLogError``.
     """
     body = _points_request(raw)
     if body is not None:
         merged = (body.context or EMPTY_CONTEXT).merged(context)
-        return _diagnosed(list(in_order(body.points)), merged, None, explain=explain)
+        return _diagnosed(list(in_order(body.points)), merged, None, explain, resolution)
     runs = [
-        _diagnosed(_lineage(log.points), read_context(log.context).merged(context), log, explain=explain)
+        _diagnosed(_lineage(log.points), read_context(log.context).merged(context), log, explain, resolution)
         for log in read_all(raw, name=name, columns=columns)
     ]
     worst = max(runs, key=lambda run: _BADNESS.index(run.assessment.status))
@@ -95,6 +100,7 @@ def _run_json(diagnosis: Diagnosis) -> dict[str, Any]:
         "detection_version": DETECTION_VERSION,
         **verdict,
         "read": None if log is None else _reading_json(log),
+        **({} if diagnosis.series is None else {"series": [stored_point_json(stored) for stored in diagnosis.series]}),
     }
 
 
@@ -120,7 +126,9 @@ def doubt_sentence(doubt: Doubt) -> str:
     return f"{doubt.detail}; say {doubt.remedy} ({option} {value!r}) if that is wrong"
 
 
-def _diagnosed(entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, *, explain: bool) -> Diagnosis:
+def _diagnosed(
+    entries: Sequence[Point | _Begin], context: Context, log: ReadLog | None, explain: bool, resolution: int | None
+) -> Diagnosis:
     monitor = _folded(entries, context)
     assessment = assess(monitor, asked=True)
     explanations = _explained(entries, context, assessment.findings) if explain else ()
@@ -128,7 +136,27 @@ def _diagnosed(entries: Sequence[Point | _Begin], context: Context, log: ReadLog
     faults += [fault for explanation in explanations for fault in explanation.faults]
     if log is not None:
         assessment = _with_doubts(assessment, log.doubts)
-    return Diagnosis(assessment=assessment, context=context, log=log, explanations=explanations, faults=tuple(faults))
+    return Diagnosis(
+        assessment=assessment,
+        context=context,
+        log=log,
+        explanations=explanations,
+        faults=tuple(faults),
+        series=None if resolution is None else _thinned(entries, resolution),
+    )
+
+
+def _thinned(entries: Sequence[Point | _Begin], resolution: int) -> tuple[StoredPoint, ...]:
+    """About so many of the points, as those of a stored run."""
+    from losswatch_server.runs.series import thin  # brings the store, which the command line does not need
+
+    attempt, points = 1, []
+    for entry in entries:
+        if isinstance(entry, _Begin):
+            attempt = entry.number
+        else:
+            points.append(StoredPoint(entry, attempt, False))
+    return tuple(thin(points, resolution))
 
 
 def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:

@@ -250,6 +250,8 @@ class Diagnosis(Verdict):
     """Null when the body was points in JSON."""
     reports: list[dict[str, Any]] | None = None
     """Where the text holds several runs, a report like this one on each, in the order of the text; absent otherwise."""
+    series: list[Point] | None = None
+    """With `resolution`: about so many of the points; absent otherwise."""
 
 
 class Page(Answer):

@@ -25,7 +25,7 @@ from losswatch_server.api.http.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
 )
-from losswatch_server.codec import BodyRefusedError, context_from_text
+from losswatch_server.codec import BodyRefusedError, Problem, context_from_text
 from losswatch_server.codec.contexts import CHOICES, INTEGERS, NUMBERS, SIGNED, SWITCHES, TEXTS
 from losswatch_server.monitor.points import Context
 from losswatch_server.runs.offline import Diagnosis, answer_json, diagnose_bytes
@@ -39,11 +39,21 @@ _LEAVE_WAITING, _LEAVE_READING = 0.75, 0.125
 """The parts of the memory that bodies in line leave to the one that is read, and that one to points of live runs."""
 
 
+MOST_SERIES = 100_000
 COLUMNS = {
     "loss_column": "The column of the log that is the loss.",
     "step_column": "The column that counts the steps.",
     "validation_column": "The column that is the validation loss.",
     "gradient_norm_column": "The column that is the gradient norm.",
+}
+
+
+_RESOLUTION: dict[str, Any] = {
+    "name": "resolution",
+    "in": "query",
+    "required": False,
+    "description": "Answer with about so many of the points too, as `series`.",
+    "schema": {"type": "integer", "minimum": 2, "maximum": MOST_SERIES},
 }
 
 
@@ -91,7 +101,7 @@ def _context_parameters() -> list[dict[str, Any]]:
         **refusals(MALFORMED_BODY, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_BODY, UNREADABLE_LOG),
     },
     openapi_extra={
-        "parameters": [*_context_parameters(), *_column_parameters(), PROJECT_PARAMETER],
+        "parameters": [*_context_parameters(), *_column_parameters(), _RESOLUTION, PROJECT_PARAMETER],
         **body(
             POINTS_REQUEST,
             ("points", examples.POINTS),
@@ -103,27 +113,38 @@ def _context_parameters() -> list[dict[str, Any]]:
 async def diagnose(request: Request) -> Response:
     """Read, fold in a thread, answer."""
     context, columns = _asked(request)
+    resolution = _resolution(request)
     sent = await receive(request, DIAGNOSE_LIMIT, leave=_LEAVE_WAITING)
     turns: Turns = request.app.state.diagnosing
     async with turns.turn():
-        diagnosis = await asyncio.to_thread(_diagnosed, sent, context, columns, share_of(request))
+        diagnosis = await asyncio.to_thread(_diagnosed, sent, context, columns, resolution, share_of(request))
     request.app.state.faults.take(diagnosis.faults, "a diagnosis")
     return json_answer(answer_json(diagnosis))
 
 
-def _diagnosed(sent: Sent, context: Context, columns: Columns, share: Share) -> Diagnosis:
+def _diagnosed(sent: Sent, context: Context, columns: Columns, resolution: int | None, share: Share) -> Diagnosis:
     raw = gunzip(sent.raw, DIAGNOSE_LIMIT, share, leave=_LEAVE_READING) if sent.packed else sent.raw
     if not raw.strip():
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
     share.take(cost_of_log(raw), leave=_LEAVE_READING)
-    return diagnose_bytes(raw, context, columns=columns)
+    return diagnose_bytes(raw, context, columns=columns, resolution=resolution)
 
 
 def _asked(request: Request) -> tuple[Context, Columns]:
-    given = {name: text for name, text in request.query_params.items() if name != "project"}
+    given = {name: text for name, text in request.query_params.items() if name not in ("project", "resolution")}
     columns = Columns(**{name.removesuffix("_column"): given.pop(name) for name in COLUMNS if name in given})
     try:
         return context_from_text(given), columns
     except BodyRefusedError as refusal:
         first = refusal.problems[0]
         raise ProblemError(INVALID_REQUEST, f"In the query: {first.detail}.", errors=refusal.problems) from refusal
+
+
+def _resolution(request: Request) -> int | None:
+    given = request.query_params.get("resolution")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 6 and 2 <= int(given) <= MOST_SERIES):
+        detail = f"resolution must be a whole number from 2 to {MOST_SERIES}"
+        raise ProblemError(INVALID_REQUEST, f"The parameter {detail}.", errors=[Problem("resolution", detail)])
+    return int(given)

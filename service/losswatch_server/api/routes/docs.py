@@ -29,11 +29,6 @@ _INTERACTIVE = """<!doctype html>
 _POLICY = policy(script_src="'self'", style_src="'self' 'unsafe-inline'", img_src="'self' data:", connect_src="'self'")
 
 
-@router.get("/")
-async def root() -> Response:
-    return RedirectResponse("/docs", 307)
-
-
 @router.get("/docs")
 async def contents() -> Response:
     return _page(docs.contents()[0])

@@ -55,7 +55,7 @@ def _described(of: str) -> dict[str, Any]:
 
 def _answers(*kinds: Any) -> dict[int | str, dict[str, Any]]:
     stream = {"schema": {"type": "string"}, "example": _EXAMPLE}
-    return {200: {"description": "The stream.", "content": {MEDIA_TYPE: stream}}, **refusals(*kinds, BUSY)}
+    return {200: {"description": "The stream.", "content": {MEDIA_TYPE: stream}}, **refusals(*kinds)}
 
 
 @router.get(

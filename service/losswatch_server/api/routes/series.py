@@ -24,6 +24,7 @@ from losswatch_server.codec import Problem
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.monitor.points import MAX_STEP, SERIES
 from losswatch_server.runs import Runs, StoredPoint
+from losswatch_server.runs.answers import stored_point_json
 from losswatch_server.runs.walk import POINTS
 
 router = APIRouter(tags=["points"])
@@ -171,11 +172,11 @@ async def _sliced(
 
 
 def _json_list(points: Iterable[StoredPoint]) -> bytes:
-    return b",".join(dumps_plain(_json(stored)) for stored in points)
+    return b",".join(dumps_plain(stored_point_json(stored)) for stored in points)
 
 
 def _ndjson(points: Iterable[StoredPoint]) -> bytes:
-    return b"".join(dumps_plain(_json(stored)) + b"\n" for stored in points)
+    return b"".join(dumps_plain(stored_point_json(stored)) + b"\n" for stored in points)
 
 
 async def _ndjson_stream(parts: AsyncIterator[Sequence[StoredPoint]]) -> AsyncIterator[bytes]:
@@ -211,7 +212,7 @@ async def _csv_rows(parts: AsyncIterator[Sequence[StoredPoint]], columns: Sequen
     def rows(points: Iterable[StoredPoint]) -> bytes:
         text = io.StringIO()
         csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n").writerows(
-            _flat(_json(stored)) for stored in points
+            _flat(stored_point_json(stored)) for stored in points
         )
         return text.getvalue().encode("utf-8", "backslashreplace")
 
@@ -228,7 +229,7 @@ def _chosen(columns: set[str], wanted: frozenset[str] | None) -> set[str]:
 
 
 def _columns_of(points: Iterable[StoredPoint]) -> list[str]:
-    return _ordered({name for stored in points for name in _flat(_json(stored))})
+    return _ordered({name for stored in points for name in _flat(stored_point_json(stored))})
 
 
 def _ordered(found: set[str]) -> list[str]:
@@ -236,10 +237,6 @@ def _ordered(found: set[str]) -> list[str]:
     first = ("step", "attempt", "superseded", *SERIES, "time", "rank")
     columns = [name for name in first if name in found or name in first[:3]]
     return columns + sorted(found.difference(columns))
-
-
-def _json(stored: StoredPoint) -> dict[str, Any]:
-    return {**codec.point_json(stored.point), "attempt": stored.attempt, "superseded": stored.superseded}
 
 
 def _flat(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""The routes of the dashboard. A page is a frame with the names in its address; its script reads the rest from /v1."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from losswatch_server import __version__, catalogue
+from losswatch_server.dashboard.assets import address, assets, version
+
+router = APIRouter(include_in_schema=False)
+
+_SLUG = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+Project = Annotated[str, Query(pattern=_SLUG)]
+RunName = Annotated[str, Path(alias="run", pattern=_SLUG)]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""Nothing of another origin, nothing inline: a text that slipped through as HTML could still run nothing."""
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Cache-Control": "no-cache",
+}
+_FOREVER = "public, max-age=31536000, immutable"
+
+_templates = Environment(
+    loader=FileSystemLoader(FilePath(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals.update(asset=address, service_version=__version__)
+
+
+def _page(template: str, project: str = "default", status: int = 200, **values: Any) -> Response:
+    text = _templates.get_template(template).render(project=project, **values)
+    return HTMLResponse(text, status, HEADERS)
+
+
+@router.get("/")
+async def runs_page(project: Project = "default") -> Response:
+    return _page("runs.html", project)
+
+
+@router.get("/runs/{run}")
+async def run_page(run: RunName, project: Project = "default") -> Response:
+    return _page("run.html", project, run=run)
+
+
+@router.get("/compare")
+async def compare_page(project: Project = "default") -> Response:
+    return _page("compare.html", project)
+
+
+@router.get("/findings")
+async def findings_page(project: Project = "default") -> Response:
+    return _page("findings.html", project)
+
+
+@router.get("/paste")
+async def paste_page(project: Project = "default") -> Response:
+    return _page("paste.html", project)
+
+
+@router.get("/notifications")
+async def notifications_page(project: Project = "default") -> Response:
+    return _page("notifications.html", project)
+
+
+@router.get("/catalogue")
+async def catalogue_page(project: Project = "default") -> Response:
+    return _page("catalogue.html", project, conditions=catalogue.conditions(), causes=catalogue.causes())
+
+
+@router.get("/catalogue/{kind}/{name}")
+async def catalogue_entry_page(kind: str, name: str, project: Project = "default") -> Response:
+    try:
+        found = catalogue.page("cause" if kind == "causes" else "condition", name)
+    except KeyError:
+        return _page("missing.html", project, 404)
+    html = found.html.replace('href="/v1/conditions/', 'href="/catalogue/conditions/')
+    html = html.replace('href="/v1/causes/', 'href="/catalogue/causes/')
+    return _page("entry.html", project, entry=found, html=html)
+
+
+@router.get("/assets/{of}/{name:path}")
+async def asset(
+    of: str,
+    name: str,
+    accept_encoding: Annotated[str, Header()] = "",
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
+    found = assets().get(name)
+    if found is None:
+        return Response(status_code=404, headers={"Cache-Control": "no-store"})
+    # A tab that was open during an upgrade still asks under the old address; it gets the new file, but not for long.
+    headers = {
+        "Cache-Control": _FOREVER if of == version() else "no-cache",
+        "ETag": found.etag,
+        "Vary": "Accept-Encoding",
+    }
+    if found.etag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in accept_encoding:
+        return Response(found.zipped, headers={**headers, "Content-Encoding": "gzip"}, media_type=found.media_type)
+    return Response(found.content, headers=headers, media_type=found.media_type)

@@ -1,0 +1,233 @@
+// Drawing on the canvas of a chart. Every function draws one thing within `plot` = {context, left, right, top, bottom,
+// x, y, colours}; nothing here keeps anything.
+
+const FONT = "11px system-ui, -apple-system, sans-serif";
+
+/** The colours of the page as it is shown now. */
+export function pageColours() {
+  const style = getComputedStyle(document.documentElement);
+  const read = name => style.getPropertyValue(`--${name}`).trim();
+  return new Proxy({}, { get: (known, name) => (known[name] ??= read(name)) });
+}
+
+/** Grid and labels; the labels of the x axis where `withSteps`. */
+export function axes(plot, xTicks, yTicks, withSteps) {
+  const { context, left, right, top, bottom, x, y, colours } = plot;
+  context.font = FONT;
+  context.strokeStyle = colours.grid;
+  context.fillStyle = colours.quiet;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const { value } of yTicks) line(context, left, y(value), right, y(value));
+  for (const { value } of xTicks) line(context, x(value), top, x(value), bottom);
+  context.stroke();
+  context.textBaseline = "middle";
+  context.textAlign = "right";
+  for (const { value, label } of yTicks) context.fillText(label, left - 6, y(value));
+  if (!withSteps) return;
+  context.textBaseline = "top";
+  context.textAlign = "center";
+  let end = -Infinity;
+  for (const { value, label } of xTicks) {
+    const half = context.measureText(label).width / 2, place = Math.min(right - half, Math.max(left + half, x(value)));
+    if (place - half < end + 8) continue;
+    context.fillText(label, place, bottom + 6);
+    end = place + half;
+  }
+}
+
+function line(context, x0, y0, x1, y1) {
+  context.moveTo(Math.round(x0) + 0.5, Math.round(y0) + 0.5);
+  context.lineTo(Math.round(x1) + 0.5, Math.round(y1) + 0.5);
+}
+
+/** A curve. A value that is not finite, or has no place on a logarithmic axis, leaves a gap. */
+export function curve(plot, { x: steps, y: values, colour, width = 1.6, alpha = 1, dash = [], dots = false }, logarithmic) {
+  const { context, x, y, colours, right, left } = plot;
+  context.save();
+  context.strokeStyle = context.fillStyle = colours[colour] || colour;
+  context.globalAlpha = alpha;
+  context.lineWidth = width;
+  context.lineJoin = "round";
+  context.setLineDash(dash);
+  context.beginPath();
+  let open = false;
+  const seen = [];
+  const from = Math.max(0, place(steps, x.back(left)) - 1), to = Math.min(steps.length, place(steps, x.back(right)) + 2);
+  for (let n = from; n < to; n += 1) {
+    const value = values[n];
+    if (!Number.isFinite(value) || (logarithmic && value <= 0)) { open = false; continue; }
+    const px = x(steps[n]), py = y(value);
+    if (open) context.lineTo(px, py); else context.moveTo(px, py);
+    seen.push(px, py);
+    open = true;
+  }
+  context.stroke();
+  if (dots || seen.length <= 120) {
+    context.beginPath();
+    for (let n = 0; n < seen.length; n += 2) { context.moveTo(seen[n] + 2, seen[n + 1]); context.arc(seen[n], seen[n + 1], Math.min(2, width + 0.4), 0, 7); }
+    context.fill();
+  }
+  context.restore();
+}
+
+/** The first index whose step is at or past `step`. */
+export function place(steps, step) {
+  let low = 0, high = steps.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle] < step) low = middle + 1; else high = middle;
+  }
+  return low;
+}
+
+/** A finding's time: shaded, with its name at the top. `to` null: until the end. */
+export function span(plot, { from, to, colour, label, strong }, row) {
+  const { context, left, right, top, bottom, x, colours } = plot;
+  const x0 = Math.max(left, x(from)), x1 = Math.min(right, to === null ? right : x(to));
+  if (x1 < left || x0 > right) return;
+  const width = Math.max(3, x1 - x0);
+  context.save();
+  context.fillStyle = colours[colour];
+  context.globalAlpha = strong ? 0.13 : 0.07;
+  context.fillRect(x0, top, width, bottom - top);
+  context.globalAlpha = 1;
+  context.fillRect(x0, top, width, 3);
+  if (label) {
+    context.font = `600 ${FONT}`;
+    context.textBaseline = "top";
+    context.textAlign = "left";
+    const size = context.measureText(label).width;
+    const begin = x0 + 6 + size <= right ? x0 + 6 : Math.max(left + 4, right - size - 6);
+    const height = top + 7 + row * 16;
+    context.fillStyle = colours.panel;
+    context.globalAlpha = 0.8;
+    context.fillRect(begin - 3, height - 2, size + 6, 15);
+    context.globalAlpha = 1;
+    context.fillStyle = colours[colour];
+    context.fillText(label, begin, height);
+  }
+  context.restore();
+}
+
+/** A moment: a vertical line with a word at its foot; the onset dashed, the opening solid. */
+export function moment(plot, { at, colour, dash = [], label }) {
+  const { context, left, right, top, bottom, x, colours } = plot;
+  const px = x(at);
+  if (px < left - 1 || px > right + 1) return;
+  context.save();
+  context.strokeStyle = context.fillStyle = colours[colour];
+  context.lineWidth = 1.5;
+  context.setLineDash(dash);
+  context.beginPath();
+  line(context, px, top, px, bottom);
+  context.stroke();
+  if (label) {
+    context.font = FONT;
+    context.textBaseline = "bottom";
+    const width = context.measureText(label).width;
+    const toLeft = px + width + 8 > right;
+    context.textAlign = toLeft ? "right" : "left";
+    context.globalAlpha = 0.85;
+    const begin = toLeft ? px - 4 : px + 4;
+    const fill = context.fillStyle;
+    context.fillStyle = colours.panel;
+    context.fillRect(toLeft ? begin - width - 2 : begin - 2, bottom - 18, width + 4, 14);
+    context.fillStyle = fill;
+    context.globalAlpha = 1;
+    context.fillText(label, begin, bottom - 5);
+  }
+  context.restore();
+}
+
+/** Values that are not finite, as marks on the axis: × for NaN at the foot, ↑ and ↓ for the infinities. */
+export function marks(plot, found, row = 0) {
+  const { context, left, right, top, bottom, x, colours } = plot;
+  context.save();
+  context.fillStyle = context.strokeStyle = colours.critical;
+  context.lineWidth = 1.6;
+  context.font = `600 ${FONT}`;
+  let last = -Infinity;
+  let first = null;
+  for (const { step, value } of found) {
+    const px = x(step);
+    if (px < left - 1 || px > right + 1) continue;
+    first ??= { px, value };
+    if (px - last < 3) continue;
+    last = px;
+    const py = value === Infinity ? top + 6 : bottom - 6 - row * 9;
+    context.beginPath();
+    if (Number.isNaN(value)) {
+      context.moveTo(px - 3, py - 3); context.lineTo(px + 3, py + 3);
+      context.moveTo(px + 3, py - 3); context.lineTo(px - 3, py + 3);
+    } else {
+      const up = value > 0 ? -1 : 1;
+      context.moveTo(px, py + 5 * up); context.lineTo(px, py - 4 * up);
+      context.moveTo(px - 3, py + 1.5 * up); context.lineTo(px, py + 5 * up); context.lineTo(px + 3, py + 1.5 * up);
+    }
+    context.stroke();
+  }
+  if (first) {
+    const word = Number.isNaN(first.value) ? "NaN" : first.value > 0 ? "+∞" : "−∞";
+    const py = first.value === Infinity ? top + 6 : bottom - 6 - row * 9;
+    context.textBaseline = "middle";
+    const toRight = first.px - context.measureText(word).width - 8 < left;
+    context.textAlign = toRight ? "left" : "right";
+    context.fillText(word, toRight ? first.px + 7 : first.px - 6, py);
+  }
+  context.restore();
+}
+
+/** Where the loss is expected to end: a band at the right with a dashed line. */
+export function band(plot, { low, high, middle, from, label }) {
+  const { context, left, right, x, y, top, bottom, colours } = plot;
+  const x0 = Math.max(left, x(from));
+  if (x0 >= right) return;
+  const clip = value => Math.min(bottom, Math.max(top, y(value)));
+  context.save();
+  context.fillStyle = context.strokeStyle = colours["series-4"];
+  context.globalAlpha = 0.18;
+  if (low !== null && high !== null) context.fillRect(x0, clip(high), right - x0, Math.max(2, clip(low) - clip(high)));
+  context.globalAlpha = 1;
+  context.setLineDash([4, 4]);
+  context.beginPath();
+  line(context, x0, clip(middle), right, clip(middle));
+  context.stroke();
+  context.font = FONT;
+  context.textAlign = "right";
+  context.textBaseline = "bottom";
+  context.fillText(label, right - 4, clip(middle) - 3);
+  context.restore();
+}
+
+/** A horizontal threshold with its name. */
+export function threshold(plot, { value, label }) {
+  const { context, left, right, y, top, bottom, colours } = plot;
+  const py = y(value);
+  if (!(py >= top - 1 && py <= bottom + 1)) return;
+  context.save();
+  context.strokeStyle = context.fillStyle = colours.critical;
+  context.setLineDash([6, 4]);
+  context.lineWidth = 1.4;
+  context.beginPath();
+  line(context, left, py, right, py);
+  context.stroke();
+  context.font = FONT;
+  context.textAlign = "left";
+  context.textBaseline = py < top + 16 ? "top" : "bottom";
+  context.fillText(label, left + 4, py < top + 16 ? py + 3 : py - 3);
+  context.restore();
+}
+
+/** The crosshair. */
+export function cross(plot, step) {
+  const { context, left, right, top, bottom, x, colours } = plot;
+  const px = x(step);
+  if (px < left || px > right) return;
+  context.save();
+  context.strokeStyle = colours.quiet;
+  context.beginPath();
+  line(context, px, top, px, bottom);
+  context.stroke();
+  context.restore();
+}

@@ -1,0 +1,123 @@
+// Gradient norms of the layers over depth and time: a column a point, a row a layer, the colour a power of ten.
+
+import { h, fill } from "../dom.js";
+import { number } from "../format.js";
+import * as draw from "./draw.js";
+import { scale, ticks } from "./scale.js";
+
+const LEFT = 62, RIGHT = 10, TOP = 4, BOTTOM = 24;
+// Dark for vanishing, bright for large; every step lighter than the one before, so that it is read without colours too.
+const RAMP = [[10, 8, 40], [66, 16, 104], [138, 34, 106], [203, 65, 73], [243, 125, 21], [249, 201, 50], [252, 255, 190]];
+
+export function ramp(share) {
+  const at = Math.min(RAMP.length - 1.0001, Math.max(0, share * (RAMP.length - 1)));
+  const n = Math.floor(at), rest = at - n;
+  return RAMP[n].map((part, k) => Math.round(part + (RAMP[n + 1][k] - part) * rest));
+}
+
+export class HeatMap {
+  constructor(axis, { title, height = 180 }) {
+    this.axis = axis;
+    this.content = { lines: [], spans: [] };
+    this.canvas = h("canvas", {});
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.plot = h("div", { class: "plot", tabindex: "0", role: "img", "aria-label": title }, this.canvas, this.tip);
+    this.plot.style.height = `${height}px`;
+    this.scaleNote = h("span", { class: "quiet" });
+    this.node = h("figure", { class: "panel" }, h("figcaption", {}, h("strong", {}, title), this.scaleNote), this.plot);
+    this.sizes = new ResizeObserver(() => this.redraw());
+    this.sizes.observe(this.plot);
+    axis.charts.add(this);
+    addEventListener("theme", () => this.redraw());
+    this.plot.addEventListener("pointermove", event => this.point(event));
+    this.plot.addEventListener("pointerleave", () => { this.tip.hidden = true; axis.point(null, null); });
+    this.plot.addEventListener("dblclick", () => axis.look(null));
+  }
+
+  /** `columns`: {step, values: one a layer, null where none}; `layers`: their names, the first layer first. */
+  show({ columns, layers }) {
+    this.columns = columns;
+    this.layers = layers;
+    let low = Infinity, high = -Infinity;
+    for (const { values } of columns) {
+      for (const value of values) {
+        if (!(value > 0) || !Number.isFinite(value)) continue;
+        low = Math.min(low, Math.log10(value));
+        high = Math.max(high, Math.log10(value));
+      }
+    }
+    if (!(low <= high)) { low = -1; high = 0; }
+    if (high - low < 1) { low -= 0.5; high += 0.5; }
+    this.low = low;
+    this.high = high;
+    this.scaleNote.textContent = `dark ${number(10 ** low, 2)} … bright ${number(10 ** high, 2)}; the first layer is at the bottom`;
+    this.plot.setAttribute("aria-label", `Gradient norm of ${layers.length} layers over the steps, ${this.scaleNote.textContent}`);
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.waiting || !this.columns) return;
+    this.waiting = true;
+    requestAnimationFrame(() => { this.waiting = false; this.draw(); });
+  }
+
+  draw() {
+    const width = this.plot.clientWidth, height = this.plot.clientHeight;
+    if (!width || !this.plot.isConnected) return;
+    const ratio = devicePixelRatio || 1;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const { axis, layers, columns } = this;
+    const left = LEFT, right = width - RIGHT, top = TOP, bottom = height - BOTTOM;
+    const x = scale(axis.from, axis.to, left, right), each = (bottom - top) / layers.length;
+    const colours = draw.pageColours();
+    const plot = this.last = { context, left, right, top, bottom, x, y: () => bottom, colours, each };
+    draw.axes(plot, ticks(x, width / 110).filter(one => Number.isInteger(one.value)), [], true);
+    context.textAlign = "right";
+    context.textBaseline = "middle";
+    const every = Math.ceil(layers.length / Math.max(1, Math.floor((bottom - top) / 13)));
+    for (let n = 0; n < layers.length; n += every) {
+      context.fillText(shortened(layers[n]), left - 6, bottom - (n + 0.5) * each);
+    }
+    context.save();
+    context.beginPath();
+    context.rect(left, top, right - left, bottom - top);
+    context.clip();
+    for (let n = 0; n < columns.length; n += 1) {
+      const { step, values } = columns[n];
+      const begin = x(step), end = n + 1 < columns.length ? x(columns[n + 1].step) : begin + Math.max(2, right - begin);
+      if (end < left || begin > right) continue;
+      for (let k = 0; k < values.length; k += 1) {
+        const value = values[k];
+        if (value === null) continue;
+        context.fillStyle = Number.isFinite(value)
+          ? `rgb(${ramp((Math.log10(Math.max(value, 1e-300)) - this.low) / (this.high - this.low)).join(" ")})`
+          : colours.critical;
+        context.fillRect(begin, bottom - (k + 1) * each, Math.max(1, end - begin + 0.5), each + 0.5);
+      }
+    }
+    if (axis.cursor !== null) draw.cross(plot, axis.cursor);
+    context.restore();
+  }
+
+  point(event) {
+    if (!this.last) return;
+    const box = this.plot.getBoundingClientRect();
+    const step = this.last.x.back(event.clientX - box.left);
+    const layer = Math.floor((this.last.bottom - (event.clientY - box.top)) / this.last.each);
+    const n = Math.max(0, draw.place(this.columns.map(one => one.step), step + 1e-9) - 1);
+    const column = this.columns[n];
+    if (!column || !(layer >= 0 && layer < this.layers.length)) { this.tip.hidden = true; return; }
+    this.axis.point(column.step, this);
+    fill(this.tip, h("div", {}, h("strong", {}, this.axis.label(column.step))),
+      h("div", {}, h("span", {}, this.layers[layer]), h("span", {}, number(column.values[layer], 3))));
+    this.tip.hidden = false;
+    const px = event.clientX - box.left;
+    this.tip.style.left = `${px + 14 + this.tip.offsetWidth > box.width ? Math.max(0, px - 14 - this.tip.offsetWidth) : px + 14}px`;
+    this.tip.style.top = "10px";
+  }
+}
+
+const shortened = name => (name.length > 9 ? `…${name.slice(-8)}` : name);

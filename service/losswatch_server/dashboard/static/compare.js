@@ -1,0 +1,117 @@
+// The runs of a group on one chart: the bad ones in front, the others behind.
+
+import { get, inTurn, page, runPage, runPath } from "./api.js";
+import { Axis } from "./chart/axis.js";
+import { Chart } from "./chart/chart.js";
+import { looksLogarithmic } from "./chart/scale.js";
+import { curvesOf, smoothed } from "./curves.js";
+import { $, fill, h, status } from "./dom.js";
+import { duration, number } from "./format.js";
+import { onKey, projects, setAddress } from "./page.js";
+
+const MOST = 40; // curves: more are no picture
+const RESOLUTION = 400;
+const WEIGHT = { critical: 3, warning: 2, healthy: 1, waiting: 0 };
+const PALETTE = ["series-1", "series-4", "series-3", "series-5", "series-2", "series-6"];
+
+const asked = new URLSearchParams(location.search);
+const group = asked.get("group"), chosen = asked.get("run");
+const names = asked.getAll("runs");
+const axis = new Axis();
+const chart = new Chart(axis, { title: "Loss", height: 460 });
+$("#chart").append(chart.node);
+$("#what").textContent = group ? `the runs of ${group}` : names.join(", ");
+let runs = [], hovered = null, logarithmic = asked.has("scale") ? asked.get("scale") === "log" : null;
+let weight = Math.min(0.99, Math.max(0, Number(asked.get("smooth")) || 0));
+$("#by").value = ["step", "share", "time"].includes(asked.get("by")) ? asked.get("by") : "step";
+$("#smooth").value = weight;
+
+async function load() {
+  const { runs: listed } = group ? await get("/v1/runs", { group, limit: 200 }) : { runs: await Promise.all(names.map(name => get(runPath(name)))) };
+  const worst = [...listed].sort((a, b) => (b.run === chosen) - (a.run === chosen) || WEIGHT[b.status] - WEIGHT[a.status]).slice(0, MOST);
+  runs = await Promise.all(worst.map(run => inTurn(async () => {
+    const { points } = await get(runPath(run.run, "/points"), { resolution: RESOLUTION, series: "loss,time" });
+    return { run, line: curvesOf(points, "loss").standing, times: timesOf(points) };
+  })));
+  if (listed.length > MOST) $("#legend").before(h("p", { class: "quiet" }, `The worst ${MOST} of ${number(listed.length)} runs.`));
+  show();
+}
+
+/** Seconds since the first point, by step; null where the points have no times. */
+function timesOf(points) {
+  const having = points.filter(point => point.time && !point.superseded);
+  if (having.length < 2) return null;
+  const first = Date.parse(having[0].time);
+  return new Map(having.map(point => [point.step, (Date.parse(point.time) - first) / 1000]));
+}
+
+function aligned({ line, times, run }) {
+  const by = $("#by").value;
+  if (by === "share") {
+    const total = run.context?.total_steps || line.x.at(-1) || 1;
+    return { x: line.x.map(step => (100 * step) / total), y: line.y };
+  }
+  if (by === "time") {
+    const kept = line.x.map((step, n) => [times?.get(step), line.y[n]]).filter(([seconds]) => seconds !== undefined);
+    return { x: kept.map(([seconds]) => seconds), y: kept.map(([, loss]) => loss) };
+  }
+  return line;
+}
+
+function show() {
+  const by = $("#by").value;
+  axis.whole = by === "step";
+  axis.label = by === "step" ? step => `step ${number(step)}` : by === "share" ? share => `${number(share, 3)} %` : seconds => duration(seconds);
+  const bad = runs.some(({ run }) => WEIGHT[run.status] > 1);
+  let next = 0;
+  const lines = runs.map(one => {
+    const { run } = one, front = run.run === hovered || run.run === chosen || WEIGHT[run.status] > 1;
+    const colour = WEIGHT[run.status] > 1 ? run.status : bad ? "gone" : PALETTE[next++ % PALETTE.length];
+    const line = aligned(one);
+    return { ...(weight ? smoothed(line, weight) : line), name: run.run, colour, width: run.run === hovered ? 3.5 : front ? 2.2 : 1.2, alpha: hovered && run.run !== hovered ? 0.35 : 1, quiet: false, order: run.run === hovered ? 9 : run.run === chosen ? 5 : WEIGHT[run.status] };
+  }).sort((a, b) => a.order - b.order);
+  chart.logarithmic = logarithmic ?? looksLogarithmic(lines);
+  $("#log").checked = chart.logarithmic;
+  $("output[for=smooth]").textContent = weight ? weight.toFixed(2) : "0";
+  const marks = lines.flatMap(({ x, y }) => y.map((value, n) => ({ step: x[n], value })).filter(one => !Number.isFinite(one.value)));
+  chart.show({ lines, marks });
+  chart.keys.replaceChildren(); // the list below says more
+  chart.extra.textContent = by === "time" && runs.some(({ times }) => !times) ? "runs whose points have no time are left out" : "";
+  const there = lines.filter(({ x }) => x.length);
+  if (there.length) axis.setAll(Math.min(...there.map(({ x }) => x[0])), Math.max(...there.map(({ x }) => x.at(-1))));
+  const colours = new Map(lines.map(({ name, colour }) => [name, colour]));
+  fill($("#legend"), h("ul", { class: "legend-list" }, [...runs].sort((a, b) => WEIGHT[b.run.status] - WEIGHT[a.run.status]).map(({ run, line }) => {
+    const key = h("span", { class: "key" }, h("i", {}));
+    key.querySelector("i").style.color = `var(--${colours.get(run.run)})`;
+    return h("li", { on: { pointerenter: () => hover(run.run), pointerleave: () => hover(null) } }, key,
+      h("span", {}, h("a", { href: runPage(run.run), on: { focus: () => hover(run.run), blur: () => hover(null) } }, run.run), " ", status(run.status), h("span", { class: "quiet" }, ` ${line.y.length ? number(line.y.at(-1)) : "no loss"}`)));
+  })));
+}
+
+let redrawing = null;
+function hover(name) {
+  hovered = name;
+  clearTimeout(redrawing);
+  redrawing = setTimeout(() => {
+    for (const line of chart.content.lines) Object.assign(line, { width: line.name === hovered ? 3.5 : line.order > 1 ? 2.2 : 1.2, alpha: hovered && line.name !== hovered ? 0.35 : 1 });
+    chart.redraw();
+  }, 30);
+}
+
+function keep(name, value, usual) {
+  const query = new URLSearchParams(location.search);
+  if (value === usual) query.delete(name); else query.set(name, value);
+  setAddress(query);
+  show();
+}
+$("#log").addEventListener("change", event => { logarithmic = event.target.checked; keep("scale", logarithmic ? "log" : "linear"); });
+$("#smooth").addEventListener("input", event => { weight = Number(event.target.value); keep("smooth", String(weight), "0"); });
+$("#by").addEventListener("change", event => { axis.look(null, { quiet: true }); keep("by", event.target.value, "step"); });
+$("#reset").addEventListener("click", () => axis.look(null));
+axis.onView = view => { $("#reset").hidden = view === null; };
+onKey("l", () => $("#log").click());
+projects().catch(() => {});
+try {
+  await load();
+} catch (error) { fill($("#legend"), h("p", { class: "error" }, error.message)); }
+page.ready = "yes";

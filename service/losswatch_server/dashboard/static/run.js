@@ -1,0 +1,182 @@
+// The page of one run: how it is doing, its curves with what was found in them, and why.
+
+import { address, get, page, runPath } from "./api.js";
+import { card, foremost, suspicion, verdict } from "./cards.js";
+import { Axis } from "./chart/axis.js";
+import { $, fill, h } from "./dom.js";
+import { ago, exactTime, number, pace, speed, words } from "./format.js";
+import { Explainer } from "./explain.js";
+import { listen, throttled } from "./live.js";
+import { onKey, projects, setAddress, walkable } from "./page.js";
+import { Panels } from "./panels.js";
+
+const RESOLUTION = 2000, MORE_RESOLUTION = 300;
+const MOST_POINTS = 3 * RESOLUTION; // with those that came since; then the whole is read anew, thinned
+const WHOLE_EVERY_MS = 30000;
+const SERIES = "loss,validation_loss,grad_norm,learning_rate";
+const { run } = page;
+
+const axis = new Axis();
+const panels = new Panels($("#charts"), axis, pick);
+const explainer = new Explainer(panels.under, axis, run);
+const state = { points: [], run: null, report: null, findings: [], at: 0 };
+
+/** Everything anew. */
+async function read() {
+  try {
+    const [details, report, { findings }] = await Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
+    Object.assign(state, { run: details, report, findings });
+    await Promise.all([readPoints(), said()]);
+    showCurves();
+    await readMore();
+  } catch (error) {
+    fill($("#verdict"), h("p", { class: "error" }, error.status === 404 ? `There is no run called ${run} in this project. ` : `${error.message} `, h("a", { href: address("/") }, "All runs")));
+  }
+}
+
+async function readPoints() {
+  const view = axis.view;
+  const range = view ? { from: Math.max(0, Math.floor(view[0])), to: Math.ceil(view[1]) } : {};
+  const { points } = await get(runPath(run, "/points"), { resolution: RESOLUTION, series: SERIES, ...range });
+  if (view) { state.finer = points; } else { state.points = points; state.finer = null; state.at = Date.now(); }
+}
+
+async function readMore() {
+  const { points } = await get(runPath(run, "/points"), { resolution: MORE_RESOLUTION, series: "layers,metrics" });
+  panels.showMore(points, state.run.context);
+}
+
+/** The points that came since; from the last step on, which may have been completed. */
+async function readNew() {
+  const last = state.points.filter(point => !point.superseded).at(-1);
+  const isNew = !last || state.run.attempt !== last.attempt;
+  if (isNew || state.points.length > MOST_POINTS || Date.now() - state.at > WHOLE_EVERY_MS) {
+    await readPoints();
+    if (axis.view === null) readMore();
+    return;
+  }
+  const { points, next_cursor: more } = await get(runPath(run, "/points"), { from: last.step, series: SERIES, limit: 2000 });
+  if (more) { await readPoints(); return; }
+  state.points = [...state.points.filter(point => point.superseded || point.step < last.step), ...points.filter(point => !point.superseded)];
+}
+
+function showCurves() {
+  // Beyond a stretch that is seen in detail the whole stays, coarse: zooming out shows it at once.
+  let { points } = state;
+  if (state.finer && axis.view) {
+    const [from, to] = axis.view;
+    points = [...points.filter(point => point.step < from || point.step > to), ...state.finer.filter(point => point.step >= from && point.step <= to)].sort((a, b) => a.attempt - b.attempt || a.step - b.step);
+  }
+  const { smoothing, logarithmic } = panels.show(points, state.report, state.findings);
+  $("#log").checked = logarithmic;
+  $("#smooth").value = smoothing;
+  $("output[for=smooth]").textContent = smoothing ? smoothing.toFixed(2) : "0";
+  $("#reset").hidden = axis.view === null;
+  $("#range").textContent = axis.view ? `steps ${number(Math.round(axis.view[0]))} to ${number(Math.round(axis.view[1]))}` : "drag over a chart to zoom in";
+}
+
+/** What the report says, in words. */
+async function said() {
+  const { report, findings, run: details } = state;
+  const { context } = details;
+  facts();
+  await verdict($("#verdict"), report, context);
+  const open = foremost(findings.filter(one => one.closed_by === null)), closed = foremost(findings.filter(one => one.closed_by !== null));
+  const options = { run, context, explain: (finding, button) => explainer.toggle(finding, button), changed: () => read() };
+  const make = list => Promise.all(list.map(one => card(one, options)));
+  const [now, before, unsure] = await Promise.all([make(open), make(closed), Promise.all((report.suspicions ?? []).map(one => suspicion(one, context)))]);
+  const unfolded = new Set([...document.querySelectorAll(".card details[open]")].map(one => one.closest(".card").id));
+  const marked = $(".card.at")?.id;
+  fill($("#cards"),
+    h("h2", {}, open.length ? "Findings" : "No open finding"), now,
+    unsure.length ? [h("h2", {}, "Likely, but not beyond doubt"), unsure] : null,
+    before.length ? [h("h2", {}, "Earlier"), before] : null,
+    h("h2", {}, "What the client said"), h("div", { class: "card" }, contextTable(context)));
+  for (const one of document.querySelectorAll(".card")) if (unfolded.has(one.id)) for (const fold of one.querySelectorAll("details")) fold.open = true;
+  if (marked) document.getElementById(marked)?.classList.add("at");
+  if (explainer.shown) {
+    const button = document.querySelector(`#finding-${CSS.escape(explainer.shown)} [aria-pressed]`);
+    if (button) { button.setAttribute("aria-pressed", "true"); button.textContent = "Hide the statistic"; explainer.button = button; }
+  }
+}
+
+function facts() {
+  const { run: details } = state;
+  const { group, framework } = details.context;
+  fill($("#facts"),
+    [h("span", {}, details.state), details.step === null ? null : ` · step ${number(details.step)}`, details.attempt > 1 ? ` · attempt ${details.attempt}` : null,
+      speed(details) ? ` · ${pace(speed(details))}` : null, framework ? ` · ${framework}` : null, " · last seen ",
+      h("time", { datetime: details.last_seen_at, title: exactTime(details.last_seen_at) }, ago(details.last_seen_at))],
+    group ? [" · ", h("a", { href: address("/compare", { group, run }) }, `compare the runs of ${group}`)] : null);
+  document.title = `${state.report.status === "critical" ? "✕ " : state.report.status === "warning" ? "! " : ""}${run} · Losswatch`;
+}
+
+function contextTable(context) {
+  const rows = Object.entries(context).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value)
+    ? Object.entries(value).map(([inner, one]) => [`${words(name)}: ${words(inner)}`, one]) : [[words(name), value]]));
+  if (!rows.length) return h("p", {}, "Nothing of the job. ", h("a", { href: "/docs/getting-started" }, "The context"), " (learning rate, optimizer, batch size) sharpens every advice.");
+  const told = value => (Array.isArray(value) ? value.slice(0, 12).map(told).join(", ") + (value.length > 12 ? " …" : "") : typeof value === "number" ? number(value, 6) : String(value));
+  return h("table", { class: "numbers" }, h("tbody", {}, rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, told(value))))));
+}
+
+function pick(id) {
+  panels.picked = id;
+  showCurves();
+  for (const one of document.querySelectorAll(".card.at")) one.classList.remove("at");
+  const found = document.getElementById(`finding-${id}`);
+  found?.classList.add("at");
+  found?.scrollIntoView({ block: "nearest", behavior: "smooth" });
+  history.replaceState(null, "", `${location.pathname}${location.search}#finding-${id}`);
+}
+
+function keep() {
+  const query = new URLSearchParams(location.search);
+  const set = (name, value) => (value === null ? query.delete(name) : query.set(name, value));
+  set("from", axis.view ? String(Math.round(axis.view[0])) : null);
+  set("to", axis.view ? String(Math.round(axis.view[1])) : null);
+  set("scale", panels.logarithmic === null ? null : panels.logarithmic ? "log" : "linear");
+  set("smooth", panels.smoothing === null ? null : String(panels.smoothing));
+  setAddress(query);
+}
+
+function restore() {
+  const query = new URLSearchParams(location.search);
+  if (query.has("scale")) panels.logarithmic = query.get("scale") === "log";
+  if (query.has("smooth")) panels.smoothing = Math.min(0.99, Math.max(0, Number(query.get("smooth")) || 0));
+  if (location.hash.startsWith("#finding-")) panels.picked = location.hash.slice("#finding-".length);
+  const from = Number(query.get("from")), to = Number(query.get("to"));
+  return query.has("from") && to > from ? [from, to] : null;
+}
+
+const look = throttled(async () => {
+  try { await readPoints(); showCurves(); } catch { /* the next look, or the next event, tries again */ }
+}, 150);
+axis.onView = () => { state.finer = null; keep(); showCurves(); look(); };
+$("#log").addEventListener("change", event => { panels.logarithmic = event.target.checked; keep(); showCurves(); });
+$("#smooth").addEventListener("input", event => { panels.smoothing = Number(event.target.value); keep(); showCurves(); });
+$("#reset").addEventListener("click", () => axis.look(null));
+onKey("l", () => $("#log").click());
+walkable(() => [...document.querySelectorAll(".card[data-finding]")], { follow: node => pick(node.dataset.finding) });
+
+const follow = throttled(async () => {
+  try {
+    const [report, { findings }] = await Promise.all([get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
+    const changed = JSON.stringify([report.headline, report.status, findings, report.suspicions]) !== JSON.stringify([state.report?.headline, state.report?.status, state.findings, state.report?.suspicions]);
+    Object.assign(state, { report, findings });
+    await readNew();
+    showCurves();
+    if (changed) await said(); else facts();
+  } catch (error) { if (error.status === 404) read(); }
+}, 1000);
+
+const view = restore();
+await read();
+if (view) axis.look(view);
+if (panels.picked) document.getElementById(`finding-${panels.picked}`)?.scrollIntoView({ block: "nearest" });
+projects().catch(() => {});
+listen(runPath(run, "/events"), {
+  report(details) { if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
+  happened: () => follow(),
+  refresh: () => read(),
+});
+page.ready = "yes";
