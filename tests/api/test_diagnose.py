@@ -139,3 +139,13 @@ def test_a_boxed_number_of_r_is_called_a_list(api: TestClient) -> None:
     refused = diagnose(api, '{"points": [{"step": [1], "loss": [0.5]}]}').json()
     assert [error["pointer"] for error in refused["errors"]] == ["/points/0/step", "/points/0/loss"]
     assert all("is a list" in error["detail"] and "auto_unbox" in error["detail"] for error in refused["errors"])
+
+
+def test_a_diagnosis_brings_its_points_where_they_are_asked_for(api: TestClient) -> None:
+    log = "step,loss\n" + "".join(f"{n},{1 + 1 / n}\n" for n in range(1, 501))
+    assert "series" not in api.post("/v1/diagnose", content=log).json()
+    whole = api.post("/v1/diagnose?resolution=1000", content=log).json()["series"]
+    assert [point["step"] for point in whole] == list(range(1, 501))
+    assert len(api.post("/v1/diagnose?resolution=50", content=log).json()["series"]) < 200
+    for wrong in ("1", "x", "1e3", "100001"):
+        assert api.post(f"/v1/diagnose?resolution={wrong}", content=log).status_code == 422

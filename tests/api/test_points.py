@@ -258,3 +258,26 @@ def test_the_fast_path_is_left_to_requests_without_a_prefix(
     with TestClient(create_app(Settings(data_dir=tmp_path)), f"http://localhost{prefix}", root_path=prefix) as api:
         assert post(api, "r", {"step": 1, "loss": 1.0}).json()["accepted"] == 1
     assert bool(taken) == fast
+
+
+def test_only_the_series_that_are_asked_for_come_in_every_form(api: TestClient, run: str) -> None:
+    points = [
+        {"step": 1, "loss": 2.0, "grad_norm": 1.0, "metrics": {"accuracy": 0.5}},
+        {"step": 2, "grad_norm": 1.0},
+        {"step": 3, "loss": "NaN", "layers": {"a": 1.0}},
+    ]
+    post(api, run, {"points": points})
+    place = {"attempt": 1, "superseded": False}
+    assert series(api, run, series="loss") == [{"step": 1, "loss": 2.0, **place}, {"step": 3, "loss": "NaN", **place}]
+    assert series(api, run, series="layers,metrics", resolution=10) == [
+        {"step": 1, "metrics": {"accuracy": 0.5}, **place},
+        {"step": 3, "layers": {"a": 1.0}, **place},
+    ]
+    asked = {"params": {"series": "loss"}, "headers": {"Accept": "text/csv"}}
+    assert api.get(f"/v1/runs/{run}/points", **asked).text.splitlines()[:2] == [
+        "step,attempt,superseded,loss",
+        "1,1,false,2.0",
+    ]
+    refused = api.get(f"/v1/runs/{run}/points", params={"series": "loss,size"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "series"

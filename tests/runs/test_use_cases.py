@@ -17,6 +17,7 @@ from losswatch_server.runs import (
     RunGoneError,
     RunNotFoundError,
 )
+from losswatch_server.store.rows import RunFilter, RunOrder
 
 
 def falling(first: int, count: int) -> list[Point]:
@@ -185,15 +186,45 @@ def test_runs_are_listed_newest_first_filtered_and_by_pages(house: House) -> Non
     assert end is None
 
     def names(**choice: Any) -> set[str]:
-        return {row.name for row in in_project(house, "list", **choice)[0]}
+        return {row.name for row in in_project(house, "list", RunFilter(**choice))[0]}
 
     assert names(group="g") == {"run-1", "run-3"}
-    assert names(tag="n=2") == {"run-2"}
-    assert names(tag="m") == set()
-    assert names(q="RUN-4") == {"run-4"}
+    assert names(tag=("n", "2")) == {"run-2"}
+    assert names(tag=("m", None)) == set()
+    assert names(text="RUN-4") == {"run-4"}
     assert names(status="healthy", state="running") == {f"run-{n}" for n in range(5)}
     with pytest.raises(ValueError, match="cursor"):
         in_project(house, "list", cursor="nonsense")
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [(RunOrder.CREATED, "run-3 run-2 run-1 run-0"), (RunOrder.SEEN, "run-0 run-3 run-2 run-1"),
+     (RunOrder.STATUS, "run-2 run-0 run-3 run-1")],
+)  # fmt: skip
+def test_runs_are_listed_in_any_order_and_pages_go_on_in_it(house: House, order: RunOrder, expected: str) -> None:
+    for n in range(4):
+        house.now += 1
+        house.record(falling(0, 6), name=f"run-{n}")
+    house.now += 1
+    house.record([Point(6, loss=math.nan)], name="run-2")
+    house.record([Point(6, loss=0.5)], name="run-3")
+    house.now += 1
+    house.record([Point(6, loss=math.nan)], name="run-0")
+    house.sql("UPDATE run SET status = 'waiting' WHERE name = 'run-1'")
+    house.restart()
+    listed, cursor = [], None
+    while True:
+        page, cursor = in_project(house, "list", order=order, cursor=cursor, limit=1)
+        listed += [row.name for row in page]
+        if cursor is None:
+            break
+        with pytest.raises(ValueError, match="cursor"):
+            in_project(house, "list", order=next(other for other in RunOrder if other is not order), cursor=cursor)
+    assert " ".join(listed) == expected
+    counts = house.do(house.runs.projects())["default"]
+    assert counts.statuses == {"waiting": 1, "healthy": 1, "warning": 0, "critical": 2}
+    assert counts.states["running"] == sum(counts.states.values()) == 4
 
 
 def test_a_thinned_series_keeps_extremes_ends_and_what_is_not_finite(house: House) -> None:
