@@ -20,7 +20,7 @@ from losswatch_server.store.rows import RunRow
 async def mark_silent(
     cache: RunCache, recorder: Recorder, key: tuple[str, str], at: float, last_seen: float, heard_at: float | None
 ) -> RunRow | None:
-    """The run stopped reporting; see ``Runs.mark_silent``. The run as it stands then; None where nothing was changed."""
+    """The run stopped reporting; see ``Runs.mark_silent``. The run as it stands then, None where nothing changed."""
     async with _held(cache, key, RunState.RUNNING) as live:
         if live is None or live.row.last_seen_at != last_seen or (live.row.paused_until or 0) > at:
             return None
