@@ -142,7 +142,7 @@ class _Folding:
                 self.last = merge(first.point, entry.point)
                 earlier, later = around_merge(self.held[1:], entry.point)
                 for late in earlier:
-                    apply(self.monitor, late)
+                    self._apply(late)
                 self.held = [first._replace(point=self.last), *later]
                 continue
             if entry.kind != EntryKind.CONTEXT and entry.kind != EntryKind.ATTEMPT:
@@ -154,16 +154,19 @@ class _Folding:
             elif self.held:
                 self.held.append(entry)
             else:
-                apply(self.monitor, entry)
+                self._apply(entry)
 
     def _flush(self) -> None:
         for entry in self.held:
             if entry.kind == EntryKind.POINTS:
                 self.due.append(entry.point)
             else:
-                self._fold_due()
-                apply(self.monitor, entry)
+                self._apply(entry)
         self.held.clear()
+
+    def _apply(self, entry: Entry) -> None:
+        self._fold_due()
+        apply(self.monitor, entry)
 
     def _fold_due(self) -> None:
         self.monitor.see_all(self.due)
