@@ -120,3 +120,8 @@ def test_what_diagnose_does_not_need_is_not_loaded() -> None:
     code = f"import sys, losswatch_server.cli.judgement; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_validation_loss_that_is_not_finite_is_called_so(command) -> None:
+    text = "".join(f"epoch {epoch} loss {1 - epoch / 50:.2f} val_loss nan\n" for epoch in range(12))
+    assert "The validation loss became NaN" in command("diagnose", "-", "--no-plot", stdin=text).stdout

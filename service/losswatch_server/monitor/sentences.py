@@ -40,7 +40,7 @@ def counted(count: int, thing: str) -> str:
 
 
 def non_finite(f: Finding, e: Facts) -> str:
-    what = "loss" if f.series == "loss" else "gradient norm"
+    what = {"loss": "loss", "validation_loss": "validation loss"}.get(f.series, "gradient norm")
     word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")
     where = f" on rank {e['rank']}" if e.get("rank") else ""
     if e["kind"] == "unknown":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from losswatch_logs import account, refusals, roles
+from losswatch_logs import account, endings, refusals, roles
 from losswatch_logs import axis as axes
 from losswatch_logs.names import meaning
 from losswatch_logs.result import NO_COLUMNS, Columns, LogPoint, ReadLog, UnreadableLogError
@@ -37,17 +37,18 @@ def assemble(table: Table, total_lines: int, asked: Columns = NO_COLUMNS) -> Rea
             builder.see_stepless(row, at_end=place == len(table.rows) - 1)
         else:
             builder.see(row, step, driving[place], numbered=steps is None, bar=table.marks[place].bar)
-    points = builder.points()
+    points, notes, told = endings.with_ending(builder.points(), table.said)
     doubts = [
         *table.doubts,
         *chosen.doubts,
+        *told,
         *account.doubts(table, chosen, axis, further=builder.further, stepless=builder.stepless, points=len(points)),
     ]
     return ReadLog(
         format=table.format,
         points=points,
         context=_context(table, chosen, axis),
-        read_as=[*account.sentences(table, chosen), axis.sentence, *builder.notes(), *table.notes],
+        read_as=[*account.sentences(table, chosen), axis.sentence, *builder.notes(), *notes, *table.notes],
         doubts=[doubt for place, doubt in enumerate(doubts) if doubt not in doubts[:place]],
         skipped=table.skipped,
         skipped_lines=table.skipped_lines,

@@ -9,6 +9,7 @@ from losswatch_logs import (
     arrays,
     boxes,
     console,
+    endings,
     formats,
     job,
     json_documents,
@@ -165,7 +166,9 @@ def _assembled(table: Table, clean: str, total: int, columns: Columns) -> List[R
             table.context.setdefault(key, rate)
     logs: List[ReadLog] = []
     refused: Optional[UnreadableLogError] = None
-    for part in runs.parts(table):
+    parts = runs.parts(table)
+    parts[-1].said = endings.said(clean)
+    for part in parts:
         try:
             logs.append(points.assemble(part, total, columns))
         except UnreadableLogError as error:

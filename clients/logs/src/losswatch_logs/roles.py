@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from losswatch_logs import words as w
@@ -55,6 +56,8 @@ def choose(table: Table, asked: Columns) -> Roles:
         losses = [_Candidate(value, Meaning("loss"), 50, counts[value])]  # TensorBoard's download of one scalar
         said[value] = losses[0].means
     loss = _asked(table, counts, asked.loss, "loss") or _chosen(table, losses, doubts, "loss")
+    if asked.loss is None:
+        loss = _not_finite(table, loss, losses, doubts)
     validation = _asked(table, counts, asked.validation, "validation") or _validation(
         table, held_out, loss, said, doubts
     )
@@ -151,6 +154,30 @@ def _chosen(table: Table, ranked: Sequence[_Candidate], doubts: List[Doubt], rol
         if others:
             doubts.append(_doubt(table, best, others, serious=best.score < 60, role=role))
     return (best.name,)
+
+
+def _not_finite(
+    table: Table, loss: Tuple[str, ...], ranked: Sequence[_Candidate], doubts: List[Doubt]
+) -> Tuple[str, ...]:
+    """Another loss that ends not finite, where the one that was chosen does not: of adversaries that one is read."""
+    if len(loss) != 1 or _ends_not_finite(table, loss[0]):
+        return loss
+    for each in ranked:
+        if each.name == loss[0] or not _ends_not_finite(table, each.name):
+            continue
+        other = table.spelled(each.name)
+        if each.means.family in ("gan", "rl"):
+            return (each.name,)
+        doubts.append(
+            Doubt(f"{other!r} is not finite at last, {table.spelled(loss[0])!r} is", True, f"loss_column={other}")
+        )
+        break
+    return loss
+
+
+def _ends_not_finite(table: Table, name: str) -> bool:
+    last = next((row[name] for row in reversed(table.rows) if name in row), None)
+    return last is not None and not math.isfinite(last)
 
 
 def _doubt(table: Table, best: _Candidate, others: Sequence[_Candidate], *, serious: bool, role: str) -> Doubt:

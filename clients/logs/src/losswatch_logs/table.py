@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from losswatch_logs.endings import Said
 from losswatch_logs.names import meaning
 from losswatch_logs.result import MAX_QUOTE, MAX_SKIPPED, Doubt, Skipped, UnreadableLogError
 
@@ -54,6 +55,8 @@ class Table:
     by_epoch: bool = False
     """Whether a row without a step stands for a whole epoch, whatever its columns are."""
     run: Optional[str] = None
+    said: Optional[Said] = None
+    """What the text says in words of a loss that is not finite."""
     _counted: Optional[Tuple[Tuple[int, int], Dict[str, int]]] = None
 
     def add(self, row: Row, mark: Mark = _NO_MARK, run: Optional[str] = None) -> None:
