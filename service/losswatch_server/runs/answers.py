@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from losswatch_server import codec
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.report import Assessment
-from losswatch_server.store.rows import RunRow
+
+if TYPE_CHECKING:  # `offline` answers without a store
+    from losswatch_server.store.rows import RunRow
 
 
 class Report(NamedTuple):
