@@ -106,6 +106,8 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # the service measures itself (/metrics); looking for providers that nobody configured is 3 % of a point's cost
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.supervisor = supervisor or Supervisor()
     app.state.metrics = Metrics(app.state.supervisor)

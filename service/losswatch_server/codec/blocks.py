@@ -13,6 +13,7 @@ import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.points import Point
 
 FORMAT = 1
@@ -51,21 +52,23 @@ def _pack_one(point: Point) -> bytes:
 def sections(points: Sequence[Point]) -> tuple[bytes, list[Section]]:
     """The head of the block and its columns, for ``pack`` to join and for sealing to compress one by one."""
     n = len(points)
-    columns = list(zip(*points, strict=True))
+    columns = Batch.of(points).columns
     presence = 0
     parts: list[Section] = []
-    steps: tuple[int, ...] = columns[0]
+    steps: Sequence[int] = columns[0]
     stride = steps[1] - steps[0] if n > 1 else 0
-    if n <= 2 or steps == tuple(range(steps[0], steps[0] + stride * n, stride) if stride else ()):
+    if n <= 2 or (stride and list(steps) == list(range(steps[0], steps[0] + stride * n, stride))):
         parts.append((8, _STRIDE.pack(steps[0], stride)))
     else:
         presence |= _STEPS
         parts.append((8, struct.pack(f"<{n}q", *steps)))
     for index, column in enumerate(columns[_SERIES_FIELDS]):
-        if None not in column:
+        missing = column.count(None)
+        if not missing:
             presence |= 1 << 2 * index
             parts.append((8, struct.pack(f"<{n}d", *column)))
-        elif n > 1 and (given := [value for value in column if value is not None]):
+        elif missing < n:
+            given = [value for value in column if value is not None]
             presence |= 2 << 2 * index
             parts.append((1, bytes([value is not None for value in column])))
             parts.append((8, struct.pack(f"<{len(given)}d", *given)))
@@ -76,7 +79,7 @@ def sections(points: Sequence[Point]) -> tuple[bytes, list[Section]]:
     if any(nulls):
         presence |= _NULLS
         parts.append((1, bytes(nulls)))
-    if any(times) or any(value is not None for value in layers) or any(value is not None for value in metrics):
+    if any(times) or layers.count(None) < n or metrics.count(None) < n:
         presence |= _REST
         for text in (_texts(times), *_maps(layers), *_maps(metrics)):
             parts.append((1, _LENGTH.pack(len(text[1]))))
@@ -161,7 +164,7 @@ def _texts(column: Sequence[str | None]) -> Section:
 
 def _maps(column: Sequence[Mapping[str, float] | None]) -> tuple[Section, Section]:
     """Names once per distinct set of names, and the numbers of all maps in a row."""
-    if all(value is None for value in column):
+    if column.count(None) == len(column):
         return (1, b""), (8, b"")
     numbers_of: dict[tuple[str, ...], int] = {}
     which: list[int] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from losswatch_server.codec.problems import (
     printable,
     text_problem,
 )
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.points import MAX_STEP, Context, Point
 
 MAX_POINTS = 100_000
@@ -48,7 +49,7 @@ class NotJsonError(ValueError):
 class Body:
     """What a points request brings. ``context`` None means that it gave none."""
 
-    points: list[Point]
+    points: Sequence[Point]
     context: Context | None = None
     writer: str | None = None
     bare: bool = False
@@ -84,6 +85,9 @@ class _FastBody(Struct, forbid_unknown_fields=True):
     context: dict[str, Any] | None = None
     writer: Annotated[str, Meta(min_length=1, max_length=MAX_WRITER)] | None = None
 
+
+LEAST_COLUMNS = 8
+"""Points from which on columns are made faster than points."""
 
 _decode_body = msgspec.json.Decoder(_FastBody).decode
 _decode_point = msgspec.json.Decoder(_FastPoint).decode
@@ -177,8 +181,45 @@ def _read_fast(raw: bytes) -> Body:
             context = None if body.context is None else read_context(body.context)
         except BodyRefusedError as refusal:
             raise _LeftToExactPathError from refusal  # the exact path names its faults and those of the points
-        return Body([_point(point) for point in body.points], context, body.writer)
+        return Body(_points(body.points), context, body.writer)
     return Body([_point(_decode_point(raw))], bare=True)
+
+
+def _points(fast: list[_FastPoint]) -> Sequence[Point]:
+    """All points of a body; many of them as a batch."""
+    if len(fast) < LEAST_COLUMNS:
+        return [_point(point) for point in fast]
+    count = len(fast)
+    times = [point.time for point in fast]
+    layers = [point.layers for point in fast]
+    metrics = [point.metrics for point in fast]
+    if times.count(None) < count and not all(valid_time(time) for time in times if time is not None):
+        raise _LeftToExactPathError
+    for maps in (layers, metrics):
+        if maps.count(None) < count:
+            for some in maps:
+                if some is not None:
+                    _check_names(some)
+    losses = [point.loss for point in fast]
+    nulls = [False] * count
+    if None in losses or UNSET in losses:
+        nulls = [loss is None for loss in losses]
+        losses = [None if loss is UNSET else loss for loss in losses]
+    return Batch(
+        (
+            [point.step for point in fast],
+            losses,
+            [point.grad_norm for point in fast],
+            [point.learning_rate for point in fast],
+            [point.validation_loss for point in fast],
+            [point.epoch for point in fast],
+            times,
+            layers if layers.count(None) == count else [some or None for some in layers],
+            metrics if metrics.count(None) == count else [some or None for some in metrics],
+            [point.rank for point in fast],
+            nulls,
+        )
+    )
 
 
 def _point(fast: _FastPoint) -> Point:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 
 
@@ -33,6 +35,34 @@ class Entry(NamedTuple):
     attempt: int
     point: Point = _NO_POINT
     context: Context = EMPTY_CONTEXT
+
+
+class NewPoints(Sequence[Entry]):
+    """Entries that are the next points of rank 0, with consecutive numbers from ``seq`` on. An entry is made when it is
+    asked for; a slice is of the same kind."""
+
+    __slots__ = ("attempt", "points", "seq")
+
+    def __init__(self, seq: int, attempt: int, points: Batch) -> None:
+        self.seq = seq
+        self.attempt = attempt
+        self.points = points
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> NewPoints: ...
+    def __getitem__(self, place: int | slice) -> Entry | NewPoints:
+        if isinstance(place, slice):
+            begun, _, stride = place.indices(len(self))
+            if stride != 1:
+                raise ValueError("entries in a row have no gaps")
+            return NewPoints(self.seq + begun, self.attempt, self.points[place])
+        place = range(len(self))[place]
+        return Entry(self.seq + place, EntryKind.POINTS, self.attempt, self.points[place])
 
 
 class Attempt(NamedTuple):

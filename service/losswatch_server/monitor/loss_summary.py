@@ -12,7 +12,7 @@ from losswatch_server.monitor.loss_kind import LossKind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.memory.track import COUNT, LOG_MEAN, M2, MEAN, Track
 from losswatch_server.monitor.points import Context
-from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum, slope_test
+from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, middle, quantum, slope_test
 
 Array = NDArray[np.float64]
 FALLS = 3.0
@@ -105,8 +105,8 @@ def block_means(track: Track) -> tuple[Array, Array, float]:
         cut = values[len(values) - m * size :].reshape(m, size)
         logs = np.log(cut).mean(axis=1) if values.min() > 0 else np.full(m, np.nan)
         return cut.mean(axis=1), logs, float(size)
-    table = np.array(track.buckets)
-    return table[:, MEAN], table[:, LOG_MEAN], float(table[0, COUNT])
+    rows = track.buckets
+    return np.array([row[MEAN] for row in rows]), np.array([row[LOG_MEAN] for row in rows]), rows[0][COUNT]
 
 
 def _noise(track: Track) -> float:
@@ -115,8 +115,9 @@ def _noise(track: Track) -> float:
     the latest values."""
     if track.complete() or track.width * 8 > 64:
         return difference_scale(track.recent[-128:])
-    table = np.array(track.buckets[len(track.buckets) // 2 :])
-    return float(np.median(np.sqrt(table[:, M2] / (table[:, COUNT] - 1))))
+    later = track.buckets[len(track.buckets) // 2 :]
+    variances = np.array([row[M2] for row in later]) / (np.array([row[COUNT] for row in later]) - 1)
+    return middle(np.sqrt(variances))
 
 
 def _falls_in_order(values: list[float]) -> bool:
@@ -135,7 +136,7 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
     now = median(late)
     if n // 8 > len(track.recent):
         tail = means[-max(1, len(means) // 8) :]
-        now = float(np.median(tail))
+        now = middle(tail)
     window = max(1, round(len(means) / 8))
     rolling = np.convolve(means, np.full(window, 1 / window), mode="valid") if len(means) > window else means
     q = quantum(track.recent[-128:])
@@ -161,7 +162,7 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
         first=first,
         best=float(rolling.min()),
         now=now,
-        level=float(np.median(means[-max(1, len(means) // 8) :])),
+        level=middle(means[-max(1, len(means) // 8) :]),
         noise=noise,
         quantum=q,
         progress=first - now,

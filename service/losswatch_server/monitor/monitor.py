@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
@@ -16,7 +17,7 @@ from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle, key_of
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory
-from losswatch_server.monitor.memory.stretch import Columns, Stretch, are_plain, columns_of, odd_places, stretch_of
+from losswatch_server.monitor.memory.stretch import Stretch, are_plain, odd_places, stretch_of
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, View, checked
 from losswatch_server.monitor.vocabulary import Condition
@@ -117,10 +118,10 @@ class Monitor:
             for point in points:
                 self.see(point)
             return
-        columns, game = columns_of(points), self.memory.of_a_game
-        odd = [] if are_plain(columns, game) else list(odd_places(points, game))
+        batch, game = Batch.of(points), self.memory.of_a_game
+        odd = [] if are_plain(batch, game) else list(odd_places(batch, game))
         if not odd:
-            self._see_plain(points, columns)
+            self._see_plain(batch)
             return
         begun = 0
         for place in odd:
@@ -129,10 +130,10 @@ class Monitor:
             begun = place + 1
         self.see_all(points[begun:])
 
-    def _see_plain(self, points: Sequence[Point], columns: Columns) -> None:
+    def _see_plain(self, points: Batch) -> None:
         """From review to review the rules pass over what they need not judge."""
         place, count = 0, len(points)
-        stretch = stretch_of(points, columns, self.memory)
+        stretch = stretch_of(points, self.memory)
         losses = stretch.loss.places
         while place < count:
             review = stretch.loss.taken + max(1, self.next_review - self.memory.loss.n) - 1

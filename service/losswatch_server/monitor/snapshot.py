@@ -28,7 +28,9 @@ import json
 import struct
 import sys
 from array import array
+from collections.abc import Sequence
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 from losswatch_server.monitor.faults import Fault, Faults
@@ -45,13 +47,33 @@ _FAULT_FIELDS = ("part", "of", "error", "message", "step", "last_step", "count")
 _FLOATS, _INTS, _LISTS = {float}, {int}, {list}
 
 
+_AS_IT_IS = frozenset({float, int, str, bool, NoneType})
+
+
+_NAMES: dict[type, tuple[str, ...] | None] = {}
+
+
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None for a type that is none."""
+    if kind not in _NAMES:
+        _NAMES[kind] = tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+    return _NAMES[kind]
+
+
 class _Writer:
     def __init__(self) -> None:
-        self.numbers = array("d")
+        self.count = 0
+        self.parts: list[bytes] = []
 
     def put(self, value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {f.name: self.put(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        kind = type(value)
+        if kind in _AS_IT_IS:
+            return value
+        if kind is list:
+            return self._list(value)
+        names = _names_of(kind)
+        if names is not None:
+            return {name: self.put(getattr(value, name)) for name in names}
         if isinstance(value, list):
             return self._list(value)
         if isinstance(value, dict):
@@ -61,18 +83,24 @@ class _Writer:
         return value
 
     def _list(self, value: list[Any]) -> Any:
-        offset = len(self.numbers)
+        if not value:
+            return []
+        offset = self.count
         kinds = set(map(type, value))
         if kinds == _FLOATS:
-            self.numbers.extend(value)
+            self._numbers(value)
             return {"$f": [offset, len(value)]}
         if kinds == _INTS:
-            self.numbers.extend(value)
+            self._numbers(value)
             return {"$i": [offset, len(value)]}
         if kinds == _LISTS and value[0] and len(set(map(len, value))) == 1:
-            self.numbers.extend(chain.from_iterable(value))
+            self._numbers(list(chain.from_iterable(value)))
             return {"$m": [offset, len(value), len(value[0])]}
         return [self.put(v) for v in value]
+
+    def _numbers(self, numbers: Sequence[float]) -> None:
+        self.count += len(numbers)
+        self.parts.append(struct.pack(f"<{len(numbers)}d", *numbers))
 
 
 class _Reader:
@@ -160,10 +188,7 @@ def freeze(monitor: Monitor) -> bytes:
         "faults": [[getattr(fault, name) for name in _FAULT_FIELDS] for fault in monitor.faults.known()],
     }
     header = json.dumps({"detection_version": DETECTION_VERSION, "state": state}, separators=(",", ":")).encode()
-    numbers = writer.numbers
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return MAGIC + struct.pack("<I", len(header)) + header + numbers.tobytes()
+    return b"".join((MAGIC, struct.pack("<I", len(header)), header, *writer.parts))
 
 
 def thaw(data: bytes) -> Monitor:

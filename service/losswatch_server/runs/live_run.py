@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
@@ -98,6 +98,8 @@ class LiveRun:
 
     async def forward(self, entries: Sequence[Entry]) -> list[Snapshot]:
         """Fold new entries that neither step back nor reach behind the last point; the snapshots taken on the way."""
+        if isinstance(entries, NewPoints):
+            return await self._forward_points(entries)
         monitor = self.monitor
         assert monitor is not None
         snapshots: list[Snapshot] = []
@@ -134,6 +136,34 @@ class LiveRun:
                     self.after_last.clear()
             waiting.append(entry.point)
         self._fold(waiting)
+        return snapshots
+
+    async def _forward_points(self, entries: NewPoints) -> list[Snapshot]:
+        """The same for points of rank 0 alone, a slice at a time."""
+        monitor, count = self.monitor, len(entries)
+        assert monitor is not None
+        snapshots: list[Snapshot] = []
+        self.before_last = None
+        freeze_at = set(due(self.since_snapshot, count))
+        keep_at = count - 1 if self.merges_into_last else -1
+        begun = 0
+        while begun < count:
+            if begun:
+                await asyncio.sleep(0)
+            frozen = self._frozen(monitor) if begun in freeze_at or begun == keep_at else None
+            if frozen is not None and begun in freeze_at:
+                seq = entries.seq + begun
+                snapshots.append(Snapshot(seq, self.highest_step, DETECTION_VERSION, frozen))
+                self.since_snapshot = 0
+            if begun == keep_at:
+                self.before_last = frozen
+                self.after_last.clear()
+            past = min([count, begun + SLICE, *(at for at in (*freeze_at, keep_at) if at > begun)])
+            points = entries.points[begun:past]
+            monitor.see_all(points)
+            self.highest_step = max(self.highest_step, points.steps[-1])
+            self.since_snapshot += past - begun
+            begun = past
         return snapshots
 
     def _fold(self, waiting: list[Point]) -> None:

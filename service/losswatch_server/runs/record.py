@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from losswatch_server.codec.blocks import pack
 from losswatch_server.codec.contexts import context_text
-from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
+from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import Key
 from losswatch_server.store.cuts import Cuts
@@ -22,6 +22,8 @@ BLOCK = 1000
 
 def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> list[RecordRow]:
     """Rows for new entries with consecutive sequence numbers: one for each stretch of one kind and attempt."""
+    if isinstance(entries, NewPoints):
+        return _write_points(entries, writer, received_ms)
     rows = []
     start = 0
     count = len(entries)
@@ -40,6 +42,16 @@ def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> lis
             body, low, high = pack(points), points[0].step, points[-1].step
         rows.append(RecordRow(first.seq, end - start, kind, attempt, writer, received_ms, low, high, body))
         start = end
+    return rows
+
+
+def _write_points(entries: NewPoints, writer: str | None, received_ms: int) -> list[RecordRow]:
+    rows = []
+    for start in range(0, len(entries), BLOCK):
+        points = entries.points[start : start + BLOCK]
+        seq, low, high = entries.seq + start, points.steps[0], points.steps[-1]
+        row = (seq, len(points), EntryKind.POINTS, entries.attempt, writer, received_ms, low, high, pack(points))
+        rows.append(RecordRow(*row))
     return rows
 
 

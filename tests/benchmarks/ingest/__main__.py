@@ -11,29 +11,43 @@ from collections.abc import Iterator, Sequence
 
 import uvloop
 
-from benchmarks.ingest.load import HISTORY, Sample, connect, load, served
+from benchmarks.ingest.load import HISTORY, Sample, connect, load, paced, served
 from benchmarks.ingest.results import RESULTS, heading
 from benchmarks.ingest.servers import KINDS
 from benchmarks.ingest.table import ratios, text
 
+SIZES = (1, 10, 100, 1000)
+"""Points of a request; those of 1 and 100 are measured with every number of connections."""
+LIVE_RUNS, CARRIERS = 1000, 40
+"""Runs that post a point a second, and the connections that carry them."""
+
 
 def measure(
-    *, seconds: float, rounds: int, connections: Sequence[int], hogs: bool, history: int = HISTORY
-) -> tuple[list[Sample], float | None]:
-    """All cells, ``rounds`` times in turn (A B A B), and the share of throughput that two busy processes leave."""
+    *,
+    seconds: float,
+    rounds: int,
+    connections: Sequence[int],
+    hogs: bool,
+    history: int = HISTORY,
+    sizes: Sequence[int] = SIZES,
+    live: int = LIVE_RUNS,
+) -> tuple[list[Sample], float | None, Sample | None]:
+    """All cells, ``rounds`` times in turn (A B A B); the share of throughput that two busy processes leave; and what
+    ``live`` runs cost that each post a point a second."""
     samples: list[Sample] = []
-    kept = None
+    kept = many = None
     with contextlib.ExitStack() as stack:
         ports = {kind: stack.enter_context(served(kind)) for kind in KINDS}
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             clients = {
                 (kind, points): runner.run(connect(port, connections=max(connections), points=points, history=history))
                 for kind, port in ports.items()
-                for points in (1, 100)
+                for points in sizes
             }
+            some = sorted(connections)[len(connections) // 2]
             for _ in range(rounds):
-                for points in (1, 100):
-                    for number in connections:
+                for points in sizes:
+                    for number in connections if points in (1, 100) else (some,):
                         for kind, port in ports.items():
                             cell = load(kind, port, clients[kind, points][:number], seconds=seconds)
                             samples.append(runner.run(cell))
@@ -46,10 +60,14 @@ def measure(
                 free = throughput()
                 with busy(2):
                     kept = throughput() / free
-            for client in (client for some in clients.values() for client in some):
+            if live:
+                many = runner.run(
+                    paced(ports["losswatch"], runs=live, connections=min(CARRIERS, live), seconds=4 * seconds)
+                )
+            for client in (client for cell in clients.values() for client in cell):
                 client.close()
             runner.run(asyncio.sleep(0.05))  # a turn of the loop, in which they do close
-    return samples, kept
+    return samples, kept, many
 
 
 @contextlib.contextmanager
@@ -75,14 +93,14 @@ def main() -> int:
     given = parser.parse_args()
     told = heading()
     print(told, flush=True)
-    samples, kept = measure(
+    samples, kept, many = measure(
         seconds=given.seconds, rounds=given.rounds, connections=given.connections, hogs=not given.no_hogs
     )
-    tables = text(samples, kept)
+    tables = text(samples, kept, many)
     print(tables)
     if given.publish:
         RESULTS.write_text(f"{told}\n\n{tables}\n", encoding="utf-8")
-    missed = any(ratio.verdict == "MISSED" for ratio in ratios(samples, kept))
+    missed = any(ratio.verdict == "MISSED" for ratio in ratios(samples, kept, many))
     return int(given.strict and missed)
 
 

@@ -188,6 +188,55 @@ class Client(asyncio.Protocol):
         ).encode() + body
 
 
+class PacedClient(Client):
+    """One connection that carries many runs, each of which posts one point a second whether or not the last one was
+    answered in time. Latency counts from when a point was due."""
+
+    def __init__(self, runs: int) -> None:
+        self.runs = [f"paced-{next(_runs)}" for _ in range(runs)]
+        self.turn = 0
+        self.sent = 0
+        self.began = 0.0
+        super().__init__(points=1, history=1)
+
+    def begin(self, *, last: bool = False) -> None:
+        """Post until told to stop, each run at its own moment of the second."""
+        self.sent = 0
+        self.began = asyncio.get_running_loop().time()
+        super().begin(last=last)
+
+    def post(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = self.began + self.sent / len(self.runs)
+        self.sent += 1
+        if due > loop.time():
+            loop.call_at(due, self._send, due)
+        else:
+            self._send(due)
+
+    def _send(self, due: float) -> None:
+        super().post()
+        # the clock of the loop and that of the latencies have one second, if not one zero
+        self._sent_at -= max(0.0, asyncio.get_running_loop().time() - due)
+
+    def _request(self, points: int) -> bytes:
+        self.run, self.step = self.runs[self.turn % len(self.runs)], self.turn // len(self.runs)
+        self.turn += 1
+        return super()._request(points)
+
+
+async def paced(port: int, *, runs: int, connections: int, seconds: float) -> Sample:
+    """``runs`` live runs that each post a point a second, for a while."""
+    clients = [PacedClient(runs // connections) for _ in range(connections)]
+    for client in clients:
+        await client.connect(port)
+    await load("losswatch", port, clients, seconds=2.0)  # they exist now
+    sample = await load("losswatch", port, clients, seconds=seconds)
+    for client in clients:
+        client.close()
+    return sample
+
+
 def _cpu(port: int) -> float:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/cpu", timeout=30) as answer:
         return float(answer.read())

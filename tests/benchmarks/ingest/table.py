@@ -53,19 +53,20 @@ def medians(samples: Iterable[Sample]) -> dict[tuple[str, int, int], Sample]:
     }
 
 
-def ratios(samples: Sequence[Sample], kept: float | None) -> list[Ratio]:
-    """What the targets speak of. ``kept`` is the share of throughput kept beside two busy processes."""
+def ratios(samples: Sequence[Sample], kept: float | None, live: Sample | None = None) -> list[Ratio]:
+    """What the targets speak of. ``kept`` is the share of throughput kept beside two busy processes; ``live`` is of
+    runs that post a point a second."""
     cells = medians(samples)
     few, some, many = _connections(samples)
     ours, echoed = cells["losswatch", 1, many], cells["echo", 1, many]
     batched = cells["losswatch", 100, some]
     alone, echo_alone = cells["losswatch", 1, few], cells["echo", 1, few]
     found = [
-        Ratio("single point, requests per CPU-s, / echo", ours.per_cpu_second / echoed.per_cpu_second, 0.5, 0.9),
+        Ratio("single point, requests per CPU-s, / echo", ours.per_cpu_second / echoed.per_cpu_second, 0.55, 0.9),
         Ratio(
             "  the same, / trackio (its share of the echo)",
             ours.per_cpu_second / (TRACKIO_SINGLE * echoed.per_cpu_second),
-            6,
+            8,
             12,
         ),
         Ratio(f"  the same by the clock, {many} connections / {few}", ours.per_second / alone.per_second, 2.5, 5),
@@ -80,10 +81,13 @@ def ratios(samples: Sequence[Sample], kept: float | None) -> list[Ratio]:
     ]
     if kept is not None:
         found.append(Ratio("throughput kept beside two CPU hogs", kept, 0.4, 0.7))
+    if live is not None:
+        name = f"{live.per_second:.0f} points a second of as many runs, share of a core"
+        found.append(Ratio(name, live.cpu_s / live.seconds, 0.6, 0.3, more=False))
     return found
 
 
-def text(samples: Sequence[Sample], kept: float | None) -> str:
+def text(samples: Sequence[Sample], kept: float | None, live: Sample | None = None) -> str:
     """Both tables."""
     lines = [
         f"{'server':<12}{'pts/req':>8}{'conns':>6}{'req/s':>9}{'points/s':>10}{'req/CPU-s':>11}"
@@ -96,7 +100,12 @@ def text(samples: Sequence[Sample], kept: float | None) -> str:
         )
     lines.append("")
     lines.append(f"{'ratio':<52}{'here':>8}{'must':>7}{'aim':>7}")
-    lines += [ratio.line() for ratio in ratios(samples, kept)]
+    lines += [ratio.line() for ratio in ratios(samples, kept, live)]
+    if live is not None:
+        lines.append(
+            f"\n{live.per_second:.0f} points a second of as many runs: p50 {live.p50_ms:.1f} ms, "
+            f"p99 {live.p99_ms:.1f} ms."
+        )
     spread = [sample.per_cpu_second for sample in samples if (sample.server, sample.points) == ("echo", 1)]
     varied = 100 * statistics.pstdev(spread) / statistics.mean(spread)
     lines.append(f"\nThe echo's own requests per CPU-s varied by {varied:.0f} %.")

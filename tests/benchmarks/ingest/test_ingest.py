@@ -14,8 +14,12 @@ from benchmarks.ingest.table import Ratio, medians, text
 @pytest.mark.slow
 def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
-    samples, kept = measure(seconds=0.2, rounds=1, connections=[1, 8], hogs=False, history=100)
+    samples, kept, live = measure(
+        seconds=0.2, rounds=1, connections=[1, 8], hogs=False, history=100, sizes=[1, 100], live=20
+    )
     assert kept is None
+    assert live is not None
+    assert 0 < live.requests <= 20 * (live.seconds + 1)
     assert {(s.server, s.points, s.connections) for s in samples} == {
         (server, points, connections)
         for server in ("echo", "transaction", "losswatch")
@@ -23,7 +27,8 @@ def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.Mo
         for connections in (1, 8)
     }
     assert all(sample.requests > 0 and sample.cpu_s > 0 for sample in samples)
-    shown = text(samples, kept)
+    shown = text(samples, kept, live)
+    assert "of as many runs" in shown
     assert "losswatch" in shown
     assert "p50, one connection" in shown
     ours = medians(samples)["losswatch", 1, 8].per_cpu_second

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from benchmarks.ingest.results import RESULTS
-from benchmarks.monitor.cost import SERIES, Cost, follow, kendall_us, loop_us
+from benchmarks.monitor.cost import BATCHES, SERIES, Cost, follow, kendall_us, loop_us
 from benchmarks.monitor.table import text
 
 
@@ -18,7 +18,8 @@ def main() -> int:
     counts = [count for count in (10**3, 2 * 10**3, 10**4, 10**5, 10**6, 10**7) if count <= given.points]
     costs: list[Cost] = []
     for name in SERIES:
-        costs += follow(name, counts)
+        for batch in BATCHES:
+            costs += follow(name, counts, batch)
     tables = text(costs, kendall_us(), loop_us())
     print(tables)
     if given.publish:

@@ -16,6 +16,7 @@ from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.snapshot import freeze
 
 LAYERS = [f"layer{number}" for number in range(32)]
+BATCHES = (1, 100)
 WINDOW = 1000
 """Points that are made, and then timed, at once."""
 
@@ -25,6 +26,8 @@ class Cost:
     """Of the first ``points``: microseconds each, microseconds each of the last tenth, and bytes of the state."""
 
     series: str
+    batch: int
+    """Points that are folded at once."""
     points: int
     mean_us: float
     last_us: float
@@ -51,16 +54,19 @@ SERIES: dict[str, Callable[[int, random.Random], Point]] = {
 }
 
 
-def follow(name: str, counts: Sequence[int]) -> Iterator[Cost]:
-    """One run, point by point, with its cost at each of ``counts``. Making the points is not counted."""
+def follow(name: str, counts: Sequence[int], batch: int = 1) -> Iterator[Cost]:
+    """One run, a batch after the other, with its cost at each of ``counts``. Making the points is not counted."""
     draw = random.Random(1)
     monitor = Monitor("benchmark")
     make = SERIES[name]
     spent: list[float] = []
     for first in range(0, counts[-1], WINDOW):
         points = [make(step, draw) for step in range(first, first + WINDOW)]
+        batches = [points[place : place + batch] for place in range(0, WINDOW, batch)] if batch > 1 else []
         began = time.process_time()
-        for point in points:
+        for some in batches:
+            monitor.see_all(some)
+        for point in points if batch == 1 else ():
             monitor.see(point)
         spent.append(time.process_time() - began)
         seen = first + WINDOW
@@ -68,6 +74,7 @@ def follow(name: str, counts: Sequence[int]) -> Iterator[Cost]:
             late = spent[-max(1, len(spent) // 10) :]
             yield Cost(
                 series=name,
+                batch=batch,
                 points=seen,
                 mean_us=1e6 * sum(spent) / seen,
                 last_us=1e6 * sum(late) / len(late) / WINDOW,

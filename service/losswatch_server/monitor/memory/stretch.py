@@ -12,22 +12,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from losswatch_server.monitor.batch import GRAD_NORM, LAYERS, LOSS, METRICS, NULL, RANK, VALIDATION, Batch
 from losswatch_server.monitor.loss_kind import is_of_a_game
 from losswatch_server.monitor.memory.coming import Coming, coming, work_out
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.memory.track import Track
-from losswatch_server.monitor.points import LARGEST, SMALLEST, Point, cut_to_range
-
-Columns = tuple[tuple[Any, ...], ...]
-"""The fields of points, field by field."""
-LOSS, GRAD_NORM, VALIDATION, METRICS, RANK, NULL = 1, 2, 4, 8, 9, 10
+from losswatch_server.monitor.points import LARGEST, SMALLEST, cut_to_range
 
 
 @dataclass(slots=True)
 class Stretch:
     """``end`` is the place up to which it may be passed over: there a review is due."""
 
-    points: Sequence[Point]
+    points: Batch
     steps: list[int]
     loss: Coming
     grad_norm: Coming
@@ -55,16 +52,16 @@ class Stretch:
             rates, steps = self.rates[first:past], [self.steps[at] for at in self.rate_places[first:past]]
             memory.rates.add_all(steps, rates)
         if self.layers:
-            memory.layers.add_all([point.layers for point in self.points[place:until] if point.layers])
+            memory.layers.add_all([norms for norms in self.points.columns[LAYERS][place:until] if norms])
         if self.metrics:
-            for point in self.points[place:until]:
-                if point.metrics:
-                    memory.quality.add(point.metrics)
+            for measured in self.points.columns[METRICS][place:until]:
+                if measured:
+                    memory.quality.add(measured)
 
 
-def stretch_of(points: Sequence[Point], columns: Columns, memory: Memory) -> Stretch:
+def stretch_of(points: Batch, memory: Memory) -> Stretch:
     """What comes next of plain points."""
-    steps, losses, norms, rates, validations, _, _, layers, metrics, _, _ = columns
+    steps, losses, norms, rates, validations, _, _, layers, metrics, _, _ = points.columns
     listed = list(steps)
     rated = _finite_places(rates)
     series = (
@@ -109,13 +106,9 @@ def _finite_places(column: Sequence[Any]) -> Sequence[int]:
     return [i for i, value in enumerate(column) if value is not None and math.isfinite(value)]
 
 
-def columns_of(points: Sequence[Point]) -> Columns:
-    """The fields of some points (at least one)."""
-    return tuple(zip(*points, strict=True))
-
-
-def are_plain(columns: Columns, game: bool) -> bool:
+def are_plain(points: Batch, game: bool) -> bool:
     """Whether there are no odd places among points, for sure: of huge ones it may not say so."""
+    columns = points.columns
     if any(columns[RANK]) or any(columns[NULL]):
         return False
     metrics = columns[METRICS]
@@ -129,7 +122,7 @@ def are_plain(columns: Columns, game: bool) -> bool:
     )
 
 
-def odd_places(points: Sequence[Point], game: bool) -> Iterator[int]:
+def odd_places(points: Batch, game: bool) -> Iterator[int]:
     """The places of points that are no part of a stretch: of another rank, with a value that is not finite or null,
     or the first to show that the loss is of a ``game``."""
     for place, (_, loss, norm, _, validation, _, _, _, metrics, rank, null) in enumerate(points):

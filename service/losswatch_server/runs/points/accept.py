@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.batch import Batch
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.merge import Comparison, PointProblem, PointsRefusedError, compare, in_order
 
@@ -106,7 +107,7 @@ class Acceptance(NamedTuple):
 
 def needs_ranks(cursor: RunCursor, points: Sequence[Point]) -> bool:
     """Whether the last steps of other ranks must be read before ``points`` can be accepted."""
-    return cursor.ranks is None and any(point.rank for point in points)
+    return cursor.ranks is None and not _are_of_rank_0(points)
 
 
 def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> RecordLookup | None:
@@ -114,6 +115,8 @@ def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None)
     last_step = -1 if cursor.last is None else cursor.last.step
     if cursor.last is not None and _is_earlier(cursor, writer):
         return RecordLookup([(point.step, point.rank) for point in points], superseded_by_writer=True)
+    if len(points) == 0 or (points[0].step >= last_step and _are_of_rank_0(points)):
+        return None
     # A new writer begins with its first training point: what was said at the steps from there on counts no more.
     begins = writer is not None and writer not in cursor.training_writers
     wanted: list[Key] = []
@@ -137,7 +140,11 @@ def accept(
     pieces = max(0, sent - len(points))
     if points and _goes_on(cursor, points, writer):
         attempt = cursor.attempt
-        entries = [Entry(number, EntryKind.POINTS, attempt, point) for number, point in enumerate(points, seq)]
+        entries: Sequence[Entry] = (
+            NewPoints(seq, attempt, points)
+            if isinstance(points, Batch)
+            else [Entry(number, EntryKind.POINTS, attempt, point) for number, point in enumerate(points, seq)]
+        )
         after = cursor._replace(last=points[-1])
         return Acceptance(entries, after, len(points) + pieces, counted=len(points), only_new=True)
     builder = _AcceptanceBuilder(cursor, stored, writer, seq)
@@ -161,7 +168,11 @@ def _goes_on(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> 
         return False
     if cursor.last is not None and points[0].step <= cursor.last.step:
         return False
-    return not any(point.rank for point in points)
+    return _are_of_rank_0(points)
+
+
+def _are_of_rank_0(points: Sequence[Point]) -> bool:
+    return points.is_of_rank_0 if isinstance(points, Batch) else not any(point.rank for point in points)
 
 
 class _AcceptanceBuilder:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.points import MAP_FIELDS, SINGLE_FIELDS, Point, merge
 
 
@@ -130,7 +131,9 @@ def _contradictions(known: Point, point: Point) -> list[str]:
     return wrong
 
 
-def _ascending(points: Iterable[Point]) -> bool:
+def _ascending(points: Sequence[Point]) -> bool:
+    if isinstance(points, Batch):
+        return points.is_of_rank_0 and points.ascends
     before = -1
     for point in points:
         if point.step <= before or point.rank:
