@@ -40,7 +40,7 @@ FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
 	@echo "installing torch and the frameworks into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning trl xgboost-cpu lightgbm catboost scikit-learn jax optax flax equinox scipy pytest pytest-timeout hypothesis
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning trl xgboost-cpu lightgbm catboost scikit-learn jax optax flax equinox tensorboard tensorboardX scipy pytest pytest-timeout hypothesis
 	@touch $@
 
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log

@@ -97,3 +97,10 @@ def test_what_cannot_be_read_is_said_and_may_be_read_later() -> None:
     assert grown is not None
     assert [point.loss for point in grown.points] == [0.5, 0.4]
     assert growing.why == ""
+
+
+def test_a_training_that_begins_after_a_long_preamble_keeps_its_first_point() -> None:
+    text = "".join(f"file {number} of the test set was loaded\n" for number in range(2000))
+    text += "".join(f"step {step} loss {2 * 0.9**step:.4f}\n" for step in range(20))
+    pieces = list(range(0, len(text), 3000))
+    assert [step for _, step, _, _ in followed(text, pieces, whole=20_000, window=9_000)] == list(range(20))

@@ -147,8 +147,8 @@ class Growing:
             attempts = self._places[read[start].line].attempt - read[start].attempt
             steps = self._places[read[start].line].step - read[start].step
         else:
-            start = _start(read, self._last_line) + 1
-            if start >= len(read):
+            start = next((place for place, point in enumerate(read) if point.line > self._last_line), len(read))
+            if start == len(read):
                 return []
             attempts = last.attempt - read[start].attempt
             steps = 0 if read[start].step > last.step else last.step + 1 - read[start].step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,35 @@ def test_a_file_that_cannot_be_read_is_said(service: Service, tmp_path: Path) ->
     ended_ = done("watch", log, "--once")
     assert ended_.returncode == 66
     assert b"reports an accuracy" in ended_.stderr
+
+
+def test_it_ends_with_the_process_that_writes(service: Service, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    written(log, lines(range(15)))
+    training = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    watcher = start("watch", log, "--run", "with-its-process", "--pid", training.pid)
+    service.waits_for("with-its-process", lambda losses: len(losses) == 15)
+    training.communicate(timeout=PATIENCE)
+    watcher.communicate(timeout=PATIENCE)
+    assert watcher.returncode == 0
+    assert service.get("with-its-process/report")["state"] == "finished"
+
+
+def test_it_ends_when_nothing_is_written_any_more(service: Service, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    written(log, lines(range(15)))
+    assert done("watch", log, "--run", "idle", "--idle", "0.5").returncode == 0
+    assert service.get("idle/report")["state"] == "finished"
+    assert len(service.points("idle")) == 15
+
+
+def test_a_reading_that_is_revised_supersedes_what_was_sent(service: Service) -> None:
+    from losswatch.cli.report import Reporter
+    from losswatch_logs import LogPoint
+
+    reporter = Reporter("revised", {}, url=service.url, rank=0, quiet=True)
+    reporter.send([LogPoint(step, 1.0 / (step + 1)) for step in range(8)], {})
+    reporter.send([LogPoint(step * 100, 1.0 / (step + 1)) for step in range(12)], {}, revised=True)
+    reporter.finish("finished")
+    assert sorted(service.losses("revised")) == [step * 100 for step in range(12)]
+    assert service.get("revised/report")["attempt"] == 2

@@ -132,3 +132,15 @@ def test_wrong_usage_is_said(service: Service, words: list[str], status: int, sa
     ended = done(*words)
     assert ended.returncode == status
     assert said in ended.stderr
+
+
+def test_a_flood_of_output_is_passed_on_whole(service: Service, script: Path) -> None:
+    script.write_text(
+        "for number in range(20_000):\n    print('file', number, 'of the test set is valid', 'x' * 60)\n"
+        "for step in range(20):\n    print('step', step, 'loss', 2 * 0.9**step)\n",
+        encoding="utf-8",
+    )
+    watched = done("run", "--run", "flood", "--", sys.executable, script)
+    assert watched.returncode == 0
+    assert watched.stdout == start_alone(script, 0)[0]
+    assert len(service.points("flood")) == 20

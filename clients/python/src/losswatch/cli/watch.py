@@ -16,7 +16,7 @@ from losswatch.cli import state
 from losswatch.cli.arguments import columns
 from losswatch.cli.discovery import Found, run_at, source_of
 from losswatch.cli.report import Reporter
-from losswatch.cli.sources import CHUNK, News, Source, Text
+from losswatch.cli.sources import News, Source, Text
 from losswatch_logs import Columns
 
 UNREADABLE = 66
@@ -96,10 +96,12 @@ class Watcher:
 def watch(options: Any) -> int:
     """The exit status: 0, or 66 where nothing could be read."""
     if options.path == "-":
-        return _watch_stream(options)
+        from losswatch.cli.stream import watch_stream
+
+        return watch_stream(options)
     path = Path(options.path)
     follower: Optional[_Follower] = None
-    stop = _Stop()
+    stop = Stop()
     since = time.monotonic()
     while not stop.asked:
         found = None if follower is not None else run_at(path)
@@ -172,28 +174,6 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _watch_stream(options: Any) -> int:
-    """Passes standard input on, byte by byte as it comes, and reports it beside."""
-    watcher = Watcher(Text(Columns(*columns(options))), reporter_for_stream(options))
-    stop = _Stop()
-    out = Passage(sys.stdout.fileno())
-    while not stop.asked:
-        ready, _, _ = select.select([0], [], [], POLL_S)
-        if ready:
-            data = os.read(0, CHUNK)
-            if not data:
-                break
-            out.write(data)
-            watcher.take(data)
-        watcher.look()
-    watcher.look(at_end=True)
-    if watcher.reporter.run is None:
-        say(f"nothing was read: {watcher.source.why}")
-        return UNREADABLE
-    watcher.reporter.finish("cancelled" if stop.asked else "finished")
-    return 0
-
-
 def reporter_for_stream(options: Any, script: str = "") -> Reporter:
     """The reporter of a training that has no file: a run of its own each time, unless it is given a name."""
     name = options.run or os.environ.get("LOSSWATCH_RUN") or f"{script or 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -213,23 +193,7 @@ def say(sentence: str) -> None:
         sys.stderr.flush()
 
 
-class Passage:
-    """Where bytes are passed on to; once nobody takes them any more they are let go."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: Optional[int] = descriptor
-
-    def write(self, data: bytes) -> None:
-        while data and self._descriptor is not None:
-            try:
-                data = data[os.write(self._descriptor, data) :]
-            except BlockingIOError:
-                select.select([], [self._descriptor], [])
-            except OSError:
-                self._descriptor = None
-
-
-class _Stop:
+class Stop:
     """Whether SIGINT or SIGTERM asked for the end; they interrupt `wait`."""
 
     def __init__(self) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from losswatch.cli.arguments import columns
+from losswatch.cli.beside import Beside
 from losswatch.cli.child import Child, forwarded
 from losswatch.cli.sources import Text
-from losswatch.cli.watch import POLL_S, Passage, Watcher, reporter_for_stream, say
+from losswatch.cli.stream import Passage
+from losswatch.cli.watch import POLL_S, Watcher, reporter_for_stream, say
 from losswatch_logs import Columns
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -43,6 +45,7 @@ class _Wrapped:
         self._passages: Dict[int, Passage] = {to: Passage(to) for to in child.outputs.values()}
         reporter = reporter_for_stream(options, name)
         self._watcher = Watcher(Text(Columns(*columns(options))), reporter)
+        self._beside = Beside(self._watcher)
         self._stopped: Optional[str] = None
         self._next_signals: List[int] = []
         self._next_at = 0.0
@@ -58,15 +61,14 @@ class _Wrapped:
         while child.outputs:
             for data, to in child.read(POLL_S):
                 self._passages[to].write(data)
-                self._watcher.take(data)
-            self._watcher.look()
+                self._beside.put(data)
             self._judge()
             if child.has_ended:
                 ended_at = ended_at or time.monotonic()
                 if time.monotonic() - ended_at > _LEFT_OPEN_S:
                     break
         self._wait()
-        self._watcher.look(at_end=True)
+        self._beside.end()
         self._finish(child.status)
         return child.status
 
