@@ -24,6 +24,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return USAGE
     if not _has_readers():
         return USAGE
+    if options.command == "watch" and options.path == "-":
+        from losswatch.cli.stream import watch_stream
+
+        return watch_stream(options)
     if options.command == "watch":
         from losswatch.cli.watch import watch
 

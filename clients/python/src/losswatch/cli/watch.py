@@ -95,10 +95,6 @@ class Watcher:
 
 def watch(options: Any) -> int:
     """The exit status: 0, or 66 where nothing could be read."""
-    if options.path == "-":
-        from losswatch.cli.stream import watch_stream
-
-        return watch_stream(options)
     path = Path(options.path)
     follower: Optional[_Follower] = None
     stop = Stop()
