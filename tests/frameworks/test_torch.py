@@ -248,3 +248,19 @@ def test_losses_that_are_logged_now_and_then_belong_to_their_step(service: Any) 
     points = sent.points(service)
     assert [step for step in range(9) if "loss" in points[step]] == [2, 5, 8]
     assert all("grad_norm" in points[step] for step in range(9))
+
+
+def test_a_script_that_never_steps_is_reported_loss_by_loss_with_weights_that_do_not_move(service: Any) -> None:
+    model = classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = losswatch.torch.watch(model, optimizer, name="a", quiet=True)
+    x, y = data()
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        run.log(loss=loss)
+    run.finish()
+    assert sorted(sent.points(service)) == list(range(200))
+    assert len(set(sent.losses(service))) == 1
+    assert sent.facts(service)["update_to_weight"] == 0.0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional
 
+WITHOUT_A_STEP = 128
+"""So many losses before the first step, and there is none: the script forgot it, or uses another optimiser."""
+
 Emit = Callable[[int, Dict[str, Any]], object]
 """Takes a step and what was measured at it."""
 
@@ -25,16 +28,22 @@ class StepPoints:
         self._losses: List[Any] = []
         self._values: Dict[str, Any] = {}
         self._is_taken = False
+        self._has_stepped = False
+        self.lacks_steps = False
+        """Whether losses come and come and the optimiser never steps: then each loss is a point of its own."""
 
     def seen(self, loss: Any) -> None:
         """A loss that was computed for the step that is going on."""
         self.sees_losses = True
         self.close()
         self._losses.append(loss)
+        self._mind_lack()
 
     def stepped(self, values: Dict[str, Any]) -> None:
         """The weights were changed, with these measurements; the point leaves if its loss is there."""
         self.close()
+        self.lacks_steps = False
+        self._has_stepped = True
         self._values.update(values)
         self._is_taken = True
         if self._losses:
@@ -52,13 +61,24 @@ class StepPoints:
             loss = None
         if loss is not None:
             self._losses.append(loss)
+            self._mind_lack()
         if self._is_taken:
             self._values.update(values)
             self._leave()
-        elif loss is not None or self.step == 0:
+        elif (loss is not None and not self.lacks_steps) or self.step == 0:
             self._values.update(values)
         elif values:
             self._emit(self.step - 1, values)
+
+    def _mind_lack(self) -> None:
+        """Lets losses go one by one once it is clear that no step will come."""
+        if self._has_stepped or len(self._losses) < (1 if self.lacks_steps else WITHOUT_A_STEP):
+            return
+        self.lacks_steps = True
+        losses, self._losses = self._losses, []
+        for loss in losses:
+            self._losses = [loss]
+            self._leave()
 
     def close(self) -> None:
         """Lets go of a step that was taken and got no loss."""

@@ -82,6 +82,7 @@ class TorchRun:
         self._looks = True
         self._has_seen_graph = not facts
         self._update: Optional[facts_of.UpdateSize] = None
+        """Of the step that is going on; before the first one, since the first loss."""
         self._divisor: Optional[float] = 1.0
         """What the script divides its losses by; None where it does, and it is not known by what."""
         self._undo: List[Callable[[], object]] = []
@@ -249,9 +250,18 @@ class TorchRun:
         if not self._has_seen_graph and loss.grad_fn is not None:
             self._look_at_loss(loss)
         self._points.seen(hold(loss if loss.numel() == 1 else loss.mean()))
+        self._mind_lack()
+
+    def _mind_lack(self) -> None:
+        """Says how far the weights have moved where the optimiser never steps."""
+        if self._points.lacks_steps and self._update is not None:
+            update, self._update = self._update.after(), None
+            self._tell({"facts": {"update_to_weight": update}})
 
     def _look_at_loss(self, loss: Any) -> None:
         self._has_seen_graph = True
+        if self._steps == 0:
+            self._update = facts_of.UpdateSize(self._parameters)
         context: Dict[str, Any] = {"facts": {"initial_loss": hold(loss)}}
         graph = read_graph(loss.grad_fn, is_loss=True)
         if graph is not None:
@@ -298,8 +308,8 @@ class TorchRun:
     def _prepare_step(self) -> None:
         if self._norms is None:
             self._measure(False)
-        if self._tells_facts and (self._steps == 1 or self._steps in LOOK_AGAIN):
-            self._update = facts_of.UpdateSize(self._parameters)
+        looks = self._tells_facts and (self._steps == 1 or self._steps in LOOK_AGAIN)
+        self._update = facts_of.UpdateSize(self._parameters) if looks else None
 
     def _after_step(self, optimizer: Any, given: Any, named: Any) -> None:
         self._guarded(self._finish_step)
@@ -338,6 +348,7 @@ class TorchRun:
             self.run.log(step, **held)
         else:
             self._points.logged(step, held)
+            self._mind_lack()
 
     def _of_step(self, losses: List[Any]) -> Any:
         """The loss of a step of several passes: their mean, or their sum where each was divided by their number."""
