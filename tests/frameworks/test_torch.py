@@ -59,6 +59,7 @@ def test_a_loop_with_clipping_reports_each_step_with_the_norm_before_it(service:
     told = sent.context(service)
     assert (told["optimizer"], told["learning_rate"], told["grad_norm_is"]) == ("sgd", 0.1, "before_clip")
     assert (told["loss_name"], told["batch_size"], told["framework"]) == ("cross_entropy", SAMPLES, "torch")
+    assert told["grad_clip"] == pytest.approx(1e-3, rel=1e-3)
 
 
 @pytest.mark.parametrize("logs_before_the_step", [True, False])

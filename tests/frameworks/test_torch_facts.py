@@ -207,3 +207,19 @@ def test_a_transformer_and_a_recurrent_network_say_what_can_be_said(service: Any
     assert "input_mean" not in facts
     assert facts["normalization"] == ["LayerNorm"]
     assert facts["loss_expects"] == "logits"
+
+
+@pytest.mark.parametrize(("quiet", "times"), [(False, 1), (True, 0)])
+def test_what_no_curve_may_ever_show_is_said_at_once(
+    service: Any, quiet: bool, times: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    x, y = data()
+    model = classifier(nn.Softmax(-1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    run = losswatch.torch.watch(model, optimizer, nn.CrossEntropyLoss(), name="a", quiet=quiet)
+    F.cross_entropy(model(x), y).backward()
+    nn.CrossEntropyLoss()(model(x), y)
+    run.log(loss=F.cross_entropy(model(x), y))
+    run.finish()
+    said = "The model ends in a softmax, and the loss applies one again."
+    assert sum(said in record.getMessage() for record in caplog.records) == times

@@ -27,7 +27,10 @@ FACT_SIZES = frozenset(
 )
 """Numbers that are never negative."""
 FACT_SWITCHES = frozenset({"shuffled", "overfits_one_batch"})
-FACT_CHOICES = {"loss_expects": ("logits", "probabilities", "values"), "target_kind": ("classes", "values")}
+FACT_CHOICES = {
+    "loss_expects": ("logits", "probabilities", "log_probabilities", "values"),
+    "target_kind": ("classes", "values"),
+}
 FACT_TEXTS = frozenset({"output_activation", *FACT_CHOICES})
 FACT_WORD_LISTS = frozenset({"hidden_activations", "normalization"})
 FACT_NUMBER_LISTS = frozenset({"class_shares"})

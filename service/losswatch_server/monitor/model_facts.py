@@ -19,7 +19,7 @@ class ModelFacts:
     """From the input to the output; ``linear`` for a layer without one."""
     output_activation: str | None = None
     loss_expects: str | None = None
-    """``logits``, ``probabilities`` or ``values``."""
+    """``logits``, ``probabilities``, ``log_probabilities`` or ``values``."""
     input_mean: float | None = None
     input_std: float | None = None
     input_max_abs: float | None = None

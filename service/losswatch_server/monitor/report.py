@@ -11,7 +11,8 @@ from losswatch_server.monitor.conditions import headline, summary
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.diagnosis import engine
 from losswatch_server.monitor.diagnosis.measures import Measured, gather, with_onset
-from losswatch_server.monitor.diagnosis.suspicions import Suspicion, as_finding, nothing_beyond_doubt, suspects
+from losswatch_server.monitor.diagnosis.stated_faults import stated
+from losswatch_server.monitor.diagnosis.suspicions import MOST, Suspicion, as_finding, nothing_beyond_doubt, suspects
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
@@ -124,11 +125,12 @@ def _suspicions(monitor: Monitor) -> tuple[Suspicion, ...]:
     """What may be wrong although no rule is sure, each with its causes and advice."""
     measured = gather(monitor.memory, monitor.context)
     told = []
-    for suspicion in suspects(measured):
+    fault = stated(measured, monitor.context, monitor.step)
+    for suspicion in ([fault] if fault else []) + suspects(measured):
         finding = as_finding(suspicion, measured, monitor.step)
         causes = engine.rank(finding, measured, monitor.context)
         told.append(replace(suspicion, causes=causes, advice=advice.advise(finding, causes, measured, monitor.context)))
-    return tuple(told)
+    return tuple(told[:MOST])
 
 
 def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:

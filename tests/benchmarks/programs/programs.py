@@ -87,6 +87,10 @@ def one_outlier(x: Any, y: Any) -> Data:
     return x, y
 
 
+def noisy(x: Any, y: Any) -> Data:
+    return x, y + torch.randn(y.shape, generator=torch.Generator().manual_seed(2))
+
+
 def as_table(x: Any, y: Any) -> Data:
     return x * torch.logspace(0, 3, x.shape[1]) + 500, y
 
@@ -125,15 +129,18 @@ def faults() -> list[Program]:
         program("negative log-likelihood of probabilities", wrong_loss, squashed,
                 model=lambda: mlp(64, 10, nn.Softmax(-1))),
         program("negative log-likelihood of raw outputs", wrong_loss, squashed, model=lambda: mlp(64, 10)),
-        program("sigmoid before a loss with logits", wrong_loss, yes_no, model=lambda: mlp(2, 1, nn.Sigmoid(), width=32)),
-        program("ReLU behind a regression", wrong_loss, steep, ("dead_activations",), model=lambda: mlp(8, 1, nn.ReLU())),
+        program("sigmoid before a loss with logits", wrong_loss, yes_no,
+                model=lambda: mlp(2, 1, nn.Sigmoid(), width=32)),
+        program("ReLU behind a regression", wrong_loss, steep, ("dead_activations",),
+                model=lambda: mlp(8, 1, nn.ReLU())),
         program("sigmoid behind a regression", wrong_loss, steep, model=lambda: mlp(8, 1, nn.Sigmoid())),
         program("tanh behind a regression", wrong_loss, steep, model=lambda: mlp(8, 1, nn.Tanh())),
         program("a table as it comes", unscaled, replace(SURFACE, optimizer=sgd(0.05)), data=of(surface, as_table)),
         program("a table as it comes, Adam", unscaled, SURFACE, data=of(surface, as_table)),
         program("pixels up to 4080", unscaled, plain, data=of(digits, lambda x, y: ((x + 1) * 1000, y))),
-        program("tanh of inputs that are not scaled", unscaled, replace(DIGITS, model=lambda: mlp(64, 10, activation=nn.Tanh)),
-                ("saturated_activations",), data=of(digits, lambda x, y: (x * 300, y))),
+        program("tanh of inputs that are not scaled", unscaled,
+                replace(DIGITS, model=lambda: mlp(64, 10, activation=nn.Tanh)), ("saturated_activations",),
+                data=of(digits, lambda x, y: (x * 300, y))),
         program("inputs a thousand times too small", unscaled, plain, data=of(digits, lambda x, y: (x * 1e-3, y))),
         program("prices as they are", unscaled, replace(SURFACE, optimizer=sgd(0.02)),
                 data=of(surface, lambda x, y: (x, y * 8e4 + 2e5))),
@@ -166,7 +173,8 @@ def faults() -> list[Program]:
         program("one hidden unit", "insufficient_capacity", SURFACE, ("missing_nonlinearity",),
                 model=lambda: mlp(8, 1, width=1)),
         program("eighty samples by heart", "overfit_small_data",
-                replace(SURFACE, validates=True, epochs=8), data=of(surface, lambda x, y: (x[:100], y[:100])),
+                replace(SURFACE, data=of(surface, noisy), validates=True, epochs=8, optimizer=adam(5e-4)),
+                data=of(surface, lambda x, y: tuple(part[:100] for part in noisy(x, y))),
                 epochs=300, model=lambda: mlp(8, 1, width=256)),
     ]  # fmt: skip
 

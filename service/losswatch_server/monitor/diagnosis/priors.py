@@ -77,7 +77,7 @@ PRIORS: dict[Condition, Weights] = {
     },
     Condition.EXPLODING_GRADIENT: {
         INIT: 0.5, RATE_HIGH: 0.3, UNSCALED: 0, ACCUMULATING: -0.5, BAD_BATCH: -0.7, NO_WARMUP: -1, MOMENTUM: -1,
-        PRECISION: -2, LABELS: -3,
+        PRECISION: -2, LABELS: -3, WRONG_LOSS: -3,
     },
     Condition.VANISHING_GRADIENT: {
         SATURATED: 0.5, DEAD: 0.3, INIT: -0.5, DECAY: -1, UNSCALED: -1.5, RATE_HIGH: -1, LINEAR: -1, SMALL: -1.5,

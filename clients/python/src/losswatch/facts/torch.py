@@ -5,6 +5,7 @@ Numbers that lie on a device are handed on as objects with ``item``, which the s
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 else:
     import torch
 
+LEAST_CLIPPED = 0.01
+"""Norms that are nearer to each other are of gradients that nobody clipped."""
 LEAST_SAMPLES = 8
 """Of fewer samples a unit is 0 for all of them by chance."""
 MOST_LABELS = 2_000_000
@@ -229,6 +232,18 @@ class HeldVector:
     def item(self) -> float:
         """Their median."""
         return statistics.median(self.tolist())
+
+
+class ClipValue:
+    """The norm to which gradients were clipped, readable later: not a number where they were not."""
+
+    def __init__(self, before: Any, after: Any) -> None:
+        self._norms = HeldVector(torch.stack([before.float(), after.float().to(before.device)]))
+
+    def item(self) -> float:
+        """Waits for the device."""
+        before, after = self._norms.tolist()
+        return after if after < (1 - LEAST_CLIPPED) * before else math.nan
 
 
 def _sample(parameter: Any) -> Any:

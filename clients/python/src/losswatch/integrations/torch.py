@@ -6,10 +6,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Type
 
 from losswatch import session
+from losswatch.checks.data import of_end
+from losswatch.checks.report import Finding
 from losswatch.facts import torch as facts_of
 from losswatch.facts.graph import read_graph
 from losswatch.integrations.step_points import StepPoints
-from losswatch.integrations.torch_gradients import Norms, gradient_norms, measured
+from losswatch.integrations.torch_gradients import Norms, gradient_norms, measured, rates
+from losswatch.integrations.torch_looks import LOOK_AGAIN, Looks
 from losswatch.lifetime import state_after
 from losswatch.notices import logger
 from losswatch.run import Run
@@ -21,8 +24,6 @@ else:
     import torch
 
 LAYERS_EVERY = 10
-LOOK_AGAIN = frozenset(10**power for power in range(1, 10))
-"""The steps at which dead units, saturated units and the size of updates are looked at again, after the first."""
 
 
 def watch(  # noqa: PLR0913 - each is an option of whoever trains
@@ -81,8 +82,7 @@ class TorchRun:
         self._steps_before_update = 0
         self._looks = True
         self._has_seen_graph = not facts
-        self._update: Optional[facts_of.UpdateSize] = None
-        """Of the step that is going on; before the first one, since the first loss."""
+        self._look = Looks(self._names, self._parameters)
         self._divisor: Optional[float] = 1.0
         """What the script divides its losses by; None where it does, and it is not known by what."""
         self._undo: List[Callable[[], object]] = []
@@ -254,14 +254,13 @@ class TorchRun:
 
     def _mind_lack(self) -> None:
         """Says how far the weights have moved where the optimiser never steps."""
-        if self._points.lacks_steps and self._update is not None:
-            update, self._update = self._update.after(), None
-            self._tell({"facts": {"update_to_weight": update}})
+        if self._points.lacks_steps and self._look.waits:
+            self._tell({"facts": self._look.after_step()})
 
     def _look_at_loss(self, loss: Any) -> None:
         self._has_seen_graph = True
         if self._steps == 0:
-            self._update = facts_of.UpdateSize(self._parameters)
+            self._look.begin()
         context: Dict[str, Any] = {"facts": {"initial_loss": hold(loss)}}
         graph = read_graph(loss.grad_fn, is_loss=True)
         if graph is not None:
@@ -270,6 +269,7 @@ class TorchRun:
             context["facts"].update(facts_of.of_graph(graph, held))
             for name, value in facts_of.of_saved_targets(graph).items():
                 context["facts"].setdefault(name, value)
+            self._say(of_end(graph, {}))
             if "loss_name" not in self.run._context and graph.loss_name:
                 context["loss_name"] = graph.loss_name
         if self._divisor is None or self.sums_losses:
@@ -277,6 +277,11 @@ class TorchRun:
         elif self._divisor != 1.0:
             context["facts"]["initial_loss"] = hold(loss.detach() * self._divisor)
         self._tell(context)
+
+    def _say(self, findings: List[Finding]) -> None:
+        """What can be said before the first step, at once: a curve may never show it."""
+        for finding in findings if not self.run._quiet else ():
+            logger.warning("losswatch: %s: %s %s", self.run.name, finding.summary, finding.advice)
 
     def _in_backward(self, parameter: Any) -> None:
         if not self._is_queued:
@@ -308,8 +313,10 @@ class TorchRun:
     def _prepare_step(self) -> None:
         if self._norms is None:
             self._measure(False)
-        looks = self._tells_facts and (self._steps == 1 or self._steps in LOOK_AGAIN)
-        self._update = facts_of.UpdateSize(self._parameters) if looks else None
+        if self._tells_facts:
+            before = self._norms if self.is_before_clip else None
+            seen = self._look.before_step(self._steps, before)
+            self._tell({name: value for name, value in seen.items() if name not in self.run._context})
 
     def _after_step(self, optimizer: Any, given: Any, named: Any) -> None:
         self._guarded(self._finish_step)
@@ -325,10 +332,9 @@ class TorchRun:
             with_layers = self._layers_every > 0 and self._steps % self._layers_every == 0
             values = measured(self._norms, with_layers=with_layers)
             self._norms = None
-        values.update(_rates(self._optimizer))
-        if self._update is not None:
-            update, self._update = self._update.after(), None
-            self._tell({"facts": {"update_to_weight": update, "loss_scale": self._scale()}})
+        values.update(rates(self._optimizer))
+        if self._look.waits:
+            self._tell({"facts": {**self._look.after_step(), "loss_scale": self._scale()}})
         self._points.stepped(values)
         self._steps += 1
         self._looks = self._tells_facts and self._steps in LOOK_AGAIN
@@ -384,14 +390,3 @@ def _sum(losses: List[Any]) -> Any:
     if all(isinstance(tensor, torch.Tensor) for tensor in tensors):
         return torch.stack([tensor.float() for tensor in tensors]).sum()
     return sum(float(loss) for loss in losses if not isinstance(loss, torch.Tensor))
-
-
-def _rates(optimizer: Any) -> Dict[str, Any]:
-    """The learning rate of the first group, and those of the others as metrics."""
-    if optimizer is None:
-        return {}
-    rates = [group.get("lr") for group in optimizer.param_groups]
-    values: Dict[str, Any] = {"learning_rate": hold(rates[0])}
-    if len(rates) > 1 and len(rates) <= 16:
-        values["metrics"] = {f"learning_rate_of_group_{place}": hold(rate) for place, rate in enumerate(rates[1:], 1)}
-    return values

@@ -1,4 +1,4 @@
-"""Norms of PyTorch's gradients, of all parameters at once, without waiting for a device."""
+"""What is measured at a step of a PyTorch optimiser, without waiting for a device: gradient norms, learning rates."""
 
 from __future__ import annotations
 
@@ -79,4 +79,17 @@ def measured(norms: Norms, *, with_layers: bool) -> Dict[str, Any]:
     values: Dict[str, Any] = {"grad_norm": hold(norms.total)}
     if with_layers:
         values["layers"] = LayerNorms(norms)
+    return values
+
+
+def rates(optimizer: Any) -> Dict[str, Any]:
+    """The learning rate of the first group, and those of the others as metrics."""
+    if optimizer is None:
+        return {}
+    all_rates = [group.get("lr") for group in optimizer.param_groups]
+    values: Dict[str, Any] = {"learning_rate": hold(all_rates[0])}
+    if len(all_rates) > 1 and len(all_rates) <= 16:
+        values["metrics"] = {
+            f"learning_rate_of_group_{place}": hold(rate) for place, rate in enumerate(all_rates[1:], 1)
+        }
     return values

@@ -101,9 +101,12 @@ def _twice(seen: Seen) -> bool | None:
 
 def _not_squashed(seen: Seen) -> bool | None:
     output = _output(seen)
-    return None if output is None or seen.facts.loss_expects is None else (
-        seen.facts.loss_expects == "probabilities" and kind(output) in ("linear", "rectifying")
-    )  # fmt: skip
+    expects = seen.facts.loss_expects
+    if output is None or expects is None:
+        return None
+    if expects == "log_probabilities":
+        return output in SQUASHING or kind(output) in ("linear", "rectifying")
+    return expects == "probabilities" and kind(output) in ("linear", "rectifying")
 
 
 def _cannot_reach(seen: Seen) -> bool | None:
@@ -130,7 +133,9 @@ def _values_for_classes(seen: Seen) -> bool | None:
 
 
 def _output_text(seen: Seen) -> str:
-    return f"the last layer ends in {_output(seen)}, and the loss expects {seen.facts.loss_expects}"
+    return f"the last layer ends in {_output(seen)}, and the loss expects {seen.facts.loss_expects or ''}".replace(
+        "_", "-"
+    )
 
 
 def _update(seen: Seen) -> float | None:
@@ -196,7 +201,7 @@ FACTS_OF_MODEL: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="no_probabilities", group="facts", when=holds(_not_squashed),
-        means="the loss expects probabilities, and the last layer gives none",
+        means="the loss expects probabilities or their logarithms, and the last layer gives none",
         says=_output_text, for_={WRONG_LOSS: FACT},
     ),
     Evidence(
