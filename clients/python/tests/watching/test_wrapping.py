@@ -79,6 +79,7 @@ def test_a_training_that_diverges_is_ended_with_the_advice(service: Service, scr
     assert "ended by losswatch" in report["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1", "SIGHUP", "SIGINT"])
 def test_signals_reach_the_training(service: Service, script: Path, name: str) -> None:
     script.write_text(WAITING, encoding="utf-8")
@@ -105,6 +106,7 @@ def test_on_a_terminal_the_training_has_a_terminal(service: Service, tmp_path: P
     os.close(ours)
 
 
+@pytest.mark.slow
 def test_a_service_that_is_away_changes_nothing_of_the_training(
     script: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
 ) -> None:
@@ -134,6 +136,7 @@ def test_wrong_usage_is_said(service: Service, words: list[str], status: int, sa
     assert said in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_flood_of_output_is_passed_on_whole(service: Service, script: Path) -> None:
     script.write_text(
         "for number in range(20_000):\n    print('file', number, 'of the test set is valid', 'x' * 60)\n"
