@@ -73,7 +73,7 @@ def service(url: str, monkeypatch: pytest.MonkeyPatch) -> Service:
 
 def start(*words: object, **options: Any) -> subprocess.Popen[bytes]:
     """``losswatch`` with these words, in a process of its own."""
-    command = [sys.executable, "-m", "losswatch.cli.main", *map(str, words)]
+    command = [sys.executable, "-m", "losswatch.cli", *map(str, words)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, env={**os.environ}, **{**pipes, **options})
 

@@ -48,7 +48,3 @@ def _has_readers() -> bool:
         sys.stderr.write('losswatch: the readers of logs are not installed; try: pip install "losswatch[watch]"\n')
         return False
     return True
-
-
-if __name__ == "__main__":
-    sys.exit(main())
