@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from losswatch_server.monitor.conditions import INSTABILITY, incident_class
@@ -50,7 +50,6 @@ class Incident:
     sweep: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
-    headline: str = ""
     step: int | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     advice: str = ""
@@ -61,6 +60,7 @@ class Incident:
     notice: bool = False
     error: str = ""
     advice_action: str = ""
+    series: str = ""
 
     @property
     def incident_class(self) -> str:
@@ -155,6 +155,7 @@ def _raised(event: Event, known: Known) -> Incident:
         event,
         id=name,
         condition=str(finding.get("condition", "")),
+        series=str(finding.get("series", "")),
         severity=Severity(finding.get("severity", Severity.WARNING)),
         opened_at=opened_at,
         summary=str(finding.get("summary", "")),
@@ -245,14 +246,8 @@ def _incident(event: Event, **fields: Any) -> Incident:
         changed_at=event.at,
         sweep=context.get("group"),
         tags={str(k): str(v) for k, v in (context.get("tags") or {}).items()},
-        headline=_headline(event, fields["severity"]),
         **fields,
     )
-
-
-def _headline(event: Event, severity: Severity) -> str:
-    """The run's headline where it speaks of this incident: it is about the worst there is in the run."""
-    return str(event.body.get("headline", "")) if event.body.get("status") == severity else ""
 
 
 def _error(event: Event) -> str:
@@ -298,9 +293,12 @@ def as_json(incident: Incident) -> dict[str, Any]:
     return plain
 
 
+_NAMES = frozenset(field.name for field in fields(Incident))
+
+
 def from_json(plain: Mapping[str, Any]) -> Incident:
-    """The inverse of ``as_json``."""
-    values = dict(plain)
+    """The inverse of ``as_json``; what only another version knows is left out."""
+    values = {name: value for name, value in plain.items() if name in _NAMES}
     values["severity"] = Severity(values["severity"])
     if values.get("acknowledged") is not None:
         values["acknowledged"] = Severity(values["acknowledged"])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from losswatch_server.alerts.grouping import Review
 from losswatch_server.alerts.incidents import ENDINGS, Incident
 from losswatch_server.alerts.policy import LastNotified, Reason
-from losswatch_server.alerts.wording import counted, duration, phrase, time_of
+from losswatch_server.alerts.wording import ADVICE, ADVICE_FOR_SEVERAL, counted, duration, phrase, time_of
 from losswatch_server.monitor.conditions import INSTABILITY, incident_class
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -31,7 +31,6 @@ class Entry:
     change: Change
     summary: str
     since: float
-    headline: str = ""
     until: float | None = None
     closed_by: str | None = None
     step: int | None = None
@@ -40,6 +39,7 @@ class Entry:
     advice_action: str = ""
     error: str = ""
     was_severity: Severity | None = None
+    series: str = ""
 
     @property
     def is_open(self) -> bool:
@@ -60,8 +60,10 @@ class Entry:
     @property
     def sentence(self) -> str:
         """The incident's sentence; of one whose run ended, also how."""
-        if self.is_open or self.change != "ended":
+        if self.is_open:
             return self.summary
+        if self.change != "ended":
+            return f"{self.summary} {self._over}".strip()
         match self.closed_by:
             case "run.failed":
                 end = f"Then the run failed: {self.error}" if self.error else "Then the run failed."
@@ -75,6 +77,18 @@ class Entry:
             case _:
                 end = ""
         return f"{self.summary} {end}".strip()
+
+    @property
+    def _over(self) -> str:
+        """How it ended, of a run that is well again; empty where the summary says so already."""
+        match self.closed_by:
+            case "withdrawn":
+                return "Values that came later show that nothing is wrong."
+            case "rule_changed":
+                return "A newer version of the rules no longer finds it."
+            case "resolved" if self.until is not None and "recovered" not in self.summary:
+                return f"That is over, after {duration(self.until - self.since)}."
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +158,15 @@ class Message:
         more = (f" ({others} more open)" if others else "") + (f" and {cut} more" if cut > 0 else "")
         uids = {e.uid for e in changes}
         if len(uids) == 1:
-            return f"{self.lead.run}: {', '.join(dict.fromkeys(phrase(e) for e in changes))}{more}"
+            stood = f", open for {duration(self.at - self.lead.since)}" if self.lead.change == "still" else ""
+            return f"{self.lead.run}: {', '.join(dict.fromkeys(phrase(e) for e in changes))}{stood}{more}"
         size = f" of {self.size}" if self.size is not None and self.size >= len(uids) else ""
         where = f" of {self.sweep}" if self.sweep else ""
         return f"{len(uids)}{size} runs{where}: {counted(changes)}{more}"
 
     @property
     def text(self) -> str:
-        """Of one run its headline, while that speaks of the leading entry, and its sentence; of several what sets them
-        apart, and what became of the worst, by name."""
+        """Of one run its sentence; of several what sets them apart, and what became of the worst, by name."""
         lead = self.lead
         others = (
             "1 other run recovered by itself."
@@ -163,18 +177,20 @@ class Message:
         if self.detail is None:
             worst = f"{lead.run}: {lead.sentence}" if lead.sentence else ""
             return " ".join(part for part in (self.apart, worst, recovered) if part) or self.title
-        sentence = lead.sentence or self.title
-        if lead.is_open and lead.headline:
-            sentence = lead.headline if sentence in lead.headline else f"{lead.headline} {sentence}"
-        return f"{sentence} {recovered}".strip()
+        return f"{lead.sentence or self.title} {recovered}".strip()
 
     @property
     def advice(self) -> str:
         """What to do: the advice for the run, or what fits all runs of the message; empty where there is none."""
+        if self.is_recovery or all(e.closed_by == "superseded" for e in self.changes):
+            return ""
+        conditions = {e.condition for e in self.changes}
         if self.detail is not None:
-            return "" if self.is_recovery else self.lead.advice
+            return self.lead.advice or ADVICE.get(self.lead.condition, "")
+        if len(conditions) == 1 and (advice := ADVICE_FOR_SEVERAL.get(self.lead.condition)):
+            return advice
         actions = {e.advice_action for e in self.changes if e.advice_action}
-        if not actions or self.is_recovery:
+        if not actions:
             return ""
         if actions <= LEARNING_RATE:
             return "Lower the learning rate of these runs; the report of each has its own value."
@@ -269,7 +285,6 @@ def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified],
         change=change,
         summary=_summary(incident, now),
         since=incident.opened_at,
-        headline="" if incident.condition == Condition.SILENT else incident.headline,
         until=incident.closed_at,
         closed_by=incident.closed_by,
         step=incident.step,
@@ -277,14 +292,20 @@ def _entry(incident: Incident, change: Change, told: Mapping[str, LastNotified],
         advice=incident.advice,
         advice_action=incident.advice_action,
         error=incident.error,
+        series=incident.series,
         was_severity=before.severity if before else None,
     )
 
 
 def _bounded(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     detailed = entries[:MAX_DETAILED]
-    brief = (replace(e, evidence={}, advice="", headline="") for e in entries[MAX_DETAILED:MAX_ENTRIES])
+    brief = (replace(e, evidence=_for_titles(e), advice="") for e in entries[MAX_DETAILED:MAX_ENTRIES])
     return (*detailed, *brief)
+
+
+def _for_titles(entry: Entry) -> dict[str, Any]:
+    """What ``wording.phrase`` reads of the evidence."""
+    return {name: entry.evidence[name] for name in ("kind",) if name in entry.evidence}
 
 
 def as_json(message: Message) -> dict[str, Any]:
@@ -300,8 +321,11 @@ def from_json(plain: Mapping[str, Any]) -> Message:
     return Message(**values)
 
 
+_NAMES = frozenset(field.name for field in fields(Entry))
+
+
 def _entry_from_json(plain: Mapping[str, Any]) -> Entry:
-    values = dict(plain)
+    values = {name: value for name, value in plain.items() if name in _NAMES}
     values["severity"] = Severity(values["severity"])
     if values.get("was_severity") is not None:
         values["was_severity"] = Severity(values["was_severity"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from losswatch_server.alerts.incidents import ENDINGS
 from losswatch_server.monitor.conditions import CONDITIONS
+from losswatch_server.monitor.vocabulary import Condition
 
 if TYPE_CHECKING:
     from losswatch_server.alerts.message import Entry
@@ -25,6 +26,15 @@ IS: Mapping[str, str] = {
 WAS: Mapping[str, str] = {condition: traits.ending for condition, traits in CONDITIONS.items() if traits.ending}
 """How a run ended that died of its fault."""
 
+ADVICE: Mapping[str, str] = {
+    Condition.SILENT: "See whether its process is alive, and what it printed last. A run that pauses on purpose can "
+    "say so: POST /v1/runs/{run}/pause.",
+}
+"""What to do about what no finding of the points has advice for."""
+ADVICE_FOR_SEVERAL: Mapping[str, str] = {
+    Condition.SILENT: "See whether their machine, its network and the scheduler are up.",
+}
+
 OVER: Mapping[str, str] = {
     "superseded": "resumed from an earlier step",
     "withdrawn": "taken back, later values explain it",
@@ -39,14 +49,24 @@ STOPPED: Mapping[str, str] = {"run.failed": "failed", "run.cancelled": "was canc
 
 def phrase(entry: Entry) -> str:
     """What happened to one incident: ``diverging``, ``diverged and stopped``, ``plateau (resolved)``."""
-    words = IS.get(entry.condition, entry.condition.replace("_", " "))
+    words = _broken(entry, "is") or IS.get(entry.condition, entry.condition.replace("_", " "))
     if entry.is_open:
-        return words
+        return f"{words}, now {entry.severity}" if entry.change == "worsened" else words
     if entry.closed_by == "returned":
         return "reporting again"
     if entry.is_fatal and entry.change == "ended" and entry.closed_by in ENDINGS:
-        return f"{WAS.get(entry.condition, words)} and {STOPPED.get(entry.closed_by or '', 'stopped')}"
+        died = _broken(entry, "became") or WAS.get(entry.condition, words)
+        return f"{died} and {STOPPED.get(entry.closed_by or '', 'stopped')}"
     return f"{words} ({OVER.get(entry.closed_by or '', 'resolved')})"
+
+
+def _broken(entry: Entry, verb: str) -> str:
+    """Which series became what, where the evidence of values that are not finite says so."""
+    value = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinite"}.get(str(entry.evidence.get("kind")))
+    if entry.condition != Condition.NON_FINITE or value is None:
+        return ""
+    series = {"grad_norm": "gradient norm", "validation_loss": "validation loss"}.get(entry.series, "loss")
+    return f"{series} {verb} {value}"
 
 
 def counted(entries: Sequence[Entry]) -> str:

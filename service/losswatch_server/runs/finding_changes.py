@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from losswatch_server.codec import dumps, finding_json, run_json
+from losswatch_server.monitor.conditions import summary
+from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.sentences import plainly
 from losswatch_server.monitor.vocabulary import ClosedBy
 from losswatch_server.store.rows import NewEvent, RunRow
 
@@ -79,14 +83,25 @@ class FindingChanges:
             self.events.append(("finding.superseded", closed))
 
     def with_explanations(self, report: Iterable[Finding]) -> FindingChanges:
-        """The same with summary, causes and advice as the report gives them, or else the report before."""
+        """The same with what the report says of them, or else the report before: a sentence, its numbers and its last
+        step are of one moment."""
         told = {finding.id: finding for finding in (*self.last_reported, *report)}
 
         def whole(finding: Finding) -> Finding:
             full = told.get(finding.id)
             if full is None:
                 return finding
-            return replace(finding, summary=full.summary, causes=full.causes, advice=full.advice)
+            if (full.closed_by, full.severity) != (finding.closed_by, finding.severity):
+                # it has changed again within the request: each change has its own words
+                return replace(finding, summary=_sentence(finding), causes=full.causes, advice=full.advice)
+            return replace(
+                finding,
+                summary=full.summary,
+                evidence=full.evidence,
+                last_step=full.last_step,
+                causes=full.causes,
+                advice=full.advice,
+            )
 
         return FindingChanges(
             self.known,
@@ -94,6 +109,12 @@ class FindingChanges:
             self.withdrawn,
             [(kind, whole(finding)) for kind, finding in self.events],
         )
+
+
+def _sentence(finding: Finding) -> str:
+    return Faults().shield(
+        "sentence", finding.condition, finding.last_step, partial(summary, finding), plainly(finding)
+    )
 
 
 def event(kind: str, at: float, row: RunRow, finding: Finding | None = None) -> NewEvent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from typing import Any
 
 from losswatch_server.alerts.message import Entry, Message
 from losswatch_server.alerts.wording import duration, phrase, time_of
+from losswatch_server.monitor.sentences import number as in_words
 from losswatch_server.monitor.vocabulary import Severity
 
 COLOURS: Mapping[str, str] = {
@@ -66,35 +67,53 @@ def number(value: Any) -> str:
         case int():
             return f"{value:,}" if abs(value) >= 100_000 else str(value)
         case float():
-            return f"{value:.4g}" if math.isfinite(value) else str(value)
+            return in_words(value)
         case [low, high]:
             return f"{number(low)} to {number(high)}"
     return str(value)
 
 
-TELLING = (
-    "growth_per_step", "doubling_steps", "overflow_step", "learning_rate_times_sharpness", "learning_rate_limit",
-    "factor", "peak", "ratio", "first_step", "layers", "current", "initial", "lowest", "last_finite", "level",
-    "chance_level", "level_before", "best_validation", "best_step", "validation_now", "train_now", "last_seen_at",
-    "expected_gap_s",
-)  # fmt: skip
-"""The evidence that a person acts on, in the order in which it is shown; programs get all of it."""
+TELLING: Mapping[str, str] = {
+    "growth_per_step": "growth per step",
+    "overflow_step": "overflows near step",
+    "current": "loss now",
+    "initial": "loss at the start",
+    "lowest": "lowest loss",
+    "last_finite": "last finite loss",
+    "level_before": "loss before",
+    "peak": "peak",
+    "level": "loss level",
+    "chance_level": "chance level",
+    "best_step": "best step",
+    "best_validation": "best validation loss",
+    "validation_now": "validation loss now",
+    "train_now": "training loss now",
+    "learning_rate_limit": "learning rate limit",
+    "last_seen_at": "last heard of",
+    "expected_gap_s": "expected every",
+}
+"""The evidence that a person acts on, in the order in which it is shown, and what people call it; programs get all."""
 
 
 def evidence(message: Message, limit: int) -> list[tuple[str, str]]:
-    """Name and value of the most telling numbers of the one run it is about. Times are told from the message's."""
+    """Name and value of the most telling numbers of the one run it is about, but for those that its sentences say
+    already. Times are told from the message's."""
     entry = message.detail
     if entry is None or entry.closed_by == "returned":  # what was measured of a silence says nothing of its end
         return []
     needless = () if entry.is_open else ("overflow_step",)  # a run that is over will not overflow
-    names = [name for name in TELLING if entry.evidence.get(name) is not None and name not in needless]
-    return [
-        (_words(name), one_line(_piece(name, entry.evidence[name], message.at)[:300])) for name in names[:limit]
-    ]  # fmt: skip
+    said = f"{message.text} {message.advice}"
+    pieces = {
+        name: one_line(_piece(name, entry.evidence[name], message.at)[:300])
+        for name in TELLING
+        if entry.evidence.get(name) is not None and name not in needless
+    }
+    return [(TELLING[name], value) for name, value in pieces.items() if not _says(said, value)][:limit]
 
 
-def _words(name: str) -> str:
-    return name.removesuffix("_at").removesuffix("_s").replace("_", " ")
+def _says(text: str, value: str) -> bool:
+    """Whether a text has a number, and not only as a part of another one."""
+    return bool(value) and re.search(rf"(?<![\d.,]){re.escape(value)}(?![\d%]|[.,]\d)", text) is not None
 
 
 def _piece(name: str, value: Any, now: float) -> str:
@@ -121,18 +140,29 @@ def _plain_value(value: Any) -> Any:
 
 def lines(entries: Sequence[Entry], limit: int) -> list[str]:
     """One line per entry, and one that counts what is left out."""
-    shown = [f"{e.run}: {phrase(e)}" + (f" (step {e.step:,})" if e.step is not None else "") for e in entries[:limit]]
+    shown = [_line(entry) for entry in entries[:limit]]
     left = len(entries) - len(shown)
     return [*shown, f"and {left} more"] if left > 0 else shown
 
 
+WORTH_SAYING_S = 60.0
+
+
+def _line(entry: Entry) -> str:
+    stands = ", still open" if entry.change == "still" else ""
+    return f"{entry.run}: {phrase(entry)}{stands}" + (f" (step {entry.step:,})" if entry.step is not None else "")
+
+
 def footer(message: Message) -> str:
-    """Where it comes from: project, sweep, why now, when."""
-    parts = [f"project {message.project}"]
+    """Where it comes from and when: project, sweep, step, for how long it has stood."""
+    parts = [] if message.project == "default" else [f"project {message.project}"]
     if message.sweep:
         parts.append(f"group {clip(one_line(message.sweep), 100)}")
-    if message.reason == "repeat_interval":
-        parts.append("still open")
+    entry = message.detail
+    if entry is not None and entry.step is not None:
+        parts.append(f"step {entry.step:,}")
+    if entry is not None and entry.is_open and entry.change != "notice" and message.at - entry.since >= WORTH_SAYING_S:
+        parts.append(f"open for {duration(message.at - entry.since)}")
     return " · ".join([*parts, clock_time(message.at)])
 
 

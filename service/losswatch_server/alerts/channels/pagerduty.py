@@ -10,7 +10,7 @@ import hashlib
 from typing import Any
 
 from losswatch_server.alerts.channels.channel import Channel, ChannelDeps, Links, post_json
-from losswatch_server.alerts.channels.formatting import clip, lines, number, one_line, plain_evidence, timestamp
+from losswatch_server.alerts.channels.formatting import clip, evidence, lines, one_line, timestamp
 from losswatch_server.alerts.egress.retry import Outcome
 from losswatch_server.alerts.message import Message
 from losswatch_server.alerts.targets import Target
@@ -29,10 +29,13 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
     if not message.is_firing:
         return event
     lead = message.lead
-    shown = {} if message.detail is None else plain_evidence(message.detail)
-    details = {name: number(value) for name, value in shown.items()}
+    details: dict[str, Any] = dict(evidence(message, 10))
     if lead.change == "ended":
         details["note"] = STAYS_OPEN
+    if message.advice:
+        details["what to do"] = clip(message.advice, 1_500)
+    if message.total > 1:
+        details["runs"] = lines(message.entries, 50)
     event["payload"] = {
         "summary": clip(one_line(f"{message.title}. {message.text}"), 1_024),
         "source": clip(lead.run, 255),
@@ -41,7 +44,7 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
         "component": clip(message.sweep or lead.run, 255),
         "group": clip(message.project, 255),
         "class": lead.condition,
-        "custom_details": details | {"advice": clip(message.advice, 1_500), "runs": lines(message.entries, 50)},
+        "custom_details": details,
     }
     event["client"] = "Losswatch"
     if (url := links.of(message)) is not None:

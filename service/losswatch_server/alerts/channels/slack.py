@@ -30,9 +30,9 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def payload(message: Message, links: Links) -> dict[str, Any]:
-    """The message: ``text`` for notifications, the title as header, the rest in a coloured attachment."""
+    """The message: ``text`` for the line on a phone, the title as header, the rest in a coloured attachment."""
     return {
-        "text": escaped(one_line(message.title), 300),
+        "text": escaped(one_line(f"{message.title}. {message.text}"), 300),
         "blocks": [
             {
                 "type": "header",
