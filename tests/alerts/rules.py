@@ -43,6 +43,10 @@ def slack(body: bytes) -> None:
                 (button,) = block["elements"]
                 assert units(button["text"]["text"]) <= 75
                 assert len(button["url"]) <= 3000
+            case "image":
+                assert block["image_url"].startswith("https://")
+                assert len(block["image_url"]) <= 3000
+                assert 1 <= units(block["alt_text"]) <= 2000
             case other:
                 raise AssertionError(other)
     assert total <= 13_200
@@ -85,6 +89,9 @@ def teams(body: bytes) -> None:
     card = attachment["content"]
     assert (card["type"], card["version"]) == ("AdaptiveCard", "1.4")
     for element in card["body"]:
+        if element["type"] == "Image":
+            assert element["url"].startswith("https://")
+            continue
         assert element["type"] == "RichTextBlock", "only text runs show what a client wrote without markdown"
         assert all(run["type"] == "TextRun" and isinstance(run["text"], str) for run in element["inlines"])
     assert all(action["type"] == "Action.OpenUrl" for action in card.get("actions", []))
@@ -103,6 +110,7 @@ def pagerduty(body: bytes) -> None:
         assert payload["source"]
         assert payload["severity"] in ("critical", "error", "warning", "info")
         datetime.fromisoformat(payload["timestamp"])
+        assert all(image["src"].startswith("https://") for image in event.get("images", []))
 
 
 def alertmanager(body: bytes) -> None:

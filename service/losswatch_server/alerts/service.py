@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from losswatch_server.alerts.channels.channel import ChannelDeps, Links, MailServer
+from losswatch_server.alerts.charts import Charts
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
 from losswatch_server.alerts.egress.client import EgressClient
@@ -19,6 +21,7 @@ from losswatch_server.alerts.egress.redaction import ScrubbingFilter
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.registry import Registry
 from losswatch_server.alerts.targets_file import install, read_targets
+from losswatch_server.pictures.gather import RunReader
 from losswatch_server.runs.liveness.watcher import LONGEST_RETRY_S, SilenceMarker, Watch
 from losswatch_server.store.alerting import deliveries, outbox
 from losswatch_server.store.alerting.transactions import Transactions
@@ -58,13 +61,17 @@ class AlertSettings:
     send_timeout_s: float = 15.0
 
 
+class RunsOfAlerts(SilenceMarker, RunReader, Protocol):
+    """The use cases that alerts need; ``Runs`` has them."""
+
+
 class Alerts:
     """Start it beside the service; ``wake`` it after every commit."""
 
     def __init__(
         self,
         store: Transactions,
-        runs: SilenceMarker,
+        runs: RunsOfAlerts,
         settings: AlertSettings | None = None,
         clock: Callable[[], float] = time.time,
         *,
@@ -80,7 +87,9 @@ class Alerts:
             allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
         links = Links(self._settings.public_url, only_here=not self._settings.public_url_is_known)
-        self._deps = ChannelDeps(egress=self._egress, links=links, clock=clock, mail=self._settings.mail)
+        self._deps = ChannelDeps(
+            egress=self._egress, links=links, clock=clock, mail=self._settings.mail, draw=Charts(runs).draw
+        )
         self._awake = asyncio.Event()
         self._supervisor = supervisor or Supervisor()
         worker, counted = secrets.token_hex(8), metrics or DeliveryMetrics()

@@ -6,9 +6,9 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from losswatch_server.alerts.egress.addresses import TargetRefusedError
+from losswatch_server.alerts.egress.addresses import TargetRefusedError, is_allowed
 from losswatch_server.alerts.egress.client import Answer, EgressClient, UnreachableError
 from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.egress.retry import CHAT_PAUSES_S, RECORD_KEEPER_PAUSES_S, Outcome, Result, read_answer
@@ -40,6 +40,18 @@ class Links:
 
     base: str | None = None
     only_here: bool = False
+
+    def picture(self, message: Message) -> str | None:
+        """The chart of the one run that a message is about; None where the receiver could not fetch it.
+
+        The time of the message in it keeps a receiver from showing the picture of an earlier one.
+        """
+        entry = message.detail
+        if entry is None or not entry.uid or not self.base or not is_public(self.base):
+            return None
+        return self._page(
+            f"/v1/runs/{quote(entry.run, safe='')}/chart.png", message.project, version=f"{message.at:.0f}"
+        )
 
     @property
     def warning(self) -> str:
@@ -77,14 +89,36 @@ class Links:
         return self.base.rstrip("/") + path + ("?" + words if words else "")
 
 
+PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".private", ".test")
+
+
+def is_public(address: str) -> bool:
+    """Whether a service such as Slack may reach it: https, and no name or number that only some network knows."""
+    parts = urlsplit(address)
+    host = (parts.hostname or "").rstrip(".").lower()
+    if parts.scheme != "https" or not host:
+        return False
+    try:
+        return is_allowed(host, allow_private=False)
+    except ValueError:
+        return "." in host and not host.endswith(PRIVATE_SUFFIXES)
+
+
+async def no_picture(message: Message) -> bytes | None:
+    """Where pictures cannot be drawn."""
+    del message
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelDeps:
-    """What channels send with."""
+    """What channels send with. ``draw`` gives the chart of the one run that a message is about, as PNG."""
 
     egress: EgressClient
     links: Links
     clock: Callable[[], float]
     mail: MailServer | None = None
+    draw: Callable[[Message], Awaitable[bytes | None]] = no_picture
 
 
 Send = Callable[[Message, Target, ChannelDeps], Awaitable[Outcome]]

@@ -47,6 +47,8 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
     }
     if (url := links.of(message)) is not None:
         embed["url"] = url
+    if (picture := links.picture(message)) is not None:
+        embed["image"] = {"url": picture}
     return {"embeds": [embed], "allowed_mentions": {"parse": []}}
 
 

@@ -28,10 +28,13 @@ from losswatch_server.alerts.targets import Target
 
 MAX_LINES = 100
 MAX_RECIPIENTS = 20
+PICTURE = "chart@losswatch"
 
 
-def payload(message: Message, links: Links, sender: str, recipients: list[str]) -> EmailMessage:
-    """The mail."""
+def payload(
+    message: Message, links: Links, sender: str, recipients: list[str], picture: bytes | None = None
+) -> EmailMessage:
+    """The mail, with the picture (PNG) in it, so that nothing has to be fetched."""
     mail = EmailMessage(policy=SMTP)
     domain = sender.rpartition("@")[2]
     state = "resolved" if message.is_recovery else message.severity.value
@@ -43,7 +46,11 @@ def payload(message: Message, links: Links, sender: str, recipients: list[str]) 
     mail["References"] = f"<{hashlib.sha256(message.key.encode()).hexdigest()[:24]}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(_text(message, links))
-    mail.add_alternative(_html(message, links), subtype="html")
+    mail.add_alternative(_html(message, links, pictured=picture is not None), subtype="html")
+    if picture is not None:
+        html = mail.get_body(("html",))
+        assert isinstance(html, EmailMessage)
+        html.add_related(picture, "image", "png", cid=f"<{PICTURE}>", disposition="inline", filename="chart.png")
     return mail
 
 
@@ -79,16 +86,17 @@ def _text(message: Message, links: Links) -> str:
     return "\n\n".join([*parts, footer(message)]) + "\n"
 
 
-def _html(message: Message, links: Links) -> str:
+def _html(message: Message, links: Links, *, pictured: bool) -> str:
     rows = "".join(f"<tr><td>{escape(n)}</td><td>{escape(v)}</td></tr>" for n, v in evidence(message, 10))
     items = "".join(f"<li>{escape(line)}</li>" for line in lines(message.entries, MAX_LINES))
-    url = links.of(message)
+    url, alt = links.of(message), clip(f"The loss of {message.lead.run}", 300)
     parts = [
         f'<h2 style="color:{colour(message)}">{escape(clip(one_line(message.title), 300))}</h2>',
         f"<p>{escape(clip(message.text, 4_000))}</p>",
         f"<ul>{items}</ul>" if message.total > 1 else "",
         f"<table>{rows}</table>" if rows else "",
         f"<p><b>What to do:</b> {escape(clip(advice, 4_000))}</p>" if (advice := message.advice) else "",
+        f'<p><img src="cid:{PICTURE}" alt="{escape(alt)}" style="width:100%;max-width:800px"></p>' if pictured else "",
         f'<p><a href="{escape(url)}">Open in Losswatch</a></p>' if url else "",
         f'<p style="color:#667085">{escape(footer(message))}</p>',
     ]
@@ -99,7 +107,7 @@ async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
     """Hand the mail to the SMTP server, in a thread."""
     if deps.mail is None:
         return Outcome(result=Result.REJECTED, detail="no mail server is configured")
-    mail = payload(message, deps.links, deps.mail.sender, addresses(target.url))
+    mail = payload(message, deps.links, deps.mail.sender, addresses(target.url), await deps.draw(message))
     return await asyncio.to_thread(_hand_over, mail, deps.mail)
 
 

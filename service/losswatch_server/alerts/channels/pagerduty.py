@@ -50,6 +50,8 @@ def payload(message: Message, links: Links, routing_key: str) -> dict[str, Any]:
     if (url := links.of(message)) is not None:
         event["client_url"] = url
         event["links"] = [{"href": url, "text": "Open in Losswatch"}]
+    if (picture := links.picture(message)) is not None:
+        event["images"] = [{"src": picture, "href": url, "alt": clip(one_line(message.title), 255)}]
     return event
 
 

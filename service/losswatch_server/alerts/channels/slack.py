@@ -29,7 +29,7 @@ DEAD_HOOK = frozenset({
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
-def payload(message: Message, links: Links) -> dict[str, Any]:
+def payload(message: Message, links: Links, *, pictured: bool = True) -> dict[str, Any]:
     """The message: ``text`` for the line on a phone, the title as header, the rest in a coloured attachment."""
     return {
         "text": escaped(one_line(f"{message.title}. {message.text}"), 300),
@@ -39,7 +39,7 @@ def payload(message: Message, links: Links) -> dict[str, Any]:
                 "text": {"type": "plain_text", "text": clip(one_line(message.title), 150), "emoji": False},
             }
         ],
-        "attachments": [{"color": colour(message), "blocks": _body(message, links)}],
+        "attachments": [{"color": colour(message), "blocks": _body(message, links, pictured)}],
     }
 
 
@@ -48,7 +48,7 @@ def escaped(text: str, limit: int) -> str:
     return clip(text, limit, lambda c: _ENTITIES.get(c, c))
 
 
-def _body(message: Message, links: Links) -> list[dict[str, Any]]:
+def _body(message: Message, links: Links, pictured: bool) -> list[dict[str, Any]]:
     sign = ":white_check_mark:" if message.is_recovery else SIGNS[message.severity]
     blocks = [_section(f"{sign} {escaped(message.text, 1_500)}")]
     if message.total > 1:
@@ -61,6 +61,8 @@ def _body(message: Message, links: Links) -> list[dict[str, Any]]:
         })  # fmt: skip
     if advice := message.advice:
         blocks.append(_section(f"*What to do:* {escaped(advice, 1_500)}"))
+    if pictured and (picture := links.picture(message)) is not None:
+        blocks.append({"type": "image", "image_url": picture[:3000], "alt_text": clip(one_line(message.title), 300)})
     if (url := links.of(message)) is not None:
         button = {"type": "button", "text": {"type": "plain_text", "text": "Open in Losswatch"}, "url": url[:3000]}
         blocks.append({"type": "actions", "elements": [button]})
@@ -97,8 +99,12 @@ def read_answer(answer: Answer, now: float) -> Outcome:
 
 
 async def send(message: Message, target: Target, deps: ChannelDeps) -> Outcome:
-    """Post to the incoming webhook."""
-    return await post_json(payload(message, deps.links), target.url, deps, read=read_answer)
+    """Post to the incoming webhook. Slack refuses a message whose picture it cannot fetch: then it goes without."""
+    outcome = await post_json(payload(message, deps.links), target.url, deps, read=read_answer)
+    if outcome.result is Result.REJECTED and deps.links.picture(message) is not None:
+        plain = payload(message, deps.links, pictured=False)
+        outcome = await post_json(plain, target.url, deps, read=read_answer)
+    return outcome
 
 
 CHANNEL = Channel(kind="slack", send=send, pause_s=1.0)

@@ -46,6 +46,8 @@ def _card(message: Message, links: Links, listed: int) -> dict[str, Any]:
     body += [_fact(clip(name, 100), clip(value, 200)) for name, value in evidence(message, 6)]
     if advice := message.advice:
         body.append(_fact("What to do", clip(advice, 1_500)))
+    if (picture := links.picture(message)) is not None:
+        body.append({"type": "Image", "url": picture, "altText": clip(one_line(message.title), 300)})
     body.append(_text(clip(footer(message), 300), size="Small", isSubtle=True))
     card: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

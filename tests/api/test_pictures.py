@@ -1,0 +1,78 @@
+"""Pictures of runs over HTTP: whole, cheap to ask for again, and drawn from summaries."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from losswatch_server.runs import walk
+
+KINDS = [("chart.svg", "image/svg+xml"), ("chart.png", "image/png"), ("badge.svg", "image/svg+xml")]
+
+
+def post(api: TestClient, run: str, losses: list[Any], first: int = 0) -> None:
+    points = [{"step": first + step, "loss": loss} for step, loss in enumerate(losses)]
+    assert api.post(f"/v1/runs/{run}/points", json={"points": points}).status_code == 200
+
+
+@pytest.mark.parametrize(("kind", "media_type"), KINDS)
+def test_a_picture_is_drawn_and_only_sent_again_when_it_has_changed(
+    api: TestClient, run: str, kind: str, media_type: str
+) -> None:
+    post(api, run, [1.3**step for step in range(40)])
+    first = api.get(f"/v1/runs/{run}/{kind}")
+    assert (first.status_code, first.headers["content-type"]) == (200, media_type)
+    known = {"If-None-Match": first.headers["etag"]}
+    assert first.headers["cache-control"] == "no-cache"
+    assert api.get(f"/v1/runs/{run}/{kind}?version=7", headers=known).status_code == 304
+    post(api, run, ["NaN"], first=40)
+    second = api.get(f"/v1/runs/{run}/{kind}", headers=known)
+    assert second.status_code == 200
+    assert second.content != first.content
+    assert api.get(f"/v1/runs/{run}-none/{kind}").json()["type"] == "/docs/problems#run-not-found"
+
+
+def test_the_svg_says_what_is_wrong_and_allows_nothing(api: TestClient, run: str) -> None:
+    post(api, run, [1.3**step for step in range(40)])
+    api.post(f"/v1/runs/{run}/finish", json={"state": "failed", "error": "<script>alert(1)</script> & so"})
+    answer = api.get(f"/v1/runs/{run}/chart.svg")
+    root = ElementTree.fromstring(answer.content)
+    words = " ".join(element.text or "" for element in root.iter())
+    assert "diverging: began at step" in words
+    assert "Failed: <script>alert(1)</script> & so" in words
+    assert "<script" not in answer.text
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} <= set(policy)
+    badge = api.get(f"/v1/runs/{run}/badge.svg").text
+    assert "failed" in badge
+
+
+def test_the_png_is_one(api: TestClient, run: str) -> None:
+    post(api, run, [1.0, 0.5])
+    image = Image.open(io.BytesIO(api.get(f"/v1/runs/{run}/chart.png").content))
+    assert (image.format, image.size) == ("PNG", (1600, 840))
+
+
+def test_a_long_run_is_drawn_from_summaries(api: TestClient, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for first in range(0, 60_000, 20_000):
+        post(api, run, [1.0 + 1 / (1 + first + step) for step in range(20_000)], first)
+
+    async def never(*args: Any, **named: Any) -> Any:
+        raise AssertionError("the whole run was read")
+        yield
+
+    monkeypatch.setattr(walk, "_windows", never)
+    answer = api.get(f"/v1/runs/{run}/chart.svg")
+    assert answer.status_code == 200
+    assert len(answer.content) < 100_000
+
+
+def test_a_run_without_points_has_a_picture_too(api: TestClient, run: str) -> None:
+    api.put(f"/v1/runs/{run}", json={})
+    assert "No points yet" in api.get(f"/v1/runs/{run}/chart.svg").text
+    assert "waiting" in api.get(f"/v1/runs/{run}/badge.svg").text
