@@ -66,7 +66,7 @@ def _alert(message: Message, entry: Entry, links: Links, ends_at: float) -> dict
         "startsAt": timestamp(entry.since),
         "endsAt": timestamp(max(ends_at, entry.since)),
     }
-    if (url := links.run(message.project, entry.run)) is not None:
+    if (url := links.run(message.project, entry.run, entry.id)) is not None:
         alert["generatorURL"] = url
     return alert
 

@@ -61,13 +61,14 @@ class Links:
         where = f"to {self.base}, which only this machine reaches" if self.base else "nowhere"
         return f"Links in messages lead {where}: start the service with --base-url and the address that people use."
 
-    def run(self, project: str, run: str) -> str | None:
-        """The report of a run; None when the service does not know its public address."""
-        return self._page(f"/v1/runs/{quote(run, safe='')}/report", project)
+    def run(self, project: str, run: str, finding: str = "") -> str | None:
+        """The page of a run, at one of its findings; None when the service does not know its public address."""
+        page = self._page(f"/runs/{quote(run, safe='')}", project)
+        return f"{page}#finding-{finding}" if page and finding.startswith("f_") else page
 
     def runs(self, project: str, sweep: str | None) -> str | None:
         """The list of runs, of one sweep if given."""
-        return self._page("/v1/runs", project, **({"group": sweep} if sweep else {}))
+        return self._page("/", project, **({"group": sweep} if sweep else {}))
 
     def docs(self) -> str | None:
         """The documentation of notifications."""
@@ -78,7 +79,7 @@ class Links:
         if not any(entry.uid for entry in message.entries):  # a test, or about a target
             return self.docs()
         if len(message.runs) == 1:
-            return self.run(message.project, message.runs[0])
+            return self.run(message.project, message.runs[0], message.lead.id)
         return self.runs(message.project, message.sweep)
 
     def _page(self, path: str, project: str, **query: str) -> str | None:

@@ -97,7 +97,7 @@ def _entry(entry: Entry, project: str, links: Links) -> dict[str, Any]:
         "error": clip(entry.error, 500) or None,
         "evidence": plain_evidence(entry),
         "advice": clip(entry.advice, 1_000) or None,
-        "url": links.run(project, entry.run),
+        "url": links.run(project, entry.run, entry.id),
     }
 
 
