@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from socket import create_server
 from typing import get_args
 
+import httpx
 import pytest
 import uvicorn
 
@@ -76,6 +78,27 @@ def test_a_target_for_each_run_is_one_option(run: Callable[..., tuple[int, str]]
     assert run("add", "webhook", "http://127.0.0.1:9/x", "--group-by", "run")[0] == 0
     status, said = run("add", "webhook", "http://127.0.0.1:9/x", "--group-by", "sweep")
     assert (status, "'group'" in said) == (64, True)
+
+
+def test_a_stored_run_is_shown_as_diagnose_shows_a_log(
+    service: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = [{"step": step, "loss": 1.3**step if step < 40 else "NaN"} for step in range(45)]
+    httpx.post(f"{service}/v1/runs/lr-1/points", json={"points": points}).raise_for_status()
+
+    def show(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["losswatch-server", "show", *arguments, "--service", service])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, errors = capsys.readouterr()
+        return int(ended.value.code or 0), out + errors
+
+    status, said = show("lr-1")
+    assert (status, "diverging in loss" in said, "┤" in said, "lr-1  running, step 44" in said) == (2, True, True, True)
+    assert "┤" not in show("lr-1", "--no-plot")[1]
+    assert json.loads(show("lr-1", "--json")[1])["run"] == "lr-1"
+    status, said = show("lr-2")
+    assert (status, "no run of this name" in said) == (1, True)
 
 
 def test_the_command_knows_every_kind_of_target() -> None:

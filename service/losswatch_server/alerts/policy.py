@@ -41,14 +41,6 @@ class Reason(StrEnum):
     TARGET_DISABLED = "target_disabled"
 
 
-class GroupBy(StrEnum):
-    """What may make a group of notifications: the runs of a sweep, related conditions (an incident class), one run."""
-
-    GROUP = "group"
-    CONDITION = "condition"
-    RUN = "run"
-
-
 SPEAKS = frozenset({Reason.FIRST, Reason.WORSENED, Reason.ENDED, Reason.RESOLVED})
 """Reasons for a new message. ``repeat_interval`` speaks too, but only for the whole group."""
 

@@ -22,7 +22,8 @@ from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.channels import BY_KIND
 from losswatch_server.alerts.egress.addresses import TargetRefusedError, read_url
 from losswatch_server.alerts.egress.signing import Secret, check_secret
-from losswatch_server.alerts.policy import GroupBy, Rules
+from losswatch_server.alerts.group_by import GroupBy
+from losswatch_server.alerts.policy import Rules
 from losswatch_server.alerts.registry import default_rules
 from losswatch_server.alerts.targets import Target
 from losswatch_server.monitor.vocabulary import Condition, Severity

@@ -14,6 +14,7 @@ import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
+from losswatch_server.cli.show import show
 from losswatch_server.cli.targets import targets
 from losswatch_server.settings import Settings, SettingsError, default_data_dir, setting_help
 
@@ -27,6 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(cls=QuickCommand)(diagnose)
+app.command()(show)
 app.add_typer(targets)
 
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])

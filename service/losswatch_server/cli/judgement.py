@@ -86,8 +86,8 @@ def _patience(raw: bytes) -> Iterator[None]:
         yield
 
 
-def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
-    """The picture (where there is a ``curve``), the report, what explains it, and how the document was read."""
+def show_report(console: Console, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
+    """The picture (where there is a ``curve``: steps and losses) and the report."""
     console.print()
     if len(curve) > 1:
         width = max(20, min(console.width - 14, 76))
@@ -95,6 +95,11 @@ def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]],
         console.print()
     console.print(report_lines(report))
     console.print()
+
+
+def show(console: Console, diagnosis: Diagnosis, curve: list[tuple[int, float]], report: dict[str, Any]) -> None:
+    """The picture and the report, what explains it, and how the document was read."""
+    show_report(console, curve, report)
     for told in diagnosis.explanations:
         from losswatch_server.cli.explained import explanation_lines
 

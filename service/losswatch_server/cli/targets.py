@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any, Literal
 
 import typer
 
-from losswatch_server.alerts.policy import GroupBy
+from losswatch_server.alerts.group_by import GroupBy
 from losswatch_server.cli.exits import UNAVAILABLE, fail
+from losswatch_server.cli.service_calls import SERVICE, Address, call
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 targets = typer.Typer(name="targets", help="Manage the notification targets of a service.", no_args_is_help=True)
 
-Address = Annotated[
-    str, typer.Option("--service", help="Address of the service.", envvar="LOSSWATCH_URL", show_default=True)
-]
 Project = Annotated[str, typer.Option(help="Project of the targets.", envvar="LOSSWATCH_PROJECT")]
 Id = Annotated[str, typer.Argument(help="The target's id.")]
 
@@ -23,11 +20,9 @@ Kind = Literal["webhook", "slack", "discord", "teams", "pagerduty", "alertmanage
 
 State = Literal["pending", "sending", "delivered", "failed", "superseded", "dropped"]
 
-_SERVICE = "http://127.0.0.1:8000"
-
 
 @targets.command("list")
-def list_targets(service: Address = _SERVICE, project: Project = "default") -> None:
+def list_targets(service: Address = SERVICE, project: Project = "default") -> None:
     """List the targets and their state."""
     for target in _call("GET", service, "", project)["targets"]:
         state = target["state"] if not target["disabled_reason"] else f"disabled: {target['disabled_reason']}"
@@ -46,7 +41,7 @@ def add(
     ] = None,
     name: Annotated[str, typer.Option(help="A name for people.")] = "",
     routing_key: Annotated[str | None, typer.Option(help="PagerDuty's integration key.")] = None,
-    service: Address = _SERVICE,
+    service: Address = SERVICE,
     project: Project = "default",
 ) -> None:
     """Add a target. Its signing secret, if it has one, is shown only now."""
@@ -68,7 +63,7 @@ def add(
 
 
 @targets.command("test")
-def send_test(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
+def send_test(target: Id, service: Address = SERVICE, project: Project = "default") -> None:
     """Send a test message and print the result."""
     tried = _call("POST", service, f"/{target}/test", project)
     if not tried["delivered"]:
@@ -80,7 +75,7 @@ def send_test(target: Id, service: Address = _SERVICE, project: Project = "defau
 def list_deliveries(
     target: Id,
     state: Annotated[State | None, typer.Option(help="Only these.")] = None,
-    service: Address = _SERVICE,
+    service: Address = SERVICE,
     project: Project = "default",
 ) -> None:
     """List what became of the last messages, newest first."""
@@ -90,7 +85,7 @@ def list_deliveries(
 
 
 @targets.command("remove")
-def remove(target: Id, service: Address = _SERVICE, project: Project = "default") -> None:
+def remove(target: Id, service: Address = SERVICE, project: Project = "default") -> None:
     """Remove a target with its delivery log."""
     _call("DELETE", service, f"/{target}", project)
 
@@ -98,19 +93,5 @@ def remove(target: Id, service: Address = _SERVICE, project: Project = "default"
 def _call(
     method: str, service: str, path: str, project: str, body: dict[str, Any] | None = None, *, state: str | None = None
 ) -> Any:
-    import httpx  # 0.1 s that no other command needs
-
-    if not service.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"--service is an address such as {_SERVICE}, not {service!r}")
-    key = os.environ.get("LOSSWATCH_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = f"{service.rstrip('/')}/v1/targets{path}"
-    try:
-        asked = {"project": project} if state is None else {"project": project, "state": state}
-        answer = httpx.request(method, url, params=asked, json=body, headers=headers, timeout=90)
-        told = answer.json() if answer.content else None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-        fail(f"no service answers at {service}", UNAVAILABLE)
-    if answer.is_error:
-        fail(str(told.get("detail", answer.status_code)) if isinstance(told, dict) else str(answer.status_code), 1)
-    return told
+    asked = {"project": project} if state is None else {"project": project, "state": state}
+    return call(method, service, f"/v1/targets{path}", asked, body)

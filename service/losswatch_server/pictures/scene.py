@@ -36,7 +36,7 @@ LIGHT: Mapping[Ink, str] = {
 }  # fmt: skip
 DARK: Mapping[Ink, str] = {
     Ink.GROUND: "#0d1117", Ink.GRID: "#2a313c", Ink.TEXT: "#e6edf3", Ink.MUTED: "#9aa7b5", Ink.LOSS: "#58a6ff",
-    Ink.VALIDATION: "#f0a35e", Ink.SUPERSEDED: "#4a5361", Ink.CRITICAL: "#ff7b72", Ink.WARNING: "#e3b341",
+    Ink.VALIDATION: "#f0a35e", Ink.SUPERSEDED: "#6b7686", Ink.CRITICAL: "#ff7b72", Ink.WARNING: "#e3b341",
     Ink.INFO: "#58a6ff", Ink.HEALTHY: "#3fb950", Ink.WAITING: "#9aa7b5", Ink.LABEL: "#444c56", Ink.ON_LABEL: "#ffffff",
     Ink.ON_COLOUR: "#0d1117",
 }  # fmt: skip
