@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import random
+import re
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_what_never_fits_is_413_and_says_what_the_operator_can_do(tight: TestCli
     answer = tight.post("/v1/diagnose", content=b"step 1 loss 0.5\n" * 100_000)
     assert (answer.status_code, answer.json()["type"]) == (413, "/docs/problems#too-large")
     assert "--request-memory-mib" in answer.json()["detail"]
+
+
+def test_who_sends_too_long_a_log_can_do_what_the_refusal_says(tight: TestClient, tmp_path: Path) -> None:
+    lines = [f"step {step} loss {1 + 1 / (step + 1):.4f}" for step in range(100_000)]
+    refused = tight.post("/v1/diagnose", content="\n".join(lines))
+    assert refused.status_code == 413
+    detail = refused.json()["detail"]
+    assert "100,000 lines" in detail
+    every = int(re.search(r"every (\d+)th", detail)[1])  # type: ignore[index]
+    thinned = tight.post("/v1/diagnose", content="\n".join(lines[::every]))
+    assert thinned.status_code == 200
+    enough = int(re.search(r"--request-memory-mib (\d+)", detail)[1])  # type: ignore[index]
+    settings = Settings(data_dir=tmp_path / "larger", request_memory_mib=enough)
+    with TestClient(create_app(settings), "http://localhost") as client:
+        whole = client.post("/v1/diagnose", content="\n".join(lines))
+        assert (whole.status_code, whole.json()["status"]) == (200, thinned.json()["status"])
 
 
 def test_what_ends_in_a_refusal_gives_its_memory_back(tight: TestClient) -> None:

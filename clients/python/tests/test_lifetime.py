@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -224,6 +225,52 @@ def test_parent_and_child_both_report_a_run_that_was_there_before_the_fork(
                 by_writer.setdefault(request.json["writer"], []).extend(request.steps)
         assert sorted(by_writer.values()) == [list(range(STEPS)), list(range(STEPS, 2 * STEPS))]
         assert states(service) == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("how", "method"),
+    [("fork of multiprocessing", "fork"), ("fork of multiprocessing", "spawn"), ("os.fork", "fork")],
+)
+def test_what_was_logged_before_a_child_began_is_delivered_before_what_the_child_logs(
+    how: str, method: str, tmp_path: Path
+) -> None:
+    """Else it would look like a step back. The parent alone would deliver a minute later."""
+    body = SHARED[how].replace("{method}", method).replace("quiet=True", "quiet=True, flush_interval=60")
+    with BadService() as service:
+        subprocess.run(script(tmp_path, body, service.url), check=True, timeout=60)
+        assert service.steps == list(range(2 * STEPS))
+        writers = list(dict.fromkeys(r.json["writer"] for r in service.requests if r.steps))
+        assert len(writers) == 2
+        assert writers[1].startswith(writers[0] + "~")
+
+
+def test_a_child_whose_parent_is_gone_or_stuck_delivers_by_itself(tmp_path: Path) -> None:
+    body = """
+        import os, signal, sys
+        run = losswatch.Run("a", url="{url}", quiet=True, flush_interval=60)
+        run._sender._make_transport = None
+        run._sender._turn = lambda is_closing: None  # this process delivers nothing
+        run.log(0, loss=1.0)
+        child = os.fork()
+        if child == 0:
+            run.log(1, loss=1.0)
+            {ends}
+            sys.exit(0)
+        {waits}
+    """
+    for ends, waits in (("pass", "os.waitpid(child, 0)"), ("pass", "os.kill(os.getpid(), 9)")):
+        with BadService() as service:
+            text = body.replace("{ends}", ends).replace("{waits}", waits)
+            subprocess.run(script(tmp_path, text, service.url), check=False, timeout=60)
+            eventually(lambda service=service: service.steps == [1], 30)
+
+
+def test_a_copy_from_a_checkpoint_is_no_child_of_the_run_that_wrote_it() -> None:
+    with BadService() as service:
+        run = losswatch.Run("a", url=service.url, quiet=True)
+        copy = pickle.loads(pickle.dumps(run))
+        assert "~" not in copy.writer
+        run.finish()
 
 
 def test_a_child_does_not_hold_the_spool_of_its_parent(tmp_path: Path) -> None:

@@ -54,6 +54,32 @@ def train_until_told_to_stop(run: losswatch.Run) -> None:
                 raise KeyboardInterrupt
 
 
+FORKS = """
+import os, sys, losswatch
+run = losswatch.Run("{name}", url="{url}", quiet=True, flush_interval=60)
+for step in range(100):
+    run.log(step, loss=1.0)
+child = os.fork()
+if child == 0:
+    for step in range({first}, {first} + 100):
+        run.log(step, loss=7.0)
+    sys.exit(0)
+os.waitpid(child, 0)
+for step in range(100, 150):
+    run.log(step, loss=1.0)
+run.finish()
+"""
+
+
+@pytest.mark.parametrize(("name", "first"), [("forked-before", 50), ("forked-past", 100), ("forked-far-past", 1000)])
+def test_what_a_parent_logs_stays_the_run_whatever_its_forked_child_logs(url: str, name: str, first: int) -> None:
+    code = FORKS.replace("{name}", name).replace("{url}", url).replace("{first}", str(first))
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+    points = get(f"{url}/v1/runs/{name}/points")["points"]
+    stand = {point["step"]: point["loss"] for point in points if not point["superseded"]}
+    assert {step: stand.get(step) for step in range(150)} == dict.fromkeys(range(150), 1.0)
+
+
 def test_a_diverging_run_is_told_to_stop_and_the_run_ends_as_cancelled(url: str) -> None:
     run = losswatch.Run("diverging", url=url, quiet=True, learning_rate=0.01)
     with pytest.raises(KeyboardInterrupt):

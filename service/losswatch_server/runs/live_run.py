@@ -21,7 +21,8 @@ from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.answers import Report
 from losswatch_server.runs.fold import SLICE, apply, around_merge
 from losswatch_server.runs.liveness.rhythm import NOT_HEARD, Rhythm
-from losswatch_server.runs.points.accept import RunCursor, TrainingWriter
+from losswatch_server.runs.points.accept import RunCursor
+from losswatch_server.runs.points.writers import TrainingWriter, newest_of
 from losswatch_server.store.rows import RunRow, Snapshot, StoredRun, Writer
 
 EVERY = 256
@@ -41,8 +42,8 @@ class LiveRun:
     """Whether the store has the run yet."""
     next_seq: int = 0
     """The place of the next entry in the record."""
-    stored_seq: int = 0
-    """``next_seq`` at the last commit: the next one is refused where the store has another."""
+    stored_seq: object = 0
+    """``next_seq`` as the last commit left it in the store: the next one is refused where there is another."""
     unsealed: int = 0
     """Points in rows that are not compressed yet; at SEAL_POINTS they are."""
     rhythm: Rhythm = NOT_HEARD
@@ -238,7 +239,7 @@ def cursor_of(run: StoredRun, last: Point | None) -> RunCursor:
         last=last,
         begins={attempt.number: attempt.step for attempt in run.attempts},
         training_writers=training,
-        newest=max(training, key=lambda name: training[name].ordinal, default=None),
+        newest=newest_of(training),
         non_training_writers=frozenset(writer.name for writer in run.writers if writer.ordinal is None),
         ranks=None,
     )

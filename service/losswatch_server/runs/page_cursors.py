@@ -10,20 +10,23 @@ from typing import Any
 from losswatch_server.runs.walk import Place
 from losswatch_server.store.rows import RunOrder, RunRow
 
+Cell = str | int | float | bytes
+"""What SQLite sorts by, also where it is damaged: then a list goes on after it."""
+
 
 def write_cursor(last: RunRow, order: RunOrder) -> str:
     """The cursor of the page after ``last``."""
-    return _write([order.place(last), last.uid, *([] if order is RunOrder.CREATED else [order])])
+    return _write([_cell(order.place(last)), last.uid, *([] if order is RunOrder.CREATED else [order])])
 
 
-def read_cursor(cursor: str, order: RunOrder) -> tuple[float, str]:
+def read_cursor(cursor: str, order: RunOrder) -> tuple[Cell, str]:
     """The place (that in the order, uid). Raises ValueError for anything that ``write_cursor`` did not write for this
     order."""
     match _read(cursor):
-        case [float(place), str(uid)] if order is RunOrder.CREATED:
-            return place, uid
-        case [float(place), str(uid), str(of)] if of == order:
-            return place, uid
+        case [place, str(uid)] if order is RunOrder.CREATED:
+            return _of_cell(place), uid
+        case [place, str(uid), str(of)] if of == order:
+            return _of_cell(place), uid
     raise ValueError("not a cursor of this list")
 
 
@@ -40,17 +43,34 @@ def read_place(uid: str, cursor: str) -> Place:
     raise ValueError("not a cursor of this series")
 
 
-def write_opening(place: tuple[float, str, str]) -> str:
+def write_opening(place: tuple[object, object, object]) -> str:
     """The cursor of the page of a project's findings after one: when it opened, its run's uid, its id."""
-    return _write(list(place))
+    return _write([_cell(value) for value in place])
 
 
-def read_opening(cursor: str) -> tuple[float, str, str]:
+def read_opening(cursor: str) -> tuple[Cell, Cell, Cell]:
     """The place. Raises ValueError for anything that ``write_opening`` did not write."""
     match _read(cursor):
-        case [float(opened_at), str(uid), str(finding_id)]:
-            return opened_at, uid, finding_id
+        case [opened_at, uid, finding_id]:
+            return _of_cell(opened_at), _of_cell(uid), _of_cell(finding_id)
     raise ValueError("not a cursor of findings")
+
+
+def _cell(value: object) -> object:
+    return {"bytes": value.hex()} if isinstance(value, bytes) else value
+
+
+def _of_cell(value: object) -> Cell:
+    match value:
+        case {"bytes": str(digits)}:
+            return bytes.fromhex(digits)
+        case bool():
+            pass
+        case str() | float():
+            return value
+        case int() if abs(value) < 1 << 63:
+            return value
+    raise ValueError("not a place in a list")
 
 
 def _write(place: list[Any]) -> str:

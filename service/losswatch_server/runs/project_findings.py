@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
@@ -10,7 +10,10 @@ from losswatch_server.monitor.findings import Finding
 from losswatch_server.runs.answers import Report, RunNotFoundError
 from losswatch_server.runs.page_cursors import read_opening, write_opening
 from losswatch_server.store import Store
+from losswatch_server.store.errors import StoreError
 from losswatch_server.store.rows import FindingFilter, RunFinding
+
+logger = logging.getLogger(__name__)
 
 
 async def project_findings(
@@ -30,8 +33,14 @@ async def project_findings(
     page, following = await store.project_findings(project, wanted, before, limit)
     now: dict[str, Mapping[str, Finding]] = {}
     for run in dict.fromkeys(found.run for found in page if found.stored.finding.is_open):
-        with contextlib.suppress(RunNotFoundError):  # deleted meanwhile
+        try:
             now[run] = {finding.id: finding for finding in (await report(project, run)).assessment.findings}
+        except RunNotFoundError:  # deleted meanwhile
+            continue
+        except StoreError:
+            raise
+        except Exception:  # what is wrong with one run costs the list nothing: its findings are as they were stored
+            logger.exception("the report of run %s of project %s cannot be made", run, project)
     return [_as_reported(found, now.get(found.run, {})) for found in page], following and write_opening(following)
 
 

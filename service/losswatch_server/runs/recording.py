@@ -18,7 +18,16 @@ from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live_run import LiveRun, changed_writers
 from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.lookup import said_at
-from losswatch_server.runs.points.accept import Acceptance, Key, Stored, accept, in_order, needs_ranks, needs_record
+from losswatch_server.runs.points.accept import (
+    Acceptance,
+    Key,
+    Stored,
+    accept,
+    in_order,
+    needs_ranks,
+    needs_record,
+    own_attempt,
+)
 from losswatch_server.runs.record import standing, write
 from losswatch_server.runs.reports import row_without_report
 from losswatch_server.runs.run_cache import ENDED, RunCache
@@ -144,7 +153,7 @@ class Recorder:
         stand = await said_at(self._store, row, need.wanted, standing(live.attempts))
         superseded: dict[Key, Point] = {}
         if need.superseded_by_writer and writer is not None:
-            own, cuts = live.cursor.training_writers[writer].attempt, Cuts(live.attempts)
+            own, cuts = own_attempt(live.cursor, writer), Cuts(live.attempts)
 
             def is_superseded(entry: Entry) -> bool:
                 kind = entry.kind

@@ -139,7 +139,7 @@ class RunCache:
             cursor=cursor_of(run, None),
             stored=True,
             next_seq=run.next_seq,
-            stored_seq=run.next_seq,
+            stored_seq=run.stored_seq,
             unsealed=run.unsealed,
             rhythm=Rhythm.unpack(run.rhythm),
             attempts=run.attempts,

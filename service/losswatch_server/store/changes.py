@@ -11,6 +11,7 @@ from itertools import chain
 from losswatch_server.codec.contexts import context_text
 from losswatch_server.codec.findings import finding_text
 from losswatch_server.store.errors import RunMovedError
+from losswatch_server.store.record_rows import to_database
 from losswatch_server.store.rows import Change, NewEvent, RecordRow, StoredRun
 
 RECORD = (
@@ -54,7 +55,7 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
     else:
         _update(connection, change)
     for entry in change.rows:
-        connection.execute(RECORD, (*key, *entry))
+        connection.execute(RECORD, (*key, *to_database(entry)))
     for attempt in change.attempts:
         connection.execute(
             "INSERT INTO attempt (project, uid, number, step, seq) VALUES (?, ?, ?, ?, ?)", (*key, *attempt)
@@ -110,9 +111,7 @@ def append_together(connection: sqlite3.Connection, appends: Sequence[Change]) -
     if moved != len(appends):
         return False
     rows = [
-        (change.run.row.project, change.run.row.uid, row.seq, row.n, row.kind.value, *row[3:])
-        for change in appends
-        for row in change.rows
+        (change.run.row.project, change.run.row.uid, *to_database(row)) for change in appends for row in change.rows
     ]
     for some in _portions(rows):
         connection.execute(_record_of(len(some)), tuple(chain.from_iterable(some)))
@@ -197,7 +196,7 @@ def swap_sealed(
     connection.execute(
         "DELETE FROM record WHERE project = ? AND uid = ? AND seq BETWEEN ? AND ?", (project, uid, seqs[0], seqs[-1])
     )
-    connection.executemany(RECORD, [(project, uid, *row) for row in new])
+    connection.executemany(RECORD, [(project, uid, *to_database(row)) for row in new])
     return True
 
 
@@ -207,7 +206,13 @@ def _create(connection: sqlite3.Connection, run: StoredRun) -> None:
         "INSERT OR IGNORE INTO run_name (project, name, uid) VALUES (?, ?, ?)", (row.project, row.name, row.uid)
     )
     if named.rowcount != 1:
-        raise RunMovedError(f"Run {row.name} was created by somebody else.")
+        taken = connection.execute(  # a damaged name leads nowhere
+            "UPDATE run_name SET uid = ? WHERE project = ? AND name = ? AND NOT EXISTS "
+            "(SELECT 1 FROM run r WHERE r.project = run_name.project AND r.uid = run_name.uid)",
+            (row.uid, row.project, row.name),
+        )
+        if taken.rowcount != 1:
+            raise RunMovedError(f"Run {row.name} was created by somebody else.")
     connection.execute(
         _INSERT,
         (*_changing(run), row.project, row.uid, row.name, row.created_at, context_text(row.context), run.report),

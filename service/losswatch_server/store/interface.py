@@ -50,7 +50,7 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[float, str] | None, limit: int
+        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[object, object] | None, limit: int
     ) -> list[RunRow]:
         """Runs of a project that are wanted, in an order, after the one of ``before`` (its place, its uid)."""
         ...
@@ -130,8 +130,8 @@ class Store(Protocol):
         ...
 
     async def project_findings(
-        self, project: str, wanted: FindingFilter, before: tuple[float, str, str] | None, limit: int
-    ) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+        self, project: str, wanted: FindingFilter, before: tuple[object, object, object] | None, limit: int
+    ) -> tuple[list[RunFinding], tuple[object, object, object] | None]:
         """At most ``limit`` findings of all runs of a project, the one that opened last first, and the place
         (opened_at, uid, id) of the last of them where there are more."""
         ...

@@ -9,10 +9,11 @@ from itertools import groupby
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
+from losswatch_server.store.record_rows import Key
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.searching import tail_rows
 from losswatch_server.store.summaries import FANOUT, Summary, bucket, buckets, laid_together, most_not_finite
-from losswatch_server.store.summary_tree import Key, below, rows_between, tail_start, top
+from losswatch_server.store.summary_tree import below, rows_between, tail_start, top
 
 
 def count_between(connection: sqlite3.Connection, key: Key, low: int, high: int) -> int:
@@ -32,7 +33,7 @@ def count_between(connection: sqlite3.Connection, key: Key, low: int, high: int)
         "AND last_step >= ? AND first_step <= ?"
     )
     (rest,) = connection.execute(query, (*key, tail_start(connection, key), low, high)).fetchone()
-    return n + int(rest)
+    return n + (rest if type(rest) is int else 0)
 
 
 def outline(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from losswatch_server.codec import damage
-from losswatch_server.codec.contexts import context_of_text
-from losswatch_server.codec.damage import DamagedCellError
 from losswatch_server.codec.findings import finding_from_text, finding_of_columns
-from losswatch_server.monitor.entries import Attempt, EntryKind
-from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
-from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
+from losswatch_server.monitor.entries import EntryKind
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.vocabulary import RunState, Status
+from losswatch_server.store.cells import MOST, Row, given, moment, sound_rows
+from losswatch_server.store.record_rows import RECORD, as_written
 from losswatch_server.store.rows import (
     FindingFilter,
     RecordRow,
@@ -27,16 +26,11 @@ from losswatch_server.store.rows import (
     StoredEvent,
     StoredFinding,
     StoredRun,
-    Writer,
 )
+from losswatch_server.store.run_rows import RUN, run_row, stored_run
 from losswatch_server.store.sealing import is_full
-from losswatch_server.store.summary_tree import RECORD, record_row, rows_between
+from losswatch_server.store.summary_tree import rows_between
 
-T = TypeVar("T")
-_RUN = (
-    "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
-    "created_at, last_seen_at, finished_at, paused_until, error"
-)
 _RANKS = " ".join(f"WHEN '{status}' THEN {n}" for n, status in enumerate(Status))
 _PLACES = {
     RunOrder.CREATED: "created_at",
@@ -51,36 +45,27 @@ _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condit
 
 def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredRun | None:
     """The run that has this name now, with its attempts and writers."""
+    columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report"
     found = connection.execute(
-        f"SELECT {', '.join('r.' + column for column in _RUN.split(', '))}, next_seq, unsealed, rhythm, report "
-        "FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid WHERE n.project = ? AND n.name = ?",
+        f"SELECT {columns} FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid "
+        "WHERE n.project = ? AND n.name = ?",
         (project, name),
     ).fetchone()
     if found is None:
-        return None
-    row = _run_row(connection, found)
-    key = (project, row.uid)
-    attempts = connection.execute(
-        "SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ? ORDER BY number", key
-    )
-    writers = connection.execute(
-        "SELECT writer, attempt, ordinal, rival FROM writer WHERE project = ? AND uid = ? ORDER BY ordinal, writer", key
-    )
-    return StoredRun(
-        row=row,
-        next_seq=found[18],
-        unsealed=found[19],
-        rhythm=found[20],
-        report=found[20],
-        attempts=tuple(map(Attempt._make, attempts)),
-        writers=tuple(map(Writer._make, writers)),
-    )
+        query = "SELECT uid FROM run_name WHERE project = ? AND name = ?"
+        if (dangling := connection.execute(query, (project, name)).fetchone()) is None:
+            return None
+        damage.note("name of run", (project, name), f"there is no run of uid {dangling[0]!r:.40}")
+        query = f"SELECT {columns} FROM run r WHERE project = ? AND name = ? ORDER BY created_at DESC LIMIT 1"
+        if (found := connection.execute(query, (project, name)).fetchone()) is None:
+            return None
+    return stored_run(connection, found, name)
 
 
 def run_of(connection: sqlite3.Connection, project: str, uid: str) -> RunRow | None:
     """The run of this uid."""
-    found = connection.execute(f"SELECT {_RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
-    return None if found is None else _run_row(connection, found)
+    found = connection.execute(f"SELECT {RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
+    return None if found is None else run_row(connection, found)
 
 
 def is_gone(connection: sqlite3.Connection, project: str, name: str, writer: str) -> bool:
@@ -94,7 +79,7 @@ def list_runs(
     project: str,
     wanted: RunFilter,
     order: RunOrder,
-    before: tuple[float, str] | None,
+    before: tuple[object, object] | None,
     limit: int,
 ) -> list[RunRow]:
     """Runs of a project in an order, from ``before`` (place, uid) on, that fit every filter given."""
@@ -116,11 +101,19 @@ def list_runs(
     if wanted.text is not None:
         where.append("instr(lower(name), lower(?)) > 0")
         arguments.append(wanted.text)
-    if before is not None:
-        where.append(f"({place}, uid) < (?, ?)")
-        arguments += before
-    query = f"SELECT {_RUN} FROM run WHERE {' AND '.join(where)} ORDER BY {place} DESC, uid DESC LIMIT ?"
-    return [_run_row(connection, found) for found in connection.execute(query, (*arguments, limit)).fetchall()]
+    runs: list[RunRow] = []
+    after = before
+    while len(runs) < limit:
+        past = "" if after is None else f" AND ({place}, uid) < (?, ?)"
+        query = (
+            f"SELECT {RUN}, {place} FROM run WHERE {' AND '.join(where)}{past} ORDER BY {place} DESC, uid DESC LIMIT ?"
+        )
+        found = connection.execute(query, (*arguments, *(after or ()), limit - len(runs))).fetchall()
+        runs += [row for row in (run_row(connection, cells) for cells in found) if row is not None]
+        if not found or len(runs) == limit:
+            break
+        after = (found[-1][-1], found[-1][2])  # some could not be read
+    return runs
 
 
 def projects(connection: sqlite3.Connection) -> dict[str, RunCounts]:
@@ -128,11 +121,13 @@ def projects(connection: sqlite3.Connection) -> dict[str, RunCounts]:
     found: dict[str, RunCounts] = {}
     query = "SELECT project, status, state, count(*) FROM run GROUP BY project, status, state ORDER BY project"
     for project, status, state, count in connection.execute(query):
+        if type(project) is not str:
+            continue
         if project not in found:
             found[project] = RunCounts(dict.fromkeys(Status, 0), dict.fromkeys(RunState, 0))
         counts = found[project]
-        counts.statuses[status] = counts.statuses.get(status, 0) + count
-        counts.states[state] = counts.states.get(state, 0) + count
+        counts.statuses[status if status in counts.statuses else Status.WAITING] += count
+        counts.states[state if state in counts.states else RunState.RUNNING] += count
     return found
 
 
@@ -166,11 +161,13 @@ def unsealed_stretches(connection: sqlite3.Connection, project: str, uid: str) -
     cursor = connection.execute(
         f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC", (project, uid)
     )
-    for found in cursor:
-        row = record_row(found)
-        if row.kind in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
+    for cells in cursor:
+        row = as_written(cells)
+        if row is None or row.kind in (EntryKind.CONTEXT, EntryKind.ATTEMPT):  # a damaged one stays as it is
             stretches.append([])
             continue
+        if stretches[-1] and row.seq + row.n != stretches[-1][-1].seq:  # a row between them is missing
+            stretches.append([])
         if row.kind == EntryKind.SEALED and (is_full(row) or len(stretches) > 1):
             break
         stretches[-1].append(row)
@@ -181,7 +178,8 @@ def unsealed_stretches(connection: sqlite3.Connection, project: str, uid: str) -
 def snapshot_marks(connection: sqlite3.Connection, project: str, uid: str) -> list[tuple[int, int, int]]:
     """(seq, step, detection_version) of a run's snapshots, oldest first."""
     query = "SELECT seq, step, detection_version FROM snapshot WHERE project = ? AND uid = ? ORDER BY seq"
-    return connection.execute(query, (project, uid)).fetchall()
+    found = connection.execute(query, (project, uid))
+    return [mark for mark in found if all(type(cell) is int and -1 <= cell <= MOST for cell in mark)]
 
 
 def snapshot(connection: sqlite3.Connection, project: str, uid: str, seq: int) -> Snapshot | None:
@@ -208,9 +206,9 @@ def project_findings(
     connection: sqlite3.Connection,
     project: str,
     wanted: FindingFilter,
-    before: tuple[float, str, str] | None,
+    before: tuple[object, object, object] | None,
     limit: int,
-) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+) -> tuple[list[RunFinding], tuple[object, object, object] | None]:
     """At most ``limit`` findings of all runs of a project, the one that opened last first, and the place (opened_at,
     uid, id) of the last of them where there are more."""
     where: list[str] = ["f.project = ?"]
@@ -233,21 +231,31 @@ def project_findings(
     page = [(name, uid, _stored_finding(project, uid, found)) for name, uid, *found in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     place = None if last is None else (last[3], last[1], last[7])
-    return [RunFinding(name, uid, stored) for name, uid, stored in page if stored is not None], place
+    return [
+        RunFinding(name, uid, stored)
+        for name, uid, stored in page
+        if stored is not None and type(name) is str and type(uid) is str
+    ], place
 
 
 def _stored_finding(project: str, uid: str, columns: Sequence[Any]) -> StoredFinding | None:
     """The finding of a row; None where nothing of it can be read."""
     body, opened, closed, known, muted, *others = columns
-    try:
-        finding = finding_from_text(body)
-    except DamagedCellError as error:
-        damage.note("finding", (project, uid, others[0]), error)
-        rest = finding_of_columns(*others)
-        if rest is None:
-            return None
-        finding = rest
-    return StoredFinding(finding=finding, opened_at=opened, closed_at=closed, acknowledged_at=known, muted_until=muted)
+    row = Row("finding", project, uid, others[0])
+
+    def of_columns() -> Finding | None:
+        return finding_of_columns(*others)
+
+    finding = row.cell("body", lambda: finding_from_text(body), of_columns)
+    if finding is None:
+        return None
+    return StoredFinding(
+        finding=finding,
+        opened_at=row.cell("opened_at", lambda: moment(opened), lambda: 0.0),
+        closed_at=row.cell("closed_at", lambda: given(moment, closed), lambda: None),
+        acknowledged_at=row.cell("acknowledged_at", lambda: given(moment, known), lambda: None),
+        muted_until=row.cell("muted_until", lambda: given(moment, muted), lambda: None),
+    )
 
 
 def events(
@@ -261,66 +269,22 @@ def events(
             where += f" AND {column} = ?"
             arguments.append(value)
     query = f"SELECT id, project, uid, run, kind, at, finding_id, body FROM event WHERE {where} ORDER BY id LIMIT ?"
-    return [
-        StoredEvent(
-            id=found[0], project=found[1], uid=found[2], run=found[3], kind=found[4], at=found[5],
-            finding_id=found[6], body=found[7],
-        )
-        for found in connection.execute(query, (*arguments, limit))
-    ]  # fmt: skip
+    found = connection.execute(query, (*arguments, limit))
+    return [StoredEvent(**row._asdict()) for row in sound_rows(_EventRow, "event", 3, found)]
 
 
 def newest_event(connection: sqlite3.Connection) -> int:
     """The id of the last event that was ever written, also where it was forgotten since; 0 before the first."""
     found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-    return 0 if found is None else int(found[0])
+    return 0 if found is None else found[0] if type(found[0]) is int else 0
 
 
-def _run_row(connection: sqlite3.Connection, found: tuple[Any, ...]) -> RunRow:
-    """A row of ``_RUN``. A damaged cell is made again where that is possible, and named."""
-    damaged: list[str] = []
-
-    def cell(column: str, read: Callable[[], T], otherwise: Callable[[], T]) -> T:
-        try:
-            return read()
-        except (ValueError, KeyError) as error:
-            damage.note(f"{column} of run", (found[0], found[1], found[2]), error)
-            damaged.append(column)
-            return otherwise()
-
-    return RunRow(
-        project=found[0],
-        name=found[1],
-        uid=found[2],
-        attempt=found[3],
-        step=found[4],
-        points=found[5],
-        version=found[6],
-        detection_version=found[7],
-        state=cell(
-            "state",
-            lambda: RunState(found[8]),
-            lambda: RunState.RUNNING if found[15] is None else RunState.FINISHED,
-        ),
-        status=cell("status", lambda: Status(found[9]), lambda: Status.WAITING),
-        action=cell("action", lambda: LoopAction(found[10]), lambda: LoopAction.CONTINUE),
-        headline=found[11] if isinstance(found[11], str) else "",
-        context=cell(
-            "context", lambda: context_of_text(found[12]), lambda: _context_of_record(connection, found[0], found[2])
-        ),
-        created_at=found[13],
-        last_seen_at=found[14],
-        finished_at=found[15],
-        paused_until=found[16],
-        error=found[17] if isinstance(found[17], str) else "",
-        damaged=tuple(damaged),
-    )
-
-
-def _context_of_record(connection: sqlite3.Connection, project: str, uid: str) -> Context:
-    """The context as the record has it last: the column of the run is only a copy."""
-    query = "SELECT body FROM record WHERE project = ? AND uid = ? AND kind = ? ORDER BY seq DESC"
-    for (body,) in connection.execute(query, (project, uid, EntryKind.CONTEXT)):
-        with suppress(DamagedCellError):
-            return context_of_text(body)
-    return EMPTY_CONTEXT
+class _EventRow(NamedTuple):
+    id: int
+    project: str
+    uid: str
+    run: str
+    kind: str
+    at: float
+    finding_id: str | None
+    body: bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.monitor.findings import Finding
@@ -63,6 +63,8 @@ class RunRow(NamedTuple):
     """What the client said of the failure that ended the run."""
     damaged: tuple[str, ...] = ()
     """Columns that could not be read; what stands in their place was made of what could."""
+    listed: tuple[Any, Any] | None = None
+    """``created_at`` and ``last_seen_at`` as lists are sorted by them, where one of them is damaged."""
 
 
 class RunFilter(NamedTuple):
@@ -84,13 +86,17 @@ class RunOrder(StrEnum):
     SEEN = "seen"
     STATUS = "status"
 
-    def place(self, row: RunRow) -> float:
-        """Where a run stands in the order; the highest first. Those in the same place: the one created last first."""
+    def place(self, row: RunRow) -> Any:
+        """Where a run stands in the order; the highest first. Those in the same place: the one created last first.
+
+        A number, or what stands in the place of a damaged one.
+        """
+        created_at, last_seen_at = row.listed or (row.created_at, row.last_seen_at)
         match self:
             case RunOrder.CREATED:
-                return row.created_at
+                return created_at
             case RunOrder.SEEN:
-                return row.last_seen_at
+                return last_seen_at
             case RunOrder.STATUS:
                 return float(list(Status).index(row.status))
 
@@ -112,6 +118,8 @@ class StoredRun(NamedTuple):
     report: bytes | None = None
     attempts: tuple[Attempt, ...] = ()
     writers: tuple[Writer, ...] = ()
+    stored_seq: object = 0
+    """``next_seq`` as it stands in the database, where it may be damaged: what the next change must find there."""
 
 
 class Snapshot(NamedTuple):
@@ -181,7 +189,7 @@ class Change(NamedTuple):
     """
 
     run: StoredRun
-    expected_seq: int | None
+    expected_seq: object
     at: float
     rows: Sequence[RecordRow] = ()
     context_changed: bool = False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from losswatch_server.store.cells import Row, given, moment, whole
 from losswatch_server.store.queries import SOUND_CONTEXT
+from losswatch_server.store.run_rows import last_seen_at
 
 
 class RunningRow(NamedTuple):
@@ -27,8 +29,25 @@ def running(connection: sqlite3.Connection) -> list[RunningRow]:
         f"json_extract({SOUND_CONTEXT}, '$.expected_gap_s'), rhythm "
         "FROM run WHERE state = 'running'"
     )
-    return [row if isinstance(row.expected_gap_s, (int, float, type(None))) else row._replace(expected_gap_s=None)
-            for row in map(RunningRow._make, found)]  # fmt: skip
+    return [row for row in (_row(connection, *cells) for cells in found) if row is not None]
+
+
+def _row(
+    connection: sqlite3.Connection, project: Any, uid: Any, step: Any, seen: Any, paused: Any, gap: Any, rhythm: Any
+) -> RunningRow | None:
+    """What lists say of the run, where a cell is damaged; None where its key is."""
+    if type(project) is not str or type(uid) is not str:
+        return None
+    cell = Row("run", project, uid).cell
+    return RunningRow(
+        project,
+        uid,
+        cell("step", lambda: given(whole, step), lambda: None),
+        cell("last_seen_at", lambda: moment(seen), lambda: last_seen_at(connection, (project, uid))),
+        cell("paused_until", lambda: given(moment, paused), lambda: None),
+        gap if type(gap) in (int, float) else None,
+        rhythm if type(rhythm) is bytes else b"",
+    )
 
 
 class SilentRow(NamedTuple):
@@ -48,7 +67,11 @@ def silent(connection: sqlite3.Connection) -> list[SilentRow]:
         "FROM finding f JOIN run r ON r.project = f.project AND r.uid = f.uid "
         "WHERE f.closed_at IS NULL AND f.condition = 'silent'"
     )
-    return [SilentRow(project, uid, since, bool(replaced)) for project, uid, since, replaced in found]
+    return [
+        SilentRow(project, uid, since if type(since) in (int, float) else 0.0, bool(replaced))
+        for project, uid, since, replaced in found
+        if type(project) is str and type(uid) is str
+    ]
 
 
 def _group_of(run: str) -> str:

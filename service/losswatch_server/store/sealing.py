@@ -122,6 +122,18 @@ def row_points(row: RecordRow) -> list[Point]:
     return _read_or_nothing(row)[1]
 
 
+def shape(kind: EntryKind, body: bytes) -> tuple[int, int, int] | None:
+    """How many points a block has, its first and its last step, as its row should say; None where it is damaged."""
+    try:
+        if kind != EntryKind.SEALED:
+            points = unpack(body)
+            return len(points), points[0].step, points[-1].step
+        steps = [point.step for point in _read_body(body, None)[1]]
+        return len(steps), min(steps), max(steps)
+    except Exception:  # noqa: BLE001 - as below
+        return None
+
+
 def _cut(parts: Sequence[RecordRow], points: Sequence[Point], wanted: int) -> tuple[list[RecordRow], list[RecordRow]]:
     """``parts`` with the first ``wanted`` points (at least one), and the others."""
     first: list[RecordRow] = []
@@ -185,7 +197,9 @@ Part = tuple[int, int, int, str | None, int]
 def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
     """The parts and points of a block, or none and a note of the damage: one block is no reason to lose the run."""
     try:
-        parts, points = _read(row) if row.kind == EntryKind.SEALED else ([], unpack(_sized(row.body, row.n)))
+        parts, points = (
+            _read_body(row.body, row.n) if row.kind == EntryKind.SEALED else ([], unpack(_sized(row.body, row.n)))
+        )
         if len(points) != row.n:
             raise ValueError(f"{len(points)} of {row.n} points")
         if parts and sum(part[0] for part in parts) != row.n:
@@ -198,8 +212,8 @@ def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
     return parts, points
 
 
-def _read(row: RecordRow) -> tuple[list[Part], list[Point]]:
-    body = row.body
+def _read_body(body: bytes, n: int | None) -> tuple[list[Part], list[Point]]:
+    """The parts and points of a sealed block; of ``n`` points, where that is known."""
     version, count, names_bytes, head_bytes = _HEAD.unpack_from(body)
     if version != FORMAT:
         raise ValueError(f"a sealed block of format {version}; this version reads format {FORMAT}")
@@ -222,10 +236,10 @@ def _read(row: RecordRow) -> tuple[list[Part], list[Point]]:
         planes = b"".join([plane() for _ in range(size)])
         return np.frombuffer(planes, np.uint8).reshape(size, items).T.tobytes()
 
-    n, kinds, attempts, writers, gaps = (struct.unpack(f"<{count}q", take(8, count)) for _ in range(5))
+    ns, kinds, attempts, writers, gaps = (struct.unpack(f"<{count}q", take(8, count)) for _ in range(5))
     writer_names: list[str | None] = [None, *names]
-    parts = list(zip(n, kinds, attempts, [writer_names[index] for index in writers], accumulate(gaps), strict=True))
-    return parts, read_sections(_sized(point_head, row.n), take)
+    parts = list(zip(ns, kinds, attempts, [writer_names[index] for index in writers], accumulate(gaps), strict=True))
+    return parts, read_sections(_sized(point_head, sum(ns) if n is None else n), take)
 
 
 def _sized(block: bytes, n: int) -> bytes:

@@ -10,14 +10,12 @@ from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
+from losswatch_server.store.record_rows import RECORD, Key, from_database
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import opened
 from losswatch_server.store.summaries import Summary
 from losswatch_server.store.summary_tree import (
-    RECORD,
-    Key,
     leaves,
-    record_row,
     rows_between,
     stored_names,
     stored_tails,
@@ -95,7 +93,7 @@ def tail_rows(connection: sqlite3.Connection, key: Key, seq: int, low: int, high
         "AND seq + n > ? AND (kind = ? OR (last_step >= ? AND first_step <= ?)) ORDER BY seq",
         (*key, *key, seq, seq, EntryKind.CONTEXT.value, low, high),
     )
-    return map(record_row, found)
+    return from_database(connection, key, found)
 
 
 def last_main_step(connection: sqlite3.Connection, key: Key, before: int) -> int | None:
@@ -106,14 +104,14 @@ def last_main_step(connection: sqlite3.Connection, key: Key, before: int) -> int
             f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND seq < ? AND seq >= ? "
             "ORDER BY seq DESC LIMIT ?"
         )
-        rows = [record_row(found) for found in connection.execute(query, (*key, before, start, _AT_ONCE))]
-        for row in rows:
+        found = connection.execute(query, (*key, before, start, _AT_ONCE)).fetchall()
+        for row in from_database(connection, key, found):
             step = _last_main(row, before)
             if step is not None:
                 return step
-        if len(rows) < _AT_ONCE:
+        if len(found) < _AT_ONCE:
             break
-        before = rows[-1].seq
+        before = found[-1][0]
     for node in leaves(connection, key, lambda node: node.seq < before and node.has(EntryKind.POINTS), backwards=True):
         for row in reversed(list(rows_between(connection, key, node.seq, min(node.past, before)))):
             step = _last_main(row, before)

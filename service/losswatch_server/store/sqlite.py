@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store import changes, outline, queries, schema, searching, summary_tree, windows
 from losswatch_server.store.cuts import Cuts
@@ -25,7 +26,8 @@ from losswatch_server.store.errors import (
     failed_read,
     failed_write,
 )
-from losswatch_server.store.identity import OpenFiles
+from losswatch_server.store.identity import OpenFiles, draw_mark
+from losswatch_server.store.record_rows import Key
 from losswatch_server.store.rows import (
     Change,
     FindingFilter,
@@ -71,11 +73,12 @@ class SqliteStore:
         waiting_writes: int = WAITING_WRITES,
         connect: Callable[[Path], sqlite3.Connection] = schema.connect,
         connect_reader: Callable[[Path], sqlite3.Connection] = schema.connect_reader,
+        mark: int | None = None,
     ) -> None:
         self._directory = directory
         self._connect = connect
         self._connect_reader = connect_reader
-        self._files = OpenFiles(directory.database)
+        self._files = OpenFiles(directory.database, mark)
         self._writer = GroupWriter(self._connect_writer, waiting_writes, self._files.check)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
         self._connections: set[sqlite3.Connection] = set()
@@ -94,10 +97,11 @@ class SqliteStore:
         directory = DataDirectory(path)
         try:
             schema.migrate(directory.database)
+            mark = draw_mark(directory.database, schema.connect)
         except BaseException:
             directory.release()
             raise
-        return cls(directory, waiting_writes=waiting_writes)
+        return cls(directory, waiting_writes=waiting_writes, mark=mark)
 
     @property
     def path(self) -> Path:
@@ -120,6 +124,7 @@ class SqliteStore:
                 last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             finally:
                 last.close()
+        self._files.close()
         self._directory.release()
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -136,6 +141,19 @@ class SqliteStore:
         if self._writer.lost is not None:
             raise StoreLostError(str(self._writer.lost))
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def _searched(self, key: Key, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same for what is found through the summaries of a run: damaged ones are made anew first."""
+        try:
+            return await self.read(work)
+        except summary_tree.DamagedSummariesError as error:
+            await self._forget_summaries(key, error)
+            await self.summarise(*key)
+            return await self.read(work)
+
+    async def _forget_summaries(self, key: Key, error: Exception) -> None:
+        damage.note("summaries of run", key, error)
+        await self.write(partial(summary_tree.forget, key=key))
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -257,7 +275,7 @@ class SqliteStore:
         return await self.read(lambda connection: queries.is_gone(connection, project, name, writer))
 
     async def list_runs(
-        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[float, str] | None, limit: int
+        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[object, object] | None, limit: int
     ) -> list[RunRow]:
         return await self.read(lambda connection: queries.list_runs(connection, project, wanted, order, before, limit))
 
@@ -270,41 +288,53 @@ class SqliteStore:
     async def standing_page(
         self, project: str, uid: str, cuts: Cuts, first_seq: int, max_points: int
     ) -> list[RecordRow]:
-        return await self.read(
-            lambda connection: searching.standing_rows(connection, (project, uid), cuts, first_seq, max_points)
+        return await self._searched(
+            (project, uid),
+            lambda connection: searching.standing_rows(connection, (project, uid), cuts, first_seq, max_points),
         )
 
     async def record_at(
         self, project: str, uid: str, steps: Sequence[int], first_seq: int, max_points: int
     ) -> list[RecordRow]:
-        return await self.read(
-            lambda connection: searching.rows_at(connection, (project, uid), steps, first_seq, max_points)
+        return await self._searched(
+            (project, uid),
+            lambda connection: searching.rows_at(connection, (project, uid), steps, first_seq, max_points),
         )
 
     async def last_main_step(self, project: str, uid: str, before: int) -> int | None:
-        return await self.read(lambda connection: searching.last_main_step(connection, (project, uid), before))
+        return await self._searched(
+            (project, uid), lambda connection: searching.last_main_step(connection, (project, uid), before)
+        )
 
     async def rank_tails(self, project: str, uid: str, attempts: Sequence[Attempt]) -> Mapping[int, int]:
-        return await self.read(lambda connection: searching.all_rank_tails(connection, (project, uid), attempts))
+        return await self._searched(
+            (project, uid), lambda connection: searching.all_rank_tails(connection, (project, uid), attempts)
+        )
 
     async def column_names(self, project: str, uid: str) -> set[str]:
-        return await self.read(lambda connection: searching.all_column_names(connection, (project, uid)))
+        return await self._searched(
+            (project, uid), lambda connection: searching.all_column_names(connection, (project, uid))
+        )
 
     async def next_window(
         self, project: str, uid: str, sources: Sequence[Source], low: int, high: int, points: int
     ) -> Window | None:
-        return await self.read(
-            lambda connection: windows.next_window(connection, (project, uid), sources, low, high, points)
+        return await self._searched(
+            (project, uid),
+            lambda connection: windows.next_window(connection, (project, uid), sources, low, high, points),
         )
 
     async def count_between(self, project: str, uid: str, low: int, high: int) -> int:
-        return await self.read(lambda connection: outline.count_between(connection, (project, uid), low, high))
+        return await self._searched(
+            (project, uid), lambda connection: outline.count_between(connection, (project, uid), low, high)
+        )
 
     async def outline(
         self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
     ) -> list[Entry]:
-        return await self.read(
-            lambda connection: outline.outline(connection, (project, uid), attempts, low, high, stretches)
+        return await self._searched(
+            (project, uid),
+            lambda connection: outline.outline(connection, (project, uid), attempts, low, high, stretches),
         )
 
     async def snapshot_marks(self, project: str, uid: str) -> Sequence[tuple[int, int, int]]:
@@ -317,8 +347,8 @@ class SqliteStore:
         return await self.read(lambda connection: queries.findings(connection, project, uid))
 
     async def project_findings(
-        self, project: str, wanted: FindingFilter, before: tuple[float, str, str] | None, limit: int
-    ) -> tuple[list[RunFinding], tuple[float, str, str] | None]:
+        self, project: str, wanted: FindingFilter, before: tuple[object, object, object] | None, limit: int
+    ) -> tuple[list[RunFinding], tuple[object, object, object] | None]:
         return await self.read(lambda connection: queries.project_findings(connection, project, wanted, before, limit))
 
     async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
@@ -343,9 +373,12 @@ class SqliteStore:
         grown: summary_tree.Growth | None
         while True:
             async with self._growing:
-                grown = await self.read(lambda connection: summary_tree.growth(connection, key))
-                if grown is None or not await self.write(partial(summary_tree.grow, growth=grown)):
-                    return
+                try:
+                    grown = await self.read(lambda connection: summary_tree.growth(connection, key))
+                    if grown is None or not await self.write(partial(summary_tree.grow, growth=grown)):
+                        return
+                except summary_tree.DamagedSummariesError as error:
+                    await self._forget_summaries(key, error)
 
 
 def _touch(connection: sqlite3.Connection) -> None:

@@ -7,13 +7,17 @@ it is bounded too; a run of an older database is all tail until it has grown its
 from __future__ import annotations
 
 import sqlite3
+import struct
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.entries import Entry, EntryKind
+from losswatch_server.store.cells import text, whole
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
+from losswatch_server.store.record_rows import CHECK_BYTES, RECORD, Key, attempts_of, from_database
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import FULL_BYTES
 from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf, zones_from_bytes, zones_to_bytes
@@ -21,11 +25,9 @@ from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf,
 AT_ONCE = 16 * 1260
 """Points summed up in one go: bounds the memory that it takes."""
 
-Key = tuple[str, str]
-"""Project and uid of a run."""
-
-RECORD = "seq, n, kind, attempt, writer, received_ms, first_step, last_step, body"
 _SUMMARY = "level, seq, past, n, kinds, zones"
+_LEVELS = 32
+"""A run of 2^53 entries would have fewer."""
 
 
 class Growth(NamedTuple):
@@ -38,16 +40,22 @@ class Growth(NamedTuple):
     names: set[str]
 
 
-def record_row(found: tuple[Any, ...]) -> RecordRow:
-    """A row as it was selected by ``RECORD``."""
-    return RecordRow(found[0], found[1], EntryKind(found[2]), *found[3:])
+class DamagedSummariesError(Exception):
+    """The summaries of a run are not what was written. They are made of the record: ``forget`` them, and let them grow
+    anew."""
 
 
 def tail_start(connection: sqlite3.Connection, key: Key) -> int:
-    """The place in the record from which on nothing is summed up."""
-    query = "SELECT past FROM summary WHERE project = ? AND uid = ? AND level = ? ORDER BY seq DESC LIMIT 1"
+    """The place in the record from which on nothing is summed up. Raises DamagedSummariesError."""
+    query = f"SELECT {_SUMMARY} FROM summary WHERE project = ? AND uid = ? AND level = ? ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (*key, 0)).fetchone()
-    return 0 if found is None else int(found[0])
+    return 0 if found is None else _summary(found).past
+
+
+def forget(connection: sqlite3.Connection, key: Key) -> None:
+    """Remove the summaries of a run, with what they say of ranks and names."""
+    for table in ("summary", "rank_tail", "series_name"):
+        connection.execute(f"DELETE FROM {table} WHERE project = ? AND uid = ?", key)
 
 
 def rows_between(connection: sqlite3.Connection, key: Key, seq: int, past: int) -> Iterator[RecordRow]:
@@ -57,8 +65,7 @@ def rows_between(connection: sqlite3.Connection, key: Key, seq: int, past: int) 
         "(SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0) AND seq < ? ORDER BY seq",
         (*key, *key, seq, past),
     )
-    for one in found:
-        row = record_row(one)
+    for row in from_database(connection, key, found):
         if row.seq + row.n > seq:
             yield row
 
@@ -73,13 +80,13 @@ def growth(connection: sqlite3.Connection, key: Key) -> Growth | None:
         "SELECT seq + n FROM record WHERE project = ? AND uid = ? AND seq >= ? AND "
         "(kind IN (?, ?) OR kind = ? AND length(body) >= ?) ORDER BY seq DESC LIMIT 1"
     )
-    settled = (EntryKind.CONTEXT.value, EntryKind.ATTEMPT.value, EntryKind.SEALED.value, FULL_BYTES)
+    settled = (EntryKind.CONTEXT.value, EntryKind.ATTEMPT.value, EntryKind.SEALED.value, FULL_BYTES + CHECK_BYTES)
     found = connection.execute(query, (*key, start, *settled)).fetchone()
     if found is None or found[0] - start < LEAF:
         return None
     leaves: list[Summary] = []
     entries: list[Entry] = []
-    cuts = Cuts(_attempts(connection, key))
+    cuts = Cuts(attempts_of(connection, key))
     known = stored_tails(connection, key)
     tails: dict[int, Tail] = {}
     names: set[str] = set()
@@ -117,7 +124,7 @@ def grow(connection: sqlite3.Connection, growth: Growth) -> bool:
         return True
     connection.executemany(
         f"INSERT INTO summary (project, uid, {_SUMMARY}, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [(*key, *node[:5], zones_to_bytes(node.zones), node.body) for node in growth.nodes],
+        [(*key, *node[:5], _checked_zones(node), node.body) for node in growth.nodes],
     )
     connection.executemany(
         "INSERT OR REPLACE INTO rank_tail (project, uid, rank, step, seq) VALUES (?, ?, ?, ?, ?)",
@@ -131,17 +138,35 @@ def grow(connection: sqlite3.Connection, growth: Growth) -> bool:
 
 
 def top(connection: sqlite3.Connection, key: Key, *, body: bool = False) -> list[Summary]:
-    """The fewest summaries that together cover all that is summed up, by place in the record."""
-    found = connection.execute("SELECT max(level) FROM summary WHERE project = ? AND uid = ?", key).fetchone()
+    """The fewest summaries that together cover all that is summed up, by place in the record.
+
+    Raises DamagedSummariesError.
+    """
+    (highest,) = connection.execute("SELECT max(level) FROM summary WHERE project = ? AND uid = ?", key).fetchone()
+    if highest is not None and not (type(highest) is int and 0 <= highest < _LEVELS):
+        raise DamagedSummariesError(f"level {highest!r:.40}")
     nodes: list[Summary] = []
-    for level in range(-1 if found[0] is None else found[0], -1, -1):
+    for level in range(-1 if highest is None else highest, -1, -1):
         nodes += _nodes(connection, key, level, nodes[-1].past if nodes else 0, None, body=body)
+    _without_gap(nodes, 0, None)
     return nodes
 
 
 def below(connection: sqlite3.Connection, key: Key, node: Summary, *, body: bool = False) -> list[Summary]:
-    """The summaries from which a node was made."""
-    return _nodes(connection, key, node.level - 1, node.seq, node.past, body=body)
+    """The summaries from which a node was made. Raises DamagedSummariesError."""
+    nodes = _nodes(connection, key, node.level - 1, node.seq, node.past, body=body)
+    _without_gap(nodes, node.seq, node.past)
+    return nodes
+
+
+def _without_gap(nodes: Sequence[Summary], seq: int, past: int | None) -> None:
+    """A summary that is missing would hide what it sums up."""
+    for node in nodes:
+        if node.seq != seq:
+            raise DamagedSummariesError(f"there is none of level {node.level} at {seq}")
+        seq = node.past
+    if past is not None and seq != past:
+        raise DamagedSummariesError(f"there is none at {seq}")
 
 
 def _nodes(
@@ -152,10 +177,35 @@ def _nodes(
         "WHERE project = ? AND uid = ? AND level = ? AND seq >= ? AND seq < ? ORDER BY seq"
     )
     found = connection.execute(query, (*key, level, seq, 1 << 62 if past is None else past))
-    return [
-        Summary(one[0], one[1], one[2], one[3], one[4], zones_from_bytes(one[5]), one[6] if body else b"")
-        for one in found
-    ]
+    return [_summary(one) for one in found]
+
+
+_CELLS = struct.Struct("<BqqqI")
+_CHECKSUM = struct.Struct("<I")
+
+
+def _checked_zones(node: Summary) -> bytes:
+    """The zones with a checksum of them and of the cells beside them."""
+    data = zones_to_bytes(node.zones)
+    return data + _CHECKSUM.pack(zlib.crc32(data, zlib.crc32(_CELLS.pack(*node[:5]))))
+
+
+def _summary(found: Sequence[Any]) -> Summary:
+    """The node of a row. Raises DamagedSummariesError. Those of older versions have no checksum."""
+    level, seq, past, n, kinds, zones, *body = found
+    try:
+        if len(zones) % 16 == _CHECKSUM.size:
+            zones, checksum = zones[: -_CHECKSUM.size], zones[-_CHECKSUM.size :]
+            if _CHECKSUM.unpack(checksum)[0] != zlib.crc32(zones, zlib.crc32(_CELLS.pack(level, seq, past, n, kinds))):
+                raise ValueError("the checksum does not fit")
+        whole(past, whole(seq) + 1)
+        steps = zones_from_bytes(zones)
+        if any(low > high for low, high in steps):
+            raise ValueError("zones that end before they begin")
+        kept = body[0] if body and type(body[0]) is bytes else b""
+        return Summary(whole(level, 0, _LEVELS), seq, past, whole(n), whole(kinds, 0, 1 << 16), steps, kept)
+    except (ValueError, TypeError, struct.error) as error:
+        raise DamagedSummariesError(f"level {level!r:.40} at {seq!r:.40}: {error}") from None
 
 
 def leaves(
@@ -179,15 +229,17 @@ def leaves(
 def stored_tails(connection: sqlite3.Connection, key: Key) -> dict[int, Tail]:
     """How far each other rank has come in what is summed up."""
     query = "SELECT rank, step, seq FROM rank_tail WHERE project = ? AND uid = ?"
-    return {rank: Tail(step, seq) for rank, step, seq in connection.execute(query, key)}
+    found = connection.execute(query, key)
+    try:
+        return {whole(rank): Tail(whole(step, -1), whole(seq)) for rank, step, seq in found}
+    except ValueError as error:
+        raise DamagedSummariesError(f"the last step of a rank: {error}") from None
 
 
 def stored_names(connection: sqlite3.Connection, key: Key) -> set[str]:
     """The names of the columns in what is summed up."""
     query = "SELECT name FROM series_name WHERE project = ? AND uid = ?"
-    return {name for (name,) in connection.execute(query, key)}
-
-
-def _attempts(connection: sqlite3.Connection, key: Key) -> list[Attempt]:
-    found = connection.execute("SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ?", key)
-    return list(map(Attempt._make, found))
+    try:
+        return {text(name) for (name,) in connection.execute(query, key)}
+    except ValueError as error:
+        raise DamagedSummariesError(f"the name of a series: {error}") from None

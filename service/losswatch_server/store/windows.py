@@ -13,10 +13,12 @@ from itertools import count
 from typing import NamedTuple
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
+from losswatch_server.store.cells import MOST
 from losswatch_server.store.entries import read
+from losswatch_server.store.record_rows import Key
 from losswatch_server.store.searching import tail_rows
 from losswatch_server.store.summaries import Summary
-from losswatch_server.store.summary_tree import Key, below, rows_between, tail_start, top
+from losswatch_server.store.summary_tree import below, rows_between, tail_start, top
 
 _ALL = sum(1 << kind for kind in EntryKind if kind not in WITHOUT_POINT)
 SUPERSEDED_BY_WRITER = 1 << EntryKind.SUPERSEDED_BY_WRITER
@@ -131,7 +133,10 @@ def _tail(
     found = connection.execute(query, (low, high, *key, start, *key, start, low, high, *kinds, past)).fetchone()
     if found is None or found[0] is None:
         return []
-    return [Summary(0, start, found[3], found[2], _ALL, ((found[0], found[1]),))]
+    if not all(type(cell) is int and 0 <= cell <= MOST for cell in found):  # a damaged row: all may be in any of them
+        found = (low, high, 1, past)
+    first, last, n, end = found
+    return [Summary(0, start, end, n, _ALL, ((first, last),))]
 
 
 def _wanted(node: Summary, sources: Sequence[Source], low: int, high: int) -> bool:

@@ -19,8 +19,10 @@ from losswatch_server.runs.points.accept import (
     accept,
     in_order,
     needs_record,
+    own_attempt,
 )
 from losswatch_server.runs.points.merge import compare
+from losswatch_server.runs.points.writers import newest_of
 
 NAN = float("nan")
 NULL_LOSS = Point(5, loss_is_null=True)
@@ -44,7 +46,7 @@ class Memory:
             known = {key: self.judged[key] for key in need.wanted if key in self.judged}
             own = {}
             if need.superseded_by_writer and writer is not None:
-                attempt = self.cursor.training_writers[writer].attempt
+                attempt = own_attempt(self.cursor, writer)
                 own = {(step, rank): p for (a, step, rank), p in self.aside.items() if a == attempt}
                 own = {key: own[key] for key in need.wanted if key in own}
             stored = Stored(known, own)
@@ -240,6 +242,55 @@ def test_two_writers_of_one_attempt_may_take_turns() -> None:
     assert result.begin is None
 
 
+def test_a_forked_process_that_repeats_its_parents_steps_never_takes_the_run_over() -> None:
+    run = Memory()
+    run.post(steps(0, 9), "parent")
+    child = run.post(steps(5, 12, level=50.0), "parent~child")
+    assert child.begin is None
+    assert [entry.kind for entry in child.entries] == [EntryKind.SUPERSEDED_BY_WRITER] * 5 + [EntryKind.POINTS] * 3
+    own = run.post(steps(10, 14), "parent")
+    assert own.begin is not None, "what the child had put there gives way"
+    assert [run.judged[step, 0].loss for step in (9, 10, 14)] == [p.loss for p in (*steps(9, 10), *steps(14, 14))]
+    later = run.post(steps(13, 20, level=50.0), "parent~child")
+    assert {entry.kind for entry in later.entries} == {EntryKind.SUPERSEDED_BY_WRITER}
+    assert run.post(steps(15, 15), "parent").begin is None
+    assert run.cursor.training_writers["parent~child"].concurrent_with == "parent"
+
+
+def test_a_forked_process_goes_on_where_its_parent_ended() -> None:
+    run = Memory()
+    run.post(steps(0, 9), "parent")
+    for child in ("parent~first", "parent~second"):
+        last = run.cursor.last
+        assert last is not None
+        result = run.post(steps(last.step + 1, last.step + 5), child)
+        assert (counts(result), result.begin) == ((5, 0, 0, 0), None)
+    assert {writer.concurrent_with for writer in run.cursor.training_writers.values()} == {None}
+
+
+def test_a_forked_process_whose_parent_logs_nothing_is_like_any_other() -> None:
+    run = Memory()
+    run.post(steps(0, 9), "launcher~first")
+    assert run.post(steps(5, 7), "launcher~second").begin is not None
+    assert run.cursor.newest == "launcher~second"
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6), st.booleans()), max_size=12))
+def test_what_a_parent_logs_is_the_run_whatever_its_children_log(posts: list[tuple[int, int, bool]]) -> None:
+    run, step, told = Memory(), 0, {}
+    for first, count, is_parents in posts:
+        if is_parents:
+            mine = steps(step, step + count - 1)
+            step += count
+            run.post(mine, "parent")
+            told |= {point.step: point for point in mine}
+        else:
+            run.post(steps(first, first + count - 1, level=50.0), "parent~child")
+        assert newest_of(run.cursor.training_writers) == run.cursor.newest
+        if "parent" in run.cursor.training_writers:
+            assert {step: run.judged.get((step, 0)) for step in told} == told
+
+
 numbers = st.one_of(st.none(), st.sampled_from([0.0, 1.0, 2.0, NAN, math.inf]))
 points = st.builds(
     Point,
@@ -256,7 +307,8 @@ points = st.builds(
     loss_is_null=st.just(False),
 ).map(lambda point: point._replace(loss_is_null=point.loss is None and point.grad_norm == 2.0))
 posts = st.lists(
-    st.tuples(st.lists(points, min_size=1, max_size=6), st.sampled_from([None, "a", "b", "c"])), max_size=8
+    st.tuples(st.lists(points, min_size=1, max_size=6), st.sampled_from([None, "a", "b", "c", "a~1", "a~2"])),
+    max_size=8,
 )
 
 

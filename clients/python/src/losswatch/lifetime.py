@@ -80,6 +80,12 @@ def _at_exit() -> None:
         sender.wait(max(deadline - time.monotonic(), 0.0))
 
 
+def is_spawning() -> bool:
+    """Whether a process of ``multiprocessing`` is being started just now, for which what it needs is pickled."""
+    context = sys.modules.get("multiprocessing.context")
+    return context is not None and context.get_spawning_popen() is not None
+
+
 def _is_worker() -> bool:
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None

@@ -23,6 +23,7 @@ from losswatch.spool import Address
 from losswatch.spool_folder import default_folder
 from losswatch.transport import Transport, report_link
 from losswatch.values import hold
+from losswatch.waiting import Promise
 
 QUEUE_LENGTH = 32_768
 """Steps that may wait for the sender thread: half a minute of a loop that makes a thousand a second."""
@@ -80,20 +81,19 @@ class Run:
         self._context = context
         self._owner = True
         self._listeners: List[Listener] = []
-        self._reset(last_step=-1)
-        if is_disabled():
-            self._finished = True
+        self._first: Optional[Promise] = None
+        self._reset(last_step=-1, writer=_new_writer())
         self._start()
         _runs.add(self)
 
-    def _reset(self, last_step: int) -> None:
-        self.writer = uuid.uuid4().hex[:16]
+    def _reset(self, last_step: int, writer: str) -> None:
+        self.writer = writer
         self._queue: Deque[Entry] = collections.deque(maxlen=QUEUE_LENGTH)
         self._append = self._queue.append
         self._sequence = itertools.count()
         self._last_step = last_step
         self._sender: Optional[Sender] = None
-        self._finished = False
+        self._finished = is_disabled()
         self._lock = threading.Lock()
 
     def _start(self) -> None:
@@ -109,7 +109,7 @@ class Run:
                     Address(self.url, self.project, self.name, self.writer),
                     lambda: Transport(url, key, f"losswatch-python/{__version__}"),
                     Notices(self.name, self._quiet, self._listeners),
-                    Origin(self.rank, self._owner, self._last_step),
+                    Origin(self.rank, self._owner, self._last_step, self._first),
                     context=self._context,
                     interval=self._interval,
                     folder=self._folder,
@@ -252,6 +252,10 @@ class Run:
     def __reduce__(self) -> Tuple[Any, ...]:
         # For worker processes. The key is left out: pickles end up in checkpoints; workers have the environment.
         options = {"quiet": self._quiet, "stop_on": self._stop_on, "interval": self._interval}
+        if lifetime.is_spawning():
+            options["parent"] = self.writer
+            if self._sender is not None:
+                self._sender.hurry()
         return _in_another_process, (self.name, self.project, self.url, self.rank, self._step_so_far(), options)
 
     def __repr__(self) -> str:
@@ -274,14 +278,29 @@ class Run:
                 step += 1
         return step
 
+    def _before_fork(self) -> None:
+        """What was logged until now comes before what the child logs."""
+        self._first = None
+        if self._sender is not None and not self._finished:
+            self._first = self._sender.promise()
+
     def _become_a_child(self) -> None:
         """After a fork: the parent's thread is not here, and its queue and its run's end are the parent's to send."""
         self._owner = False
-        self._reset(self._step_so_far())
+        self._reset(self._step_so_far(), _forked_from(self.writer))
 
 
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 """The Runs that code still holds: after a fork each gets a sender of its own. Nothing else hangs on it."""
+
+
+def _new_writer() -> str:
+    return uuid.uuid4().hex[:16]
+
+
+def _forked_from(writer: str) -> str:
+    """The writer of a child process. The service knows by the name whose it is: what the parent logs is the run."""
+    return f"{writer.partition('~')[0]}~{uuid.uuid4().hex[:8]}"
 
 
 def _in_another_process(
@@ -296,7 +315,9 @@ def _in_another_process(
     run._context = {}
     run._listeners = []
     run._owner = False
-    run._reset(last_step)
+    run._first = None
+    parent = options.get("parent")
+    run._reset(last_step, _new_writer() if parent is None else _forked_from(parent))
     _runs.add(run)
     return run
 
@@ -334,10 +355,15 @@ def _folder(given: Union[str, Path, None]) -> Optional[Path]:
         return None
 
 
+def _before_fork() -> None:
+    for run in list(_runs):
+        run._before_fork()
+
+
 def _after_fork_in_child() -> None:
     for run in list(_runs):
         run._become_a_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

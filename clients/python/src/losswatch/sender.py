@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import itertools
 import queue
 import random
@@ -24,14 +23,14 @@ from losswatch.points import dumps, encode, is_finite
 from losswatch.spool import Address, FileSpool, MemorySpool
 from losswatch.spool_folder import files_of_run, spool_path
 from losswatch.transport import Away, Delivered, Gone, Transport, report_link
+from losswatch.waiting import BREATH_S, Patience, Promise, Waiters
 
 REQUEST_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 30.0
 YIELD_EVERY = 32
 """Points encoded before the interpreter is offered to the training thread: about 0.2 ms of work."""
-
 KEPT_AT_ONCE = 200
-"""Records written to disk together: where it is nearly full, the most that do not use the room that is left."""
+"""Records written to disk together: where it is nearly full, the most that leave the room unused."""
 
 Entry = Tuple[int, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]]]
 """What goes through the queue: a sequence number, the step, and one of values and context."""
@@ -46,12 +45,8 @@ class Origin(NamedTuple):
     is_owner: bool
     last_step: int
     """The step before the first that is logged without one."""
-
-
-class _Waiter(NamedTuple):
-    event: threading.Event
-    is_patient: bool
-    """Whether it goes on waiting while the service is away."""
+    first: Optional[Promise] = None
+    """What the process that this one was forked from delivers first."""
 
 
 class Sender:
@@ -93,6 +88,7 @@ class Sender:
         self._retry_at = 0.0
         self._why_away = ""
         self._reached = False
+        self._patience = Patience(origin.first)
         self._earlier_are_sent = False
         self._earlier_tries = 0
         self._gone = False
@@ -102,7 +98,9 @@ class Sender:
         self._end_is_kept = False
         self._is_complete = False
         """Whether everything was delivered when the thread ended."""
-        self._waiters: Deque[_Waiter] = collections.deque()
+        self._is_busy = False
+        """Whether something that was taken from the queue waits for its delivery."""
+        self._waiters = Waiters()
         # Not an Event: the garbage collector may end a run in this very thread while it holds the Event's lock.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._done = threading.Event()
@@ -127,15 +125,20 @@ class Sender:
         Without ``while_away`` it waits no longer than until the service turns out to be away.
         """
         if not self._done.is_set() and (while_away or not self._failures):
-            delivered = threading.Event()
-            self._waiters.append(_Waiter(delivered, while_away))
-            self._wake.put(None)
-            deadline = time.monotonic() + timeout
-            while not delivered.wait(min(max(deadline - time.monotonic(), 0.0), 1.0)):
-                if time.monotonic() >= deadline or self._done.is_set():
-                    break
-            return delivered.is_set() and self.dropped == 0
+            return self._waiters.wait(timeout, while_away, self.hurry, self._done.is_set) and self.dropped == 0
         return self._is_complete and self.dropped == 0
+
+    def promise(self) -> Optional[Promise]:
+        """What a child that is forked now waits for; None where everything is delivered, or nothing can be shared."""
+        if self.is_done or not (self._entries or self._is_busy):
+            return None
+        promise = self._waiters.promise()
+        self.hurry()
+        return promise
+
+    def hurry(self) -> None:
+        """Delivers at once what was logged so far."""
+        self._wake.put(None)
 
     def end(self, state: Optional[str], timeout: float, error: Optional[str] = None) -> None:
         """Asks the thread to deliver what it can within ``timeout`` seconds and to end. The first wins; no lock."""
@@ -176,7 +179,8 @@ class Sender:
     def _sleep(self) -> None:
         pause = self._interval
         if self._closing_at is not None:
-            pause = max(0.0, min(self._retry_at - time.monotonic(), self._interval))
+            waits = self._patience.waits(self._closing_at)
+            pause = max(BREATH_S if waits else 0.0, min(self._retry_at - time.monotonic(), self._interval))
         try:
             self._wake.get(timeout=pause)
             while True:
@@ -185,11 +189,13 @@ class Sender:
             return
 
     def _worth_waiting(self, closing_at: float) -> bool:
-        """Whether a service that is away may still be back before the end: only if it was there before."""
-        return self._reached and self._failures > 0 and time.monotonic() < self._retry_at < closing_at
+        """Whether a parent may still deliver before the end, or a service that is away be back, if it was there."""
+        may_be_back = self._reached and self._failures > 0 and time.monotonic() < self._retry_at < closing_at
+        return may_be_back or self._patience.waits(closing_at)
 
     def _turn(self, is_closing: bool) -> None:
-        waiters = [self._waiters.popleft() for _ in range(len(self._waiters))]
+        self._is_busy = True
+        waiters = self._waiters.come()
         self._collect(is_closing)
         if is_closing and not self._end_is_kept:
             self._end_is_kept = True
@@ -203,11 +209,8 @@ class Sender:
         elif self._reached:
             sweeps.start_if_due(self.address.url, self._folder, self._make_transport)
         is_delivered = self._all_delivered()
-        for waiter in waiters:
-            if is_delivered or (self._failures and not waiter.is_patient):
-                waiter.event.set()
-            else:
-                self._waiters.append(waiter)
+        self._is_busy = not is_delivered
+        self._waiters.settle(waiters, is_delivered, self._failures > 0)
 
     def _all_delivered(self) -> bool:
         return not any(kept and _has_more_than_contexts(kept) for kept in (self._spool, self._waiting))
@@ -267,6 +270,8 @@ class Sender:
 
     def _deliver(self) -> None:
         """Everything that waits, in order: what an earlier process of this run left, the spool, then memory."""
+        if self._patience.waits(self._closing_at):
+            return None
         if not self._earlier_are_sent and not self._deliver_earlier():
             return None
         for kept in (self._spool, self._waiting):
@@ -368,6 +373,7 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - the training is over; there is nobody left to hurt
             self._notices.once("lost", f"points are lost: {error!r}")
         self._let_go_of_spool()
+        self._waiters.leave()
         self._transport.close()
 
     def _let_go_of_spool(self) -> None:

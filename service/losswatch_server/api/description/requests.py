@@ -169,7 +169,10 @@ points_in: dict[str, Any] = {
             "type": ["string", "null"],
             "minLength": 1,
             "maxLength": MAX_WRITER,
-            "description": "Opaque, one for each client process: makes resuming from a checkpoint exact.",
+            "description": (
+                "Opaque, one for each client process: makes resuming from a checkpoint exact. A process that was "
+                "forked from writer `P` calls itself `P~` and a name of its own: it never supersedes what `P` sends."
+            ),
         },
     },
     "required": ["points"],

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -63,17 +64,19 @@ class Share:
         self.memory = memory
         self.held = 0
 
-    def take(self, size: int, *, leave: float = 0.0) -> None:
+    def take(self, size: int, *, leave: float = 0.0, remedy: str = "Send less at a time") -> None:
         """Hold ``size`` bytes more, where that leaves the part ``leave`` of the whole to others.
 
-        Raises ProblemError 503 where it does not, and 413 where it never could.
+        Raises ProblemError 503 where it does not, and 413 with the ``remedy`` where it never could.
         """
         kept = int(leave * self.memory.total)
         if self.held + size > self.memory.total - kept:
+            needed = self.held + size
             raise ProblemError(
                 TOO_LARGE,
-                f"Reading this would take about {max(1, (self.held + size) // MIB)} MiB of memory, more than one "
-                "request gets. Send less at a time; the operator can allow more with --request-memory-mib.",
+                f"Reading this would take about {max(1, needed // MIB)} MiB of memory; one request gets "
+                f"{(self.memory.total - kept) // MIB}. {remedy}; the operator can allow this with "
+                f"--request-memory-mib {math.ceil(needed / (1 - leave) / MIB)}.",
             )
         if not self.memory.move(size, kept):
             raise ProblemError(BUSY, "Other requests hold the memory that this one needs. Send it again in a moment.")
@@ -110,6 +113,16 @@ def cost_of_points(raw: bytes) -> int:
     if len(raw) < SMALL:
         return SMALL_FACTOR * len(raw)
     return _text(raw) + VALUE * raw.count(b",") + POINT * min(raw.count(b"{") + raw.count(b"["), MAX_POINTS)
+
+
+def remedy_of_log(raw: bytes, cost: int, room: int) -> str:
+    """What who sends a log of that ``cost`` can do where there is only so much ``room``."""
+    every = max(2, math.ceil(cost / max(1, room)))
+    lines = raw.count(b"\n") + raw.count(b"\r") + 1
+    return (
+        f"It has {lines:,} lines: send every {every}th of them (awk 'NR % {every} == 1' FILE), which is judged alike, "
+        "or read it where it lies with losswatch-server diagnose FILE, which has no such limit"
+    )
 
 
 def cost_of_log(raw: bytes) -> int:

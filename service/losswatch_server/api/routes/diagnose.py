@@ -15,7 +15,7 @@ from losswatch_server.api.description.describe import PROJECT_PARAMETER, answer,
 from losswatch_server.api.description.requests import POINTS_REQUEST, context_in
 from losswatch_server.api.http.access import json_answer
 from losswatch_server.api.http.body import DIAGNOSE_LIMIT, Sent, gunzip, receive, share_of
-from losswatch_server.api.http.load import Share, Turns, cost_of_log
+from losswatch_server.api.http.load import Share, Turns, cost_of_log, remedy_of_log
 from losswatch_server.api.http.problems import (
     INVALID_BODY,
     INVALID_REQUEST,
@@ -126,7 +126,9 @@ def _diagnosed(sent: Sent, context: Context, columns: Columns, resolution: int |
     raw = gunzip(sent.raw, DIAGNOSE_LIMIT, share, leave=_LEAVE_READING) if sent.packed else sent.raw
     if not raw.strip():
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
-    share.take(cost_of_log(raw), leave=_LEAVE_READING)
+    cost = cost_of_log(raw)
+    room = int((1 - _LEAVE_READING) * share.memory.total) - share.held
+    share.take(cost, leave=_LEAVE_READING, remedy="" if cost <= room else remedy_of_log(raw, cost, room))
     return diagnose_bytes(raw, context, columns=columns, resolution=resolution)
 
 

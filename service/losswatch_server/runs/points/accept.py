@@ -14,6 +14,7 @@ from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.merge import Comparison, PointProblem, PointsRefusedError, compare, in_order
+from losswatch_server.runs.points.writers import TrainingWriter, parent_of
 
 __all__ = [
     "Acceptance",
@@ -34,16 +35,6 @@ Key = tuple[int, int]
 """Step and rank."""
 
 _NO_RANKS: Mapping[int, int] = MappingProxyType({})
-
-
-class TrainingWriter(NamedTuple):
-    """A writer that posts losses or gradient norms. ``attempt`` is the one in which it began to, ``ordinal`` counts
-    such writers of the run from 0, ``concurrent_with`` names a later one that began before this one had ended (None:
-    none was seen)."""
-
-    attempt: int
-    ordinal: int
-    concurrent_with: str | None = None
 
 
 class RunCursor(NamedTuple):
@@ -113,7 +104,9 @@ def needs_ranks(cursor: RunCursor, points: Sequence[Point]) -> bool:
 def needs_record(cursor: RunCursor, points: Sequence[Point], writer: str | None) -> RecordLookup | None:
     """What must be read before ``points`` (in order) can be accepted; None where the cursor says enough."""
     last_step = -1 if cursor.last is None else cursor.last.step
-    if cursor.last is not None and _is_earlier(cursor, writer):
+    if cursor.last is not None and writer is not None and _is_earlier(cursor, writer):
+        if own_attempt(cursor, writer) == cursor.attempt and all(p.rank == 0 and p.step > last_step for p in points):
+            return None
         return RecordLookup([(point.step, point.rank) for point in points], superseded_by_writer=True)
     if len(points) == 0 or (points[0].step >= last_step and _are_of_rank_0(points)):
         return None
@@ -192,21 +185,22 @@ class _AcceptanceBuilder:
         self.training_writer = None if writer is None else cursor.training_writers.get(writer)
         self.new_training_writer: TrainingWriter | None = None
         """Set where the writer posts its first loss or gradient norm in this request."""
+        self.parent = parent_of(cursor.training_writers, writer)
         self.earlier = _is_earlier(cursor, writer)
-        self.boundary = _boundary(cursor, self.training_writer) if self.earlier and self.training_writer else 0
+        self.boundary = _boundary(cursor, self.training_writer or self.parent) if self.earlier else 0
         self.entries: list[Entry] = []
         self.accepted = self.duplicates = self.late = self.conflicts = self.counted = 0
 
     def take(self, point: Point) -> None:
         if point.rank != 0:
             self._take_other_rank(point)
-        elif self.earlier:
+        elif self.earlier and (self.training_writer is not None or _trains(point)):
             self._take_from_earlier(point)
         else:
             self._take_in_turn(point)
 
     def _take_in_turn(self, point: Point) -> None:
-        trains = point.loss is not None or point.grad_norm is not None
+        trains = _trains(point)
         last = self.last
         if trains and self.writer is not None and self.training_writer is None:
             self._begin_training()
@@ -230,7 +224,10 @@ class _AcceptanceBuilder:
             self._add_fields(known, point, found)
 
     def _take_from_earlier(self, point: Point) -> None:
-        """A point of a writer after whom another one began to train: it never begins an attempt."""
+        """A point of a writer after whom another one began to train, or whose parent trains: it never begins an
+        attempt."""
+        if self.training_writer is None:
+            self._begin_training()
         assert self.training_writer is not None
         own = self.training_writer.attempt
         if own == self.attempt and (self.last is None or point.step > self.last.step):
@@ -325,7 +322,8 @@ class _AcceptanceBuilder:
 
     def _begin_training(self) -> None:
         ordinal = len(self.cursor.training_writers)
-        self.training_writer = self.new_training_writer = TrainingWriter(self.attempt, ordinal)
+        attempt = self.attempt if self.parent is None else self.parent.attempt
+        self.training_writer = self.new_training_writer = TrainingWriter(attempt, ordinal)
 
     def _begin_attempt(self, point: Point) -> None:
         self.attempt += 1
@@ -354,21 +352,35 @@ class _AcceptanceBuilder:
         if self.new_training_writer is not None:
             return cursor._replace(
                 training_writers={**cursor.training_writers, writer: self.new_training_writer},
-                newest=writer,
+                newest=writer if self.parent is None else cursor.newest,
                 non_training_writers=cursor.non_training_writers - {writer},
             )
         if known is None and writer in cursor.non_training_writers:
             return cursor
         if known is None:
             return cursor._replace(non_training_writers=cursor.non_training_writers | {writer})
-        if self.earlier and self.entries and known.concurrent_with is None:
+        aside = self.parent is None or any(one.kind == EntryKind.SUPERSEDED_BY_WRITER for one in self.entries)
+        if self.earlier and self.entries and aside and known.concurrent_with is None:
             concurrent = known._replace(concurrent_with=cursor.newest)
             return cursor._replace(training_writers={**cursor.training_writers, writer: concurrent})
         return cursor
 
 
+def own_attempt(cursor: RunCursor, writer: str) -> int:
+    """The attempt that the points of an earlier writer belong to."""
+    owner = cursor.training_writers.get(writer) or parent_of(cursor.training_writers, writer)
+    assert owner is not None
+    return owner.attempt
+
+
+def _trains(point: Point) -> bool:
+    return point.loss is not None or point.grad_norm is not None
+
+
 def _is_earlier(cursor: RunCursor, writer: str | None) -> bool:
-    return writer is not None and writer != cursor.newest and writer in cursor.training_writers
+    if writer is None or writer == cursor.newest:
+        return False
+    return writer in cursor.training_writers or parent_of(cursor.training_writers, writer) is not None
 
 
 def _boundary(cursor: RunCursor, training_writer: TrainingWriter | None) -> int:

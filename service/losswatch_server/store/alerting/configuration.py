@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from losswatch_server.store.cells import sound_row, sound_rows
+
 
 class TargetRow(NamedTuple):
     """``secret`` and ``body`` are JSON; ``secret`` holds what no answer may show."""
@@ -41,14 +43,14 @@ def targets(connection: sqlite3.Connection, project: str | None = None) -> list[
     """The targets of a project (None: of all), oldest first."""
     where, values = ("", ()) if project is None else ("WHERE project = ?", (project,))
     found = connection.execute(f"SELECT {_TARGET} FROM target {where} ORDER BY created_at, id", values)
-    return [TargetRow._make(row) for row in found]
+    return list(sound_rows(TargetRow, "target", 2, found))
 
 
 def target(connection: sqlite3.Connection, project: str, target_id: str) -> TargetRow | None:
     """One target."""
     query = f"SELECT {_TARGET} FROM target WHERE project = ? AND id = ?"
     found = connection.execute(query, (project, target_id)).fetchone()
-    return None if found is None else TargetRow._make(found)
+    return sound_row(TargetRow, "target", 2, found)
 
 
 def put_target(connection: sqlite3.Connection, row: TargetRow) -> None:
@@ -85,13 +87,13 @@ def delete_target(connection: sqlite3.Connection, project: str, target_id: str) 
 def mute_rules(connection: sqlite3.Connection, project: str) -> list[MuteRuleRow]:
     """The mute rules of a project, newest first."""
     query = f"SELECT {_SILENCE} FROM silence WHERE project = ? ORDER BY created_at DESC, id"
-    return [MuteRuleRow._make(row) for row in connection.execute(query, (project,))]
+    return list(sound_rows(MuteRuleRow, "silence", 2, connection.execute(query, (project,))))
 
 
 def mute_rules_in_force(connection: sqlite3.Connection, project: str, now: float) -> list[MuteRuleRow]:
     """Those that have not ended."""
     query = f"SELECT {_SILENCE} FROM silence WHERE project = ? AND ends_at > ?"
-    return [MuteRuleRow._make(row) for row in connection.execute(query, (project, now))]
+    return list(sound_rows(MuteRuleRow, "silence", 2, connection.execute(query, (project, now))))
 
 
 def put_mute_rule(connection: sqlite3.Connection, row: MuteRuleRow) -> None:

@@ -10,6 +10,8 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from losswatch_server.store.cells import MOST, sound_row, sound_rows
+
 
 class DeliveryRow(NamedTuple):
     """One notification to one target; ``attempts`` and ``body`` are JSON. ``number`` orders those of a target."""
@@ -45,8 +47,11 @@ _FREE = "(state = 'pending' AND next_at <= :now OR state = 'sending' AND claimed
 
 def add(connection: sqlite3.Connection, row: DeliveryRow) -> None:
     """Insert a delivery behind the target's last one; its ``number`` is given here."""
-    query = "SELECT coalesce(max(number), 0) + 1 FROM delivery WHERE project = ? AND target = ?"
-    (number,) = connection.execute(query, (row.project, row.target)).fetchone()
+    query = (
+        "SELECT coalesce(max(number), 0) + 1 FROM delivery WHERE project = ? AND target = ? AND number <= ? "
+        "AND typeof(number) = 'integer'"
+    )
+    (number,) = connection.execute(query, (row.project, row.target, MOST)).fetchone()
     marks = ", ".join("?" * len(row))
     connection.execute(f"INSERT INTO delivery ({_FIELDS}) VALUES ({marks})", row._replace(number=number))
 
@@ -57,7 +62,7 @@ def claimable(connection: sqlite3.Connection, now: float, limit: int) -> list[De
         f"SELECT {_FIELDS} FROM delivery AS d WHERE {_OPEN} AND {_FREE} AND {_FIRST_OF_LANE} "
         "ORDER BY next_at, number LIMIT :limit"
     )
-    return [DeliveryRow._make(row) for row in connection.execute(query, {"now": now, "limit": limit})]
+    return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, {"now": now, "limit": limit})))
 
 
 def claim(connection: sqlite3.Connection, row: DeliveryRow, worker: str, now: float, until: float) -> bool:
@@ -103,7 +108,7 @@ def next_due(connection: sqlite3.Connection) -> float | None:
         f"FROM delivery AS d WHERE {_OPEN} AND {_FIRST_OF_LANE}"
     )
     found = connection.execute(query).fetchone()
-    return None if found[0] is None else float(found[0])
+    return float(found[0]) if type(found[0]) in (int, float) else None
 
 
 def waiting(connection: sqlite3.Connection, project: str, target: str, key: str) -> list[DeliveryRow]:
@@ -112,13 +117,13 @@ def waiting(connection: sqlite3.Connection, project: str, target: str, key: str)
         f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND target = ? AND key = ? AND state = 'pending' "
         "ORDER BY number"
     )
-    return [DeliveryRow._make(row) for row in connection.execute(query, (project, target, key))]
+    return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (project, target, key))))
 
 
 def waiting_about(connection: sqlite3.Connection, project: str, uid: str) -> list[DeliveryRow]:
     """Undelivered messages of a project that name a run; to be looked at one by one."""
     query = f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND state = 'pending' AND instr(body, ?) > 0"
-    return [DeliveryRow._make(row) for row in connection.execute(query, (project, uid))]
+    return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (project, uid))))
 
 
 def retire(connection: sqlite3.Connection, project: str, delivery_id: str, state: str, detail: str, now: float) -> bool:
@@ -146,7 +151,7 @@ def sent_since(connection: sqlite3.Connection, project: str, target: str, since:
         "AND reason NOT IN ('test', 'redelivered') ORDER BY created_at",
         (project, target, since),
     )
-    return [float(row[0]) for row in found]
+    return [at for (at,) in found if type(at) in (int, float)]
 
 
 def log(
@@ -162,14 +167,14 @@ def log(
         where += " AND number < ?"
         arguments.append(before)
     query = f"SELECT {_FIELDS} FROM delivery WHERE {where} ORDER BY number DESC LIMIT ?"
-    return [DeliveryRow._make(row) for row in connection.execute(query, (*arguments, limit))]
+    return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (*arguments, limit))))
 
 
 def find(connection: sqlite3.Connection, project: str, target: str, delivery_id: str) -> DeliveryRow | None:
     """One delivery."""
     query = f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND target = ? AND id = ?"
     found = connection.execute(query, (project, target, delivery_id)).fetchone()
-    return None if found is None else DeliveryRow._make(found)
+    return sound_row(DeliveryRow, "delivery", 2, found)
 
 
 def revive(connection: sqlite3.Connection, project: str, target: str, ids: Iterable[str], now: float) -> int:

@@ -6,6 +6,9 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from losswatch_server.codec import damage
+from losswatch_server.store.cells import MOST, sound_row, sound_rows
+
 
 class Cursor(NamedTuple):
     """How far the outbox was read; ``revision`` grows with every pass of any worker."""
@@ -36,18 +39,27 @@ class GroupRow(NamedTuple):
     body: str
 
 
+DAMAGED = -1
+"""The revision of a cursor whose row cannot be read."""
 _CONCERN = ", ".join(IncidentRow._fields)
 _GROUP = ", ".join(GroupRow._fields)
 
 
 def cursor(connection: sqlite3.Connection) -> Cursor:
-    """The cursor of the dispatcher."""
-    query = "SELECT event_id, revision FROM alert_cursor WHERE name = 'dispatch'"
-    return Cursor._make(connection.execute(query).fetchone())
+    """The cursor of the dispatcher; where its row is damaged, past every event: nobody hears of old ones again."""
+    found = connection.execute("SELECT event_id, revision FROM alert_cursor WHERE name = 'dispatch'").fetchone()
+    if found is not None and all(type(cell) is int and 0 <= cell <= MOST for cell in found):
+        return Cursor._make(found)
+    damage.note("cursor of the notifications", (), f"it holds {found!r:.80}")
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM event").fetchone()
+    return Cursor(last, DAMAGED)
 
 
 def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool:
     """Move the cursor on from what this worker saw; False when another worker was faster."""
+    if seen.revision == DAMAGED:
+        connection.execute("INSERT OR REPLACE INTO alert_cursor VALUES ('dispatch', ?, 1)", (event_id,))
+        return True
     moved = connection.execute(
         "UPDATE alert_cursor SET event_id = ?, revision = revision + 1 WHERE name = 'dispatch' AND revision = ?",
         (event_id, seen.revision),
@@ -58,7 +70,7 @@ def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool
 def incidents_of_run(connection: sqlite3.Connection, project: str, uid: str) -> list[IncidentRow]:
     """All incidents of a run."""
     query = f"SELECT {_CONCERN} FROM concern WHERE project = ? AND uid = ?"
-    return [IncidentRow._make(row) for row in connection.execute(query, (project, uid))]
+    return list(sound_rows(IncidentRow, "concern", 3, connection.execute(query, (project, uid))))
 
 
 def incidents_of_group(
@@ -72,9 +84,8 @@ def incidents_of_group(
         if value is not None:
             where += f" AND {column} = ?"
             values.append(value)
-    return [
-        IncidentRow._make(row) for row in connection.execute(f"SELECT {_CONCERN} FROM concern WHERE {where}", values)
-    ]
+    found = connection.execute(f"SELECT {_CONCERN} FROM concern WHERE {where}", values)
+    return list(sound_rows(IncidentRow, "concern", 3, found))
 
 
 def put_incidents(connection: sqlite3.Connection, rows: Iterable[IncidentRow]) -> None:
@@ -86,25 +97,25 @@ def group(connection: sqlite3.Connection, project: str, target: str, key: str) -
     """One group of one target."""
     query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND key = ?"
     found = connection.execute(query, (project, target, key)).fetchone()
-    return None if found is None else GroupRow._make(found)
+    return sound_row(GroupRow, "target_group", 3, found)
 
 
 def groups_of_target(connection: sqlite3.Connection, project: str, target: str) -> list[GroupRow]:
     """The groups of one target that want to be looked at, the longest waiting first."""
     query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND due_at IS NOT NULL ORDER BY due_at"
-    return [GroupRow._make(row) for row in connection.execute(query, (project, target))]
+    return list(sound_rows(GroupRow, "target_group", 3, connection.execute(query, (project, target))))
 
 
 def due_groups(connection: sqlite3.Connection, now: float, limit: int) -> list[GroupRow]:
     """Groups whose time has come, the longest waiting first."""
     query = f"SELECT {_GROUP} FROM target_group WHERE due_at <= ? ORDER BY due_at LIMIT ?"
-    return [GroupRow._make(row) for row in connection.execute(query, (now, limit))]
+    return list(sound_rows(GroupRow, "target_group", 3, connection.execute(query, (now, limit))))
 
 
 def next_due(connection: sqlite3.Connection) -> float | None:
     """When the next group wants to be looked at."""
     found = connection.execute("SELECT min(due_at) FROM target_group WHERE due_at IS NOT NULL").fetchone()
-    return None if found[0] is None else float(found[0])
+    return float(found[0]) if type(found[0]) in (int, float) else None
 
 
 def put_groups(connection: sqlite3.Connection, rows: Iterable[GroupRow]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+from losswatch_server.store.cells import sound_rows
 from losswatch_server.store.queries import SOUND_CONTEXT
 
 
@@ -12,7 +13,7 @@ def muted_until(connection: sqlite3.Connection, project: str, uid: str, finding:
     """Until when a finding is muted."""
     query = "SELECT muted_until FROM finding WHERE project = ? AND uid = ? AND id = ?"
     found = connection.execute(query, (project, uid, finding)).fetchone()
-    return None if found is None else found[0]
+    return found[0] if found is not None and type(found[0]) in (int, float) else None
 
 
 MOST_RUNS = 10_000
@@ -33,4 +34,4 @@ def sweep(connection: sqlite3.Connection, project: str, group: str) -> list[Swee
         f"ORDER BY created_at DESC LIMIT {MOST_RUNS}",
         (project, group),
     )
-    return [SweepRow._make(row) for row in found]
+    return list(sound_rows(SweepRow, "run", 1, found))

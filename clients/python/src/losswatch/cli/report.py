@@ -25,9 +25,8 @@ class WatchedRun(Run):
         self._known_writer = writer
         super().__init__(name, **options)
 
-    def _reset(self, last_step: int) -> None:
-        super()._reset(last_step)
-        self.writer = self._known_writer
+    def _reset(self, last_step: int, writer: str) -> None:
+        super()._reset(last_step, self._known_writer)
 
     def leave(self, timeout: float = 30.0) -> bool:
         """Lets go of the run without ending it; whether everything was delivered."""

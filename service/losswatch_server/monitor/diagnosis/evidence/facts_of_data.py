@@ -76,7 +76,7 @@ def _initial_over_chance(seen: Seen) -> float | None:
     f, m = seen.facts, seen.measured
     chance = m.chance if m.chance and not m.chance_inferred else None
     if chance is None and f.target_kind == "values" and f.target_std and math.isfinite(f.target_std):
-        chance = f.target_std**2 if m.kind.squares else None
+        chance = f.target_std * f.target_std if m.kind.squares else None  # infinite where a power would raise
     return f.initial_loss / chance if f.initial_loss is not None and chance else None
 
 
