@@ -46,9 +46,10 @@ $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.to
 test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
 	@PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
-soak: $(STAMP) ## kill the store a hundred times in the middle of posting, try thousands of new examples and a million odd runs
+soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
 	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
+	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter

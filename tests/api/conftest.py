@@ -21,6 +21,11 @@ from losswatch_server.settings import Settings
 _NUMBERS = itertools.count()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--all-damages``: do every damage to every column of the database (make soak)."""
+    parser.addoption("--all-damages", action="store_true", help="every damage to every column of the database")
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """One application for all tests; each uses a run of its own."""
