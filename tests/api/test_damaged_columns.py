@@ -7,7 +7,7 @@ import math
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ LATE = 4_000_000_000.0
 LAST = 3999
 
 VALUES: list[Any] = ["abc", "", b"\xff\x00\xfe", -1, 99, 10**18, -1e18, math.inf, 0.5, None]
-IN_A_TEST = 10
+IN_A_TEST = 2
 """Damages done to each table; ``--all-damages`` (make soak) does every one: each value, in each column."""
 
 TABLES = [
@@ -219,13 +219,13 @@ class Asking:
         return [self.api.get(path).text for path in paths(NAME, UID) if "siblings" not in path]
 
 
-def damaged(folder: Path, table: str, most: int | None) -> dict[str, tuple[str, str]]:
-    """Damages the column of one copy of the run after another; their uids by name, and what was done."""
+def damaged(folder: Path, tables: Sequence[str], most: int | None) -> dict[str, tuple[str, str]]:
+    """Damages one copy of the run after another; their uids by name, and what was done."""
     connection = sqlite3.connect(folder / "losswatch.sqlite3", isolation_level=None)
     connection.execute("BEGIN")
     sick: dict[str, tuple[str, str]] = {}
-    wanted = damages(connection, table, most)
-    for (name, uid), (column, where, value) in zip(copies(connection, len(wanted)), wanted, strict=True):
+    wanted = [(table, *damage) for table in tables for damage in damages(connection, table, most)]
+    for (name, uid), (table, column, where, value) in zip(copies(connection, len(wanted)), wanted, strict=True):
         query = f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {MINE.get(table, 'uid')} LIKE ? AND {where}"
         try:
             done = connection.execute(query, (value, f"%{uid}"))
@@ -239,24 +239,25 @@ def damaged(folder: Path, table: str, most: int | None) -> dict[str, tuple[str, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("table", TABLES)
-def test_a_damaged_column_hurts_its_row_alone(
-    filled: Path, tmp_path: Path, table: str, request: pytest.FixtureRequest
-) -> None:
-    folder = tmp_path / "data"
-    shutil.copytree(filled, folder)
-    sick = damaged(folder, table, None if request.config.getoption("--all-damages", False) else IN_A_TEST)
-    with TestClient(create_app(Settings(data_dir=folder)), "http://localhost", raise_server_exceptions=False) as api:
-        asking = Asking(api)
-        before = asking.well()
-        asking.lists(table)
-        for name, (uid, what) in sick.items():
-            asking.run(name, uid, what)
-        asking.background()
-        asking.lists(table)
-        asking.wrong += [f"well: {a} != {b}"[:600] for a, b in zip(before, asking.well(), strict=True) if a != b]
-        for name, (_, what) in sick.items():
-            asking.ask("DELETE", f"/v1/runs/{name}", what)
-        asking.background()
-        asking.wrong += map(str, api.get("/readyz").json()["not_running"])
-    assert not asking.wrong, f"{len(asking.wrong)} of {len(sick)}\n" + "\n".join(asking.wrong[:40])
+def test_a_damaged_column_hurts_its_row_alone(filled: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    every = request.config.getoption("--all-damages", False)
+    for number, tables in enumerate([[table] for table in TABLES] if every else [TABLES]):
+        folder = tmp_path / str(number)
+        shutil.copytree(filled, folder)
+        sick = damaged(folder, tables, None if every else IN_A_TEST)
+        app = create_app(Settings(data_dir=folder))
+        with TestClient(app, "http://localhost", raise_server_exceptions=False) as api:
+            asking = Asking(api)
+            before = asking.well()
+            asking.lists("at first")
+            for name, (uid, what) in sick.items():
+                asking.run(name, uid, what)
+            asking.background()
+            asking.lists("in the end")
+            asking.wrong += [f"well: {a} != {b}"[:600] for a, b in zip(before, asking.well(), strict=True) if a != b]
+            for name, (_, what) in sick.items():
+                asking.ask("DELETE", f"/v1/runs/{name}", what)
+            asking.background()
+            asking.wrong += map(str, api.get("/readyz").json()["not_running"])
+        assert not asking.wrong, f"{len(asking.wrong)} of {len(sick)}\n" + "\n".join(asking.wrong[:40])
+        shutil.rmtree(folder)
