@@ -42,7 +42,7 @@ class Service:
         self.address: Address = (found[1], int(found[2]))
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(self.address, timeout=30)
+        return socket.create_connection(self.address, timeout=60)
 
     def ask(self, text: bytes) -> bytes:
         """All that comes until the service ends the connection."""
@@ -58,7 +58,7 @@ class Service:
 
     def end(self) -> str:
         self.process.terminate()
-        return self.process.communicate(timeout=30)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ def test_it_answers_once_it_says_so_and_ends_cleanly(start: Start, stop: signal.
     with urllib.request.urlopen(f"{url}/readyz") as answer:
         assert answer.status == 200
     process.send_signal(stop)
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=60)
     assert (process.returncode, out, errors) == (0, "", "")
 
 
@@ -64,7 +64,7 @@ def test_a_second_process_on_the_same_data_is_refused_with_the_first_ones_number
     first = start("--port", "0")
     address_of(first)
     second = start("--port", "0")
-    out, errors = second.communicate(timeout=30)
+    out, errors = second.communicate(timeout=60)
     assert (second.returncode, out) == (69, "")
     assert str(first.pid) in errors
     assert "Traceback" not in errors
@@ -75,7 +75,7 @@ def test_a_used_port_is_refused_with_what_to_do(start: Start) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = start("--port", str(taken.getsockname()[1]))
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (69, "")
     assert "in use" in errors
     assert "--port 0" in errors
@@ -110,7 +110,7 @@ def test_points_survive_a_restart(start: Start) -> None:
     with urllib.request.urlopen(request) as answer:
         assert json.load(answer)["accepted"] == 10
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=20)
+    first.communicate(timeout=60)
     with urllib.request.urlopen(f"{address_of(start('--port', '0'))}/v1/runs/a/report") as answer:
         assert json.load(answer)["points"] == 10
 
@@ -148,6 +148,6 @@ def test_whoever_opens_it_to_a_network_is_warned_and_told_what_to_do(start: Star
     with pytest.raises(urllib.error.HTTPError, match="421"):
         urllib.request.urlopen(request)
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert "whoever can reach this address can read and change everything" in errors
     assert "--host 127.0.0.1" in errors

@@ -90,12 +90,12 @@ async def names(store: SqliteStore) -> list[str]:
 async def outcomes(store: SqliteStore, *names: str) -> list[Any]:
     """Of writes that share a commit."""
     gate = threading.Event()
-    first = asyncio.create_task(store.write(lambda connection: gate.wait(10)))
+    first = asyncio.create_task(store.write(lambda connection: gate.wait(60)))
     await asyncio.sleep(0)
     others = [asyncio.create_task(store.write(put(name))) for name in names]
     await asyncio.sleep(0)
     gate.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(first, return_exceptions=True)
         return await asyncio.gather(*others, return_exceptions=True)
 
@@ -361,7 +361,7 @@ def test_many_who_ask_share_one_probe(store: SqliteStore, faults: Faults, monkey
 def test_a_disk_that_does_not_answer_is_not_waited_for(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene() -> None:
         gate = threading.Event()
-        stuck = asyncio.create_task(store.write(lambda connection: gate.wait(30)))
+        stuck = asyncio.create_task(store.write(lambda connection: gate.wait(120)))
         await asyncio.sleep(0)
         monkeypatch.setattr("losswatch_server.store.sqlite.PATIENCE_S", 0.05)
         with pytest.raises(StoreFailedError, match="longer than"):

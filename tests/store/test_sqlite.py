@@ -102,7 +102,7 @@ def test_a_commit_is_kept_on_the_disk_before_the_answer(store: SqliteStore) -> N
 def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_nobody_with_it(store: SqliteStore) -> None:
     async def together() -> list[object]:
         gate = threading.Event()
-        first = asyncio.create_task(store.write(lambda connection: gate.wait(10)))
+        first = asyncio.create_task(store.write(lambda connection: gate.wait(60)))
         await asyncio.sleep(0)
         others = [asyncio.create_task(store.write(put(name))) for name in ("a", "b", "a", "c")]
         await asyncio.sleep(0)
@@ -117,7 +117,7 @@ def test_writes_that_wait_share_a_commit_and_one_that_fails_takes_nobody_with_it
 def test_more_writes_than_may_wait_are_refused_as_busy(store: SqliteStore) -> None:
     async def flood() -> list[object]:
         gate = threading.Event()
-        first = asyncio.create_task(store.write(lambda connection: gate.wait(10)))
+        first = asyncio.create_task(store.write(lambda connection: gate.wait(60)))
         await asyncio.sleep(0)
         many = [asyncio.create_task(store.write(put(str(n)))) for n in range(30)]
         await asyncio.sleep(0)
@@ -135,7 +135,7 @@ def test_a_cancelled_write_is_decided_before_its_caller_goes_on(store: SqliteSto
         gate = threading.Event()
 
         def slow(connection: sqlite3.Connection) -> None:
-            gate.wait(10)
+            gate.wait(60)
             connection.execute("INSERT INTO run_name VALUES ('p', 'slow', 'u')")
 
         task = asyncio.create_task(store.write(slow))

@@ -119,7 +119,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(condition: Callable[[], bool], timeout: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], timeout: float = 60.0) -> bool:
     """Whether ``condition`` becomes true in time."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

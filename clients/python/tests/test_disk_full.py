@@ -111,7 +111,7 @@ TRAINING = """
         may_write(resource.RLIM_INFINITY)
     for step in range(3000, 4000):
         run.log(step, loss=1.0)
-    print("back", run.flush(30.0), run.dropped, flush=True)
+    print("back", run.flush(60), run.dropped, flush=True)
     run.finish()
 """
 

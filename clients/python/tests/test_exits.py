@@ -27,6 +27,6 @@ def test_a_script_that_just_ends_still_delivers_and_says_how_it_ended(ending: st
                 run.log(step, loss=1.0)
             {ending}
         """
-        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.DEVNULL, timeout=30)
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.DEVNULL, timeout=60)
         assert service.steps == [0, 1, 2, 3, 4]
         assert service.requests[-1].json == end

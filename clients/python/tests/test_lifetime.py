@@ -296,7 +296,7 @@ def test_a_child_does_not_hold_the_spool_of_its_parent(tmp_path: Path) -> None:
     try:
         with BadService(port=port) as service:
             command = [sys.executable, "-m", "losswatch"]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert "1 of 1 spooled runs delivered" in done.stdout
             assert service.steps == [0]
     finally:
@@ -353,7 +353,7 @@ def test_the_garbage_collector_may_end_a_run_from_inside_its_own_sender() -> Non
         gc.disable()
         try:
             train()
-            assert collected.wait(10)
+            assert collected.wait(60)
         finally:
             gc.enable()
         assert eventually(lambda: states(service) == ["finished"])
@@ -368,7 +368,7 @@ def test_an_older_run_of_the_same_name_does_not_end_the_newer_one() -> None:
         older = run._sender
         run = losswatch.Run("a", url=service.url, quiet=True)
         assert older is not None
-        assert older.wait(10)
+        assert older.wait(60)
         assert states(service) == []
         run.log(2, loss=1.0)
         run.finish()
@@ -394,5 +394,5 @@ def test_a_process_that_is_terminated_leaves_what_it_could_not_deliver(tmp_path:
     done = subprocess.run(script(tmp_path, body, f"http://127.0.0.1:{port}"), timeout=60, stderr=subprocess.DEVNULL)
     assert done.returncode == -15
     with BadService(port=port) as service:
-        subprocess.run([sys.executable, "-m", "losswatch"], check=True, capture_output=True, timeout=30)
+        subprocess.run([sys.executable, "-m", "losswatch"], check=True, capture_output=True, timeout=60)
         assert service.steps == list(range(STEPS))

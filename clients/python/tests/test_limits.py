@@ -107,11 +107,11 @@ def test_an_older_service_gets_less_of_each_point_and_every_point(caplog: pytest
         run = losswatch.Run("a", url=service.url, quiet=True, flush_interval=0.05)
         for step in range(300):
             run.log(step, loss=1.0, layers=layers, metrics=metrics, epoch=step)
-        assert run.flush(20)
+        assert run.flush(60)
         asked = len(service.requests)
         for step in range(300, 400):
             run.log(step, loss=1.0, layers=layers, metrics=metrics)
-        assert run.flush(20)
+        assert run.flush(60)
         run.finish()
         assert service.steps == list(range(400))
         assert all(len(point["layers"]) == 256 and len(point["metrics"]) <= 64 for point in service.stored)

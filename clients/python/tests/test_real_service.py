@@ -36,7 +36,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert found
     yield found.group()
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
 
 def get(url: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def train_until_told_to_stop(run: losswatch.Run) -> None:
     with run:
         for point in POINTS:
             run.log(point["step"], loss=point["loss"], grad_norm=1.0)
-            assert run.flush(20)
+            assert run.flush(60)
             if run.should_stop:
                 raise KeyboardInterrupt
 
@@ -136,7 +136,7 @@ def test_a_resume_in_a_new_process_is_a_new_attempt_even_with_equal_values(url: 
 def test_what_was_spooled_while_the_service_was_away_fills_the_gap(url: str, tmp_path: Path) -> None:
     run = losswatch.Run("gap", url=url, quiet=True, flush_interval=0.01, spool_dir=tmp_path)
     run.log(1, loss=1.0)
-    assert run.flush(20)
+    assert run.flush(60)
     sender = run._sender
     assert sender is not None
     sender._transport.url = "http://127.0.0.1:9"  # nobody listens there
@@ -146,7 +146,7 @@ def test_what_was_spooled_while_the_service_was_away_fills_the_gap(url: str, tmp
     assert not run.flush(0.3)
     sender._transport.url = url
     sender._transport.close()
-    assert run.flush(30)
+    assert run.flush(60)
     run.finish()
     report = get(f"{url}/v1/runs/gap/report")
     assert (report["points"], report["attempt"], report["state"]) == (199, 1, "finished")
@@ -158,7 +158,7 @@ def test_what_the_service_refuses_of_a_point_is_left_out_and_the_point_is_stored
     run = losswatch.Run("refused", url=url, quiet=True, flush_interval=0.2)
     for step in range(1, 11):
         run.log(step, loss=1.0 / step, time="yesterday" if step in (5, 7) else None)
-    assert run.flush(20)
+    assert run.flush(60)
     run.finish()
     steps = [point["step"] for point in get(f"{url}/v1/runs/refused/points")["points"]]
     assert steps == list(range(1, 11))
@@ -168,10 +168,10 @@ def test_what_the_service_refuses_of_a_point_is_left_out_and_the_point_is_stored
 def test_a_deleted_run_is_not_brought_back_by_its_old_writer(url: str, caplog: pytest.LogCaptureFixture) -> None:
     run = losswatch.Run("deleted", url=url, quiet=True)
     run.log(1, loss=1.0)
-    assert run.flush(20)
+    assert run.flush(60)
     urllib.request.urlopen(urllib.request.Request(f"{url}/v1/runs/deleted", method="DELETE")).close()
     run.log(2, loss=1.0)
-    assert not run.flush(20)
+    assert not run.flush(60)
     run.finish()
     with pytest.raises(urllib.error.HTTPError, match="404"):
         get(f"{url}/v1/runs/deleted")

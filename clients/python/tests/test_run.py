@@ -167,7 +167,7 @@ def test_a_value_that_is_still_being_computed_is_waited_for_by_the_sender_alone(
 
         def item(self) -> float:
             assert threading.current_thread() is not threading.main_thread()
-            computed.wait(10)
+            computed.wait(60)
             return 0.25
 
     with BadService() as service:
@@ -292,7 +292,7 @@ def test_a_forked_child_reports_its_own_points_and_leaves_the_parents_alone() ->
             os.waitpid(child, 0)
             run.log(3, loss=3.0)
         """
-        subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], check=True, timeout=30)
+        subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], check=True, timeout=60)
         by_writer: dict[str, list[int]] = {}
         for request in service.requests:
             if request.steps:
@@ -379,5 +379,5 @@ def test_a_reader_gets_the_first_answer_within_a_flush_interval() -> None:
     with BadService() as service:
         run = losswatch.Run("a", url=service.url, flush_interval=0.05)
         run.log(1, loss=1.0)
-        assert eventually(lambda: run.report == HEALTHY, timeout=5)
+        assert eventually(lambda: run.report == HEALTHY)
         run.finish()

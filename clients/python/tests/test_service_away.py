@@ -52,7 +52,7 @@ def test_points_are_kept_through_trouble_and_then_delivered_in_order(
         run = losswatch.Run("a", url=service.url, flush_interval=0.01)
         for step in range(300):
             run.log(step, loss=1.0)
-        assert run.flush(20)
+        assert run.flush(60)
         assert list(dict.fromkeys(service.steps)) == list(range(300))
         run.finish()
     assert caplog.text.count("training goes on") == 1
@@ -69,7 +69,7 @@ def test_points_logged_while_nobody_listens_arrive_when_somebody_does(tmp_path: 
     with BadService(port=port) as service:
         for step in range(100, 200):
             run.log(step, loss=1.0)
-        assert run.flush(30)
+        assert run.flush(60)
         run.finish()
         assert service.steps == list(range(200))
     assert spooled(tmp_path) == []
@@ -85,7 +85,7 @@ def test_what_a_finished_process_could_not_deliver_the_next_run_delivers_first(t
     with BadService(port=port) as service:
         run = losswatch.Run("a", url=service.url, flush_interval=0.01)
         run.log(50, loss=1.0)
-        assert run.flush(10)
+        assert run.flush(60)
         run.finish()
         sent = [(request.json.get("writer"), request.steps or request.json) for request in service.requests]
         assert sent == [
@@ -149,11 +149,11 @@ def test_a_spool_in_use_is_left_to_its_process(tmp_path: Path) -> None:
     with BadService(port=port) as service:
         other = losswatch.Run("b", url=service.url, flush_interval=0.01)
         other.log(7, loss=1.0)
-        assert other.flush(10)
+        assert other.flush(60)
         other.finish()
         assert service.steps == [7]
         busy._sender._retry_at = 0.0  # type: ignore[union-attr]
-        assert busy.flush(10)
+        assert busy.flush(60)
         busy.finish()
         assert service.steps == [7, 1]
 
@@ -168,7 +168,7 @@ def test_retry_after_is_honoured() -> None:
     with BadService(answer) as service:
         run = losswatch.Run("a", url=service.url, flush_interval=0.01)
         run.log(1, loss=1.0)
-        assert run.flush(10)
+        assert run.flush(60)
         run.finish()
     assert times[1] - times[0] >= 0.5
 
@@ -205,7 +205,7 @@ def test_refused_points_are_dropped_and_said_and_the_rest_is_sent(
         run = losswatch.Run("a", url=service.url, flush_interval=0.1)
         for step in range(600):
             run.log(step, loss=1.0)
-        assert run.flush(10) == (len(stored) == 600)
+        assert run.flush(60) == (len(stored) == 600)
         assert service.steps == stored
         assert run.dropped == 600 - len(stored)
         run.finish()
@@ -294,6 +294,6 @@ def test_without_a_disk_to_write_to_points_wait_in_memory(tmp_path: Path) -> Non
         run.log(step, loss=1.0)
     assert not run.flush(0.1)
     with BadService(port=port) as service:
-        assert run.flush(30)
+        assert run.flush(60)
         run.finish()
         assert service.steps == list(range(20))
