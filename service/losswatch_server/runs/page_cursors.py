@@ -16,7 +16,7 @@ Cell = str | int | float | bytes
 
 def write_cursor(last: RunRow, order: RunOrder) -> str:
     """The cursor of the page after ``last``."""
-    return _write([_cell(order.place(last)), last.uid, *([] if order is RunOrder.CREATED else [order])])
+    return _write([_cell(order.place(last), float), last.uid, *([] if order is RunOrder.CREATED else [order])])
 
 
 def read_cursor(cursor: str, order: RunOrder) -> tuple[Cell, str]:
@@ -24,9 +24,9 @@ def read_cursor(cursor: str, order: RunOrder) -> tuple[Cell, str]:
     order."""
     match _read(cursor):
         case [place, str(uid)] if order is RunOrder.CREATED:
-            return _of_cell(place), uid
+            return _of_cell(place, float), uid
         case [place, str(uid), str(of)] if of == order:
-            return _of_cell(place), uid
+            return _of_cell(place, float), uid
     raise ValueError("not a cursor of this list")
 
 
@@ -45,30 +45,34 @@ def read_place(uid: str, cursor: str) -> Place:
 
 def write_opening(place: tuple[object, object, object]) -> str:
     """The cursor of the page of a project's findings after one: when it opened, its run's uid, its id."""
-    return _write([_cell(value) for value in place])
+    return _write([_cell(value, kind) for value, kind in zip(place, (float, str, str), strict=True)])
 
 
 def read_opening(cursor: str) -> tuple[Cell, Cell, Cell]:
     """The place. Raises ValueError for anything that ``write_opening`` did not write."""
     match _read(cursor):
         case [opened_at, uid, finding_id]:
-            return _of_cell(opened_at), _of_cell(uid), _of_cell(finding_id)
+            return _of_cell(opened_at, float), _of_cell(uid, str), _of_cell(finding_id, str)
     raise ValueError("not a cursor of findings")
 
 
-def _cell(value: object) -> object:
-    return {"bytes": value.hex()} if isinstance(value, bytes) else value
+def _cell(value: object, kind: type[float | str]) -> object:
+    """The value; one of another kind than the column's is damage, and written apart."""
+    if isinstance(value, kind):
+        return value
+    return {"bytes": value.hex()} if isinstance(value, bytes) else {"cell": value}
 
 
-def _of_cell(value: object) -> Cell:
+def _of_cell(value: object, kind: type[float | str]) -> Cell:
+    """The inverse of ``_cell``. Raises ValueError for anything that it did not write."""
     match value:
         case {"bytes": str(digits)}:
             return bytes.fromhex(digits)
-        case bool():
-            pass
-        case str() | float():
-            return value
-        case int() if abs(value) < 1 << 63:
+        case {"cell": str(cell) | float(cell)}:
+            return cell
+        case {"cell": int(cell)} if abs(cell) < 1 << 63:
+            return cell
+        case str() | float() if isinstance(value, kind):
             return value
     raise ValueError("not a place in a list")
 
