@@ -50,7 +50,7 @@ def given(check: Callable[[object], T], value: object) -> T | None:
     return None if value is None else check(value)
 
 
-class Row:
+class GuardedRow:
     """Reads the cells of one row, and remembers which of them were damaged."""
 
     def __init__(self, table: str, *key: object) -> None:

@@ -12,7 +12,7 @@ from losswatch_server.codec.findings import finding_from_text, finding_of_column
 from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.vocabulary import RunState, Status
-from losswatch_server.store.cells import MOST, Row, given, moment, sound_rows
+from losswatch_server.store.cells import MOST, GuardedRow, given, moment, sound_rows
 from losswatch_server.store.record_rows import RECORD, as_written
 from losswatch_server.store.rows import (
     FindingFilter,
@@ -241,7 +241,7 @@ def project_findings(
 def _stored_finding(project: str, uid: str, columns: Sequence[Any]) -> StoredFinding | None:
     """The finding of a row; None where nothing of it can be read."""
     body, opened, closed, known, muted, *others = columns
-    row = Row("finding", project, uid, others[0])
+    row = GuardedRow("finding", project, uid, others[0])
 
     def of_columns() -> Finding | None:
         return finding_of_columns(*others)

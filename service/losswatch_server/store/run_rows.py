@@ -12,7 +12,7 @@ from losswatch_server.codec.damage import DamagedCellError
 from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
-from losswatch_server.store.cells import MOST, Row, given, moment, text, whole
+from losswatch_server.store.cells import MOST, GuardedRow, given, moment, text, whole
 from losswatch_server.store.record_rows import RECORD, Key, attempts_of, from_database, past_record
 from losswatch_server.store.rows import RecordRow, RunRow, StoredRun, Writer
 from losswatch_server.store.sealing import SEAL_POINTS
@@ -29,10 +29,10 @@ def run_row(connection: sqlite3.Connection, found: Sequence[Any], name: str | No
     """The row of ``RUN``; ``name`` is the run's, where it is known. None where the key is damaged."""
     project, uid = found[0], found[2]
     if type(project) is not str or type(uid) is not str:
-        Row("run", project, uid).cell("uid", lambda: text(None), str)
+        GuardedRow("run", project, uid).cell("uid", lambda: text(None), str)
         return None
     key = (project, uid)
-    row = Row("run", project, found[1], uid)
+    row = GuardedRow("run", project, found[1], uid)
     cell = row.cell
     created_at = cell("created_at", lambda: moment(found[13]), lambda: _created_at(connection, key))
     seen_at = cell("last_seen_at", lambda: moment(found[14]), lambda: last_seen_at(connection, key))
@@ -73,7 +73,7 @@ def stored_run(connection: sqlite3.Connection, found: Sequence[Any], name: str) 
     key = (row.project, row.uid)
     next_seq, unsealed, rhythm, report = found[-4:]
     past = past_record(connection, key, next_seq)
-    more = Row("run", row.project, name, row.uid)
+    more = GuardedRow("run", row.project, name, row.uid)
     more.cell("next_seq", lambda: whole(next_seq, past, past), lambda: past)
     return StoredRun(
         row=row._replace(damaged=(*row.damaged, *more.damaged)),
@@ -101,7 +101,7 @@ def _writers(connection: sqlite3.Connection, key: Key) -> list[Writer]:
 
 def _writer(connection: sqlite3.Connection, key: Key, cells: Sequence[Any], place: int) -> Writer | None:
     name, attempt, ordinal, rival = cells
-    row = Row("writer", *key, name)
+    row = GuardedRow("writer", *key, name)
     if not row.cell("name", lambda: text(name, 1), str):
         return None
     order = row.cell("ordinal", lambda: given(whole, ordinal), lambda: None if attempt is None else MOST + place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, NamedTuple
 
-from losswatch_server.store.cells import Row, given, moment, whole
+from losswatch_server.store.cells import GuardedRow, given, moment, whole
 from losswatch_server.store.queries import SOUND_CONTEXT
 from losswatch_server.store.run_rows import last_seen_at
 
@@ -38,7 +38,7 @@ def _row(
     """What lists say of the run, where a cell is damaged; None where its key is."""
     if type(project) is not str or type(uid) is not str:
         return None
-    cell = Row("run", project, uid).cell
+    cell = GuardedRow("run", project, uid).cell
     return RunningRow(
         project,
         uid,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 MAX_POINTS = 2000
 MAX_BYTES = 1_000_000
@@ -90,3 +90,8 @@ def next_batch(records: Sequence[Record], max_points: int = MAX_POINTS, max_byte
         points.append(record.line)
         used += 1
     return Batch(context, points, None, used) if points else None
+
+
+def has_more_than_contexts(peek: Callable[[int], List[Record]]) -> bool:
+    """Whether a point or an end is among the records that wait: a context goes with what follows it."""
+    return any(record.context is None for record in peek(64)) or next_batch(peek(MAX_POINTS)) is not None

@@ -8,11 +8,11 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple
 
 from losswatch import lifetime
 from losswatch.addresses import mend
-from losswatch.batches import MAX_POINTS, Record, next_batch
+from losswatch.batches import Record, has_more_than_contexts
 from losswatch.context import encode_context
 from losswatch.delivery import Delivery
 from losswatch.history import History
@@ -213,7 +213,7 @@ class Sender:
         self._waiters.settle(waiters, is_delivered, self._failures > 0)
 
     def _all_delivered(self) -> bool:
-        return not any(kept and _has_more_than_contexts(kept) for kept in (self._spool, self._waiting))
+        return not any(kept and has_more_than_contexts(kept.peek) for kept in (self._spool, self._waiting))
 
     # --- from the queue -------------------------------------------------------------------------------------------
 
@@ -397,8 +397,3 @@ class Sender:
                 f"{what} in {self._spool.path}: {self.address.url} is away ({self._why_away}); the next run, or "
                 f"`python -m losswatch`, delivers them{'' if self._reached else elsewhere}",
             )
-
-
-def _has_more_than_contexts(kept: Union[FileSpool, MemorySpool]) -> bool:
-    """Whether a point or an end waits: a context goes with what follows it."""
-    return any(record.context is None for record in kept.peek(64)) or next_batch(kept.peek(MAX_POINTS)) is not None
