@@ -1,6 +1,6 @@
 """``make fit``: magnitudes and temperatures from the develop half of the zoo into the package's data file, and a table.
 
-``--jobs``: processes. ``--dry``: print, and write nothing. ``--seeds N``: at most so many seeds a family.
+``--jobs``: processes. ``--dry``: print, and write nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from losswatch_server.monitor.diagnosis import magnitudes
 
 PACKAGE = Path(magnitudes.__file__).parent / magnitudes.FILE
 TABLE = Path(__file__).parent / "results.md"
-STRENGTHS = (3.0, 10.0, 30.0)
+STRENGTHS = (3.0, 10.0)
 """How many runs the prior is worth. Below 3 rare causes (5 runs without an activation) are given up for common ones."""
 LEAST_RUNS = 5
 LEAST_CHANGE = 0.1
@@ -32,7 +34,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--dry", action="store_true")
     arguments = parser.parse_args()
-    files = sorted((kept.FOLDER / "develop").glob("*.jsonl.gz"))
+    files = kept.files("develop", kept.SIZE["develop"])
     runs = list(kept.read(files))
     cases = collect(runs, arguments.jobs)
     data = fitting.design(cases)
@@ -57,13 +59,13 @@ def main() -> None:
         "",
         f"Used: {'fitted, prior worth ' + format(best, 'g') if gains else 'the grades; fitting gained nothing'}.",
     ]
-    warm = temperatures(cases, data, total)
-    calibrated = np.array([warm.get(c.condition, (1.0, 0))[0] for c in cases])
-    lines += by_knowledge(cases, data, total, calibrated) + by_condition(cases, data, total, warm)
-    lines += by_cause(cases, data, total)
+    heat = temperatures(cases, data, total)
+    warm = np.array([heat.of(c) for c in cases])
+    lines += by_knowledge(cases, data, total, warm) + by_condition(cases, data, total, warm, heat)
+    lines += reliability(cases, data, total, warm) + by_cause(cases, data, total)
     print("\n".join(lines))
     if not arguments.dry:
-        PACKAGE.write_text(json.dumps(document(data, fitted, warm), indent=1, sort_keys=True) + "\n")
+        PACKAGE.write_text(json.dumps(document(data, fitted, heat), indent=1, sort_keys=True) + "\n")
         TABLE.write_text("\n".join(lines) + "\n")
 
 
@@ -78,20 +80,30 @@ def first(total: fitting.Array, data: fitting.Design, most: int = 1) -> float:
     return float(data.weight @ (place < most) / data.weight.sum())
 
 
-def part(data: fitting.Design, chosen: np.ndarray) -> fitting.Design:
-    """Some of the cases."""
-    return fitting.Design(data.strengths[chosen], data.fixed[chosen], data.truth[chosen], data.weight[chosen])
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """The temperatures of conditions and of what is known, with how many runs were behind each."""
+
+    conditions: Mapping[str, tuple[float, int]]
+    by_knowledge: Mapping[str, tuple[float, int]]
+
+    def of(self, case: Case) -> float:
+        """By what the scores of a case are divided."""
+        condition, _ = self.conditions.get(case.condition, (1.0, 0))
+        return condition * self.by_knowledge[case.knowledge][0]
 
 
-def temperatures(cases: list[Case], data: fitting.Design, total: fitting.Array) -> dict[str, tuple[float, int]]:
-    """For each condition with enough runs its temperature and how many runs were behind it."""
-    found = {}
-    for condition in sorted({c.condition for c in cases}):
-        chosen = np.array([c.condition == condition for c in cases])
-        runs = len({c.run for c in cases if c.condition == condition})
-        if runs >= LEAST_FOR_TEMPERATURE:
-            found[condition] = round(fitting.temperature_of(total[chosen], part(data, chosen)), 2), runs
-    return found
+def temperatures(cases: list[Case], data: fitting.Design, total: fitting.Array) -> Heat:
+    """The temperatures that make the left-out probabilities most likely; rare conditions share one of 1."""
+    runs = {name: len({c.run for c in cases if c.condition == name}) for name in {c.condition for c in cases}}
+    known = {name: len({c.run for c in cases if c.knowledge == name}) for name in {c.knowledge for c in cases}}
+    conditions, by_knowledge = fitting.temperatures_of(
+        total, data, ([c.condition for c in cases], [c.knowledge for c in cases])
+    )
+    return Heat(
+        {name: (round(t, 2), runs[name]) for name, t in conditions.items() if runs[name] >= LEAST_FOR_TEMPERATURE},
+        {name: (round(t, 2), known[name]) for name, t in by_knowledge.items()},
+    )
 
 
 def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray) -> list[str]:
@@ -110,7 +122,7 @@ def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, 
     for name, ways in kinds.items():
         chosen = np.array([c.way in ways for c in cases])
         if chosen.any():
-            d, t = part(data, chosen), total[chosen]
+            d, t = fitting.part(data, chosen), total[chosen]
             p = fitting.probabilities(t, warm[chosen])
             lines.append(
                 f"| {name} | {chosen.sum()} | {first(t, d):.2f} | {first(t, d, 3):.2f} | "
@@ -120,17 +132,43 @@ def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, 
 
 
 def by_condition(
-    cases: list[Case], data: fitting.Design, total: fitting.Array, warm: dict[str, tuple[float, int]]
+    cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray, heat: Heat
 ) -> list[str]:
     """Temperature and calibration error of each condition."""
     lines = ["", "| condition | runs | temperature | calibration error | cause first |", "|---|---|---|---|---|"]
     for condition in sorted({c.condition for c in cases}):
         chosen = np.array([c.condition == condition for c in cases])
-        d, t = part(data, chosen), total[chosen]
-        heat = warm.get(condition, (1.0, 0))[0]
-        error = fitting.calibration_error(fitting.probabilities(t, heat), d)
+        d, t = fitting.part(data, chosen), total[chosen]
+        error = fitting.calibration_error(fitting.probabilities(t, warm[chosen]), d)
         runs = len({c.run for c in cases if c.condition == condition})
-        lines.append(f"| {condition} | {runs} | {heat:g} | {error:.3f} | {first(t, d):.2f} |")
+        temperature = heat.conditions.get(condition, (1.0, 0))[0]
+        lines.append(f"| {condition} | {runs} | {temperature:g} | {error:.3f} | {first(t, d):.2f} |")
+    return lines
+
+
+def reliability(cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray) -> list[str]:
+    """What was said of the first cause, in fifths, and how often it was right."""
+    p = fitting.probabilities(total, warm)
+    leader = p[:, :-1].argmax(axis=1)
+    said, right = p[np.arange(len(p)), leader], leader == data.truth
+    known = sorted({c.knowledge for c in cases})
+    lines = [
+        "",
+        f"| first cause, said | {' | '.join(f'right, {name}' for name in known)} |",
+        "|---" * (len(known) + 1) + "|",
+    ]
+    for fifth in range(5):
+        cells = []
+        for name in known:
+            here = (np.minimum((said * 5).astype(int), 4) == fifth) & np.array([c.knowledge == name for c in cases])
+            weight = data.weight[here]
+            cells.append(
+                f"{weight @ right[here] / weight.sum():.2f} where {weight @ said[here] / weight.sum():.2f} was said "
+                f"({here.sum()})"
+                if here.any()
+                else "-"
+            )
+        lines.append(f"| {fifth / 5:.1f} to {(fifth + 1) / 5:.1f} | {' | '.join(cells)} |")
     return lines
 
 
@@ -140,7 +178,7 @@ def by_cause(cases: list[Case], data: fitting.Design, total: fitting.Array) -> l
     leader = total.argmax(axis=1)
     for cause in sorted({c.cause for c in cases}):
         chosen = np.array([c.cause == cause for c in cases])
-        d, t = part(data, chosen), total[chosen]
+        d, t = fitting.part(data, chosen), total[chosen]
         instead = Counter(fitting.CAUSES[i] for i in leader[chosen] if fitting.CAUSES[i] != cause).most_common(2)
         runs = len({c.run for c in cases if c.cause == cause})
         lines.append(
@@ -150,7 +188,7 @@ def by_cause(cases: list[Case], data: fitting.Design, total: fitting.Array) -> l
     return lines
 
 
-def document(data: fitting.Design, fitted: fitting.Array, warm: dict[str, tuple[float, int]]) -> dict[str, object]:
+def document(data: fitting.Design, fitted: fitting.Array, heat: Heat) -> dict[str, object]:
     """What is kept: fitted values with the number of runs behind each; what stayed at its grade is left out."""
     rows: dict[str, dict[str, dict[str, float]]] = {}
     behind = data.weight @ (data.strengths > 0.5)
@@ -160,7 +198,8 @@ def document(data: fitting.Design, fitted: fitting.Array, warm: dict[str, tuple[
             if behind[i] >= LEAST_RUNS and abs(value - grade) >= LEAST_CHANGE:
                 entry = {"value": round(float(value), 2), "runs": round(float(behind[i]))}
                 rows.setdefault(name, {})[str(fitting.CAUSES[place])] = entry
-    return {"rows": rows, "temperatures": {c: {"value": t, "runs": n} for c, (t, n) in warm.items()}}
+    kept = {"temperatures": heat.conditions, "by_knowledge": heat.by_knowledge}
+    return {"rows": rows} | {key: {k: {"value": t, "runs": n} for k, (t, n) in of.items()} for key, of in kept.items()}
 
 
 if __name__ == "__main__":

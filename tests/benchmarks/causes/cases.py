@@ -11,6 +11,7 @@ from benchmarks.detection.ways import WAYS
 from losswatch_server.codec.facts import read_facts
 from losswatch_server.monitor.diagnosis.engine import strengths
 from losswatch_server.monitor.diagnosis.evidence.row import Seen
+from losswatch_server.monitor.diagnosis.magnitudes import knowledge
 from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.findings import Finding
@@ -19,7 +20,7 @@ from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-USED_WAYS = ("as is", "loss alone", "40 epoch means", "whole context", "context and facts")
+USED_WAYS = ("as is", "loss alone", "no context", "40 epoch means", "whole context", "context and facts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Case:
     cause: str
     fair: frozenset[str]
     """The causes that an expert could not tell from it, itself included."""
+    knowledge: str
+    """How much the client said: ``little``, ``settings``, ``facts``."""
     found: bool
     """Whether the monitor raised a finding of the condition; else one is assumed, so that its causes can be ranked."""
     strengths: dict[str, float]
@@ -52,7 +55,7 @@ def cases_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0)
             what, raised = found
             yield Case(
                 run.id, run.family, way, seen.sent, what.finding.condition, seen.label.cause, seen.label.right_causes,
-                raised, strengths(what),
+                knowledge(what.context), raised, strengths(what),
             )  # fmt: skip
 
 

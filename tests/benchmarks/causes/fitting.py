@@ -25,6 +25,10 @@ Array = NDArray[np.float64]
 CAUSES = tuple(CauseName)
 LARGEST = 6.0
 """No fitted magnitude is larger: a fact is worth 7."""
+FOLDS = 8
+"""Groups of families, each left out once."""
+ROUNDS = 6
+"""Turns of the temperatures of conditions and of knowledge; after four nothing moves."""
 LEAK = 0.05
 """Slope of the cap while fitting, so that a capped group still feels its data."""
 
@@ -100,7 +104,7 @@ def probabilities(total: Array, temperature: Array | float = 1.0) -> Array:
 
 def fit(data: Design, strength: float) -> Array:
     """Magnitudes (rows, causes). ``strength``: how many runs the prior is worth, per log-odds squared."""
-    start = GRADES[USED]
+    start, weight = GRADES[USED], balanced(data)
 
     def objective(values: Array) -> tuple[float, Array]:
         magnitudes = np.zeros_like(GRADES)
@@ -108,13 +112,13 @@ def fit(data: Design, strength: float) -> Array:
         total, free = scores(data, magnitudes, LEAK)
         p = probabilities(total)
         likely = np.log(np.maximum(p[np.arange(len(p)), data.truth], 1e-12))
-        slope = p[:, :-1] * data.weight[:, None]
-        slope[np.arange(len(p)), data.truth] -= data.weight
+        slope = p[:, :-1] * weight[:, None]
+        slope[np.arange(len(p)), data.truth] -= weight
         gradient = np.zeros_like(GRADES)
         for rows, open_ in zip(_GROUPS, free, strict=True):
             gradient[rows] = data.strengths[:, rows].T @ (slope * open_)
         away = values - start
-        loss = -float(data.weight @ likely) + 0.5 * strength * float(away @ away)
+        loss = -float(weight @ likely) + 0.5 * strength * float(away @ away)
         return loss, (gradient * SIGNS)[USED] + strength * away
 
     found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST)] * len(start))
@@ -124,17 +128,36 @@ def fit(data: Design, strength: float) -> Array:
 
 
 def left_out(cases: Sequence[Case], data: Design, strength: float | None) -> Array:
-    """Log-odds of every case from a fit that never saw its family; None: from the grades alone."""
+    """Log-odds of every case from a fit that never saw its family; None: from the grades alone.
+
+    Families are left out a few at a time: each is in one of ``FOLDS`` groups.
+    """
     total, _ = scores(data, GRADES)
     if strength is None:
         return total
-    families = np.array([case.family for case in cases])
-    for family in sorted(set(families)):
-        out = families == family
-        kept = Design(data.strengths[~out], data.fixed[~out], data.truth[~out], data.weight[~out])
-        held = Design(data.strengths[out], data.fixed[out], data.truth[out], data.weight[out])
-        total[out] = scores(held, fit(kept, strength))[0]
+    fold = {family: place % FOLDS for place, family in enumerate(sorted({case.family for case in cases}))}
+    folds = np.array([fold[case.family] for case in cases])
+    for number in sorted(set(folds)):
+        out = folds == number
+        total[out] = scores(part(data, out), fit(part(data, ~out), strength))[0]
     return total
+
+
+def part(data: Design, chosen: NDArray[np.bool_]) -> Design:
+    """Some of the cases."""
+    return Design(data.strengths[chosen], data.fixed[chosen], data.truth[chosen], data.weight[chosen])
+
+
+def balanced(data: Design) -> Array:
+    """The weights, those of frequent causes lowered.
+
+    How often a cause was injected says how many ways there are to inject it, not how often people meet it; a fit that
+    takes it for a frequency gives up the rare ones. By the root of their numbers causes are weighed half way.
+    """
+    runs = np.bincount(data.truth, weights=data.weight, minlength=len(CAUSES))
+    factor = np.sqrt(runs[runs > 0].mean() / np.maximum(runs, 1.0))[data.truth]
+    weight = data.weight * factor
+    return np.asarray(weight * (data.weight.sum() / weight.sum()))
 
 
 def neg_log_likelihood(total: Array, data: Design, temperature: Array | float = 1.0) -> float:
@@ -144,9 +167,37 @@ def neg_log_likelihood(total: Array, data: Design, temperature: Array | float = 
 
 
 def temperature_of(total: Array, data: Design) -> float:
-    """The temperature that makes the probabilities most likely, between a half and three."""
-    grid = np.geomspace(0.5, 3.0, 37)
-    return float(grid[int(np.argmin([neg_log_likelihood(total, data, float(t)) for t in grid]))])
+    """The temperature, between a third and three, at which what is said of the first cause is nearest to what is right.
+
+    By Brier's score of the first cause: a proper score, and bounded, so that a few wrong facts do not decide it.
+    """
+    grid = np.geomspace(1 / 3, 3.0, 67)
+    return float(grid[int(np.argmin([brier(total, data, float(t)) for t in grid]))])
+
+
+def brier(total: Array, data: Design, temperature: Array | float = 1.0) -> float:
+    """Mean squared distance of the first cause's probability from 1 where it is right, from 0 where it is wrong."""
+    p = probabilities(total, temperature)
+    first = p[:, :-1].argmax(axis=1)
+    away = p[np.arange(len(p)), first] - (first == data.truth)
+    return float(data.weight @ away**2 / data.weight.sum())
+
+
+def temperatures_of(total: Array, data: Design, groups: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+    """For each grouping of the cases a temperature for each group, so that their product scores best: one grouping after
+    the other while the rest stands."""
+    found = [dict.fromkeys(sorted(set(grouping)), 1.0) for grouping in groups]
+    for _ in range(ROUNDS):
+        for place, grouping in enumerate(groups):
+            others = np.ones(len(total))
+            for i, of in enumerate(groups):
+                if i != place:
+                    others *= [found[i][name] for name in of]
+            names = np.array(grouping)
+            for name in found[place]:
+                chosen = names == name
+                found[place][name] = temperature_of(total[chosen] / others[chosen, None], part(data, chosen))
+    return found
 
 
 def calibration_error(p: Array, data: Design, bins: int = 10) -> float:

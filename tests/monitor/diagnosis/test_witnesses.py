@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -121,11 +122,21 @@ def memories() -> Iterator[tuple[Memory, Context]]:
     yield remembered(FLAT, noisy(0.5, noise=0.01)), Context(grad_clip=1.0)
 
 
+def further_memories() -> Iterator[tuple[Memory, Context]]:
+    swing = [1.0 + math.sin(i / 6) for i in range(N)]
+    yield remembered([2.5 - x for x in swing], [0.2 + 2 * x for x in swing]), Context()
+    yield remembered([0.5 + x for x in swing], [0.2 + 2 * x for x in swing]), Context()
+    yield remembered(FLOOR, validation=[2.3, *([1.2] * 5)]), TEN
+    yield remembered(FLOOR, validation=[2.3, *([0.4] * 5)]), TEN
+    yield with_accuracy(remembered(FLOOR), [0.1, 0.11, 0.1, 0.09, 0.1]), TEN
+    yield with_accuracy(remembered(noisy(0.7)), [0.1, 0.05, 0.02, 0.0, 0.0]), Context(num_classes=2)
+
+
 STATED = [
     ModelFacts(parameters=100, trainable_parameters=100, optimizer_parameters=0),
     ModelFacts(parameters=100, trainable_parameters=100, optimizer_parameters=100),
     ModelFacts(parameters=100, trainable_parameters=10, optimizer_parameters=10),
-    *(ModelFacts(hidden_activations=(name,)) for name in ("linear", "relu", "tanh")),
+    *(ModelFacts(hidden_activations=(name,)) for name in ("linear", "relu", "tanh", "sigmoid")),
     ModelFacts(output_activation="softmax", loss_expects="logits"),
     ModelFacts(output_activation="linear", loss_expects="probabilities"),
     ModelFacts(output_activation="linear", loss_expects="logits"),
@@ -138,12 +149,14 @@ STATED = [
     ModelFacts(target_kind="values", target_mean=300.0, target_std=200.0),
     ModelFacts(input_mean=math.nan, input_std=math.nan),
     ModelFacts(input_mean=0.0, input_std=1.0, target_kind="classes"),
-    ModelFacts(initial_loss=30.0), ModelFacts(initial_loss=2.3),
+    ModelFacts(initial_loss=30.0), ModelFacts(initial_loss=2.3), ModelFacts(initial_loss=math.log(10)),
+    ModelFacts(parameters=20), ModelFacts(parameters=50_000),
     ModelFacts(class_shares=(0.995, 0.005)),
     ModelFacts(parameters=10_000, dataset_size=100), ModelFacts(parameters=10, dataset_size=10_000),
     ModelFacts(shuffled=False), ModelFacts(shuffled=True), ModelFacts(normalization=("layer_norm",)),
     ModelFacts(dead_unit_share=0.9), ModelFacts(dead_unit_share=0.0),
     ModelFacts(saturated_unit_share=0.9), ModelFacts(saturated_unit_share=0.0),
+    ModelFacts(update_to_weight=0.0, dead_unit_share=0.6),
     *(ModelFacts(update_to_weight=ratio) for ratio in (0.0, 1e-6, 1e-3, 0.2)),
     ModelFacts(overfits_one_batch=True), ModelFacts(overfits_one_batch=False),
     ModelFacts(loss_scale=0.5), ModelFacts(loss_scale=2.0**21),
@@ -155,6 +168,10 @@ SAID = [
     Context(precision="fp16"), Context(precision="fp32"), Context(warmup_steps=0), Context(warmup_steps=100),
     Context(loss_name="mse", num_classes=10), Context(loss_name="binary_cross_entropy", num_classes=10),
     *(Context(extra={"activation": name}) for name in ("linear", "sigmoid", "relu")),
+    Context(optimizer="adam", learning_rate=1e-3, batch_size=32),
+    Context(optimizer="adam", learning_rate=3e-4, total_steps=300),
+    Context(optimizer="sgd", learning_rate=0.1, facts=ModelFacts(update_to_weight=1e-6)),
+    Context(loss_name="poisson_nll", facts=ModelFacts(initial_loss=1e9)),
 ]  # fmt: skip
 
 
@@ -171,7 +188,7 @@ def sights() -> Iterator[Seen]:
             if finding.condition in PRIORS:
                 yield Seen(finding, gather(monitor.memory, context, since_step=finding.onset_step), context)
     evidence = {"input_size": 5000.0}
-    for memory, context in memories():
+    for memory, context in (*memories(), *further_memories()):
         for condition in PRIORS:
             yield Seen(found(condition, memory, **evidence), gather(memory, context, since_step=150), context)
     bases = [remembered(FLAT), remembered(FLOOR), remembered([2.3, 80.0, 40.0, *FLAT[3:]])]
@@ -179,6 +196,8 @@ def sights() -> Iterator[Seen]:
         for memory in bases:
             for condition in PRIORS:
                 yield Seen(found(condition, memory), gather(memory, context, since_step=150), context)
+    broke = replace(found(Condition.NON_FINITE, bases[1]), series="validation_loss")
+    yield Seen(broke, gather(bases[1], TEN, since_step=150), TEN)
 
 
 def order(seen: Seen, there: dict[str, float]) -> list[CauseName]:

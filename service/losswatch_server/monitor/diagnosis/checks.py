@@ -175,6 +175,80 @@ _PAIRS: dict[frozenset[C], str] = {
         "Look at the best validation loss: below chance level, the model learned something before it "
         "memorised; never below, the labels tell nothing."
     ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.INSUFFICIENT_CAPACITY}): (
+        "Copy the parameters now, do one step, and print the largest change of each layer: 0 in a layer that should "
+        "learn is no update; if all change, double the width and compare the floors."
+    ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.DEAD_ACTIVATIONS}): (
+        "Print the gradient norm of each layer for one batch: 0 in the early layers is dead units; if none is 0 and the "
+        "parameters still do not change in a step, the optimizer does not step them."
+    ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.POOR_INITIALIZATION}): (
+        "Print the standard deviation of each layer's output before training: 0 or tiny is the initialisation; if it is "
+        "near 1, do one step and look whether the parameters change at all."
+    ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.SATURATED_ACTIVATIONS}): (
+        "Copy the parameters, do one step, and print the largest change of each layer: exactly 0 is no update; tiny in "
+        "the first layers alone is saturation."
+    ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.INPUTS_NOT_SCALED}): (
+        "Copy the parameters, do one step, and print the largest change: exactly 0 is no update; otherwise print the "
+        "mean and the standard deviation of one batch of inputs."
+    ),
+    frozenset({C.PARAMETERS_NOT_UPDATED, C.GRADIENT_CLIP_TOO_TIGHT}): (
+        "Do one step without clipping and print the largest change of the parameters: still 0 is no update, otherwise "
+        "the clip held them."
+    ),
+    frozenset({C.WRONG_LOSS_FUNCTION, C.INSUFFICIENT_CAPACITY}): (
+        "Print outputs beside targets for ten samples: outputs that fit while the loss is high are the loss; outputs "
+        "that do not, the model."
+    ),
+    frozenset({C.WRONG_LOSS_FUNCTION, C.LEARNING_RATE_TOO_HIGH}): (
+        "Divide the learning rate by 1,000 for 20 steps: a loss that still rises follows +gradient or is of the wrong "
+        "sign; one that falls had too high a rate."
+    ),
+    frozenset({C.WRONG_LOSS_FUNCTION, C.LABELS_UNINFORMATIVE}): (
+        "Print the shapes and ten rows of outputs and targets as the loss gets them: shapes that differ are the loss; "
+        "then look at the inputs beside their labels."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_LOW, C.LABELS_UNINFORMATIVE}): (
+        "Multiply the learning rate by 10 for 100 steps: a faster fall is the rate; the same level, look at inputs and "
+        "labels side by side."
+    ),
+    frozenset({C.LABELS_UNINFORMATIVE, C.MISSING_NONLINEARITY}): (
+        "Fit a linear regression to the same data: the same loss means that the network is linear; then look at inputs "
+        "and labels side by side."
+    ),
+    frozenset({C.MISSING_NONLINEARITY, C.SATURATED_ACTIVATIONS}): (
+        "Print the activations between the layers and their values for one batch: none at all is a linear model, values "
+        "at the ends of the range are saturated."
+    ),
+    frozenset({C.POOR_INITIALIZATION, C.SATURATED_ACTIVATIONS}): (
+        "Look at the hidden units on one batch before training: values at the ends of the range already are the "
+        "initialisation; values there only later, the activation."
+    ),
+    frozenset({C.WEIGHT_DECAY_TOO_STRONG, C.INSUFFICIENT_CAPACITY}): (
+        "Set the weight decay to 0 for 200 steps: a loss that leaves its floor was held by it; the same floor is the "
+        "model."
+    ),
+    frozenset({C.DATA_NOT_SHUFFLED, C.LEARNING_RATE_TOO_HIGH}): (
+        "Shuffle every epoch and keep the rate: if it is calm then, it was the order; if not, divide the rate by 10."
+    ),
+    frozenset({C.DATA_NOT_SHUFFLED, C.BAD_BATCH}): (
+        "Print the labels of three consecutive batches: all of one kind is the order; mixed, look at the batch of that "
+        "step."
+    ),
+    frozenset({C.NON_FINITE_DATA, C.INPUTS_NOT_SCALED}): (
+        "Print np.isnan(X).any() and the largest absolute value of X: NaN is broken data, finite but huge is the scale."
+    ),
+    frozenset({C.LEARNING_RATE_TOO_HIGH, C.LABELS_UNINFORMATIVE}): (
+        "Train again from the same start with a tenth of the learning rate: a loss that falls now had too high a rate; "
+        "the same level, look at inputs and labels side by side."
+    ),
+    frozenset({C.WRONG_LOSS_FUNCTION, C.GRADIENTS_ACCUMULATING}): (
+        "Compute the gradient twice on the same batch without a step: a norm that doubles adds up; an equal one, "
+        "print outputs beside targets."
+    ),
     frozenset({C.WEIGHT_DECAY_TOO_STRONG, C.SATURATED_ACTIVATIONS}): (
         "Print the norm of the weights every 50 steps: shrinking towards 0 is the weight decay."
     ),

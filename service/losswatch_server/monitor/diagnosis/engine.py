@@ -50,7 +50,7 @@ def rank(
         return ()
     seen = Seen(finding, measured, context)
     scored = score(seen, strengths(seen), magnitudes)
-    temperature = magnitudes.temperature(finding.condition)
+    temperature = magnitudes.temperature(finding.condition, context)
     top = max(scored[0].score, NONE)
     weights = [math.exp((s.score - top) / temperature) for s in scored]
     total = sum(weights) + math.exp((NONE - top) / temperature)

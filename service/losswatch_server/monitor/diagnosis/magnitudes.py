@@ -1,8 +1,9 @@
 """How much each row tells of each cause, in log-odds: its grade, or what was fitted; kept as data.
 
-``magnitudes.json`` holds for each row and cause the fitted value and how many runs were behind it, and for each
-condition a temperature, by which the scores are divided so that the probabilities are frequencies. `make fit` writes
-it. A row and cause that are not in it are worth their grade.
+``magnitudes.json`` holds for each row and cause the fitted value and how many runs were behind it, and temperatures, by
+which the scores are divided so that the probabilities are frequencies: one for each condition, times one for how much
+the client said of the job (little, its settings, or facts). `make fit` writes it. A row and cause that are not in it
+are worth their grade.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import resources
 from typing import Any
 
 from losswatch_server.monitor.diagnosis.evidence.row import Grade
+from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
 FILE = "magnitudes.json"
@@ -25,20 +27,32 @@ class Magnitudes:
 
     rows: Mapping[tuple[str, str], float] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    by_knowledge: Mapping[str, float] = field(default_factory=dict)
 
     def of(self, row: str, cause: CauseName, grade: Grade) -> float:
         """The magnitude of a row for a cause, without its sign."""
         return self.rows.get((row, cause), grade.log_odds)
 
-    def temperature(self, condition: Condition) -> float:
-        """By what the scores of a condition are divided."""
-        return self.temperatures.get(condition, 1.0)
+    def temperature(self, condition: Condition, context: Context) -> float:
+        """By what the scores of a condition are divided, for what is known of the job."""
+        return self.temperatures.get(condition, 1.0) * self.by_knowledge.get(knowledge(context), 1.0)
+
+
+def knowledge(context: Context) -> str:
+    """How much the client said of the job: ``facts``, ``settings`` (optimiser, rate and batch) or ``little``."""
+    if context.facts is not None:
+        return "facts"
+    named = context.optimizer is not None and context.learning_rate is not None
+    return "settings" if named and (context.batch_size is not None or context.full_batch) else "little"
 
 
 def read(data: Mapping[str, Any]) -> Magnitudes:
     """The magnitudes that ``magnitudes.json`` describes."""
     rows = {(row, cause): entry["value"] for row, causes in data["rows"].items() for cause, entry in causes.items()}
-    return Magnitudes(rows, {condition: entry["value"] for condition, entry in data["temperatures"].items()})
+    temperatures, known = (
+        {name: entry["value"] for name, entry in data.get(key, {}).items()} for key in ("temperatures", "by_knowledge")
+    )
+    return Magnitudes(rows, temperatures, known)
 
 
 def load() -> Magnitudes:

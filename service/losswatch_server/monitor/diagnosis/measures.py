@@ -87,6 +87,8 @@ class Measured:
     """Share of the history in which the mean norm lay above the clip value."""
     clip: float | None = None
     clip_inferred: bool = False
+    gradient_with_loss: float | None = None
+    """Rank correlation of loss and gradient norm over the first points, where the norm at least doubled meanwhile."""
     grad_nonfinite: int = 0
     grad_zero: int = 0
     jump: JumpMeasures | None = None
@@ -156,12 +158,15 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         clipped_share=gradient.equal_maxima if inferred and gradient else _clipped_share(memory.grad_norm, clip),
         clip=clip,
         clip_inferred=inferred,
+        gradient_with_loss=_gradient_with_loss(memory),
         grad_nonfinite=memory.grad_nonfinite,
         grad_zero=memory.grad_zero,
         jump=None if since_step is None else jump_measures(memory.loss, since_step),
     )
 
 
+PAIRS = 16
+"""Points with loss and gradient norm that make a rank correlation."""
 RUNS_AWAY = 4.0
 """A loss that rose to four times its start has blown up: healthy starts rise by up to half."""
 NO_SCALED_DATA = 1e4
@@ -332,6 +337,18 @@ def _ascent(memory: Memory, context: Context, adaptive: bool | None) -> float | 
         if losses.head_steps[i] == norms.head_steps[i] and rise > 0 and promise > 0 and growth > 0:
             found.append(rise / promise - growth / norms.head[i] / 2)
     return median(found) if len(found) >= 3 and all(math.isfinite(v) for v in found) else None
+
+
+def _gradient_with_loss(memory: Memory) -> float | None:
+    """A gradient is large where the loss is high. A sum over all steps so far (gradients that are never set to zero)
+    is largest where the loss is lowest: the parameters swing through the minimum like a pendulum without friction."""
+    losses, track = dict(zip(memory.loss.head_steps, memory.loss.head, strict=True)), memory.grad_norm
+    pairs = [(losses[step], norm) for step, norm in zip(track.head_steps, track.head, strict=True) if step in losses]
+    if len(pairs) < PAIRS or not begins_at_start(memory):
+        return None
+    loss, norm = (np.argsort(np.argsort(column)).astype(float) for column in np.array(pairs).T)
+    grown = max(g for _, g in pairs) >= 2 * median([g for _, g in pairs[:3]])
+    return float(np.corrcoef(loss, norm)[0, 1]) if grown else None
 
 
 def _against_noise(

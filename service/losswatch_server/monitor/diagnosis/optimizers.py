@@ -43,6 +43,9 @@ TUNED = Usual(name="fine-tuning", rate=5e-5, spread=0.7)
 """Adam on a trained model: 1e-5 (all parameters) to 2e-4 (LoRA, Hu et al. 2021)."""
 
 
+USUAL_MOMENTUM = 0.9
+
+
 def is_adaptive(optimizer: str | None) -> bool | None:
     """Whether the optimiser scales its own steps (Adam and kin); None when it is not known."""
     if not optimizer:
@@ -61,12 +64,13 @@ def fine_tunes(context: Context) -> bool:
 def usual(context: Context) -> Usual | None:
     """What is usual for the optimiser of this context; None where neither it nor a momentum is known.
 
-    For SGD 0.1, with momentum 0.1 (1 - momentum): the same distance per step.
+    For SGD 0.1, with momentum 0.1 (1 - momentum): the same distance per step. A momentum beyond the usual 0.9 is out of
+    the ordinary itself, and does not make an ordinary rate so.
     """
     name = (context.optimizer or "").lower()
     found = next((u for u in USUAL if u.name in name), None) if name else None
     if found is not None:
         return TUNED if found.name == "adam" and fine_tunes(context) else found
     if name or context.momentum is not None:
-        return Usual(name="sgd", rate=0.1 * (1 - min(max(context.momentum or 0.0, 0.0), 0.95)))
+        return Usual(name="sgd", rate=0.1 * (1 - min(max(context.momentum or 0.0, 0.0), USUAL_MOMENTUM)))
     return None

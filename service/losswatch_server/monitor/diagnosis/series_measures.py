@@ -69,7 +69,8 @@ class LossMeasures:
     late_share: float | None
     """The same, as a share of the whole fall."""
     tail_rise: float | None
-    """The highest of the last 3 losses over the median of the 32 before; None unless all are positive."""
+    """The highest of the last 3 losses over the median of the 32 before; of fewer than 6 the last one over the median
+    of those before; None unless all are positive."""
 
     still_to_gain: float | None = None
     """What the loss will still lose if each eighth of the log goes on to bring the same share of the one before (a
@@ -215,10 +216,12 @@ def _peak_step(track: Track) -> int:
 
 
 def _tail_rise(track: Track) -> float | None:
-    before = track.recent[-35:-3]
-    if len(before) < 3 or min(before) <= 0:
+    before, last = track.recent[-35:-3], track.recent[-3:]
+    if len(before) < 3:  # a run that broke within its first points
+        before, last = track.recent[:-1], track.recent[-1:]
+    if not before or min(before) <= 0:
         return None
-    return max(track.recent[-3:]) / median(before)
+    return max(last) / median(before)
 
 
 def _tail_growth(track: Track) -> float | None:

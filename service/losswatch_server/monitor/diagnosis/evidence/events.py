@@ -80,14 +80,21 @@ def _steady_text(seen: Seen) -> str:
 
 
 def _rise_before_overflow(seen: Seen) -> float | None:
-    rise = losses.of(seen).tail_rise
-    if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "loss" or rise is None:
+    loss, series = seen.measured.loss, seen.finding.series
+    if not _is(seen, Condition.NON_FINITE) or loss is None or loss.tail_rise is None:
         return None
-    return math.log(max(rise, 1e-9))
+    if series == "validation_loss" or (series != "loss" and not seen.measured.loss_nonfinite):
+        return None
+    return math.log(max(loss.tail_rise, 1e-9))
+
+
+def _tail_rise(seen: Seen) -> float:
+    loss = seen.measured.loss
+    return 1.0 if loss is None or loss.tail_rise is None else loss.tail_rise
 
 
 def _rise_text(seen: Seen) -> str:
-    return f"the last finite losses were at most {times(losses.of(seen).tail_rise or 1.0)} the level before"
+    return f"the last finite losses were at most {times(_tail_rise(seen))} the level before"
 
 
 def never_finite(seen: Seen) -> bool | None:
@@ -95,6 +102,13 @@ def never_finite(seen: Seen) -> bool | None:
     if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "loss":
         return None
     return seen.measured.loss is None and seen.measured.loss_nonfinite > 0
+
+
+def _validation_alone(seen: Seen) -> bool | None:
+    """The validation loss is not finite, and every training loss is."""
+    if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "validation_loss":
+        return None
+    return seen.measured.loss is not None and not seen.measured.loss_nonfinite and not seen.measured.grad_nonfinite
 
 
 def _zero_loss(seen: Seen) -> bool | None:
@@ -202,7 +216,7 @@ EVENTS: tuple[Evidence, ...] = (
     Evidence(
         name="grew_before_overflow", group="shape", when=above(_rise_before_overflow, math.log(4), 0.25),
         means="the loss had risen several times above its level before it was not finite",
-        says=lambda s: f"just before, the loss was {times(losses.of(s).tail_rise or 1.0)} its level",
+        says=lambda s: f"just before, the loss was {times(_tail_rise(s))} its level",
         for_={RATE_HIGH: PLAIN, UNSCALED: WEAK, INIT: WEAK},
         against={PRECISION: PLAIN, BAD_BATCH: PLAIN, BAD_DATA: STRONG},
     ),
@@ -225,6 +239,14 @@ EVENTS: tuple[Evidence, ...] = (
         means="single losses are not finite, with finite ones between them",
         says=lambda s: "finite losses followed: it comes with some of the batches",
         for_={BAD_DATA: PLAIN, BAD_BATCH: PLAIN}, against={RATE_HIGH: STRONG},
+    ),
+    Evidence(
+        name="validation_broke_alone", group="before any update", when=holds(_validation_alone),
+        means="the validation loss is not finite while every training loss is: it is in the validation data",
+        says=lambda s: "every training loss is finite: what is not finite comes from the validation data",
+        for_={BAD_DATA: STRONG, BAD_BATCH: WEAK},
+        against={RATE_HIGH: STRONG, NO_WARMUP: STRONG, MOMENTUM: STRONG, ACCUMULATING: STRONG, UNSCALED: PLAIN,
+                 INIT: PLAIN, TINY_BATCH: STRONG},
     ),
     Evidence(
         name="zero_loss_with_broken_gradient", group="precision", when=holds(_zero_loss),

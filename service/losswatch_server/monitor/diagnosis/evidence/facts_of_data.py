@@ -8,6 +8,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     BAD_DATA,
     INIT,
     LABELS,
+    LINEAR,
     SMALL,
     SMALL_DATA,
     UNSCALED,
@@ -26,6 +27,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     holds,
     within,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.start import EXACT
 from losswatch_server.monitor.sentences import number, percent
 
 LARGE_INPUT, LARGE_SPREAD = 50.0, 6.0
@@ -36,7 +38,7 @@ def _finite(*values: float | None) -> list[float]:
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _input_size(seen: Seen) -> float | None:
+def input_size(seen: Seen) -> float | None:
     """How many times ordinary the inputs are: 1 is where inputs begin to be unscaled."""
     f = seen.facts
     sizes = [abs(v) / LARGE_SPREAD for v in _finite(f.input_std, f.input_mean)]
@@ -80,6 +82,15 @@ def _initial_over_chance(seen: Seen) -> float | None:
     return f.initial_loss / chance if f.initial_loss is not None and chance else None
 
 
+def _initially_exact(seen: Seen) -> bool | None:
+    """Only where it never got below chance: many models that train well begin with a last layer of 0."""
+    f, m = seen.facts, seen.measured
+    classes = seen.context.num_classes or len(f.class_shares or ())
+    if f.initial_loss is None or m.now_over_chance is None or not m.cross_entropy or classes < 2:
+        return None
+    return abs(f.initial_loss / math.log(classes) - 1) < EXACT / 10 and m.now_over_chance > 0.95
+
+
 def _initial_text(seen: Seen) -> str:
     return f"before training the loss is {number(seen.facts.initial_loss)}, {number(_initial_over_chance(seen), 2)} " \
         "times that of the best constant answer"  # fmt: skip
@@ -96,19 +107,19 @@ def _per_sample(seen: Seen) -> float | None:
 
 FACTS_OF_DATA: tuple[Evidence, ...] = (
     Evidence(
-        name="inputs_are_large", group="facts", when=(*above(_input_size, 1.0, 0.1), *holds(_bare)),
+        name="inputs_are_large", group="facts", when=(*above(input_size, 1.0, 0.1), *holds(_bare)),
         means="the inputs have a mean or spread above 6, or reach beyond 50, and nothing normalises them",
         says=_input_text, for_={UNSCALED: FACT},
     ),
     Evidence(
         name="inputs_are_large_but_normalized", group="facts",
-        when=(*above(_input_size, 1.0, 0.1), *holds(lambda s: not _bare(s))),
+        when=(*above(input_size, 1.0, 0.1), *holds(lambda s: not _bare(s))),
         means="the inputs are large, and a normalisation layer follows somewhere",
         says=_input_text, for_={UNSCALED: PLAIN},
     ),
     Evidence(
         name="inputs_are_scaled", group="facts",
-        when=(*below(_input_size, 0.75, 0.08), *holds(lambda s: None if s.facts.input_std is None
+        when=(*below(input_size, 0.75, 0.08), *holds(lambda s: None if s.facts.input_std is None
                                                       else s.facts.input_std > 0.05)),
         means="the inputs are of ordinary size",
         says=_input_text, against={UNSCALED: FACT},
@@ -130,6 +141,21 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
         means="the inputs or targets hold NaN or infinity",
         says=lambda s: "the statistics of inputs and targets are not finite: the data hold NaN or infinity",
         for_={BAD_DATA: FACT},
+    ),
+    Evidence(
+        name="data_are_finite", group="facts", when=holds(lambda s: None if _broken_data(s) is None else
+                                                          not _broken_data(s)),
+        means="the statistics of inputs and targets are finite",
+        says=lambda s: "the statistics of inputs and targets are finite", against={BAD_DATA: PLAIN},
+    ),
+    Evidence(
+        name="starts_exactly_at_chance", group="start of the weights", when=holds(_initially_exact),
+        means="before training the loss is that of guessing to the last digit: every output is the same",
+        says=lambda s: (
+            f"before training the loss is {number(s.facts.initial_loss, 6)}, that of guessing to the last digit: every "
+            "output is the same"
+        ),
+        for_={INIT: STRONG}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK},
     ),
     Evidence(
         name="starts_far_above_chance", group="facts", when=above(_initial_over_chance, 2.5, 0.25),

@@ -206,6 +206,23 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={ACCUMULATING: PLAIN},
     ),
     Evidence(
+        name="gradient_largest_at_low_loss", group="sum of gradients",
+        when=below(lambda s: s.measured.gradient_with_loss, -0.3, 0.06),
+        means="the gradient norm grew and is largest where the loss is lowest, as a sum of all gradients so far is",
+        says=lambda s: (
+            "the gradient norm is largest where the loss is lowest (rank correlation "
+            f"{s.measured.gradient_with_loss:.2f}), as a sum over all steps would be"
+        ),
+        for_={ACCUMULATING: STRONG}, against={RATE_HIGH: WEAK},
+    ),
+    Evidence(
+        name="gradient_follows_loss", group="sum of gradients",
+        when=above(lambda s: s.measured.gradient_with_loss, 0.2, 0.06),
+        means="the gradient norm is larger where the loss is higher",
+        says=lambda s: "the gradient norm is larger where the loss is higher, as it should be",
+        against={ACCUMULATING: PLAIN},
+    ),
+    Evidence(
         name="gradient_not_grown", group="gradient norm", when=below(_growth, 0.5, 0.06),
         means="the gradient norm is not three times what it was at the start",
         says=_change_text, against={ACCUMULATING: STRONG},

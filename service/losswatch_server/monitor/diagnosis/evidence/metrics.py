@@ -24,6 +24,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     above,
     below,
     holds,
+    within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.quality_measures import QualityMeasures
 from losswatch_server.monitor.sentences import percent
@@ -86,9 +87,21 @@ def _gap_text(seen: Seen) -> str:
 
 METRICS: tuple[Evidence, ...] = (
     Evidence(
-        name="accuracy_at_chance", group="accuracy", when=below(_over_chance, 0.05, 0.012),
+        name="accuracy_at_chance", group="accuracy", when=within(_over_chance, -0.12, 0.05, 0.012),
         means="the accuracy is that of a constant answer",
         says=_text, for_={LABELS: WEAK, DEAD: WEAK, SATURATED: WEAK}, against={WRONG_LOSS: WEAK, SMALL: WEAK},
+    ),
+    Evidence(
+        name="accuracy_below_chance", group="loss function", when=below(_over_chance, -0.15, 0.02),
+        means="the accuracy is far below that of a constant answer: what is minimised rewards wrong answers",
+        says=lambda s: f"{_text(s)}: what is minimised rewards wrong answers", for_={WRONG_LOSS: STRONG, LABELS: WEAK},
+    ),
+    Evidence(
+        name="low_loss_at_chance_accuracy", group="loss function",
+        when=(*below(_over_chance, 0.05, 0.012), *below(lambda s: s.measured.now_over_chance, 0.7, 0.03)),
+        means="the loss is far below chance level although the accuracy is that of guessing: the loss is not of these "
+        "outputs",
+        says=lambda s: f"{_text(s)}, although the loss is far below chance level", for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
         name="accuracy_well_above_chance", group="accuracy", when=above(_over_chance, 0.3, 0.04),

@@ -1,25 +1,18 @@
-"""Evidence in what the client says of the job: rate, momentum, batch, weight decay, clipping, precision, loss."""
+"""Evidence in what the client says of the job: momentum, batch, weight decay, clipping, precision, loss."""
 
 from __future__ import annotations
 
 from losswatch_server.monitor.diagnosis.evidence.causes import (
-    BAD_BATCH,
     CLIP,
     DEAD,
     DECAY,
-    INIT,
     LABELS,
     LINEAR,
     MOMENTUM,
-    NO_WARMUP,
-    NOT_UPDATED,
     PRECISION,
     RATE_HIGH,
-    RATE_LOW,
     SATURATED,
-    SMALL,
     TINY_BATCH,
-    UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.row import (
@@ -35,7 +28,6 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     holds,
     within,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.optimizers import usual
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number, percent
@@ -45,6 +37,8 @@ SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hard_sigmoid", "hardtanh
 RECTIFYING = frozenset(
     {"relu", "leaky_relu", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "swish", "mish", "softplus", "relu6"}
 )
+BY_THE_RATE = ("adam", "rmsprop", "lion", "lamb", "sophia")
+"""Optimisers of which a step moves each weight by about the learning rate."""
 LINEAR_NAMES = frozenset({"linear", "identity", "none", ""})
 BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION})
 
@@ -77,33 +71,6 @@ def _named(wanted: str) -> tuple[Limit, ...]:
 
 def _activation_text(seen: Seen) -> str:
     return f"the activation is {seen.context.extra.get('activation')}"
-
-
-def _rate_decades(seen: Seen) -> float | None:
-    return None if seen.measured.learning_rate is None else seen.measured.rate_decades
-
-
-def _blows_up(seen: Seen) -> bool:
-    return seen.finding.condition in BLOWN_UP
-
-
-def _rate_text(seen: Seen) -> str:
-    m, known = seen.measured, usual(seen.context)
-    name = seen.context.optimizer or "this kind of optimizer"
-    if known is None:
-        common = "1e-3 to 0.1"
-    else:
-        common = number(known.rate) + (" on a trained model" if known.name == "fine-tuning" else "")
-    away = m.rate_decades or 0.0
-    where = (
-        f"{number(10 ** min(away, 99.0), 2)} times" if away > 0.1
-        else f"1/{number(10 ** min(-away, 99.0), 2)} of" if away < -0.1 else "near"
-    )  # fmt: skip
-    return f"the learning rate {number(m.learning_rate)} is {where} what is usual for {name} ({common})"
-
-
-def _jump_text(seen: Seen) -> str:
-    return f"the learning rate rose to {number(seen.measured.rate_jump)} times its value just before"
 
 
 def _decay_text(seen: Seen) -> str:
@@ -163,6 +130,13 @@ def _binary_for_many(seen: Seen) -> bool | None:
     return seen.measured.kind.family is Family.BINARY and classes > 2
 
 
+def _named_but(seen: Seen, value: float | None) -> bool | None:
+    """The client says what it knows of the optimiser, and this is not among it."""
+    c = seen.context
+    named = c.optimizer is not None and c.learning_rate is not None and (c.batch_size is not None or c.full_batch)
+    return value is None if named else None
+
+
 def _momentum(seen: Seen) -> float | None:
     return seen.context.momentum
 
@@ -178,82 +152,13 @@ def _batch_text(seen: Seen) -> str:
 
 SETTINGS: tuple[Evidence, ...] = (
     Evidence(
-        name="rate_high", group="learning rate", when=above(_rate_decades, 1.1, 0.15),
-        means="the learning rate is more than ten times what is usual for the optimiser",
-        says=_rate_text, for_={RATE_HIGH: PLAIN, NO_WARMUP: WEAK},
-        against={RATE_LOW: STRONG, UNSCALED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK},
-    ),
-    Evidence(
-        name="rate_very_high", group="learning rate", when=above(_rate_decades, 2.0, 0.2),
-        means="the learning rate is more than a hundred times what is usual for the optimiser",
-        says=_rate_text, for_={RATE_HIGH: PLAIN}, against={UNSCALED: WEAK, INIT: WEAK, SATURATED: WEAK},
-    ),
-    Evidence(
-        name="rate_low", group="learning rate",
-        when=(*below(_rate_decades, -1.15, 0.15), *holds(lambda s: not _blows_up(s) and not s.measured.blew_up)),
-        means="the learning rate is less than a tenth of what is usual for the optimiser",
-        says=_rate_text, for_={RATE_LOW: STRONG},
-        against={RATE_HIGH: STRONG, NOT_UPDATED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK, SATURATED: WEAK},
-    ),
-    Evidence(
-        name="low_rate_blows_up", group="learning rate",
-        when=(*below(_rate_decades, -1.4, 0.15), *holds(lambda s: _blows_up(s) or s.measured.blew_up)),
-        means="the run blows up at a rate that is far below (a twenty-fifth of) what is usual",
-        says=lambda s: f"{_rate_text(s)}, and the run blows up all the same",
-        for_={UNSCALED: PLAIN, INIT: WEAK}, against={RATE_HIGH: WEAK, RATE_LOW: STRONG, NO_WARMUP: PLAIN},
-    ),
-    Evidence(
-        name="rate_usual", group="learning rate", when=within(_rate_decades, -0.9, 0.9, 0.12),
-        means="the learning rate is in the usual range of the optimiser",
-        says=_rate_text, against={RATE_HIGH: WEAK, RATE_LOW: PLAIN},
-    ),
-    Evidence(
-        name="rate_zero", group="learning rate",
-        when=holds(lambda s: None if s.measured.learning_rate is None
-                   else s.measured.learning_rate == 0 and not s.measured.rate_share),
-        means="the learning rate is 0",
-        says=lambda s: "the learning rate is 0", for_={NOT_UPDATED: STRONG, RATE_LOW: WEAK},
-    ),
-    Evidence(
-        name="rate_jumped", group="learning rate", when=above(lambda s: s.measured.rate_jump, 3.0, 0.4),
-        means="the learning rate was raised to three times its value or more just before",
-        says=_jump_text, for_={RATE_HIGH: STRONG}, against={BAD_BATCH: PLAIN},
-    ),
-    Evidence(
-        name="rate_kept", group="learning rate", when=below(lambda s: s.measured.rate_jump, 1.05, 0.01),
-        means="the learning rate did not change before",
-        says=lambda s: "the learning rate did not change before", against={RATE_HIGH: WEAK},
-    ),
-    Evidence(
-        name="rate_lowered_without_effect", group="learning rate",
-        when=(*above(lambda s: s.measured.rate_lowered, 2.5, 0.1), *holds(lambda s: s.finding.is_open)),
-        means="the learning rate was lowered several times since, and the trouble stayed",
-        says=lambda s: (
-            f"the learning rate was lowered {number(s.measured.rate_lowered, 2)} times since step "
-            f"{s.finding.onset_step}, and the trouble stayed"
-        ),
-        for_={UNSCALED: WEAK}, against={RATE_HIGH: STRONG, NO_WARMUP: PLAIN, RATE_LOW: WEAK},
-    ),
-    Evidence(
-        name="warmup_used", group="learning rate",
-        when=holds(lambda s: None if s.context.warmup_steps is None else s.context.warmup_steps > 0),
-        means="a warm-up is in use",
-        says=lambda s: f"a warm-up of {s.context.warmup_steps} steps is in use", against={NO_WARMUP: STRONG},
-    ),
-    Evidence(
-        name="warmup_left_out", group="warm-up",
-        when=holds(lambda s: None if s.context.warmup_steps is None else s.context.warmup_steps == 0),
-        means="the client says that there is no warm-up",
-        says=lambda s: "there is no warm-up (warmup_steps is 0)", for_={NO_WARMUP: WEAK},
-    ),
-    Evidence(
         name="momentum_high", group="settings", when=above(_momentum, 0.975, 0.003),
         means="the momentum is above 0.975, an average over more than 40 steps",
         says=lambda s: (
             f"momentum {number(s.context.momentum, 4)} averages over about "
             f"{number(1 / max(1 - (s.context.momentum or 0), 1e-6), 2)} steps (0.9: 10)"
         ),
-        for_={MOMENTUM: STRONG},
+        for_={MOMENTUM: STRONG}, against={RATE_HIGH: WEAK, LABELS: WEAK},
     ),
     Evidence(
         name="momentum_usual", group="settings", when=below(_momentum, 0.96, 0.003),
@@ -263,7 +168,7 @@ SETTINGS: tuple[Evidence, ...] = (
     Evidence(
         name="batch_tiny", group="settings", when=below(_batch, 4.5, 0.5),
         means="a batch holds at most 4 samples",
-        says=_batch_text, for_={TINY_BATCH: STRONG},
+        says=_batch_text, for_={TINY_BATCH: STRONG}, against={RATE_HIGH: PLAIN, LABELS: WEAK},
     ),
     Evidence(
         name="batch_small", group="settings", when=within(_batch, 4.5, 12.0, 0.5),
@@ -289,6 +194,22 @@ SETTINGS: tuple[Evidence, ...] = (
         name="decay_usual", group="weight decay", when=below(lambda s: s.context.weight_decay, 0.02, 0.004),
         means="the weight decay is at most 0.01",
         says=lambda s: f"weight decay {number(s.context.weight_decay)} is usual", against={DECAY: STRONG},
+    ),
+    Evidence(
+        name="decay_not_named", group="weight decay", when=holds(lambda s: _named_but(s, s.context.weight_decay)),
+        means="the client names optimiser, learning rate and batch size, and no weight decay: it is most likely 0",
+        says=lambda s: "no weight decay is named beside the optimizer's other settings", against={DECAY: PLAIN},
+    ),
+    Evidence(
+        name="momentum_not_named", group="settings", when=holds(lambda s: _named_but(s, s.context.momentum)),
+        means="the client names optimiser, learning rate and batch size, and no momentum: most likely a usual one",
+        says=lambda s: "no momentum is named beside the optimizer's other settings", against={MOMENTUM: PLAIN},
+    ),
+    Evidence(
+        name="clip_not_named", group="clipping",
+        when=holds(lambda s: _named_but(s, s.measured.clip)),
+        means="the client names optimiser, learning rate and batch size, and no clipping: most likely there is none",
+        says=lambda s: "no clipping is named beside the optimizer's other settings", against={CLIP: PLAIN},
     ),
     Evidence(
         name="clip_tight", group="clipping", when=(*above(_clip_share, 0.5, 0.08), *above(_over_clip, 8.0, 1.0)),

@@ -27,6 +27,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     holds,
     within,
 )  # fmt: skip
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.sentences import number
 
 EXACT = 3e-4
@@ -48,9 +49,12 @@ def _log_share(seen: Seen) -> float | None:
 
 def _exactly_at_chance(seen: Seen) -> bool | None:
     m = seen.measured
-    if untrained_share(seen) is None or m.loss is None or m.chance is None:
+    if m.loss is None or m.chance is None or not m.starts_untrained:
         return None
-    return abs(m.loss.very_first / m.chance - 1) < EXACT
+    if m.chance_inferred:
+        # of twenty usual numbers of classes one is met to five digits by chance in one run of ten thousand
+        return True if m.from_start and abs(m.loss.very_first / m.chance - 1) < EXACT / 6 else None
+    return None if untrained_share(seen) is None else abs(m.loss.very_first / m.chance - 1) < EXACT
 
 
 def _not_exactly_at_chance(seen: Seen) -> bool | None:
@@ -59,8 +63,11 @@ def _not_exactly_at_chance(seen: Seen) -> bool | None:
 
 
 def first_decades(seen: Seen) -> float | None:
-    """log10 of the first loss, where no chance level says what it should be."""
+    """log10 of the first loss, where no chance level says what it should be; a loss with a name of its own (an ELBO, a
+    sum over many terms) may be of any size."""
     m = seen.measured
+    if seen.context.loss_name is not None and m.kind.family is Family.UNKNOWN:
+        return None
     if m.loss is None or m.loss.points < 3 or not m.from_start or untrained_share(seen) is not None:
         return None
     return decades(m.loss.first)

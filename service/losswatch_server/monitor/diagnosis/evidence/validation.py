@@ -86,6 +86,19 @@ def _learned(seen: Seen) -> float | None:
     return (v.first - v.best) / max(abs(v.first), 1e-12)
 
 
+def _apart(seen: Seen) -> float | None:
+    v, loss = seen.measured.validation, seen.measured.loss
+    if v is None or loss is None or v.points < 3 or not (loss.now > 0 and v.now > 0):
+        return None
+    return v.now / loss.now - 1
+
+
+def _apart_text(seen: Seen) -> str:
+    v = seen.measured.validation
+    assert v is not None
+    return f"the validation loss is {number(v.now)} where the training loss is {number(losses.of(seen).now)}"
+
+
 def _equal_text(seen: Seen) -> str:
     v = seen.measured.validation
     assert v is not None
@@ -140,6 +153,16 @@ VALIDATION: tuple[Evidence, ...] = (
         when=(*above(_rise, 0.05, 0.015), *above(losses.fall, 0.05, 0.015)),
         means="the validation loss rises again while the training loss has fallen",
         says=_turned_text, for_={SMALL_DATA: PLAIN},
+    ),
+    Evidence(
+        name="validation_apart", group="validation", when=above(_apart, 0.15, 0.03),
+        means="the validation loss is more than 15 % above the training loss: the model is able to learn more",
+        says=_apart_text, against={SMALL: PLAIN, LINEAR: PLAIN},
+    ),
+    Evidence(
+        name="validation_better", group="validation", when=below(_apart, -0.13, 0.025),
+        means="the validation loss is more than 13 % below the training loss: the training labels are the worse ones",
+        says=_apart_text, for_={LABELS: WEAK},
     ),
     Evidence(
         name="validation_never_improved", group="validation",
