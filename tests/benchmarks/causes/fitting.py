@@ -184,8 +184,8 @@ def brier(total: Array, data: Design, temperature: Array | float = 1.0) -> float
 
 
 def temperatures_of(total: Array, data: Design, groups: Sequence[Sequence[str]]) -> list[dict[str, float]]:
-    """For each grouping of the cases a temperature for each group, so that their product scores best: one grouping after
-    the other while the rest stands."""
+    """For each grouping of the cases a temperature for each group, so that their product scores best: one grouping
+    after the other while the rest stands."""
     found = [dict.fromkeys(sorted(set(grouping)), 1.0) for grouping in groups]
     for _ in range(ROUNDS):
         for place, grouping in enumerate(groups):

@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from losswatch_server.monitor.advice import ACTIONS, REMEDIES
+from losswatch_server.monitor.advice import ACTIONS, REMEDIES, advise
+from losswatch_server.monitor.diagnosis.engine import rank
 from losswatch_server.monitor.diagnosis.measures import gather
+from losswatch_server.monitor.diagnosis.priors import PRIORS
+from losswatch_server.monitor.findings import Advice
 from losswatch_server.monitor.model_facts import ModelFacts
+from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName as C
 from losswatch_server.monitor.vocabulary import Condition
+from monitor.diagnosis.odd_trainings import trainings
 from monitor.diagnosis.remembered import found, remembered
 
 CALM = np.random.default_rng(0).normal(2.3, 0.02, 200).tolist()
@@ -125,11 +130,68 @@ def test_a_rate_that_was_lowered_without_effect_is_not_lowered_again() -> None:
 
 @pytest.mark.parametrize(
     ("optimizer", "usual"),
-    [("adadelta", 1.0), ("adagrad", 0.01), ("lion", 1e-4), ("muon", 0.02), ("adamw", 1e-3), ("rmsprop", 1e-3)],
-)
+    [
+        ("adadelta", 1.0), ("adafactor", 3e-3), ("adagrad", 0.01), ("lion", 1e-4), ("muon", 0.02), ("adamw", 1e-3),
+        ("rmsprop", 1e-3), ("lars", 1.0), ("lamb", 3e-3), ("sophia", 3e-4),
+    ],
+)  # fmt: skip
 def test_a_usual_rate_of_each_optimiser_is_neither_raised_nor_called_unusual(optimizer: str, usual: float) -> None:
     context = Context(optimizer=optimizer, learning_rate=usual)
     memory = remembered(CALM)
     measured = gather(memory, context)
     assert measured.rate_decades == pytest.approx(0, abs=0.1)
     assert actions(C.LEARNING_RATE_TOO_LOW, Condition.NOT_LEARNING, context, CALM) == []
+
+
+@pytest.mark.parametrize("rate", [1e-5, 5e-5, 2e-4])
+@pytest.mark.parametrize("how", [{"peft": "lora"}, {"task": "fine-tuning"}, {"from": "pretrained"}])
+def test_the_rates_of_fine_tuning_are_usual_for_a_trained_model_alone(rate: float, how: dict[str, str]) -> None:
+    tuned = Context(optimizer="adamw", learning_rate=rate, extra=how)
+    assert gather(remembered(CALM), tuned).rate_decades == pytest.approx(0, abs=0.1)
+    fresh = Context(optimizer="adamw", learning_rate=rate)
+    away = gather(remembered(CALM), fresh).rate_decades
+    assert away is not None
+    assert away < -0.6
+
+
+RAISING = {"set_learning_rate", "multiply_learning_rate", "loosen_gradient_clip"}
+
+
+def lengthens(advice: Advice) -> bool:
+    """The advice makes the steps longer."""
+    if advice.action == "multiply_learning_rate":
+        return bool(advice.value and float(advice.value) > 1)
+    if advice.action == "loosen_gradient_clip":
+        return True
+    return advice.action == "set_learning_rate" and bool(
+        advice.value and advice.current and float(advice.value) > float(advice.current)
+    )
+
+
+def test_over_many_trainings_no_advice_lengthens_the_steps_of_a_run_that_blew_up_or_of_an_excerpt() -> None:
+    seen = 0
+    for _, points, context in trainings(400, seed=21):
+        monitor = Monitor("harm")
+        monitor.see_context(context)
+        for point in points:
+            monitor.see(point)
+        for finding in monitor.findings():
+            measured = gather(monitor.memory, context, since_step=finding.onset_step)
+            for advice in advise(finding, rank(finding, measured, context), measured, context):
+                if advice.action in RAISING and (measured.blew_up or not measured.from_start):
+                    seen += 1
+                    assert not lengthens(advice), (finding.summary, advice)
+    assert seen > 20
+
+
+def test_advice_that_was_followed_without_effect_is_not_repeated_by_any_condition() -> None:
+    """Rates go 0.1, 0.01 and the trouble stays: whatever the condition, the next advice is another one."""
+    memory = remembered(CALM, [1.0] * len(CALM), rates=[0.1] * 100 + [0.01] * 50 + [0.001] * 50)
+    context = Context(optimizer="sgd", learning_rate=0.001)
+    for condition in PRIORS:
+        finding = found(condition, memory, onset=20)
+        measured = gather(memory, context, since_step=20)
+        told = advise(finding, rank(finding, measured, context), measured, context)
+        assert not any(
+            a.action == "set_learning_rate" and a.value is not None and float(a.value) < 0.001 for a in told
+        ), condition

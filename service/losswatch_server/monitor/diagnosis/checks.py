@@ -180,12 +180,12 @@ _PAIRS: dict[frozenset[C], str] = {
         "learn is no update; if all change, double the width and compare the floors."
     ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.DEAD_ACTIVATIONS}): (
-        "Print the gradient norm of each layer for one batch: 0 in the early layers is dead units; if none is 0 and the "
-        "parameters still do not change in a step, the optimizer does not step them."
+        "Print the gradient norm of each layer for one batch: 0 in the early layers is dead units; if none is 0 and "
+        "the parameters still do not change in a step, the optimizer does not step them."
     ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.POOR_INITIALIZATION}): (
-        "Print the standard deviation of each layer's output before training: 0 or tiny is the initialisation; if it is "
-        "near 1, do one step and look whether the parameters change at all."
+        "Print the standard deviation of each layer's output before training: 0 or tiny is the initialisation; near 1, "
+        "do one step and look whether the parameters change at all."
     ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.SATURATED_ACTIVATIONS}): (
         "Copy the parameters, do one step, and print the largest change of each layer: exactly 0 is no update; tiny in "
@@ -220,8 +220,8 @@ _PAIRS: dict[frozenset[C], str] = {
         "and labels side by side."
     ),
     frozenset({C.MISSING_NONLINEARITY, C.SATURATED_ACTIVATIONS}): (
-        "Print the activations between the layers and their values for one batch: none at all is a linear model, values "
-        "at the ends of the range are saturated."
+        "Print the activations between the layers and their values for one batch: none at all is a linear model, "
+        "values at the ends of the range are saturated."
     ),
     frozenset({C.POOR_INITIALIZATION, C.SATURATED_ACTIVATIONS}): (
         "Look at the hidden units on one batch before training: values at the ends of the range already are the "
