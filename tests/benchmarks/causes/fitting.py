@@ -82,14 +82,35 @@ def design(cases: Sequence[Case]) -> Design:
     return Design(strengths, fixed, truth, np.array([1 / times[case.run] for case in cases]))
 
 
-def scores(data: Design, magnitudes: Array, leak: float = 0.0) -> tuple[Array, list[Array]]:
-    """Log-odds (cases, causes), and for each group where its cap does not hold."""
-    signed, total, free = SIGNS * magnitudes, data.fixed.copy(), []
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What one group of rows touches: some cases and some causes, a small part of them all."""
+
+    rows: NDArray[np.intp]
+    where: tuple[NDArray[np.intp], NDArray[np.intp]]
+    """Indices of the cases (n, 1) and of the causes (m)."""
+    strengths: Array
+    """(n, rows)"""
+
+
+def patches(data: Design) -> list[Patch]:
+    """The groups of rows with the cases in which one of them is there."""
+    found = []
     for rows in _GROUPS:
-        inside = data.strengths[:, rows] @ signed[rows]
+        cases = np.flatnonzero((data.strengths[:, rows] > 0).any(axis=1))
+        causes = np.flatnonzero(USED[rows].any(axis=0))
+        found.append(Patch(rows, (cases[:, None], causes), np.ascontiguousarray(data.strengths[np.ix_(cases, rows)])))
+    return found
+
+
+def scores(data: Design, magnitudes: Array, leak: float = 0.0, of: Sequence[Patch] = ()) -> tuple[Array, list[Array]]:
+    """Log-odds (cases, causes), and for each group where its cap does not hold. ``of``: the patches of ``data``."""
+    signed, total, free = SIGNS * magnitudes, data.fixed.copy(), []
+    for patch in of or patches(data):
+        inside = patch.strengths @ signed[np.ix_(patch.rows, patch.where[1])]
         cut = np.clip(inside, -CAP, CAP)
-        total += cut + leak * (inside - cut)
-        free.append(np.where(np.abs(inside) < CAP, 1.0, leak))
+        total[patch.where] += cut + leak * (inside - cut)
+        free.append(np.where(cut == inside, 1.0, leak))
     return total, free
 
 
@@ -104,24 +125,26 @@ def probabilities(total: Array, temperature: Array | float = 1.0) -> Array:
 
 def fit(data: Design, strength: float) -> Array:
     """Magnitudes (rows, causes). ``strength``: how many runs the prior is worth, per log-odds squared."""
-    start, weight = GRADES[USED], balanced(data)
+    start, weight, parts = GRADES[USED], balanced(data), patches(data)
 
     def objective(values: Array) -> tuple[float, Array]:
         magnitudes = np.zeros_like(GRADES)
         magnitudes[USED] = values
-        total, free = scores(data, magnitudes, LEAK)
+        total, free = scores(data, magnitudes, LEAK, parts)
         p = probabilities(total)
         likely = np.log(np.maximum(p[np.arange(len(p)), data.truth], 1e-12))
         slope = p[:, :-1] * weight[:, None]
         slope[np.arange(len(p)), data.truth] -= weight
         gradient = np.zeros_like(GRADES)
-        for rows, open_ in zip(_GROUPS, free, strict=True):
-            gradient[rows] = data.strengths[:, rows].T @ (slope * open_)
+        for patch, open_ in zip(parts, free, strict=True):
+            gradient[np.ix_(patch.rows, patch.where[1])] = patch.strengths.T @ (slope[patch.where] * open_)
         away = values - start
         loss = -float(weight @ likely) + 0.5 * strength * float(away @ away)
         return loss, (gradient * SIGNS)[USED] + strength * away
 
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST)] * len(start))
+    found = minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST)] * len(start), options={"ftol": 1e-7}
+    )
     magnitudes = np.zeros_like(GRADES)
     magnitudes[USED] = found.x
     return magnitudes
