@@ -75,12 +75,14 @@ def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:
     """
     monitor = Monitor("fit")
     contexts = list(run.contexts())
-    monitor.see_context(known_context(contexts[0][1]))
-    waiting = contexts[1:]
-    for point in run.points:
-        while waiting and waiting[0][0] <= point.step:
-            monitor.see_context(known_context(waiting.pop(0)[1]))
-        monitor.see(point)
+    begin = 0
+    for place, (_, context) in enumerate(contexts):
+        monitor.see_context(known_context(context))
+        end = len(run.points)
+        if place + 1 < len(contexts):
+            end = next((i for i, p in enumerate(run.points) if p.step >= contexts[place + 1][0]), end)
+        monitor.see_all(run.points[begin:end])
+        begin = max(begin, end)
     label = run.label
     matching = [
         f for f in monitor.findings() if f.condition in label.right and f.severity is not Severity.INFO

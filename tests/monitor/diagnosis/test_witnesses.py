@@ -127,6 +127,10 @@ def further_memories() -> Iterator[tuple[Memory, Context]]:
     yield remembered([2.5 - x for x in swing], [0.2 + 2 * x for x in swing]), Context()
     yield remembered([0.5 + x for x in swing], [0.2 + 2 * x for x in swing]), Context()
     yield remembered(FLOOR, validation=[2.3, *([1.2] * 5)]), TEN
+    one_class = TEN.merged(Context(facts=ModelFacts(class_shares=(0.995, 0.005))))
+    yield remembered(FLOOR, validation=[2.0, 1.5, 1.2, 1.6, 1.9]), one_class
+    named = TEN.merged(Context(optimizer="adam", learning_rate=1e-3, batch_size=32))
+    yield remembered(noisy(2.33), noisy(0.45)), named
     yield remembered(FLOOR, validation=[2.3, *([0.4] * 5)]), TEN
     yield with_accuracy(remembered(FLOOR), [0.1, 0.11, 0.1, 0.09, 0.1]), TEN
     yield with_accuracy(remembered(noisy(0.7)), [0.1, 0.05, 0.02, 0.0, 0.0]), Context(num_classes=2)

@@ -310,11 +310,6 @@ GRADIENT: tuple[Evidence, ...] = (
         says=_layer_text, for_={INIT: WEAK, UNSCALED: WEAK},
     ),
     Evidence(
-        name="layers_even", group="layers", when=within(_depth, -1.3, 1.3, 0.12),
-        means="the gradients of the layers are of one size, within a factor of 20",
-        says=_layer_text, against={SATURATED: PLAIN},
-    ),
-    Evidence(
         name="predicted_fall_below_noise", group="predicted fall", when=below(_predicted, 0.65, 0.12),
         means="plain SGD: the fall that the gradients predict is smaller than the noise of the loss",
         says=lambda s: f"{_predicted_text(s)}, which the noise of the loss hides: the steps are too short to show",
