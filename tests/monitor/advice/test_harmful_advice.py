@@ -195,3 +195,15 @@ def test_advice_that_was_followed_without_effect_is_not_repeated_by_any_conditio
         assert not any(
             a.action == "set_learning_rate" and a.value is not None and float(a.value) < 0.001 for a in told
         ), condition
+
+
+def test_a_rate_is_not_raised_at_a_stationary_point() -> None:
+    """The gradient is gone: longer steps lead nowhere."""
+    context = Context(optimizer="adam", learning_rate=1e-5, loss_name="mse", total_steps=400)
+    settled = (0.0057 + 0.04 * np.exp(-np.arange(400) / 40)).tolist()
+    gradients = (0.5 * np.exp(-np.arange(400) / 30)).tolist()
+    for norms, told in ((gradients, False), ([0.5] * 400, True)):
+        memory = remembered(settled, norms)
+        finding = found(Condition.PLATEAU, memory)
+        raised = REMEDIES[C.LEARNING_RATE_TOO_LOW](finding, gather(memory, context), context)
+        assert bool(list(raised)) is told

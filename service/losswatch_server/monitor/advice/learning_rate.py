@@ -134,11 +134,12 @@ def _limit(finding: Finding, rate: float | None, measured: Measured, context: Co
 def higher(finding: Finding, measured: Measured, context: Context) -> Advice | None:
     """A higher rate: towards the usual one, at most a thousand times, at least ten times the present.
 
-    None where anything blew up, or where the log begins in the middle: what looks like a slow start is then no start.
+    None where anything blew up, where the gradient is gone, or where the log begins in the middle: what looks like a
+    slow start is then no start.
     For losses that are no cross entropy a quarter of what is usual for SGD: the curvature of a squared error in the
     outputs is 2, that of a cross entropy at most 1/2, and the stable rate goes with its inverse.
     """
-    if measured.blew_up or not measured.from_start or finding.condition in NEVER_HIGHER:
+    if measured.blew_up or measured.stationary or not measured.from_start or finding.condition in NEVER_HIGHER:
         return None
     rate = measured.learning_rate if measured.learning_rate else None
     if rate is None:

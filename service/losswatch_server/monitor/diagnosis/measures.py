@@ -32,6 +32,8 @@ from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, 
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.stats.trend import median
 
+GONE = 0.005
+"""Share of the first gradient norms below which a gradient is gone."""
 _USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
 """Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
 
@@ -93,6 +95,12 @@ class Measured:
     grad_zero: int = 0
     jump: JumpMeasures | None = None
     """The loss around the begin of the finding in question."""
+
+    @property
+    def stationary(self) -> bool:
+        """The gradient is gone: longer steps lead nowhere."""
+        gradient = self.gradient
+        return gradient is not None and gradient.points >= 5 and gradient.now < GONE * gradient.first
 
     @property
     def cross_entropy(self) -> bool | None:

@@ -52,7 +52,7 @@ _UNSTABLE: Weights = {
 PRIORS: dict[Condition, Weights] = {
     Condition.NOT_LEARNING: _STUCK,
     Condition.PLATEAU: {
-        LINEAR: 0, SMALL: 0, WRONG_LOSS: -0.3, RATE_HIGH: -0.3, UNSCALED: -0.3, LABELS: -1, SATURATED: -0.5,
+        LINEAR: 0, SMALL: 0, WRONG_LOSS: -1, RATE_HIGH: -0.3, UNSCALED: -0.3, LABELS: -1, SATURATED: -0.5,
         DECAY: -1, RATE_LOW: -1, DEAD: -1, CLIP: -1.7, INIT: -1.5, TINY_BATCH: -1.5, ACCUMULATING: -2, MOMENTUM: -2.5,
         UNSHUFFLED: -2.5, NOT_UPDATED: -2,
     },

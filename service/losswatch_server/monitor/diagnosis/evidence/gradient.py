@@ -232,7 +232,7 @@ GRADIENT: tuple[Evidence, ...] = (
         when=(*below(_growth, -2.3, 0.25), *below(losses.fall, 0.9, 0.02)),
         means="the gradient norm fell to a hundredth or less with the loss still high: a stationary point",
         says=lambda s: f"{_change_text(s)}: a stationary point, with the loss still high",
-        for_={LINEAR: PLAIN, SMALL: PLAIN, SATURATED: WEAK, WRONG_LOSS: WEAK, DEAD: WEAK},
+        for_={LINEAR: PLAIN, SMALL: PLAIN, SATURATED: WEAK, DEAD: WEAK},
         against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN, UNSHUFFLED: PLAIN},
     ),
     Evidence(

@@ -284,7 +284,7 @@ LOSS: tuple[Evidence, ...] = (
         name="lost_what_it_had", group="level",
         when=(
             *above(_lost, 2.2, 0.15), *below(_had, 0.6, 0.05),
-            *above(lambda s: of(s).now / of(s).very_first, 0.3, 0.04),
+            *within(lambda s: of(s).now / of(s).very_first, 0.3, 2.5, 0.04),
             *below(lambda s: of(s).peak / max(of(s).very_first, of(s).now), 4.0, 0.4),
         ),
         means="the loss had come down, and has gone back most of the way without blowing up",

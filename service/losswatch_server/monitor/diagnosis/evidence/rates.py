@@ -110,8 +110,9 @@ RATES: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="rate_low", group="learning rate",
-        when=(*below(_rate_decades, -1.15, 0.15), *holds(lambda s: not _blows_up(s) and not s.measured.blew_up)),
-        means="the learning rate is less than a tenth of what is usual for the optimiser",
+        when=(*below(_rate_decades, -1.15, 0.15),
+              *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not s.measured.stationary)),
+        means="the learning rate is less than a tenth of what is usual for the optimiser, and the gradient is not gone",
         says=_rate_text, for_={RATE_LOW: STRONG},
         against={RATE_HIGH: STRONG, NOT_UPDATED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK, SATURATED: WEAK},
     ),
@@ -129,9 +130,10 @@ RATES: tuple[Evidence, ...] = (
         says=_rate_text, against={RATE_HIGH: WEAK, RATE_LOW: PLAIN},
     ),
     Evidence(
-        name="run_too_short_for_rate", group="learning rate", when=below(_reach, math.log10(0.45), 0.12),
+        name="run_too_short_for_rate", group="learning rate",
+        when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not s.measured.stationary)),
         means="Adam and kin move a weight by about the learning rate a step: by less than 0.45 in the whole run, where "
-        "weights are of size 1",
+        "weights are of size 1; and the gradient is not gone",
         says=lambda s: (
             f"{s.context.optimizer} moves a weight by about the learning rate a step, and all steps together by "
             f"{number(10 ** (_reach(s) or 0.0), 2)} at most: too little for weights of size 1"
