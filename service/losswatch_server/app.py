@@ -81,6 +81,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         supervisor=supervisor,
         more_routers=(pages.router,),
     )
+    app.state.base_url = settings.base_url
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,7 +12,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from losswatch_server.app import create_app
 from losswatch_server.runs import walk
+from losswatch_server.settings import Settings
 
 KINDS = [("chart.svg", "image/svg+xml"), ("chart.png", "image/png"), ("badge.svg", "image/svg+xml")]
 
@@ -70,6 +74,18 @@ def test_a_long_run_is_drawn_from_summaries(api: TestClient, run: str, monkeypat
     answer = api.get(f"/v1/runs/{run}/chart.svg")
     assert answer.status_code == 200
     assert len(answer.content) < 100_000
+
+
+def test_a_link_to_a_run_unfurls_with_its_chart(tmp_path: Path) -> None:
+    """Chat services read it from the page that the link leads to, where somebody said how people reach the service."""
+    for base_url, cards in (
+        (None, []),
+        ("https://lw.example", ["https://lw.example/v1/runs/a/chart.png?project=default"]),
+    ):
+        settings = Settings(data_dir=tmp_path / str(base_url is None), base_url=base_url)
+        with TestClient(create_app(settings), "http://localhost") as client:
+            page = client.get("/runs/a").text
+        assert re.findall(r'property="og:image" content="([^"]+)"', page) == cards
 
 
 def test_a_run_without_points_has_a_picture_too(api: TestClient, run: str) -> None:

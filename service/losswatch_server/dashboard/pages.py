@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
@@ -54,8 +54,8 @@ async def runs_page(project: Project = "default") -> Response:
 
 
 @router.get("/runs/{run}")
-async def run_page(run: RunName, project: Project = "default") -> Response:
-    return _page("run.html", project, run=run)
+async def run_page(request: Request, run: RunName, project: Project = "default") -> Response:
+    return _page("run.html", project, run=run, base=(getattr(request.app.state, "base_url", None) or "").rstrip("/"))
 
 
 @router.get("/compare")
