@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: zoo zoo-torch bench-test-half bench-client help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -43,8 +43,8 @@ $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.to
 	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning trl xgboost-cpu lightgbm catboost scikit-learn jax optax flax equinox tensorboard tensorboardX scipy pytest pytest-timeout hypothesis
 	@touch $@
 
-test-frameworks: $(FRAMEWORKS)/.installed ## train tiny models in real frameworks and read what they log
-	@PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
+test-frameworks: $(STAMP) $(FRAMEWORKS)/.installed ## train tiny models in real frameworks: integrations, preflight, readers
+	@OMP_NUM_THREADS=1 PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
@@ -97,8 +97,12 @@ bench-repair: $(STAMP) ## train faulty models, do what the report advises, train
 bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which nothing is wrong (10 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.detection.calibration --publish
 
-bench-client: $(STAMP) ## what the client costs a training step, next to the alternatives
+bench-client: $(STAMP) $(FRAMEWORKS)/.installed ## what the client and the PyTorch integration cost a training step (3 minutes)
 	@$(BIN)/python tests/benchmarks/client/overhead.py
+	@$(FRAMEWORKS)/bin/python tests/benchmarks/client/torch_overhead.py
+
+bench-programs: $(STAMP) $(FRAMEWORKS)/.installed ## forty faulty PyTorch programs: is the true cause named first? (3 minutes)
+	@cd tests && OMP_NUM_THREADS=1 PYTHONPATH=../service ../$(FRAMEWORKS)/bin/python -W ignore -m benchmarks.programs
 
 bench-longruns: $(STAMP) ## reading a run of two million points, and going on with it (3 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.longruns
