@@ -20,6 +20,9 @@ from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
 from losswatch_server.dashboard import pages
+from losswatch_server.keys import KeyRing
+from losswatch_server.keys.ring import RELOAD_S
+from losswatch_server.keys.table import StoredKeys
 from losswatch_server.runs import RunRow, Runs
 from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.settings import Settings, SettingsError
@@ -58,8 +61,11 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
-            app.state.runs, app.state.alerts, app.state.feed = runs, alerts, feed
+            keys = KeyRing(StoredKeys(store))
+            await keys.reload()
+            app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
             await alerts.start()
+            supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)
             supervisor.start("sealing", runs.seal_leftovers)
             supervisor.start("telling listeners", feed.pass_on, feed.wake)
             supervisor.start("look at the database", lambda: _look(store, on_lost))
@@ -71,6 +77,8 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 await supervisor.stop()
                 await alerts.stop()
                 await runs.close()
+                with contextlib.suppress(StoreError):
+                    await keys.close()
         finally:
             await asyncio.to_thread(store.close)
 

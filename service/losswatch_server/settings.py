@@ -60,6 +60,9 @@ class Settings:
         default_factory=default_data_dir,
         metadata={"help": "Folder of the SQLite file; created when missing, locked while the service runs."},
     )
+    insecure: bool = _setting(
+        False, "Listen beyond this machine although there is no API key: whoever reaches the service can change all."
+    )
     base_url: str | None = _setting(
         None,
         "Address under which people reach the service, for example behind a proxy. Notifications link to it (otherwise "

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Lifespan
 from losswatch_server import __version__
 from losswatch_server.api.description.openapi import describe
 from losswatch_server.api.fast_path import FastPathApp
+from losswatch_server.api.http.authentication import Authentication
 from losswatch_server.api.http.load import MIB, RequestMemory, Turns
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.middleware import EdgeMiddleware
@@ -37,7 +38,11 @@ from losswatch_server.api.routes import (
     events,
     explanations,
     findings,
+<<<<<<< HEAD
     pictures,
+=======
+    login,
+>>>>>>> be17033 (Ask for an API key where others can reach the service: keys with scopes, of one project each, for both doors and for browsers)
     points,
     probes,
     projects,
@@ -72,6 +77,7 @@ ROUTERS = (
     catalogue.router,
     probes.router,
     docs.router,
+    login.router,
 )
 
 
@@ -84,7 +90,13 @@ class Application(FastAPI):
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers lie inside: what they answer by themselves passes ``EdgeMiddleware`` too."""
         inside = FastPathApp(super().build_middleware_stack(), _on_any_error)
-        return EdgeMiddleware(inside, metrics=self.state.metrics, site=self.site, memory=self.memory)
+        return EdgeMiddleware(
+            inside,
+            metrics=self.state.metrics,
+            site=self.site,
+            memory=self.memory,
+            authentication=Authentication(lambda: getattr(self.state, "keys", None)),
+        )
 
 
 def create_api(
@@ -95,7 +107,8 @@ def create_api(
     supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
-    """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``.
+    """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``, and
+    the API keys at ``app.state.keys``.
 
     ``site`` None answers under the names of loopback alone. ``request_memory``: bytes for all requests together.
     ``supervisor`` is that of the work in the background.

@@ -13,6 +13,7 @@ import typer
 import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.cli.keys import keys
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
 from losswatch_server.cli.show import show
 from losswatch_server.cli.targets import targets
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command(cls=QuickCommand)(diagnose)
 app.command()(show)
 app.add_typer(targets)
+app.add_typer(keys)
 
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 """What wrong usage raises; typer shows only this kind of it."""
@@ -93,6 +95,10 @@ def serve(
         int | None, typer.Option(help=setting_help("port"), envvar="LOSSWATCH_PORT", show_default="8000")
     ] = None,
     data: DataDir = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help=setting_help("insecure"), envvar="LOSSWATCH_INSECURE", show_default="off"),
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help=setting_help("base_url"), envvar="LOSSWATCH_BASE_URL")] = None,
     allowed_hosts: Annotated[
         str | None, typer.Option(help=setting_help("allowed_hosts"), envvar="LOSSWATCH_ALLOWED_HOSTS")
@@ -145,6 +151,7 @@ def serve(
         host=host,
         port=port,
         data_dir=data,
+        insecure=insecure,
         base_url=base_url,
         allowed_hosts=allowed_hosts,
         allow_private_targets=allow_private_targets,
@@ -160,14 +167,17 @@ def serve(
         graceful_timeout_s=graceful_timeout,
     )
     from losswatch_server.app import alert_settings, create_app, is_loopback
-    from losswatch_server.cli.serve import CannotServeError, Ending, open_to_all
+    from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run
+    from losswatch_server.keys.folder import there_are_keys
 
     try:
         alert_settings(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    if not is_loopback(settings.host):
+    if not is_loopback(settings.host) and not there_are_keys(settings.data_dir):
+        if not settings.insecure:
+            fail(needs_a_key(settings.host, settings.data_dir), USAGE)
         typer.echo(open_to_all(settings.host), err=True)
     ending = Ending()
     app = create_app(settings, on_lost=ending.because)

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+import shlex
 import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
@@ -145,10 +147,19 @@ def address(bound: socket.socket) -> str:
 
 
 def open_to_all(host: str) -> str:
-    """The warning of a service that listens on more than loopback."""
+    """The warning of a service without keys that listens on more than loopback."""
     return (
         f"warning: it listens on {host} and asks nobody for a key: whoever can reach this address can read and change "
-        "everything. Put it behind a proxy that authenticates, or start it with --host 127.0.0.1."
+        "everything. Make a key (losswatch-server keys create), or put it behind a proxy that authenticates."
+    )
+
+
+def needs_a_key(host: str, data: Path) -> str:
+    """Why a service without keys does not start there."""
+    return (
+        f"--host {host} can be reached from other machines, and there is no API key. Make one first:\n\n"
+        f"    losswatch-server keys create --data {shlex.quote(str(data))} --scope ingest --scope read\n\n"
+        "Or listen on this machine alone (--host 127.0.0.1), or say --insecure where something else authenticates."
     )
 
 

@@ -12,7 +12,10 @@ from losswatch_server.api.http.problems import (
     BUSY,
     FOREIGN_PAGE,
     INVALID_REQUEST,
+    KEY_MISSING,
+    KEY_SCOPE,
     MEDIA_TYPE,
+    PROJECT_NOT_FOUND,
     STOPPING,
     STORE_FAILED,
     WRONG_HOST,
@@ -64,7 +67,7 @@ PROJECT_PARAMETER: dict[str, Any] = {
     "schema": {"type": "string", "pattern": SLUG, "default": "default"},
 }
 
-_ALWAYS = (FOREIGN_PAGE, WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
+_ALWAYS = (KEY_MISSING, KEY_SCOPE, PROJECT_NOT_FOUND, FOREIGN_PAGE, WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
 
 
 def without_nulls(value: Any) -> Any:

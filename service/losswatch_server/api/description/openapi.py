@@ -44,7 +44,7 @@ SERVERS = (
 _BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An API key. This version of the service asks for none; a proxy in front of it may.",
+    "description": "An API key (`losswatch-server keys create`), needed as soon as the service has one.",
 }
 
 

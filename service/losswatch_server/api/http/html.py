@@ -38,17 +38,18 @@ CAUSES = ("Causes", "/v1/causes")
 def policy(**allowed: str) -> str:
     """A content security policy that allows nothing but what is named (``script_src="'self'"``)."""
     directives = {"default-src": "'none'", **{name.replace("_", "-"): value for name, value in allowed.items()}}
-    directives |= {"base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
+    directives = {"form-action": "'none'", **directives, "base-uri": "'none'", "frame-ancestors": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-def html_page(title: str, body: str, way: Sequence[tuple[str, str]] = ()) -> HTMLResponse:
-    """A page with the given body, which is HTML already. ``way``: words and address of each page above it."""
+def html_page(title: str, body: str, way: Sequence[tuple[str, str]] = (), *, forms: bool = False) -> HTMLResponse:
+    """A page with the given body, which is HTML already. ``way``: words and address of each page above it; ``forms``:
+    whether it may send forms to this service."""
     return html_response(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Losswatch</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"{_way_back(title, way)}<main>{body}</main></body></html>",
-        policy(style_src=_STYLE_HASH),
+        policy(style_src=_STYLE_HASH, **({"form_action": "'self'"} if forms else {})),
     )
 
 

@@ -1,19 +1,26 @@
 """The outermost layer, plain ASGI: what holds for every request, whichever endpoint it is for, is decided here.
 
-Who may call (``site``), how much memory its body may take (``load``), HEAD, counting, and the headers of every answer.
+Who may call (``site``, ``authentication``), how much memory its body may take (``load``), HEAD, counting, the audit
+log, and the headers of every answer.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from losswatch_server.api.http.authentication import Authentication, log_in_first, needed
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.problems import problem_response
 from losswatch_server.api.http.site import Site
+from losswatch_server.keys import Scope as Role
+
+_audit = logging.getLogger("losswatch.audit")
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 HEADERS = (
@@ -27,11 +34,14 @@ HEADERS = (
 class EdgeMiddleware:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: RequestMemory) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: RequestMemory, authentication: Authentication
+    ) -> None:
         self.app = app
         self.metrics = metrics
         self.site = site
         self.memory = memory
+        self.authentication = authentication
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,16 +65,25 @@ class EdgeMiddleware:
             await send(message)
 
         try:
-            refusal = self.site.refusal(scope)
+            refusal = self.site.refusal(scope) or self.authentication.admit(scope)
             if refusal is None:
                 await self.app(scope, receive, send_on)
             else:
-                await problem_response(refusal)(scope, receive, send_on)
+                response = log_in_first(refusal, scope) or problem_response(refusal)
+                await response(scope, receive, send_on)
         finally:
             share.close()
+            if "losswatch.key" in scope:
+                audit(scope, status)
             self.metrics.count_request(
                 method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
             )
+
+
+def audit(scope: Scope, status: int) -> None:
+    """One line in the log for each request of a key that is administration, or was refused."""
+    if needed(scope["method"], scope["path"]) == frozenset({Role.ADMIN}) or status in (401, 403):
+        _audit.info("key %s: %s %s: %d", scope["losswatch.key"], scope["method"], quote(scope["path"]), status)
 
 
 def route_of(scope: Scope) -> str:

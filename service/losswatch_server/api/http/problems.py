@@ -128,6 +128,18 @@ WRONG_HOST = ProblemKind(
     "The request names another host",
     "The service answers only to its own names: those of loopback or of its network, and those it was started with.",
 )
+KEY_MISSING = ProblemKind(
+    "key-missing",
+    401,
+    "The request needs an API key",
+    "With keys on, `Authorization: Bearer …` must carry one that is neither mistyped, expired nor revoked.",
+)
+KEY_SCOPE = ProblemKind(
+    "key-scope", 403, "The API key is not for this", "The key is valid, and has no scope that allows the request."
+)
+PROJECT_NOT_FOUND = ProblemKind(
+    "project-not-found", 404, "There is no such project", "The API key is for another project, or there is none."
+)
 FOREIGN_PAGE = ProblemKind(
     "foreign-page",
     403,
@@ -174,6 +186,9 @@ KINDS = (
     UNSUPPORTED_MEDIA_TYPE,
     HEAD_TOO_LARGE,
     WRONG_HOST,
+    KEY_MISSING,
+    KEY_SCOPE,
+    PROJECT_NOT_FOUND,
     FOREIGN_PAGE,
     INVALID_REQUEST,
     INVALID_BODY,

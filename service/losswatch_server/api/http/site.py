@@ -59,7 +59,7 @@ class Site:
                 return _wrong_host(host or b"")
             if host is not None and len(self._seen) < _CACHED:
                 self._seen.add(host)
-        if (origin is None and fetch_site is None) or _is_navigation(scope):
+        if (origin is None and fetch_site is None) or is_navigation(scope):
             return None
         if (fetch_site is None or fetch_site in _OWN) and (origin is None or self._is_own(origin, host or b"")):
             return None
@@ -107,7 +107,7 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_navigation(scope: Scope) -> bool:
+def is_navigation(scope: Scope) -> bool:
     """Somebody follows a link, in a message for instance: the page that has the link learns nothing."""
     if scope["method"] not in ("GET", "HEAD"):
         return False

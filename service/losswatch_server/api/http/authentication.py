@@ -1,0 +1,124 @@
+"""Who calls: what a request needs of a key, and the project that it is then about.
+
+Both doors to the points, and everything else below ``/v1``, pass here once (see ``middleware``), so no endpoint can be
+forgotten. A key belongs to one project: a request that names none is about that one, and one that names another gets
+404 like everything that does not exist. Probes, metrics, the documentation and the login page need no key.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, quote, urlencode
+
+from starlette.responses import RedirectResponse, Response
+from starlette.types import Scope as Request
+
+from losswatch_server.api.http.problems import KEY_MISSING, KEY_SCOPE, PROJECT_NOT_FOUND, ProblemError
+from losswatch_server.api.http.site import is_navigation
+from losswatch_server.keys import Key, KeyRing, Scope
+from losswatch_server.keys.session import COOKIE, opened
+
+_READ = frozenset({Scope.READ})
+_INGEST = frozenset({Scope.INGEST})
+_ADMIN = frozenset({Scope.ADMIN})
+_EITHER = frozenset({Scope.READ, Scope.INGEST})
+_POSTED_BY_RUNS = frozenset({"points", "finish", "pause", "context"})
+"""What a training does: everything else that changes something is administration."""
+
+
+def needed(method: str, path: str) -> frozenset[Scope] | None:
+    """The scopes of which one is enough; None for what needs no key."""
+    if path != "/v1" and not path.startswith("/v1/"):
+        return None
+    parts = path.removeprefix("/v1").removeprefix("/").split("/")
+    if parts[0] in ("conditions", "causes", "diagnose"):  # pages that are the same for all; nothing is stored
+        return _EITHER
+    if method in ("GET", "HEAD", "OPTIONS"):
+        return _READ
+    described = method in ("PUT", "PATCH") and len(parts) == 2
+    reported = method == "POST" and len(parts) == 3 and parts[2] in _POSTED_BY_RUNS
+    return _INGEST if parts[0] == "runs" and (described or reported) else _ADMIN
+
+
+class Authentication:
+    """Admits requests. ``ring`` gives the keys, or None while the service starts (it answers nothing then)."""
+
+    def __init__(self, ring: Callable[[], KeyRing | None]) -> None:
+        self._ring = ring
+
+    def admit(self, request: Request) -> ProblemError | None:
+        """Why this request is refused; None where it is served, for the project of its key from now on."""
+        ring = self._ring()
+        if ring is None or not ring.is_on:
+            return None
+        scopes = needed(request["method"], request["path"])
+        if scopes is None:
+            return None
+        key = _key_of(request, ring)
+        if key is None:
+            return _who()
+        request["losswatch.key"] = key.id
+        if not key.allows(scopes):
+            return _not_with_this_key(scopes)
+        return _in_its_project(request, key)
+
+
+def _key_of(request: Request, ring: KeyRing) -> Key | None:
+    for name, value in request["headers"]:
+        if name == b"authorization":
+            scheme, _, text = value.decode("latin-1").partition(" ")
+            return ring.find(text) if scheme.lower() == "bearer" else None
+    return session_of(request, ring)
+
+
+def session_of(request: Request, ring: KeyRing) -> Key | None:
+    """The key with which the browser that asks has logged in."""
+    for name, value in request["headers"]:
+        if name == b"cookie" and COOKIE.encode() in value:
+            try:
+                found = SimpleCookie(value.decode("latin-1")).get(COOKIE)
+            except CookieError:
+                return None
+            return None if found is None else opened(found.value, ring, time.time())
+    return None
+
+
+def log_in_first(refusal: ProblemError, request: Request) -> Response | None:
+    """Where somebody follows a link in a browser without a session: the way to the login page, and back from there."""
+    if refusal.kind is not KEY_MISSING or not is_navigation(request):
+        return None
+    query = request["query_string"].decode("latin-1")
+    asked = quote(request["path"]) + (f"?{query}" if query else "")
+    return RedirectResponse("/login?" + urlencode({"next": asked}), 303)
+
+
+def _in_its_project(request: Request, key: Key) -> ProblemError | None:
+    query = request.get("query_string", b"")
+    if b"project" not in query and b"%" not in query:  # the common case, without taking the query apart
+        request["query_string"] = query + (b"&" if query else b"") + b"project=" + key.project.encode()
+        return None
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    if any(name == "project" and value != key.project for name, value in given):
+        return ProblemError(PROJECT_NOT_FOUND, "There is no such project, or this key is not for it.")
+    others = [(name, value) for name, value in given if name != "project"]
+    request["query_string"] = urlencode([*others, ("project", key.project)]).encode()
+    return None
+
+
+def _who() -> ProblemError:
+    return ProblemError(
+        KEY_MISSING,
+        "This service asks for an API key: send Authorization: Bearer lw_… (the client: LOSSWATCH_API_KEY), or log in "
+        "at /login. The key is missing, mistyped, expired or revoked.",
+        headers={"WWW-Authenticate": 'Bearer realm="losswatch"'},
+    )
+
+
+def _not_with_this_key(scopes: frozenset[Scope]) -> ProblemError:
+    return ProblemError(
+        KEY_SCOPE,
+        f"This key may not do this: it needs the scope {' or '.join(sorted(scopes))}.",
+        headers={"WWW-Authenticate": f'Bearer realm="losswatch", error="insufficient_scope", scope="{min(scopes)}"'},
+    )

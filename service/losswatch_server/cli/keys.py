@@ -1,0 +1,117 @@
+"""``losswatch-server keys``: the API keys of a data folder, also beside the service that has it open."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.keys import Key, Scope
+from losswatch_server.settings import default_data_dir
+
+keys = typer.Typer(
+    name="keys",
+    help="Manage API keys. From the first one on, every request to the service needs one.",
+    no_args_is_help=True,
+)
+
+T = TypeVar("T")
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the SQLite file.", envvar="LOSSWATCH_DATA_DIR", show_default="the user's"),
+]
+Id = Annotated[str, typer.Argument(help="The key's id: what stands between its two underscores.", show_default=False)]
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@keys.command()
+def create(
+    project: Annotated[str, typer.Option(help="The project that it is for.")] = "default",
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(
+            help="ingest: post points; read: reports; admin: everything in the project. Can be repeated.",
+            show_default="ingest and read",
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="A name for people, such as who has it.")] = "",
+    days: Annotated[float | None, typer.Option(help="It expires after so many days.", min=0.0)] = None,
+    data: Data = None,
+) -> None:
+    """Make a key. It is printed alone on its line, and only now: what is stored cannot be turned back into it."""
+    from losswatch_server.keys import table
+
+    if not _PROJECT.fullmatch(project):
+        raise typer.BadParameter(
+            "a project has 1 to 128 letters, digits, dots, hyphens or underscores, and begins with a letter or a digit",
+            param_hint="--project",
+        )
+    scopes = scope or [Scope.INGEST, Scope.READ]
+    now = time.time()
+    expires = None if days is None else now + days * 86400
+    token = _do(data, lambda one: table.create(one, project, scopes, now=now, name=name, expires_at=expires))
+    allowed = " and ".join(scopes)
+    typer.echo(f"Key {token.id} of project {project}, for {allowed}. It counts within two seconds:", err=True)
+    typer.echo(token.text)
+
+
+@keys.command("list")
+def list_keys(data: Data = None) -> None:
+    """List all keys: id, state, project, scopes, when each was made and last used, name."""
+    from losswatch_server.keys import table
+
+    now = time.time()
+    for key in _do(data, table.keys):
+        typer.echo(_line(key, now))
+
+
+@keys.command()
+def rotate(id_: Id, data: Data = None) -> None:
+    """Give a key another secret, printed alone on its line. The old one and the sessions begun with it end."""
+    from losswatch_server.keys import table
+
+    typer.echo(_do(data, lambda one: table.rotate(one, id_)).text)
+
+
+@keys.command()
+def revoke(id_: Id, data: Data = None) -> None:
+    """End a key. When the last one is revoked, nobody can call the service until there is a new one."""
+    from losswatch_server.keys import table
+
+    _do(data, lambda one: table.revoke(one, id_, time.time()))
+    typer.echo(f"Key {id_} is revoked; the service refuses it within two seconds.", err=True)
+
+
+def _do(data: Path | None, work: Callable[[sqlite3.Connection], T]) -> T:
+    """What ``work`` makes of the database, in one transaction. Ends the command where it cannot be had."""
+    from losswatch_server.keys import folder, table
+    from losswatch_server.store.errors import StoreError
+
+    where = data or default_data_dir()
+    try:
+        return folder.change(where, work)
+    except table.NoSuchKeyError as error:
+        fail(f"there is no key {error}; `losswatch-server keys list` shows all of them", USAGE)
+    except StoreError as error:
+        fail(f"{where}: {error}", UNAVAILABLE)
+
+
+def _line(key: Key, now: float) -> str:
+    state = key.state(now)
+    until = f" until {_day(key.expires_at)}" if key.expires_at is not None and state == "active" else ""
+    used = "never used" if key.last_used_at is None else f"used {_day(key.last_used_at)}"
+    scopes = "+".join(sorted(key.scopes))
+    return (
+        f"{key.id}  {state}{until}  {key.project}  {scopes}  made {_day(key.created_at)}  {used}  {key.name}".rstrip()
+    )
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M}"

@@ -1,0 +1,163 @@
+"""With API keys on: every operation below /v1 wants one, of the right scope, and sees its own project alone."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from losswatch_server.app import create_app
+from losswatch_server.keys import Scope, folder, table
+from losswatch_server.settings import Settings
+
+POINT = {"points": [{"step": 0, "loss": 1.0}]}
+OPEN = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/login")
+
+
+class Locked:
+    """A service with keys: of project a one for each scope, of project b one for everything."""
+
+    def __init__(self, data: Path) -> None:
+        self.keys = {
+            name: folder.change(data, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())).text
+            for name, project, scope in (
+                ("ingest", "a", Scope.INGEST),
+                ("read", "a", Scope.READ),
+                ("admin", "a", Scope.ADMIN),
+                ("other", "b", Scope.ADMIN),
+            )
+        }
+        self.app = create_app(Settings(data_dir=data))
+        self.client = TestClient(self.app, "http://localhost", follow_redirects=False)
+
+    def __call__(self, who: str | None, method: str, path: str, **more: object) -> object:
+        headers = {} if who is None else {"Authorization": f"Bearer {self.keys.get(who, who)}"}
+        return self.client.request(method, path, headers=headers | dict(more.pop("headers", {})), **more)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
+    service = Locked(tmp_path_factory.mktemp("locked"))
+    with service.client:
+        yield service
+
+
+def operations(locked: Locked) -> list[tuple[str, str]]:
+    paths = locked.app.openapi()["paths"]
+    found = [(method.upper(), path) for path, item in paths.items() for method in item if method != "parameters"]
+    assert len(found) > 30
+    return [(method, re.sub(r"\{[a-z]+\}", "x1", path)) for method, path in found]
+
+
+def test_no_operation_is_forgotten(locked: Locked) -> None:
+    below = [(method, path) for method, path in operations(locked) if path.startswith("/v1")]
+    for method, path in [*below, ("HEAD", "/v1/runs"), ("GET", "/v1/nothing"), ("GET", "/v1"), ("OPTIONS", "/v1/runs")]:
+        answer = locked(None, method, path)
+        assert answer.status_code == 401, (method, path)
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert locked("lw_nonsense", method, path).status_code == 401
+
+
+def test_probes_and_documentation_are_open(locked: Locked) -> None:
+    for path in OPEN:
+        assert locked(None, "GET", path).status_code < 400, path
+
+
+def test_each_scope_allows_what_it_is_for_and_nothing_else(locked: Locked) -> None:
+    for method, path in operations(locked):
+        if not path.startswith("/v1"):
+            continue
+        allowed = {who for who in ("ingest", "read", "admin") if locked(who, method, path).status_code != 403}
+        assert "admin" in allowed
+        if path.startswith(("/v1/conditions", "/v1/causes", "/v1/diagnose")):
+            assert allowed == {"ingest", "read", "admin"}, (method, path)
+        elif method == "GET":
+            assert allowed == {"read", "admin"}, (method, path)
+        elif path.endswith(("/points", "/finish", "/pause")) or (path == "/v1/runs/x1" and method != "DELETE"):
+            assert allowed == {"ingest", "admin"}, (method, path)
+        else:
+            assert allowed == {"admin"}, (method, path)
+
+
+def test_a_key_without_a_project_in_the_request_is_about_its_own(locked: Locked) -> None:
+    posted = locked("ingest", "POST", "/v1/runs/mine/points", json=POINT)
+    assert posted.status_code in (200, 202)
+    listed = locked("read", "GET", "/v1/runs?limit=5").json()["runs"]
+    assert {(run["run"], run["project"]) for run in listed} >= {("mine", "a")}
+    assert {run["project"] for run in listed} == {"a"}
+
+
+@pytest.mark.parametrize("query", ["project=b", "project=a&project=b", "%70roject=b", "project=", "x=%20&project=b"])
+def test_another_project_is_not_there(locked: Locked, query: str) -> None:
+    assert locked("other", "POST", "/v1/runs/theirs/points", json=POINT).status_code in (200, 202)
+    for method, path in (("GET", "/v1/runs/theirs"), ("GET", "/v1/runs"), ("DELETE", "/v1/runs/theirs")):
+        answer = locked("admin", method, f"{path}?{query}")
+        assert (answer.status_code, answer.json()["type"]) == (404, "/docs/problems#project-not-found")
+    assert locked("admin", "GET", "/v1/runs/theirs").status_code == 404
+    assert locked("admin", "GET", "/v1/runs/theirs?project=a&x=%20").status_code == 404
+    assert locked("other", "GET", "/v1/runs/theirs").status_code == 200
+
+
+def test_both_ways_to_the_points_are_locked(locked: Locked) -> None:
+    """The fast path takes plain requests, the framework those with a prefix."""
+    for client in (locked.client, TestClient(locked.app, "http://localhost", root_path="/prefix")):
+        assert client.post("/v1/runs/p/points", json=POINT).status_code == 401
+        headers = {"Authorization": f"Bearer {locked.keys['read']}"}
+        assert client.post("/v1/runs/p/points", json=POINT, headers=headers).status_code == 403
+
+
+def test_somebody_who_follows_a_link_logs_in_and_comes_back(locked: Locked) -> None:
+    follows = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "cross-site"}
+    asked = locked(None, "GET", "/v1/runs/mine/report?x=1", headers=follows)
+    assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=%2Fv1%2Fruns%2Fmine%2Freport%3Fx%3D1")
+    page = locked(None, "GET", asked.headers["location"])
+    assert 'value="/v1/runs/mine/report?x=1"' in page.text
+    assert "form-action 'self'" in page.headers["content-security-policy"]
+    wrong = locked(None, "POST", "/login", data={"key": "lw_no", "next": "/v1/runs"})
+    assert (wrong.status_code, "mistyped" in wrong.text, "set-cookie" in wrong.headers) == (401, True, False)
+    right = locked(None, "POST", "/login", data={"key": locked.keys["read"], "next": "/v1/runs"})
+    assert (right.status_code, right.headers["location"]) == (303, "/v1/runs")
+    cookie = right.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    session = {"Cookie": cookie.split(";")[0]}
+    locked.client.cookies.clear()
+    assert locked(None, "GET", "/v1/runs", headers=session).status_code == 200
+    assert locked(None, "DELETE", "/v1/runs/mine", headers=session).status_code == 403
+    assert locked("other", "GET", "/v1/runs/mine", headers=session).status_code == 404  # the key is what counts
+
+
+@pytest.mark.parametrize(
+    "where", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", ""]
+)
+def test_the_login_leads_nowhere_else(locked: Locked, where: str) -> None:
+    answer = locked(None, "POST", "/login", data={"key": locked.keys["read"], "next": where})
+    assert answer.headers["location"] == "/"
+    locked.client.cookies.clear()
+
+
+def test_a_page_of_another_site_cannot_use_the_session_of_a_browser(locked: Locked) -> None:
+    cookie = locked(None, "POST", "/login", data={"key": locked.keys["admin"]}).headers["set-cookie"].split(";")[0]
+    locked.client.cookies.clear()
+    foreign = {"Cookie": cookie, "Origin": "https://evil.example"}
+    answer = locked(None, "DELETE", "/v1/runs/mine", headers=foreign)
+    assert (answer.status_code, answer.json()["type"]) == (403, "/docs/problems#foreign-page")
+
+
+def test_administration_is_in_the_log_with_the_key_and_without_its_secret(
+    locked: Locked, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "losswatch.audit"):
+        locked("admin", "DELETE", "/v1/runs/no-such-run")
+        locked("read", "DELETE", "/v1/runs/no-such-run")
+        locked("read", "GET", "/v1/runs")
+    admin, read = (locked.keys[who].split("_")[1] for who in ("admin", "read"))
+    assert caplog.messages == [
+        f"key {admin}: DELETE /v1/runs/no-such-run: 404",
+        f"key {read}: DELETE /v1/runs/no-such-run: 403",
+    ]
