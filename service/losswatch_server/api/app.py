@@ -38,11 +38,8 @@ from losswatch_server.api.routes import (
     events,
     explanations,
     findings,
-<<<<<<< HEAD
-    pictures,
-=======
     login,
->>>>>>> be17033 (Ask for an API key where others can reach the service: keys with scopes, of one project each, for both doors and for browsers)
+    pictures,
     points,
     probes,
     projects,
