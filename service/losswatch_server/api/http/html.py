@@ -37,8 +37,9 @@ CAUSES = ("Causes", "/v1/causes")
 
 def policy(**allowed: str) -> str:
     """A content security policy that allows nothing but what is named (``script_src="'self'"``)."""
-    directives = {"default-src": "'none'", **{name.replace("_", "-"): value for name, value in allowed.items()}}
-    directives = {"form-action": "'none'", **directives, "base-uri": "'none'", "frame-ancestors": "'none'"}
+    directives = {"default-src": "'none'", "form-action": "'none'"}
+    directives |= {name.replace("_", "-"): value for name, value in allowed.items()}
+    directives |= {"base-uri": "'none'", "frame-ancestors": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
