@@ -20,6 +20,9 @@ from losswatch_server.api.http.site import is_navigation
 from losswatch_server.keys import Key, KeyRing, Scope
 from losswatch_server.keys.session import COOKIE, opened
 
+KEY, PROJECT = "losswatch.key", "losswatch.project"
+"""Where the scope of a request has the id and the project of its key; neither where keys are off."""
+
 _READ = frozenset({Scope.READ})
 _INGEST = frozenset({Scope.INGEST})
 _ADMIN = frozenset({Scope.ADMIN})
@@ -59,7 +62,7 @@ class Authentication:
         key = _key_of(request, ring)
         if key is None:
             return _who()
-        request["losswatch.key"] = key.id
+        request[KEY], request[PROJECT] = key.id, key.project
         if not key.allows(scopes):
             return _not_with_this_key(scopes)
         return _in_its_project(request, key)

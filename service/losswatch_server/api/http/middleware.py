@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from losswatch_server.api.http.authentication import Authentication, log_in_first, needed
+from losswatch_server.api.http.authentication import KEY, Authentication, log_in_first, needed
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.problems import problem_response
@@ -73,7 +73,7 @@ class EdgeMiddleware:
                 await response(scope, receive, send_on)
         finally:
             share.close()
-            if "losswatch.key" in scope:
+            if KEY in scope:
                 audit(scope, status)
             self.metrics.count_request(
                 method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
@@ -83,7 +83,7 @@ class EdgeMiddleware:
 def audit(scope: Scope, status: int) -> None:
     """One line in the log for each request of a key that is administration, or was refused."""
     if needed(scope["method"], scope["path"]) == frozenset({Role.ADMIN}) or status in (401, 403):
-        _audit.info("key %s: %s %s: %d", scope["losswatch.key"], scope["method"], quote(scope["path"]), status)
+        _audit.info("key %s: %s %s: %d", scope[KEY], scope["method"], quote(scope["path"]), status)
 
 
 def route_of(scope: Scope) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from losswatch_server.api.description import insight_schemas
 from losswatch_server.api.description.describe import answer, refusals
 from losswatch_server.api.http.access import UseCases, json_answer
+from losswatch_server.api.http.authentication import PROJECT
 
 router = APIRouter(tags=["runs"])
 
@@ -16,15 +17,18 @@ router = APIRouter(tags=["runs"])
     "/v1/projects",
     operation_id="list_projects",
     summary="List the projects",
-    description="Every project that has runs, by name, with the number of its runs by status and by state.",
+    description="Every project that has runs, by name, with the number of its runs by status and by state. "
+    "With an API key: its own.",
     responses={
         **answer(200, insight_schemas.Projects, "The projects.", insight_schemas.PROJECTS),
         **refusals(parameters=False),
     },
 )
-async def list_projects(runs: UseCases) -> Response:
+async def list_projects(request: Request, runs: UseCases) -> Response:
+    own = request.scope.get(PROJECT)
     found = [
         {"project": name, "runs": sum(counts.statuses.values()), "status": counts.statuses, "state": counts.states}
         for name, counts in (await runs.projects()).items()
+        if own in (None, name)
     ]
     return json_answer({"projects": found})

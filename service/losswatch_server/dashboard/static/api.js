@@ -35,6 +35,10 @@ export async function call(method, path, { query, body, text, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ServiceError("The service does not answer.", 0);
   }
+  if (answer.status === 401) { // keys are on, and the session is over or there was none
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return new Promise(() => {});
+  }
   if (answer.status === 204) return null;
   const found = await answer.json().catch(() => null);
   if (!answer.ok) {
