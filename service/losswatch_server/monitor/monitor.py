@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.memory.stretch import Stretch, are_plain, odd_places, stretch_of
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, View, checked
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, PassingDetector, View, checked
 from losswatch_server.monitor.vocabulary import Condition
 
 REVIEW_SHARE = 16
@@ -172,11 +172,11 @@ class Monitor:
     def _stop(self, asked: _Asked, stretch: Stretch, place: int) -> int:
         """The first place from ``place`` on at which a rule must be asked; it has passed over the points before."""
         index, detector, key = asked
-        pass_over = getattr(detector, "pass_over", None)
-        if place >= stretch.end or pass_over is None:
+        if place >= stretch.end or not hasattr(detector, "pass_over"):
             return place
         try:
-            stop: int = pass_over(self.states[index], self.view, stretch, place, self.life.is_open(key))
+            passing, opened = cast("PassingDetector", detector), self.life.is_open(key)
+            stop = passing.pass_over(self.states[index], self.view, stretch, place, opened)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - as where it is asked: its state begins anew
