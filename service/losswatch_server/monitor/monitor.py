@@ -33,7 +33,7 @@ EPOCHS_REVIEWED = 256
 
 FIRST_LOSSES = 96
 """Up to here reviews are but a few points apart."""
-LEAST_STRETCH = 12
+LEAST_STRETCH = 8
 """Fewer points are folded faster one after the other."""
 
 _Asked = tuple[int, Detector, str]

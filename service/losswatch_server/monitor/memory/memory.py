@@ -9,6 +9,7 @@ from itertools import chain
 from operator import methodcaller
 
 import numpy as np
+from numpy.typing import NDArray
 
 from losswatch_server.monitor.memory.quality import Quality
 from losswatch_server.monitor.memory.track import Track
@@ -23,6 +24,7 @@ SETTLED = 12
 _LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
 
 
+Array = NDArray[np.float64]
 _values_of = methodcaller("values")
 
 
@@ -108,26 +110,27 @@ class Layers:
             if early:
                 first[i] += early * (logarithm - first[i])
 
-    def add_all(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """``add`` of one row after the other; of all at once where each brings every layer, and none is new."""
+    def logarithms(self, rows: Sequence[Mapping[str, float] | None]) -> Array | None:
+        """Those of the norms of many points, shape (points, layers); None unless each of the points brings every layer,
+        no layer is new, and all have settled."""
         names = self.names
-        if self.points < SETTLED or len(rows) < 2 or any(list(row) != names for row in rows):
-            for row in rows:
-                self.add(row)
-            return
-        sizes = list(chain.from_iterable(map(_values_of, rows)))
-        if min(sizes) < 0:
-            sizes = list(map(abs, sizes))
+        if self.points < SETTLED or not names or any(row is None or list(row) != names for row in rows):
+            return None
+        sizes: list[float] = list(chain.from_iterable(map(_values_of, rows)))
         if not math.isfinite(sum(sizes)) or not math.isfinite(sum(self.now)):
-            for row in rows:
-                self.add(row)
-            return
+            return None
         if min(sizes) <= SMALLEST_NORM:
-            sizes = [size if size > SMALLEST_NORM else SMALLEST_NORM for size in sizes]
-        self.points += len(rows)
-        now, change = np.array(self.now), np.empty(len(names))
-        for logarithms in np.array(list(map(math.log, sizes))).reshape(len(rows), len(names)):
-            np.subtract(logarithms, now, out=change)
+            sizes = [max(abs(size), SMALLEST_NORM) for size in sizes]
+        # not NumPy's logarithm, whose last bit may be another one
+        flat: Array = np.fromiter(map(math.log, sizes), np.float64, len(sizes))
+        return flat.reshape(len(rows), len(names))
+
+    def add_all(self, logarithms: Array) -> None:
+        """``add`` of points of which ``logarithms`` gave these rows."""
+        self.points += len(logarithms)
+        now, change = np.array(self.now), np.empty(len(self.now))
+        for row in logarithms:
+            np.subtract(row, now, out=change)
             np.multiply(change, _LAYER_WEIGHT, out=change)
             np.add(now, change, out=now)
         self.now = now.tolist()

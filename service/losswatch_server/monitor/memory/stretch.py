@@ -15,7 +15,7 @@ from typing import Any
 from losswatch_server.monitor.batch import GRAD_NORM, LAYERS, LOSS, METRICS, NULL, RANK, VALIDATION, Batch
 from losswatch_server.monitor.loss_kind import is_of_a_game
 from losswatch_server.monitor.memory.coming import Coming, coming, work_out
-from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.memory.memory import Array, Memory
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import LARGEST, SMALLEST, cut_to_range
 
@@ -32,6 +32,8 @@ class Stretch:
     rates: list[float]
     rate_places: Sequence[int]
     layers: bool
+    logarithms: Array | None
+    """Those of all layers' norms, where ``Layers.logarithms`` has them."""
     metrics: bool
     end: int = 0
 
@@ -52,11 +54,20 @@ class Stretch:
             rates, steps = self.rates[first:past], [self.steps[at] for at in self.rate_places[first:past]]
             memory.rates.add_all(steps, rates)
         if self.layers:
-            memory.layers.add_all([norms for norms in self.points.columns[LAYERS][place:until] if norms])
+            self._remember_layers(memory, place, until)
         if self.metrics:
             for measured in self.points.columns[METRICS][place:until]:
                 if measured:
                     memory.quality.add(measured)
+
+    def _remember_layers(self, memory: Memory, place: int, until: int) -> None:
+        # a point that was added by itself may have brought a new layer
+        if self.logarithms is not None and self.logarithms.shape[1] == len(memory.layers.names):
+            memory.layers.add_all(self.logarithms[place:until])
+            return
+        for norms in self.points.columns[LAYERS][place:until]:
+            if norms:
+                memory.layers.add(norms)
 
 
 def stretch_of(points: Batch, memory: Memory) -> Stretch:
@@ -79,6 +90,7 @@ def stretch_of(points: Batch, memory: Memory) -> Stretch:
         rates=_cut([rates[i] for i in rated]),
         rate_places=rated,
         layers=any(layers),
+        logarithms=memory.layers.logarithms(layers) if any(layers) else None,
         metrics=any(metrics),
     )
 
