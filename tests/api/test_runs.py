@@ -182,19 +182,16 @@ def test_a_resume_from_a_checkpoint_supersedes_what_came_after_it(api: TestClien
     }  # fmt: skip
 
 
-def test_a_browser_gets_a_page_of_a_run_and_of_the_runs_of_a_sweep(api: TestClient) -> None:
+def test_a_browser_is_led_to_the_page_of_a_run_and_of_the_runs_of_a_sweep(api: TestClient) -> None:
     """What the link in a notification opens."""
-    context = {"group": "page <scan>", "learning_rate": 0.5}
-    points = [{"step": step, "loss": 3.0**step} for step in range(30)]
-    api.post("/v1/runs/page-1/points", json={"points": points, "context": context})
-    api.post("/v1/runs/page-1/finish", json={"state": "failed", "error": "<b>nan</b>"})
+    api.post("/v1/runs/page-1/points?project=led", json={"step": 1, "loss": 3.0})
     browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-    report = api.get("/v1/runs/page-1/report", headers=browser)
-    assert report.headers["content-type"].startswith("text/html")
-    assert "What to do" in report.text
-    assert "&lt;b&gt;nan&lt;/b&gt;" in report.text
-    assert "<b>" not in report.text
-    listed = api.get("/v1/runs", params={"group": "page <scan>"}, headers=browser)
-    assert 'href="/v1/runs/page-1/report?project=default"' in listed.text
-    assert "<scan>" not in listed.text
-    assert api.get("/v1/runs/page-1/report", headers={"Accept": "*/*"}).json()["error"] == "<b>nan</b>"
+    asked = {"headers": browser, "follow_redirects": False}
+    report = api.get("/v1/runs/page-1/report?project=led", **asked)
+    assert (report.status_code, report.headers["location"]) == (303, "/runs/page-1?project=led")
+    listed = api.get("/v1/runs", params={"group": "page <scan>", "status": "critical"}, **asked)
+    assert listed.headers["location"] == "/?status=critical&group=page+%3Cscan%3E"
+    for answer in (report, listed):
+        assert api.get(answer.headers["location"]).headers["content-type"].startswith("text/html")
+    assert api.get("/v1/runs/none/report", **asked).status_code == 404
+    assert api.get("/v1/runs/page-1/report?project=led", headers={"Accept": "*/*"}).json()["step"] == 1

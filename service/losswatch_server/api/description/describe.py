@@ -139,9 +139,3 @@ def _refusal(kinds: list[ProblemKind]) -> dict[str, Any]:
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}, "required": True}
         }
     return described
-
-
-def with_page(found: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The same answer, also as a page for a browser."""
-    page = {"schema": {"type": "string"}, "example": "<!doctype html>…"}
-    return {code: {**said, "content": {**said["content"], "text/html": page}} for code, said in found.items()}

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Header
 from starlette.responses import Response
 
 from losswatch_server.api.description import examples, schemas
-from losswatch_server.api.description.describe import Project, RunName, answer, refusals, with_page
+from losswatch_server.api.description.describe import Project, RunName, answer, refusals
 from losswatch_server.api.http.access import UseCases
 from losswatch_server.api.http.negotiation import HTML, JSON, preferred
 from losswatch_server.api.http.problems import RUN_NOT_FOUND
-from losswatch_server.api.http.run_pages import report_page
-from losswatch_server.codec.reports import report_bytes, report_json
+from losswatch_server.api.http.site_pages import TO_ITS_PAGE, to_page
+from losswatch_server.codec.reports import report_bytes
 
 router = APIRouter(tags=["runs"])
 
@@ -27,10 +27,11 @@ _ETAG = {"ETag": {"description": "Changes with the report.", "schema": {"type": 
     summary="Read the latest report",
     description=(
         "Send the ETag of the last answer as `If-None-Match`; 304 means that nothing has changed. "
-        "A browser gets a page."
+        "A browser is led to the run's page."
     ),
     responses={
-        200: {**with_page(answer(200, schemas.Report, "The report.", examples.REPORT))[200], "headers": _ETAG},
+        200: {**answer(200, schemas.Report, "The report.", examples.REPORT)[200], "headers": _ETAG},
+        303: TO_ITS_PAGE,
         304: {"description": "Nothing has changed.", "headers": _ETAG},
         **refusals(RUN_NOT_FOUND),
     },
@@ -42,11 +43,10 @@ async def get_report(
     if_none_match: Annotated[str | None, Header(description="The ETag of the report that is known.")] = None,
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
-    report = await runs.report(project, run)
     if preferred(accept, (JSON, HTML)) == HTML:
-        page = report_page(report_json(report))
-        page.headers.update({"Vary": "Accept", "Cache-Control": "no-cache"})
-        return page
+        await runs.get(project, run)
+        return to_page(f"/runs/{run}", project=project)
+    report = await runs.report(project, run)
     body = report_bytes(report)
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
@@ -16,7 +15,6 @@ from losswatch_server.api.description.describe import (
     body,
     refusals,
     schema_of,
-    with_page,
 )
 from losswatch_server.api.description.requests import CONTEXT_REQUEST
 from losswatch_server.api.http.access import UseCases, json_answer, read_json, read_model
@@ -31,7 +29,7 @@ from losswatch_server.api.http.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemError,
 )
-from losswatch_server.api.http.run_pages import runs_page
+from losswatch_server.api.http.site_pages import TO_ITS_PAGE, to_page
 from losswatch_server.codec import BodyRefusedError, Problem, read_context, report_json, run_json
 from losswatch_server.codec.problems import pointer, printable
 from losswatch_server.monitor.points import Context
@@ -106,9 +104,10 @@ async def delete_run(run: RunName, runs: UseCases, project: Project = "default")
     summary="List runs",
     responses={
         200: {
-            **with_page(answer(200, schemas.Runs, "A page of runs.", examples.RUNS))[200],
+            **answer(200, schemas.Runs, "A page of runs.", examples.RUNS)[200],
             "headers": LINK,
         },
+        303: TO_ITS_PAGE,
         **refusals(),
     },
 )
@@ -131,6 +130,10 @@ async def list_runs(
     accept: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> Response:
     _refuse_unstorable(tag=tag, group=group, q=q, cursor=cursor)
+    kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
+    kept["order"] = None if order is RunOrder.CREATED else order
+    if preferred(accept, (JSON, HTML)) == HTML:
+        return to_page("/", **kept)
     try:
         rows, following = await runs.list(
             project, RunFilter(status, state, _tag(tag), group, q), order=order, cursor=cursor, limit=limit
@@ -139,15 +142,8 @@ async def list_runs(
         if cursor is None:
             raise
         raise bad_cursor() from error
-    kept = {"project": project, "status": status, "state": state, "tag": tag, "group": group, "q": q}
-    kept["order"] = None if order is RunOrder.CREATED else order
     headers = link("/v1/runs", following, limit, **kept)
     found = [run_json(row) for row in rows]
-    if preferred(accept, (JSON, HTML)) == HTML:
-        asked = {name: str(value) for name, value in {**kept, "cursor": following, "limit": limit}.items() if value}
-        page = runs_page(found, f"Runs of {group or project}", "/v1/runs?" + urlencode(asked) if following else None)
-        page.headers.update({**headers, "Vary": "Accept"})
-        return page
     return json_answer({"runs": found, "next_cursor": following}, headers={**headers, "Vary": "Accept"})
 
 

@@ -10,7 +10,7 @@ import { listen, throttled } from "./live.js";
 import { onKey, projects, setAddress, walkable } from "./page.js";
 import { Panels } from "./panels.js";
 
-const RESOLUTION = 2000, MORE_RESOLUTION = 300;
+const RESOLUTION = 2000, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
 const MOST_POINTS = 3 * RESOLUTION; // with those that came since; then the whole is read anew, thinned
 const WHOLE_EVERY_MS = 30000;
 const SERIES = "loss,validation_loss,grad_norm,learning_rate";
@@ -41,8 +41,13 @@ async function readPoints() {
   if (view) { state.finer = points; } else { state.points = points; state.finer = null; state.at = Date.now(); }
 }
 
+/** Layers and metrics: fewer points of them the more there are of each. */
 async function readMore() {
-  const { points } = await get(runPath(run, "/points"), { resolution: MORE_RESOLUTION, series: "layers,metrics" });
+  const read = resolution => get(runPath(run, "/points"), { resolution, series: "layers,metrics" });
+  const { points: few } = await read(8);
+  if (!few.length) return;
+  const widest = Math.max(...few.map(point => Object.keys(point.layers ?? {}).length + Object.keys(point.metrics ?? {}).length));
+  const { points } = await read(Math.max(8, Math.min(MORE_RESOLUTION, Math.round(MOST_NUMBERS / widest))));
   panels.showMore(points, state.run.context);
 }
 

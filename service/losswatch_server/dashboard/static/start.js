@@ -19,6 +19,18 @@ for step, loss in enumerate(train(), 1):
     if run.should_stop:
         break
 run.finish()`],
+    ["Frameworks", "Two lines; the gradient norm, the learning rate and what the model is come by themselves.",
+      `import losswatch, os
+os.environ["LOSSWATCH_URL"] = "${address}"${project === "default" ? "" : `\nos.environ["LOSSWATCH_PROJECT"] = "${project}"`}
+
+# PyTorch
+run = losswatch.torch.watch(model, optimizer)   # then run.log(loss=loss)
+# Hugging Face
+losswatch.transformers.watch(trainer)           # then trainer.train()
+# Lightning
+Trainer(callbacks=[losswatch.lightning.LosswatchCallback()])
+# Keras
+model.fit(x, y, callbacks=[losswatch.keras.LosswatchCallback()])`],
     ["Any language, as lines", "One request may hold many points: a JSON list, gzip accepted.",
       `POST ${address}/v1/runs/my-run/points${query}
 {"points": [{"step": 1, "loss": 2.31}, {"step": 2, "loss": "NaN"}],

@@ -9,7 +9,9 @@ const LEFT = 62, RIGHT = 10, TOP = 4, BOTTOM = 24;
 // Dark for vanishing, bright for large; every step lighter than the one before, so that it is read without colours too.
 const RAMP = [[10, 8, 40], [66, 16, 104], [138, 34, 106], [203, 65, 73], [243, 125, 21], [249, 201, 50], [252, 255, 190]];
 
-export function ramp(share) {
+const NOT_FINITE = [0, 220, 255];
+
+function ramp(share) {
   const at = Math.min(RAMP.length - 1.0001, Math.max(0, share * (RAMP.length - 1)));
   const n = Math.floor(at), rest = at - n;
   return RAMP[n].map((part, k) => Math.round(part + (RAMP[n + 1][k] - part) * rest));
@@ -48,9 +50,8 @@ export class HeatMap {
     }
     if (!(low <= high)) { low = -1; high = 0; }
     if (high - low < 1) { low -= 0.5; high += 0.5; }
-    this.low = low;
-    this.high = high;
-    this.scaleNote.textContent = `dark ${number(10 ** low, 2)} … bright ${number(10 ** high, 2)}; the first layer is at the bottom`;
+    this.scaleNote.textContent = `dark ${number(10 ** low, 2)} … bright ${number(10 ** high, 2)}, not finite blue; the first layer is at the bottom`;
+    this.image = painted(columns, layers.length, low, high);
     this.plot.setAttribute("aria-label", `Gradient norm of ${layers.length} layers over the steps, ${this.scaleNote.textContent}`);
     this.redraw();
   }
@@ -85,18 +86,12 @@ export class HeatMap {
     context.beginPath();
     context.rect(left, top, right - left, bottom - top);
     context.clip();
+    context.imageSmoothingEnabled = false;
     for (let n = 0; n < columns.length; n += 1) {
-      const { step, values } = columns[n];
+      const { step } = columns[n];
       const begin = x(step), end = n + 1 < columns.length ? x(columns[n + 1].step) : begin + Math.max(2, right - begin);
       if (end < left || begin > right) continue;
-      for (let k = 0; k < values.length; k += 1) {
-        const value = values[k];
-        if (value === null) continue;
-        context.fillStyle = Number.isFinite(value)
-          ? `rgb(${ramp((Math.log10(Math.max(value, 1e-300)) - this.low) / (this.high - this.low)).join(" ")})`
-          : colours.critical;
-        context.fillRect(begin, bottom - (k + 1) * each, Math.max(1, end - begin + 0.5), each + 0.5);
-      }
+      context.drawImage(this.image, n, 0, 1, layers.length, begin, top, Math.max(1, end - begin + 0.5), bottom - top);
     }
     if (axis.cursor !== null) draw.cross(plot, axis.cursor);
     context.restore();
@@ -118,6 +113,21 @@ export class HeatMap {
     this.tip.style.left = `${px + 14 + this.tip.offsetWidth > box.width ? Math.max(0, px - 14 - this.tip.offsetWidth) : px + 14}px`;
     this.tip.style.top = "10px";
   }
+}
+
+/** A pixel for each value, the last layer on top: thousands of them are painted once, and only stretched after that. */
+function painted(columns, layers, low, high) {
+  const image = h("canvas", {});
+  image.width = columns.length;
+  image.height = layers;
+  const context = image.getContext("2d"), pixels = context.createImageData(columns.length, layers);
+  columns.forEach(({ values }, n) => values.forEach((value, k) => {
+    if (value === null) return;
+    const colour = Number.isFinite(value) ? ramp((Math.log10(Math.max(value, 1e-300)) - low) / (high - low)) : NOT_FINITE;
+    pixels.data.set([...colour, 255], 4 * ((layers - 1 - k) * columns.length + n));
+  }));
+  context.putImageData(pixels, 0, 0);
+  return image;
 }
 
 const shortened = name => (name.length > 9 ? `…${name.slice(-8)}` : name);
