@@ -24,6 +24,16 @@ export function curvesOf(points, name) {
   return { standing: sorted(standing), gone: gone.map(sorted), marks };
 }
 
+/** Which attempt stands at a step: a later one supersedes what came at or past its start. */
+export function ownerOf(points) {
+  const starts = new Map();
+  for (const { step, attempt, superseded } of points) {
+    if (!superseded && !(starts.get(attempt) <= step)) starts.set(attempt, step);
+  }
+  const latest = [...starts].sort(([a], [b]) => b - a);
+  return step => latest.find(([, start]) => start <= step)?.[0] ?? latest.at(-1)?.[0] ?? 1;
+}
+
 /** By ascending step: attempts come one after another. */
 function sorted({ x, y }) {
   if (x.every((step, n) => n === 0 || x[n - 1] <= step)) return { x, y };
@@ -60,7 +70,7 @@ export function usualSmoothing({ y }) {
   for (let n = 2; n < finite.length; n += 1) {
     if ((finite[n] - finite[n - 1]) * (finite[n - 1] - finite[n - 2]) < 0) turns += 1;
   }
-  return turns / finite.length > 0.25 ? 0.9 : 0;
+  return turns / finite.length > 0.25 ? 0.8 : 0;
 }
 
 /** Every metric that the points have, by name: {x, y}. */

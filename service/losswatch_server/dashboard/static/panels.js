@@ -3,7 +3,7 @@
 import { Chart } from "./chart/chart.js";
 import { HeatMap } from "./chart/heatmap.js";
 import { looksLogarithmic } from "./chart/scale.js";
-import { curvesOf, drawn, layersOf, metricsOf, usualSmoothing } from "./curves.js";
+import { curvesOf, drawn, layersOf, metricsOf, ownerOf, usualSmoothing } from "./curves.js";
 import { foremost } from "./cards.js";
 import { h } from "./dom.js";
 import { number, words } from "./format.js";
@@ -35,6 +35,8 @@ export class Panels {
     const smoothing = this.smoothing ?? this.usual?.smoothing ?? 0;
     this.loss.logarithmic = this.logarithmic ?? looksLogarithmic([loss.standing, validation.standing]);
     const last = loss.standing.x.at(-1) ?? 0;
+    const owner = ownerOf(points);
+    const standing = findings.filter(one => one.attempt === owner(one.onset_step));
     this.loss.show({
       lines: [
         ...loss.gone.map(line => ({ ...line, name: "superseded", colour: "gone", width: 1.2, quiet: true, gone: true })),
@@ -42,7 +44,7 @@ export class Panels {
         ...(validation.standing.x.length ? [{ ...validation.standing, name: "validation loss", colour: "series-2", width: 2, dots: validation.standing.x.length < 80 }] : []),
       ],
       marks: [...loss.marks, ...validation.marks],
-      ...this.found(findings, ["loss", "validation_loss"]),
+      ...this.found(standing, ["loss", "validation_loss"]),
       band: forecastBand(report, last, this.loss.logarithmic),
     });
     for (const name of ["grad_norm", "learning_rate"]) {
@@ -56,7 +58,7 @@ export class Panels {
           ...drawn(standing, name === "grad_norm" ? smoothing : 0, { name: TITLES[name].toLowerCase(), colour: name === "grad_norm" ? "series-3" : "series-4" }),
         ],
         marks,
-        ...this.found(findings, [name]),
+        ...this.found(standing, [name]),
       });
     }
     const all = [loss, validation, curvesOf(points, "grad_norm"), curvesOf(points, "learning_rate")].flatMap(one => [one.standing, ...one.gone]).filter(one => one.x.length);

@@ -10,8 +10,8 @@ import { listen, throttled } from "./live.js";
 import { onKey, projects, setAddress, walkable } from "./page.js";
 import { Panels } from "./panels.js";
 
-const RESOLUTION = 2000, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
-const MOST_POINTS = 3 * RESOLUTION; // with those that came since; then the whole is read anew, thinned
+const RESOLUTION = 1200, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
+const MOST_NEW = 1500; // points that came since the whole was read; then it is read anew, thinned
 const WHOLE_EVERY_MS = 30000;
 const SERIES = "loss,validation_loss,grad_norm,learning_rate";
 const { run } = page;
@@ -24,10 +24,11 @@ const state = { points: [], run: null, report: null, findings: [], at: 0 };
 /** Everything anew. */
 async function read() {
   try {
-    const [details, report, { findings }] = await Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
+    const words = Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
+    const [[details, report, { findings }]] = await Promise.all([words, readPoints()]);
     Object.assign(state, { run: details, report, findings });
-    await Promise.all([readPoints(), said()]);
     showCurves();
+    await said();
     await readMore();
   } catch (error) {
     fill($("#verdict"), h("p", { class: "error" }, error.status === 404 ? `There is no run called ${run} in this project. ` : `${error.message} `, h("a", { href: address("/") }, "All runs")));
@@ -38,7 +39,7 @@ async function readPoints() {
   const view = axis.view;
   const range = view ? { from: Math.max(0, Math.floor(view[0])), to: Math.ceil(view[1]) } : {};
   const { points } = await get(runPath(run, "/points"), { resolution: RESOLUTION, series: SERIES, ...range });
-  if (view) { state.finer = points; } else { state.points = points; state.finer = null; state.at = Date.now(); }
+  if (view) { state.finer = points; } else { state.points = points; state.whole = points.length; state.finer = null; state.at = Date.now(); }
 }
 
 /** Layers and metrics: fewer points of them the more there are of each. */
@@ -55,7 +56,7 @@ async function readMore() {
 async function readNew() {
   const last = state.points.filter(point => !point.superseded).at(-1);
   const isNew = !last || state.run.attempt !== last.attempt;
-  if (isNew || state.points.length > MOST_POINTS || Date.now() - state.at > WHOLE_EVERY_MS) {
+  if (isNew || state.points.length > state.whole + MOST_NEW || Date.now() - state.at > WHOLE_EVERY_MS) {
     await readPoints();
     if (axis.view === null) readMore();
     return;

@@ -87,7 +87,7 @@ export class Chart {
     if (band) draw.band(plot, band);
     for (const one of lines) draw.curve(plot, one, logarithmic);
     for (const one of thresholds) draw.threshold(plot, one);
-    for (const one of moments) draw.moment(plot, one);
+    for (const one of apart(moments, x)) draw.moment(plot, one);
     draw.marks(plot, marks);
     if (axis.cursor !== null) draw.cross(plot, axis.cursor);
     if (this.selection) {
@@ -153,6 +153,15 @@ function nearest({ x, y }, at, axis) {
   let n = draw.place(x, at);
   if (n > 0 && (n === x.length || at - x[n - 1] < x[n] - at)) n -= 1;
   return Math.abs(x[n] - at) <= (axis.to - axis.from) / 40 ? y[n] : null;
+}
+
+const WORDS = 110; // pixels that the word of a moment takes
+
+/** Moments that stand so close that their words would cover each other share one. */
+function apart(moments, x) {
+  const [first, second] = moments;
+  if (moments.length !== 2 || Math.abs(x(second.at) - x(first.at)) > WORDS) return moments;
+  return [{ ...first, label: null }, { ...second, label: `${first.label}, ${second.label}` }];
 }
 
 /** Each span with the row of its name: names of spans that begin close together stand below each other. */

@@ -1,6 +1,7 @@
 // Drawing on the canvas of a chart. Every function draws one thing within `plot` = {context, left, right, top, bottom,
 // x, y, colours}; nothing here keeps anything.
 
+const DENSE = 4; // points a pixel
 const FONT = "11px system-ui, -apple-system, sans-serif";
 
 /** The colours of the page as it is shown now. */
@@ -51,19 +52,38 @@ export function curve(plot, { x: steps, y: values, colour, width = 1.6, alpha = 
   context.lineJoin = "round";
   context.setLineDash(dash);
   context.beginPath();
-  let open = false;
+  let open = false, column = null;
   const seen = [];
   const from = Math.max(0, place(steps, x.back(left)) - 1), to = Math.min(steps.length, place(steps, x.back(right)) + 2);
+  const isDense = to - from > DENSE * (right - left);
+  // Of very many points a column of pixels shows where they enter, their extremes, and where they leave: the same ink.
+  const leave = () => {
+    if (!column) return;
+    for (const py of [column.first, column.low, column.high, column.last]) {
+      if (open) context.lineTo(column.px, py); else context.moveTo(column.px, py);
+      open = true;
+    }
+    column = null;
+  };
   for (let n = from; n < to; n += 1) {
     const value = values[n];
-    if (!Number.isFinite(value) || (logarithmic && value <= 0)) { open = false; continue; }
+    if (!Number.isFinite(value) || (logarithmic && value <= 0)) { leave(); open = false; continue; }
     const px = x(steps[n]), py = y(value);
+    if (isDense) {
+      const at = Math.round(px);
+      if (column?.px !== at) { leave(); column = { px: at, first: py, low: py, high: py, last: py }; }
+      if (py < column.low) column.low = py;
+      if (py > column.high) column.high = py;
+      column.last = py;
+      continue;
+    }
     if (open) context.lineTo(px, py); else context.moveTo(px, py);
     seen.push(px, py);
     open = true;
   }
+  leave();
   context.stroke();
-  if (dots || seen.length <= 120) {
+  if (seen.length && (dots || seen.length <= 120)) {
     context.beginPath();
     for (let n = 0; n < seen.length; n += 2) { context.moveTo(seen[n] + 2, seen[n + 1]); context.arc(seen[n], seen[n + 1], Math.min(2, width + 0.4), 0, 7); }
     context.fill();
@@ -196,7 +216,14 @@ export function band(plot, { low, high, middle, from, label }) {
   context.font = FONT;
   context.textAlign = "right";
   context.textBaseline = "bottom";
-  context.fillText(label, right - 4, clip(middle) - 3);
+  const lowest = low === null ? middle : low;
+  const below = Math.min(bottom - 2, clip(lowest) + 16), width = context.measureText(label).width, ink = context.fillStyle;
+  context.fillStyle = colours.panel;
+  context.globalAlpha = 0.85;
+  context.fillRect(right - width - 7, below - 14, width + 6, 15);
+  context.globalAlpha = 1;
+  context.fillStyle = ink;
+  context.fillText(label, right - 4, below);
   context.restore();
 }
 
