@@ -142,6 +142,6 @@ def show(api: Api) -> Callable[[Page, str], None]:
 
     def show(page: Page, path: str) -> None:
         page.goto(api.base + path)
-        page.wait_for_selector("body[data-ready=yes]")
+        page.wait_for_selector("body[data-ready=yes]", state="attached")
 
     return show

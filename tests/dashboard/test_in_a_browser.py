@@ -68,7 +68,7 @@ def test_a_stretch_that_is_dragged_over_is_seen_finer_and_the_address_keeps_it(s
     assert "from=" in page.url
     page.locator("#log").check()
     page.reload()
-    page.wait_for_selector("body[data-ready=yes]")
+    page.wait_for_selector("body[data-ready=yes]", state="attached")
     expect(page.locator("#range")).to_have_text(re.compile(r"steps 1\d\d to 2\d\d"))
     expect(page.locator("#log")).to_be_checked()
     page.locator("#reset").click()
@@ -141,7 +141,7 @@ def test_a_log_is_diagnosed_its_columns_chosen_and_kept(show: Show, page: Page, 
     page.get_by_label("Name of the run").fill("kept-log")
     page.get_by_role("button", name="Keep as a run").click()
     page.get_by_role("link", name="Kept as kept-log").click()
-    page.wait_for_selector("body[data-ready=yes]")
+    page.wait_for_selector("body[data-ready=yes]", state="attached")
     expect(page.locator("#verdict .headline")).to_contain_text("diverging")
     assert api.get("/v1/runs/kept-log")["points"] == 14
     assert page.evaluate("window.attacked") is None
@@ -183,7 +183,7 @@ def test_a_page_says_when_the_service_is_away_and_goes_on_when_it_is_back(
         api = Api(base)
         api.points("steady", falling(30))
         page.goto(f"{base}/runs/steady")
-        page.wait_for_selector("body[data-ready=yes]")
+        page.wait_for_selector("body[data-ready=yes]", state="attached")
         expect(page.locator("#live")).to_have_text("live")
         api.close()
     expect(page.locator("#away")).to_contain_text("does not answer")
@@ -205,7 +205,7 @@ def test_every_page_fits_and_can_be_used_by_everybody(browser: Browser, api: Api
         page = context.new_page()
         for path in PAGES:
             page.goto(api.base + path)
-            page.wait_for_selector("body[data-ready=yes]")
+            page.wait_for_selector("body[data-ready=yes]", state="attached")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
             serious = [
@@ -230,7 +230,7 @@ def test_dark_and_light_are_chosen_and_kept(show: Show, page: Page) -> None:
 def test_the_runs_of_a_group_are_compared(show: Show, page: Page) -> None:
     show(page, "/?group=sweep")
     page.locator("#compare").click()
-    page.wait_for_selector("body[data-ready=yes]")
+    page.wait_for_selector("body[data-ready=yes]", state="attached")
     expect(page.locator("#legend li").first).to_contain_text("not-finite")
     expect(page.locator("#legend li")).to_have_count(2)
     page.get_by_label("Aligned by").select_option("share")

@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
 from losswatch_server.codec.encoding import exact_text, plain
 from losswatch_server.codec.facts import read_facts
@@ -23,9 +21,11 @@ from losswatch_server.codec.problems import (
     printable,
     text_problem,
 )
+from losswatch_server.codec.shapes import shape_check
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import CONTEXT_FIELDS, MAX_STEP, Context
 
+_check = shape_check(Context)
 NUMBERS = frozenset({"learning_rate", "momentum", "weight_decay", "grad_clip", "expected_gap_s", "baseline_loss"})
 SIGNED = frozenset({"baseline_loss"})
 """Numbers that may be negative: the loss of a density may be."""
@@ -79,7 +79,7 @@ def context_of_text(text: str | bytes) -> Context:
     """The exact inverse of ``context_text``. Raises DamagedCellError."""
     try:
         given = json.loads(text)
-        msgspec.convert(given, Context)
+        _check(given)
         if "layer_order" in given:
             given["layer_order"] = tuple(given["layer_order"])
         if "facts" in given:

@@ -9,13 +9,14 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
 from losswatch_server.codec.encoding import exact_text, rounded, timestamp
+from losswatch_server.codec.shapes import shape_check
 from losswatch_server.monitor.diagnosis.suspicions import Suspicion
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
+
+_check = shape_check(Finding)
 
 
 def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def finding_from_text(text: str | bytes) -> Finding:
     """The exact inverse of ``finding_text``; pairs in the evidence come back as tuples. Raises DamagedCellError."""
     try:
         fields = json.loads(text)
-        msgspec.convert(fields, Finding)
+        _check(fields)
         return finding_from_fields(fields)
     except MISSHAPEN as error:
         raise DamagedCellError(f"not a finding: {error}") from error

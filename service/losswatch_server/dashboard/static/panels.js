@@ -36,7 +36,7 @@ export class Panels {
     this.loss.logarithmic = this.logarithmic ?? looksLogarithmic([loss.standing, validation.standing]);
     const last = loss.standing.x.at(-1) ?? 0;
     const owner = ownerOf(points);
-    const standing = findings.filter(one => one.attempt === owner(one.onset_step));
+    const shown = findings.filter(one => one.attempt === owner(one.onset_step));
     this.loss.show({
       lines: [
         ...loss.gone.map(line => ({ ...line, name: "superseded", colour: "gone", width: 1.2, quiet: true, gone: true })),
@@ -44,7 +44,7 @@ export class Panels {
         ...(validation.standing.x.length ? [{ ...validation.standing, name: "validation loss", colour: "series-2", width: 2, dots: validation.standing.x.length < 80 }] : []),
       ],
       marks: [...loss.marks, ...validation.marks],
-      ...this.found(standing, ["loss", "validation_loss"]),
+      ...this.found(shown, ["loss", "validation_loss"]),
       band: forecastBand(report, last, this.loss.logarithmic),
     });
     for (const name of ["grad_norm", "learning_rate"]) {
@@ -58,7 +58,7 @@ export class Panels {
           ...drawn(standing, name === "grad_norm" ? smoothing : 0, { name: TITLES[name].toLowerCase(), colour: name === "grad_norm" ? "series-3" : "series-4" }),
         ],
         marks,
-        ...this.found(standing, [name]),
+        ...this.found(shown, [name]),
       });
     }
     const all = [loss, validation, curvesOf(points, "grad_norm"), curvesOf(points, "learning_rate")].flatMap(one => [one.standing, ...one.gone]).filter(one => one.x.length);

@@ -43,7 +43,7 @@ export function firstSteps(host) {
     h("h1", {}, "Send the first point"),
     h("p", { class: "lead" }, "No run has reported to this service yet. As soon as one does it appears here by itself, with what is wrong with it and which number to change."),
     h("div", { class: "steps" }, ways(location.origin, page.project).map(([name, why, code]) => h("section", { class: "box" },
-      h("h2", {}, name), h("p", { class: "quiet" }, why), h("pre", {}, h("code", {}, code)), copyButton(code)))),
+      h("h2", {}, name), h("p", { class: "quiet" }, why), h("pre", { tabindex: "0" }, h("code", {}, code)), copyButton(code)))),
     h("p", {}, h("a", { href: "/docs/getting-started" }, "Getting started"), " has the rest."),
     h("h2", {}, "Or paste a log that you have"),
     h("p", { class: "quiet" }, "Console output, CSV, JSON lines, a notebook: as it is. Nothing of it is stored."),
