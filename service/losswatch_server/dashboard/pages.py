@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -43,6 +47,20 @@ _templates = Environment(
 _templates.globals.update(asset=address, service_version=__version__)
 
 
+@cache
+def searchable_words() -> Mapping[str, str]:
+    """The words of each entry of the catalogue by its address, each once and without those that most entries have."""
+    of_entry = {
+        entry.url: set(re.findall(r"[\w.]{3,}", f"{entry.title} {entry.name} {entry.markdown}".lower()))
+        for entry in (*catalogue.conditions(), *catalogue.causes())
+    }
+    times = Counter(word for words in of_entry.values() for word in words)
+    return {
+        url: " ".join(sorted(word for word in words if times[word] <= len(of_entry) / 2))
+        for url, words in of_entry.items()
+    }
+
+
 def _page(template: str, project: str = "default", status: int = 200, **values: Any) -> Response:
     text = _templates.get_template(template).render(project=project, **values)
     return HTMLResponse(text, status, HEADERS)
@@ -80,7 +98,13 @@ async def notifications_page(project: Project = "default") -> Response:
 
 @router.get("/catalogue")
 async def catalogue_page(project: Project = "default") -> Response:
-    return _page("catalogue.html", project, conditions=catalogue.conditions(), causes=catalogue.causes())
+    return _page(
+        "catalogue.html",
+        project,
+        conditions=catalogue.conditions(),
+        causes=catalogue.causes(),
+        searchable=searchable_words(),
+    )
 
 
 @router.get("/catalogue/{kind}/{name}")
