@@ -65,11 +65,11 @@ class Deliverer:
         room = MAX_IN_FLIGHT - len(self._in_flight)
         if room <= 0:
             return 0
-        rows = await self._store.read(lambda connection: deliveries.claimable(connection, now, 4 * MAX_IN_FLIGHT))
+        rows = await self._store.read(partial(deliveries.claimable, now=now, limit=4 * MAX_IN_FLIGHT))
         wanted = choose(rows, self._in_flight, self._free_at, now)[:room]
         if not wanted:
             return 0
-        for claimed in await self._store.write(lambda connection: claim(connection, wanted, self._worker, now)):
+        for claimed in await self._store.write(partial(claim, rows=wanted, worker=self._worker, now=now)):
             to = (claimed.row.project, claimed.row.target)
             task = asyncio.create_task(self._deliver(claimed))
             self._in_flight[to] = task
@@ -108,7 +108,7 @@ class Deliverer:
         self._free_at[to] = tried.ended + BY_KIND[claimed.target.kind].pause_s
         self._metrics.count(claimed.target.kind, outcome, tried.ended - claimed.row.created_at)
         row = after(claimed, tried, self._rng)
-        await self._write_down(lambda connection: settle(connection, row, self._worker, tried, self._new_id))
+        await self._write_down(partial(settle, row=row, worker=self._worker, tried=tried, new_id=self._new_id))
         if row.state == "failed":
             self._metrics.count_lost(claimed.target.kind)
             logger.error(

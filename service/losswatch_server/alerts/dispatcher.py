@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.pipeline import PLANNING
@@ -31,11 +32,11 @@ class Dispatcher:
     async def run_once(self) -> bool:
         """One pass; True when there may be more to do at once."""
         now = self._clock()
-        planned = await self._store.read(lambda connection: plan(connection, now, self._new_id))
+        planned = await self._store.read(partial(plan, now=now, new_id=self._new_id))
         if planned.is_empty:
             return False
         try:
-            await self._store.write(lambda connection: commit(connection, planned, now))
+            await self._store.write(partial(commit, planned=planned, now=now))
         except OvertakenError:
             return True
         return not planned.complete

@@ -6,6 +6,7 @@ import secrets as random_secrets
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from losswatch_server.alerts import row_codec
@@ -135,16 +136,16 @@ class Registry:
 
     async def targets(self, project: str) -> list[Target]:
         """The targets of a project, oldest first."""
-        rows = await self._store.read(lambda connection: configuration.targets(connection, project))
+        rows = await self._store.read(partial(configuration.targets, project=project))
         return [row_codec.target_from(row) for row in rows]
 
     async def any_targets(self) -> bool:
         """Whether any project has a target."""
-        return bool(await self._store.read(lambda connection: configuration.targets(connection)))
+        return bool(await self._store.read(configuration.targets))
 
     async def target(self, project: str, target_id: str) -> Target:
         """One target. Raises NoSuchTargetError."""
-        row = await self._store.read(lambda connection: configuration.target(connection, project, target_id))
+        row = await self._store.read(partial(configuration.target, project=project, target_id=target_id))
         if row is None:
             raise NoSuchTargetError(target_id)
         return row_codec.target_from(row)
@@ -182,7 +183,7 @@ class Registry:
         )
         if was_off and state is TargetState.ACTIVE:
             target = replace(target, rules=replace(target.rules, since=now))
-        await self._store.write(lambda connection: configuration.put_target(connection, row_codec.target_row(target)))
+        await self._store.write(partial(configuration.put_target, row=row_codec.target_row(target)))
         self._wake()
         return target
 
@@ -196,13 +197,13 @@ class Registry:
         old = [replace(s, until=now + OLD_SECRET_S) if s.until is None else s for s in before.secrets]
         in_force = [s for s in old if s.until is not None and s.until > now]
         target = replace(before, secrets=(Secret(fresh), *in_force), updated_at=now)
-        await self._store.write(lambda connection: configuration.put_target(connection, row_codec.target_row(target)))
+        await self._store.write(partial(configuration.put_target, row=row_codec.target_row(target)))
         return target, fresh
 
     async def remove(self, project: str, target_id: str) -> None:
         """Delete a target with its log. Raises NoSuchTargetError, TargetFromFileError."""
         await self._editable(project, target_id)
-        await self._store.write(lambda connection: configuration.delete_target(connection, project, target_id))
+        await self._store.write(partial(configuration.delete_target, project=project, target_id=target_id))
 
     async def test(self, project: str, target_id: str) -> Tried:
         """Send a sample now, once; it is in the log. Raises NoSuchTargetError, TooManyError."""
@@ -218,7 +219,7 @@ class Registry:
             state=state, tries=1, finished_at=tried.ended, status=outcome.status, detail=outcome.detail,
             attempts=row_codec.dumps([tried.as_json()]),
         )  # fmt: skip
-        await self._store.write(lambda connection: deliveries.add(connection, row))
+        await self._store.write(partial(deliveries.add, row=row))
         return Tried(outcome, tried.ended - tried.began, said.id)
 
     async def log(
@@ -227,7 +228,7 @@ class Registry:
         """Deliveries of a target, newest first. Raises NoSuchTargetError."""
         await self.target(project, target_id)
         return await self._store.read(
-            lambda connection: deliveries.log(connection, project, target_id, state, before, limit)
+            partial(deliveries.log, project=project, target=target_id, state=state, before=before, limit=limit)
         )
 
     async def redeliver(self, project: str, target_id: str, delivery_id: str) -> DeliveryRow:
@@ -235,9 +236,11 @@ class Registry:
         await self.target(project, target_id)
         now = self._deps.clock()
         await self._store.write(
-            lambda connection: deliveries.revive(connection, project, target_id, [delivery_id], now)
+            partial(deliveries.revive, project=project, target=target_id, ids=[delivery_id], now=now)
         )
-        row = await self._store.read(lambda connection: deliveries.find(connection, project, target_id, delivery_id))
+        row = await self._store.read(
+            partial(deliveries.find, project=project, target=target_id, delivery_id=delivery_id)
+        )
         if row is None:
             raise NoSuchDeliveryError(delivery_id)
         self._wake()
@@ -284,14 +287,14 @@ class Registry:
 
     async def mute_rules(self, project: str) -> list[MuteRule]:
         """All mute rules of a project, newest first."""
-        rows = await self._store.read(lambda connection: configuration.mute_rules(connection, project))
+        rows = await self._store.read(partial(configuration.mute_rules, project=project))
         return row_codec.sound(row_codec.mute_rule_from, rows)
 
     async def end_mute_rule(self, project: str, mute_rule_id: str) -> None:
         """End a mute rule now. Raises NoSuchMuteRuleError."""
         now = self._deps.clock()
         if not await self._store.write(
-            lambda connection: configuration.end_mute_rule(connection, project, mute_rule_id, now)
+            partial(configuration.end_mute_rule, project=project, rule_id=mute_rule_id, now=now)
         ):
             raise NoSuchMuteRuleError(mute_rule_id)
         self._wake()

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -163,7 +164,7 @@ class Alerts:
         before = outbox.Before(
             incident=now - KEEP_INCIDENTS_S, delivery=now - KEEP_DELIVERIES_S, event=now - KEEP_EVENTS_S
         )
-        is_done = await self._store.write(lambda connection: outbox.tidy(connection, before))
+        is_done = await self._store.write(partial(outbox.tidy, before=before))
         return TIDY_EVERY_S if is_done else TIDY_PAUSE_S
 
 
