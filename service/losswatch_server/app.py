@@ -9,6 +9,8 @@ import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
@@ -21,6 +23,7 @@ from losswatch_server.api import create_api
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
 from losswatch_server.dashboard import pages
 from losswatch_server.keys import KeyRing
+from losswatch_server.keys.picture import picture_token
 from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
 from losswatch_server.runs import RunRow, Runs
@@ -54,15 +57,15 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 feed.changed(row)
 
             runs = Runs(store, on_commit=committed, faults=app.state.faults)
+            keys = KeyRing(StoredKeys(store))
+            await keys.reload()
             alerts = Alerts(
                 store,
                 runs,
-                alert_settings(settings),
+                replace(alert_settings(settings), sign_picture=partial(picture_token, keys)),
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
-            keys = KeyRing(StoredKeys(store))
-            await keys.reload()
             app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
             await alerts.start()
             supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)

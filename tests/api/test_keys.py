@@ -6,13 +6,18 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from alerts.messages import OPENED
+from losswatch_server.alerts.channels.channel import Links
 from losswatch_server.app import create_app
 from losswatch_server.keys import Scope, folder, table
+from losswatch_server.keys.picture import picture_token
 from losswatch_server.settings import Settings
 
 POINT = {"points": [{"step": 0, "loss": 1.0}]}
@@ -170,3 +175,32 @@ def test_administration_is_in_the_log_with_the_key_and_without_its_secret(
         f"key {admin}: DELETE /v1/runs/no-such-run: 404",
         f"key {read}: DELETE /v1/runs/no-such-run: 403",
     ]
+
+
+@pytest.mark.parametrize("kind", ["chart.svg", "chart.png", "badge.svg"])
+def test_a_signed_address_opens_one_picture_and_nothing_else(locked: Locked, kind: str) -> None:
+    for run in ("drawn", "hidden"):
+        assert locked("ingest", "POST", f"/v1/runs/{run}/points", json=POINT).status_code == 200
+    assert locked(None, "GET", f"/v1/runs/drawn/{kind}").status_code == 401
+    answer = locked("read", "GET", f"/v1/runs/drawn/{kind}")
+    address = answer.headers["content-location"]
+    opened = locked(None, "GET", address)
+    assert (opened.status_code, opened.content) == (200, answer.content)
+    assert locked(None, "HEAD", address).status_code == 200
+    token = address.partition("token=")[2]
+    for other in (f"/v1/runs/hidden/{kind}", "/v1/runs/drawn/report", "/v1/runs", f"/v1/runs/drawn/{kind}/"):
+        assert locked(None, "GET", f"{other}?token={token}").status_code == 401, other
+    assert locked(None, "DELETE", f"/v1/runs/drawn?token={token}").status_code == 401
+    assert locked(None, "GET", f"/v1/runs/drawn/{kind}?project=b&token={token}").status_code == 404
+    for forged in (token[:-1], token[:-1] + ("0" if token[-1] != "0" else "1"), "x.y", "", token.partition(".")[2]):
+        assert locked(None, "GET", f"/v1/runs/drawn/{kind}?token={forged}").status_code == 401, forged
+    assert locked("ingest", "GET", f"/v1/runs/drawn/{kind}").status_code == 403
+
+
+def test_messages_name_pictures_by_their_signed_address(locked: Locked) -> None:
+    assert locked("ingest", "POST", "/v1/runs/told/points", json=POINT).status_code == 200
+    links = Links("https://lw.example", sign=partial(picture_token, locked.app.state.keys))
+    address = links.picture(replace(OPENED, project="a", entries=(replace(OPENED.lead, run="told"),)))
+    assert address is not None
+    assert locked(None, "GET", address.removeprefix("https://lw.example")).status_code == 200
+    assert "token" not in str(links.picture(replace(OPENED, project="no-keys-of-its-own")))

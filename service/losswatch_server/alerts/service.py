@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from losswatch_server.alerts.channels.channel import ChannelDeps, Links, MailServer
+from losswatch_server.alerts.channels.channel import ChannelDeps, Links, MailServer, unsigned
 from losswatch_server.alerts.charts import Charts
 from losswatch_server.alerts.deliverer import Deliverer
 from losswatch_server.alerts.dispatcher import Dispatcher
@@ -51,7 +51,8 @@ DRAIN_S = 5.0
 class AlertSettings:
     """What the operator decides. ``alone``: no other process works on this store, so that claims found at the start
     are those of a process that died. ``public_url`` is where people reach the service; it is a guess where
-    ``public_url_is_known`` is false."""
+    ``public_url_is_known`` is false. ``sign_picture`` gives the token for a picture (project, path), where one is
+    needed."""
 
     allow_private_targets: bool = False
     public_url: str | None = None
@@ -60,6 +61,7 @@ class AlertSettings:
     targets_file: Path | None = None
     alone: bool = True
     send_timeout_s: float = 15.0
+    sign_picture: Callable[[str, str], str | None] = unsigned
 
 
 class RunsOfAlerts(SilenceMarker, RunReader, Protocol):
@@ -87,7 +89,11 @@ class Alerts:
         self._egress = egress or EgressClient(
             allow_private=self._settings.allow_private_targets, timeout_s=self._settings.send_timeout_s
         )
-        links = Links(self._settings.public_url, only_here=not self._settings.public_url_is_known)
+        links = Links(
+            self._settings.public_url,
+            only_here=not self._settings.public_url_is_known,
+            sign=self._settings.sign_picture,
+        )
         self._deps = ChannelDeps(
             egress=self._egress, links=links, clock=clock, mail=self._settings.mail, draw=Charts(runs).draw
         )

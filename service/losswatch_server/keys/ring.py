@@ -71,6 +71,12 @@ class KeyRing:
         """The key of this id, whatever its state."""
         return self._keys.get(id_)
 
+    def active(self, project: str) -> list[Key]:
+        """The keys of a project that count now, the oldest first."""
+        now = self._clock()
+        found = [key for key in self._keys.values() if key.project == project and key.state(now) == "active"]
+        return sorted(found, key=lambda key: (key.created_at, key.id))
+
     async def reload(self) -> float:
         """Read the keys, and write down their use now and then; seconds until the next time."""
         now = self._clock()

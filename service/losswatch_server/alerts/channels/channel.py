@@ -31,15 +31,22 @@ class MailServer:
     timeout_s: float = 20.0
 
 
+def unsigned(project: str, path: str) -> None:
+    """Where whoever reaches the service may see its pictures."""
+    del project, path
+
+
 @dataclass(frozen=True, slots=True)
 class Links:
     """Addresses of runs in this service, as far as people can reach them from a message.
 
-    ``only_here``: ``base`` is that of this machine, because nobody said at which address people reach it.
+    ``only_here``: ``base`` is that of this machine, because nobody said at which address people reach it. ``sign``
+    gives the token that a picture (project, path) is fetched with, where one is needed.
     """
 
     base: str | None = None
     only_here: bool = False
+    sign: Callable[[str, str], str | None] = unsigned
 
     def picture(self, message: Message) -> str | None:
         """The chart of the one run that a message is about; None where the receiver could not fetch it.
@@ -49,9 +56,9 @@ class Links:
         entry = message.detail
         if entry is None or not entry.uid or not self.base or not is_public(self.base):
             return None
-        return self._page(
-            f"/v1/runs/{quote(entry.run, safe='')}/chart.png", message.project, version=f"{message.at:.0f}"
-        )
+        path = f"/v1/runs/{quote(entry.run, safe='')}/chart.png"
+        token = self.sign(message.project, path)
+        return self._page(path, message.project, version=f"{message.at:.0f}", **({"token": token} if token else {}))
 
     @property
     def warning(self) -> str:

@@ -18,6 +18,7 @@ from starlette.types import Scope as Request
 from losswatch_server.api.http.problems import KEY_MISSING, KEY_SCOPE, PROJECT_NOT_FOUND, ProblemError
 from losswatch_server.api.http.site import is_navigation
 from losswatch_server.keys import Key, KeyRing, Scope
+from losswatch_server.keys.picture import picture_key
 from losswatch_server.keys.session import COOKIE, opened
 
 KEY, PROJECT = "losswatch.key", "losswatch.project"
@@ -60,10 +61,13 @@ class Authentication:
         if scopes is None:
             return None
         key = _key_of(request, ring)
-        if key is None:
+        pictured = _key_of_picture(request, ring) if key is None else None
+        if key is None and pictured is None:
             return _who()
+        key = key or pictured
+        assert key is not None
         request[KEY], request[PROJECT] = key.id, key.project
-        if not key.allows(scopes):
+        if pictured is None and not key.allows(scopes):
             return _not_with_this_key(scopes)
         return _in_its_project(request, key)
 
@@ -86,6 +90,15 @@ def session_of(request: Request, ring: KeyRing) -> Key | None:
                 return None
             return None if found is None else opened(found.value, ring, time.time())
     return None
+
+
+def _key_of_picture(request: Request, ring: KeyRing) -> Key | None:
+    """The key whose signature opens this picture, and nothing else."""
+    query = request.get("query_string", b"")
+    if b"token=" not in query or request["method"] != "GET":
+        return None
+    tokens = [value for name, value in parse_qsl(query.decode("latin-1")) if name == "token"]
+    return picture_key(ring, tokens[0], request["path"]) if len(tokens) == 1 else None
 
 
 def log_in_first(refusal: ProblemError, request: Request) -> Response | None:

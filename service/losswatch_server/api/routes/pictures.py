@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from losswatch_server.api.description.describe import Project, RunName, refusals
 from losswatch_server.api.http.access import UseCases
+from losswatch_server.api.http.authentication import PROJECT
 from losswatch_server.api.http.body import share_of
 from losswatch_server.api.http.html import policy
 from losswatch_server.api.http.load import POINT
 from losswatch_server.api.http.problems import RUN_NOT_FOUND
 from losswatch_server.api.routes.reports import matches
+from losswatch_server.keys.picture import picture_token
 from losswatch_server.pictures.badge import badge
 from losswatch_server.pictures.chart import chart
 from losswatch_server.pictures.gather import picture_of, tag_of
@@ -38,6 +41,13 @@ Version = Annotated[
     int | None,
     Query(description="Changes nothing. A number of your own, such as the run's `version`, keeps caches from showing "
           "an older picture.", ge=0, le=2**53),
+]  # fmt: skip
+
+
+Token = Annotated[
+    str | None,
+    Query(description="Where keys are on: opens this one picture without a key, for chat services and READMEs. The "
+          "`Content-Location` of the answer to a request with a key has it.", max_length=256),
 ]  # fmt: skip
 
 
@@ -69,11 +79,11 @@ def _responses(media_type: str, what: str) -> dict[int | str, dict[str, Any]]:
 )
 async def get_chart_svg(
     request: Request, run: RunName, runs: UseCases, project: Project = "default", version: Version = None,
-    if_none_match: IfNoneMatch = None,
+    token: Token = None, if_none_match: IfNoneMatch = None,
 ) -> Response:  # fmt: skip
-    del version
+    del version, token
     share_of(request).take(POINT * RESOLUTION)
-    return await _drawn(runs, project, run, "chart.svg", if_none_match, SVG, _as_svg)
+    return _with_address(request, await _drawn(runs, project, run, "chart.svg", if_none_match, SVG, _as_svg))
 
 
 @router.get(
@@ -86,11 +96,11 @@ async def get_chart_svg(
 )
 async def get_chart_png(
     request: Request, run: RunName, runs: UseCases, project: Project = "default", version: Version = None,
-    if_none_match: IfNoneMatch = None,
+    token: Token = None, if_none_match: IfNoneMatch = None,
 ) -> Response:  # fmt: skip
-    del version
+    del version, token
     share_of(request).take(MEMORY)
-    return await _drawn(runs, project, run, "chart.png", if_none_match, PNG, png)
+    return _with_address(request, await _drawn(runs, project, run, "chart.png", if_none_match, PNG, png))
 
 
 @router.get(
@@ -102,13 +112,14 @@ async def get_chart_png(
     responses=_responses(SVG, "The badge."),
 )
 async def get_badge_svg(
-    run: RunName, runs: UseCases, project: Project = "default", version: Version = None,
-    if_none_match: IfNoneMatch = None,
+    request: Request, run: RunName, runs: UseCases, project: Project = "default", version: Version = None,
+    token: Token = None, if_none_match: IfNoneMatch = None,
 ) -> Response:  # fmt: skip
-    del version
+    del version, token
     report = await runs.report(project, run)
     known = _unchanged(report, "badge.svg", if_none_match)
-    return known or _picture(_as_svg(badge(run_picture(report, ()))), report, "badge.svg", SVG)
+    drawn = known or _picture(_as_svg(badge(run_picture(report, ()))), report, "badge.svg", SVG)
+    return _with_address(request, drawn)
 
 
 async def _drawn(
@@ -121,6 +132,15 @@ async def _drawn(
     picture = await picture_of(runs, project, run, report)
     body = await asyncio.to_thread(lambda: write(chart(picture)))
     return _picture(body, report, kind, media_type)
+
+
+def _with_address(request: Request, answer: Response) -> Response:
+    """Where keys are on, the answer says under which address the picture needs none."""
+    project, path = request.scope.get(PROJECT), request.url.path
+    token = None if project is None else picture_token(request.app.state.keys, project, path)
+    if token is not None:
+        answer.headers["Content-Location"] = f"{path}?{urlencode({'project': project, 'token': token})}"
+    return answer
 
 
 def _as_svg(scene: Scene) -> bytes:
