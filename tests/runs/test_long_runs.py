@@ -31,13 +31,13 @@ class Opened:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows = 0
-        real = sealing._read
+        real = sealing._read_body
 
-        def counting(row: object) -> object:
+        def counting(body: bytes, n: int | None) -> object:
             self.rows += 1
-            return real(row)
+            return real(body, n)
 
-        monkeypatch.setattr(sealing, "_read", counting)
+        monkeypatch.setattr(sealing, "_read_body", counting)
 
     def during(self, work: object, *arguments: object, **named: object) -> int:
         """How many rows ``work`` unpacked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import pairwise
 
 from losswatch_server.monitor.entries import Entry, EntryKind
@@ -18,6 +18,18 @@ from losswatch_server.store.summaries import is_finite
 
 EXACT = 32_768
 """Points up to which a picture is made of all of them; past that of summaries, which takes less than reading these."""
+
+
+async def in_turns(
+    parts: AsyncIterator[list[StoredPoint]], turns: asyncio.Semaphore
+) -> AsyncIterator[list[StoredPoint]]:
+    """The parts, each read in a turn: who streams whole runs waits for others who do, and live runs for one alone."""
+    while True:
+        async with turns:
+            part = await anext(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 async def picture(

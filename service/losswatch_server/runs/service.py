@@ -78,6 +78,7 @@ class Runs:
         self._faults = faults or FaultLog()
         self._cache = RunCache(store, kept, self._faults)
         self._recorder = Recorder(self._cache, clock, uid)
+        self._streaming = asyncio.Semaphore(1)
         self._sealing: set[asyncio.Task[None]] = set()
         self._unsealed: dict[tuple[str, str], Exception | None] = {}
         self._looked_for_leftovers = False
@@ -185,7 +186,9 @@ class Runs:
     ) -> AsyncIterator[list[StoredPoint]]:
         """All points that ``points`` would give, a few thousand at a time."""
         run = await self._stored(project, name)
-        return walk(self._store, run, low=from_step or 0, high=NEVER if to_step is None else to_step, attempt=attempt)
+        high = NEVER if to_step is None else to_step
+        parts = walk(self._store, run, low=from_step or 0, high=high, attempt=attempt)
+        return series.in_turns(parts, self._streaming)
 
     async def columns(self, project: str, name: str) -> set[str]:
         """What the points of the run measure: series, ``time``, ``rank``, ``layers.NAME``, ``metrics.NAME``."""

@@ -8,6 +8,7 @@ Nothing here depends on how long the run is, and what is appended meanwhile is l
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from losswatch_server.store.windows import GAP_FILLING, NOT_SUPERSEDED_BY_WRITER
 
 POINTS = 4096
 """Points that are read at a time: about 3 MB of them."""
+BESIDE = 512
+"""Points from which on they are laid together beside the event loop: about a millisecond of work."""
 
 
 class Place(NamedTuple):
@@ -68,7 +71,9 @@ async def walk(
             if begin.number == after.attempt:
                 first = max(first, after.step)
         async for window, superseded in _windows(store, run, begins, index, first, high, points):
-            found = _points(window.entries, begin.number, superseded)
+            beside = len(window.entries) > BESIDE
+            given = (window.entries, begin.number, superseded)
+            found = await asyncio.to_thread(_points, *given) if beside else _points(*given)
             if after is not None and begin.number == after.attempt and window.low <= after.step:
                 found = [stored for stored in found if Place.of(stored) > after]
             if found:
