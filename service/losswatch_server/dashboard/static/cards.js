@@ -58,7 +58,7 @@ export async function card(finding, { run, context, explain, changed }) {
       finding.acknowledged_at ? h("span", { class: "badge", title: exactTime(finding.acknowledged_at) }, "acknowledged") : null,
       isMuted(finding) ? h("span", { class: "badge", title: mutedUntil(finding) }, "muted") : null),
     h("p", {}, finding.summary),
-    h("p", { class: "quiet" }, `${sentence(when(finding))}. The rule is right in ${percent(finding.confidence)} of such cases.`),
+    h("p", { class: "quiet" }, `${sentence(when(finding))}. Confidence ${percent(finding.confidence)}.`),
     isOpen && advice.length ? [h("h4", {}, "What to do"), h("ul", {}, advice)] : null,
     isOpen ? causes(finding.causes) : finding.causes.length ? h("details", {}, h("summary", {}, `Why it may have been so: ${words(finding.causes[0].cause)}?`), causes(finding.causes)) : null,
     h("details", {}, h("summary", {}, "The numbers behind it"), evidence(finding.evidence)));
