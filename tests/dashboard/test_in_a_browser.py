@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -235,3 +238,39 @@ def test_the_runs_of_a_group_are_compared(show: Show, page: Page) -> None:
     expect(page.locator("#legend li")).to_have_count(2)
     page.get_by_label("Aligned by").select_option("share")
     assert "by=share" in page.url
+
+
+def test_a_browser_without_a_session_is_led_to_the_login_and_back(tmp_path: Path, context: BrowserContext) -> None:
+    data = tmp_path / "data"
+    made = subprocess.run(
+        [sys.executable, "-m", "losswatch_server", "keys", "create", "--data", str(data), "--project", "vision",
+         "--scope", "admin", "--scope", "ingest", "--scope", "read"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = re.search(r"\blw_\w+", made.stdout)
+    assert found, made.stdout
+    page = context.new_page()
+    with running(data) as service:
+        base = f"http://{service.address[0]}:{service.address[1]}"
+        sent = httpx.post(
+            f"{base}/v1/runs/secret/points",
+            json={"points": diverging()},
+            headers={"Authorization": f"Bearer {found[0]}"},
+            timeout=30,
+            trust_env=False,
+        )
+        assert sent.status_code == 200, sent.text
+        page.goto(f"{base}/runs/secret")
+        page.wait_for_url("**/login?next=*")
+        page.get_by_label("API key").fill(found[0])
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/runs/secret")
+        expect(page.locator("#verdict .headline")).to_contain_text("diverging")
+        expect(page.locator("#live")).to_have_text(LIVE_WORDS)
+        page.goto(f"{base}/")
+        expect(page.locator("#runs tbody tr")).to_contain_text("secret")
+        expect(page.locator(".count").first).to_contain_text("1")
+        page.get_by_role("link", name="secret").click()
+        page.wait_for_url("**/runs/secret?project=vision")
+        expect(page.locator("#verdict .headline")).to_contain_text("diverging")
+    page.close()

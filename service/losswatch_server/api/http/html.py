@@ -46,12 +46,15 @@ def policy(**allowed: str) -> str:
 def html_page(title: str, body: str, way: Sequence[tuple[str, str]] = (), *, forms: bool = False) -> HTMLResponse:
     """A page with the given body, which is HTML already. ``way``: words and address of each page above it; ``forms``:
     whether it may send forms to this service."""
-    return html_response(
+    page = html_response(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)} · Losswatch</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"{_way_back(title, way)}<main>{body}</main></body></html>",
         policy(style_src=_STYLE_HASH, **({"form_action": "'self'"} if forms else {})),
     )
+    if forms:  # under no-referrer a browser sends a form with "Origin: null", which is that of a foreign page
+        page.headers["Referrer-Policy"] = "same-origin"
+    return page
 
 
 def html_response(text: str, content_security_policy: str) -> HTMLResponse:

@@ -39,6 +39,10 @@ export async function call(method, path, { query, body, text, signal } = {}) {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }
+  if (answer.status === 401) { // keys are on, and this browser has no session
+    location.assign(`/login?${new URLSearchParams({ next: location.pathname + location.search + location.hash })}`);
+    return new Promise(() => {});
+  }
   if (answer.status === 204) return null;
   const found = await answer.json().catch(() => null);
   if (!answer.ok) {

@@ -35,6 +35,10 @@ async function load(first) {
     const { runs, next_cursor: next } = await loading;
     if (mine !== asked) return; // the filters changed meanwhile
     cursor = next;
+    if (runs.length && runs[0].project !== page.project) { // that of the key with which this browser has logged in
+      page.project = runs[0].project;
+      count();
+    }
     if (first) {
       const keep = new Set(runs.map(run => run.uid));
       for (const [uid, row] of rows) if (!keep.has(uid)) { row.node.remove(); rows.delete(uid); }
