@@ -228,9 +228,7 @@ class PacedClient(Client):
 async def paced(port: int, *, runs: int, connections: int, seconds: float) -> Sample:
     """``runs`` live runs that each post a point a second, for a while."""
     clients = [PacedClient(runs // connections) for _ in range(connections)]
-    for client in clients:
-        await client.connect(port)
-    await load("losswatch", port, clients, seconds=2.0)  # they exist now
+    await load("losswatch", port, clients, seconds=2.0)  # connects them, and then the runs exist
     sample = await load("losswatch", port, clients, seconds=seconds)
     for client in clients:
         client.close()
