@@ -195,12 +195,14 @@ class ExplodingGradient:
         """A lower bound on the norm of the inputs of a layer, for a mean squared error; None for other losses.
 
         The gradient of the mean of r**2 with r = w x - y is the mean of 2 r x, so by Cauchy and Schwarz its norm is at
-        most 2 sqrt(loss) times the root mean square of |x|. Rescaling the targets changes neither side.
+        most 2 sqrt(loss) times the root mean square of |x|. Rescaling the targets changes neither side; a loss that was
+        multiplied does, so that one above 1 is taken to be in a unit of its own.
         """
         losses, norms = view.memory.loss.head[:START_POINTS], view.memory.grad_norm.head[:START_POINTS]
         if not view.kind.squares or len(norms) < START_POINTS or min(losses) <= 0:
             return None
-        return median([g / (2 * math.sqrt(v)) for g, v in zip(norms, losses, strict=False)])
+        unit = max(1.0, math.sqrt(median(losses)))
+        return median([g / (2 * math.sqrt(v)) for g, v in zip(norms, losses, strict=False)]) / unit
 
     def _settled(self, state: GradientState, view: View) -> Verdict:
         shape = view.shape

@@ -187,6 +187,10 @@ class LossSpike:
     """Of the level before: less is no event for who trains."""
     least_undone: float = 0.3
     """Of all progress, instead."""
+    least_of_level: float = 0.05
+    """Of the level, also where nearly nothing was gained yet: 30 % of that is nothing either."""
+    least_of_progress: float = 0.05
+    """Of all progress, also where nearly nothing is left of the loss, unless it grew by ``record`` times."""
     record: float = 2.0
     """Times the progress that a jump undoes, and the highest earlier loss that it exceeds, to be one whatever the
     noise."""
@@ -321,7 +325,12 @@ class LossSpike:
         noise = threshold.scale * abs(threshold.centre) if threshold.logarithmic else threshold.scale
         fell = progress > max(4 * noise, 0.0)
         undone = rise / progress if fell else 0.0
-        if rise < self.least_rise * abs(threshold.centre) and undone < self.least_undone:
+        centre = abs(threshold.centre)
+        # a hinge at rest has a level of 0, and no factor to tell by
+        grown = centre > 0 and state.peak > (1 + self.record) * centre
+        of_level = rise >= self.least_rise * centre and (undone >= self.least_of_progress or grown or not fell)
+        of_progress = undone >= self.least_undone and rise >= self.least_of_level * centre
+        if not of_level and not of_progress:
             return False
         limit = tail_limit(state.largest, track.n, least=NOTABLE, kept=LARGEST_KEPT)
         limit = max(self.certain_sds if track.n < WINDOW else self.sds, limit)

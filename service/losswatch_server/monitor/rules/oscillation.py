@@ -58,8 +58,12 @@ class Oscillation:
     period_correlation: float = 0.55
     certain_correlation: float = 0.9
     """From here on a period is data in a fixed order, whether the loss falls or not."""
+    learnt: float = 0.99
+    """Of the first level: what is left of the loss may swing."""
     peak: float = 0.4
     """Autocorrelation of the levels at their period."""
+    rate_rise: float = 1.2
+    """A schedule that goes up again takes the loss with it."""
     hold: float = 1.5
     hold_points: int = 1000
     bad_share_of_chance: float = 0.35
@@ -118,7 +122,7 @@ class Oscillation:
         )
         yield Test("the same two periods before", wave.twice, 0.7 * self.period_correlation)
         yield Test("swing", wave.amplitude, 0.2 * abs(view.shape.now))
-        yield Test("share of the first level that was gained", view.shape.share, 0.999, False)
+        yield Test("share of the first level that was gained", view.shape.share, self.learnt, False)
         if wave.correlation < self.certain_correlation:
             yield from self._no_fall(view)
 
@@ -151,6 +155,9 @@ class Oscillation:
         yield Test("highest level above the upper quartile", swing.hump, 2 * swing.quartiles, False)
         yield Test("crossings of the mean", float(swing.crossings), 3.0)
         yield Test("autocorrelation of the levels at their period", swing.peak, self.peak)
+        yield Test(
+            "rise of the learning rate over the second half", _rate_rises(view), self.rate_rise, False, "times"
+        )
         yield from self._no_fall(view)
         yield from self._bad(view)
 
@@ -172,6 +179,18 @@ class Oscillation:
             False,
         )
         yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
+
+
+def _rate_rises(view: View) -> float:
+    """How many times the learning rate rose over its lowest before, within the second half; 1 where it never did."""
+    rates, track = view.memory.rates, view.memory.loss
+    middle = track.head_steps[0] + (track.last_step - track.head_steps[0]) / 2
+    lowest, most = math.inf, 1.0
+    for step, value in zip(rates.steps, rates.values, strict=True):
+        if step >= middle and 0 < lowest < math.inf:
+            most = max(most, value / lowest)
+        lowest = value if step < middle else min(lowest, value)
+    return most
 
 
 @dataclass(frozen=True, slots=True)

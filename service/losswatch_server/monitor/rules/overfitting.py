@@ -11,6 +11,7 @@ first evaluation was the best, the rest rises, and the training loss has fallen 
 
 from __future__ import annotations
 
+import itertools
 import math
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -221,9 +222,11 @@ class Overfitting:
         errors = math.sqrt(1 / k + 1 / 3)
         return Turn(state.seen, age, state.minimum, latest, errors, train_now, values, after)
 
-    def _train_falls(self, state: OverfittingState, turn: Turn) -> Iterator[Test]:
+    def _train_falls(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         least = min(0.1 * turn.rise, self.material * abs(state.train_then))
-        yield Test("fall of the training loss since", state.train_then - turn.train_now, max(least, SMALLEST))
+        # two means of five: two standard errors of their difference
+        noise = 2 * math.sqrt(2 / 5) * difference_scale(view.memory.loss.recent[-64:])
+        yield Test("fall of the training loss since", state.train_then - turn.train_now, max(least, noise, SMALLEST))
 
     def _generalised(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         """Without a fall of the validation loss first, only training data learnt by heart tells overfitting from a
@@ -253,10 +256,13 @@ class Overfitting:
             state.lowest_step,
         )
         since = len(values) - 1 - max(i for i, v in enumerate(values) if v == lowest)
+        earlier = values[: len(values) - since]
+        swung = max((b - a for a, b in itertools.pairwise(earlier)), default=0.0)
+        yield Test("rise over the largest single one before", values[-1] - lowest, self.excursions * swung)
         yield Test(
             "rises in a row since then", float(min(state.rises, since)), max(3.0, float(since)), True, "evaluations"
         )
-        yield from self._train_falls(state, turn)
+        yield from self._train_falls(state, view, turn)
         yield from self._generalised(state, view, turn)
 
     def _turned(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
@@ -280,7 +286,7 @@ class Overfitting:
         )
         yield Test("evaluations since the minimum", float(turn.age), max(self.least_age, self.age * turn.n))
         yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.1, False)
-        yield from self._train_falls(state, turn)
+        yield from self._train_falls(state, view, turn)
         yield from self._generalised(state, view, turn)
 
     def _unbroken(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:

@@ -31,6 +31,8 @@ class VanishingGradient:
     every_point: ClassVar[bool] = False
     least_points: int = 16
     least_share: float = 0.05
+    learnt: float = 0.98
+    """Of the loss of guessing, below which a loss that falls has learnt something."""
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
     excluded: float = 0.25
@@ -81,7 +83,9 @@ class VanishingGradient:
             "",
             track.recent_steps[-len(latest)],
         )
-        yield Test("size of the loss", abs(view.shape.now), max(1e-6 * abs(view.shape.first), 1e-300))
+        # of the same points: a hinge at rest has no gradient where it has no loss
+        size = abs(median(view.memory.loss.recent[-self.least_points :]))
+        yield Test("size of the loss", size, max(1e-6 * abs(view.shape.first), 1e-300))
 
     def _still_bad(self, view: View) -> Iterator[Test]:
         """The loss shows nothing of what a network learns that gets its gradients."""
@@ -90,7 +94,8 @@ class VanishingGradient:
             yield Test("level of the loss", shape.now / shape.chance, 0.9, True, "of the loss of guessing")
         elif view.known.begins_at_start:
             yield Test("share of the first level that was gained", shape.share, 0.3, False)
-        falls = shape.falling and shape.share > self.least_share
+        learnt = shape.share > self.least_share or (shape.chance is not None and shape.now < self.learnt * shape.chance)
+        falls = shape.falling and learnt
         yield Test("significant fall of the loss", float(falls), 0.5, False)
         yield Test(
             "largest fall over the second half that the noise allows",
