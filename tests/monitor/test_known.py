@@ -29,7 +29,7 @@ def test_the_beginning_of_a_run_is_told_from_an_excerpt(steps: range, epochs: ra
     stream = [Point(s, 1.0, epoch=None if epochs is None else float(epochs[i])) for i, s in enumerate(steps)]
     monitor = watch(stream)
     assert begins_at_start(monitor.memory) is at_start
-    assert monitor.view.known.has(Need.START) is at_start
+    assert monitor.view.has(Need.START) is at_start
 
 
 def test_the_budget_is_known_from_the_plan_until_it_is_passed() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from losswatch_server.monitor.loss_kind import LossKind
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Context
 
@@ -24,11 +23,11 @@ class Need(StrEnum):
     START = "the beginning of the run"
     CHANCE = "the loss of a model that knows nothing"
     BUDGET = "the planned number of steps"
-    MINIMISED = "a loss that is minimised"
     VALIDATION = "a validation loss"
     GRADIENTS = "gradient norms"
     UNCLIPPED = "gradient norms from before clipping"
     LAYERS = "gradient norms by layer"
+    QUALITY = "a share of right answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,24 +42,6 @@ class Known:
     chance: float | None
     budget: float | None
     """Share of the planned steps that is done; None where it is not known, or was passed."""
-    minimised: bool
-    validation: bool
-    gradients: bool
-    unclipped: bool
-    layers: bool
-
-    def has(self, need: Need) -> bool:
-        """Whether a need is met."""
-        return {
-            Need.START: self.begins_at_start,
-            Need.CHANCE: self.chance is not None,
-            Need.BUDGET: self.budget is not None,
-            Need.MINIMISED: self.minimised,
-            Need.VALIDATION: self.validation,
-            Need.GRADIENTS: self.gradients,
-            Need.UNCLIPPED: self.unclipped,
-            Need.LAYERS: self.layers,
-        }[need]
 
 
 def stride_of(memory: Memory) -> float:
@@ -87,7 +68,7 @@ def begins_at_start(memory: Memory) -> bool:
     return first <= START_STRIDES * stride
 
 
-def known(memory: Memory, context: Context, kind: LossKind, chance: float | None) -> Known:
+def known(memory: Memory, context: Context, chance: float | None) -> Known:
     """What is known of the run; ``chance`` is the kind's, reduced as this run's loss is."""
     total = context.total_steps
     done = (memory.loss.last_step + 1) / total if total else None
@@ -97,9 +78,4 @@ def known(memory: Memory, context: Context, kind: LossKind, chance: float | None
         by_epoch=context.step_unit == "epoch",
         chance=chance,
         budget=done if done is not None and done <= 1.05 else None,
-        minimised=kind.minimised,
-        validation=memory.validation.n > 0,
-        gradients=memory.grad_norm.n > 0,
-        unclipped=context.grad_norm_is != "after_clip",
-        layers=memory.layers.points > 0,
     )

@@ -16,6 +16,7 @@ from losswatch_server.monitor.diagnosis.suspicions import MOST, Suspicion, as_fi
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Advice, Cause, Finding
 from losswatch_server.monitor.forecast import Forecast
+from losswatch_server.monitor.known import begins_at_start
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.sentences import counted, number, plainly
@@ -112,6 +113,12 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
         notes.append(
             "The loss of a GAN or of reinforcement learning does not say how good the model is: only non-finite "
             'values are judged. Send objective "minimize" in the context to have everything judged.'
+        )
+    loss = monitor.memory.loss
+    if loss.n >= LEAST_POINTS and not begins_at_start(monitor.memory):
+        notes.append(
+            f"The log begins at step {loss.head_steps[0]:,}: the beginning of the run is missing, so the run is judged by "
+            "what the log shows, and nothing is said of how far it came since its start."
         )
     if any(f.condition is Condition.NON_FINITE and f.evidence.get("kind") == "unknown" for f in findings):
         notes.append(

@@ -8,12 +8,13 @@ live once, in ``lifecycle.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from types import NoneType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from losswatch_server.monitor.known import Known, known
+from losswatch_server.monitor.known import Known, Need, begins_at_start, known
 from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
 from losswatch_server.monitor.memory.memory import Memory
@@ -45,6 +46,11 @@ class Test(NamedTuple):
     def is_switch(self) -> bool:
         """Whether it is a yes (1) or no (0), held against a half."""
         return self.threshold == 0.5 and self.value in (0.0, 1.0)
+
+
+Needs = tuple[Need | tuple[Need, ...], ...]
+"""What a rule needs to know of a run: each of them, or any one of a tuple. Where one is not known the rule does not
+hold: what is not known is never bad."""
 
 
 @dataclass(slots=True)
@@ -133,7 +139,7 @@ class View:
     def known(self) -> Known:
         """What can be known of the run so far; computed once per point, and only where asked for."""
         if self._known is None:
-            self._known = known(self.memory, self.context, self.kind, self.shape.chance if self.memory.loss.n else None)
+            self._known = known(self.memory, self.context, self.shape.chance if self.memory.loss.n else None)
         return self._known
 
     @property
@@ -143,13 +149,40 @@ class View:
             self._quality = quality_verdict(self.memory.quality, self.context.num_classes)
         return self._quality
 
-    def holds(self, rule: str, tests: Iterable[Test]) -> bool:
-        """Whether all tests of a rule pass. Tests that follow one that failed are made for an explanation alone, so
-        making them must change nothing."""
+    def has(self, need: Need) -> bool:
+        """Whether a need is met. Asked of the memory itself where that is enough: ``known`` needs the summary of the
+        loss, too dear for rules that ask at every point."""
+        match need:
+            case Need.START:
+                return begins_at_start(self.memory)
+            case Need.CHANCE:
+                return self.known.chance is not None
+            case Need.BUDGET:
+                return self.known.budget is not None
+            case Need.VALIDATION:
+                return self.memory.validation.n > 0
+            case Need.GRADIENTS:
+                return self.memory.grad_norm.n > 0
+            case Need.UNCLIPPED:
+                return self.context.grad_norm_is != "after_clip"
+            case Need.LAYERS:
+                return self.memory.layers.points > 0
+            case Need.QUALITY:
+                return self.quality.share is not None
+
+    def needed(self, needs: Needs) -> Iterable[Test]:
+        """A test for each need of a rule."""
+        for need in needs:
+            any_of = need if isinstance(need, tuple) else (need,)
+            yield Test(" or ".join(any_of) + " is known", float(any(map(self.has, any_of))), 0.5)
+
+    def holds(self, rule: str, tests: Iterable[Test], needs: Needs = ()) -> bool:
+        """Whether the needs of a rule are met and all its tests pass. Tests that follow one that failed are made for
+        an explanation alone, so making them must change nothing."""
         if self.record is None:
-            return all(test.passes for test in tests)
+            return all(test.passes for test in self.needed(needs)) and all(test.passes for test in tests)
         passed = True
-        for test in tests:
+        for test in chain(self.needed(needs), tests):
             passed &= test.passes
             self.record.add(rule, test)
         return passed
@@ -195,6 +228,8 @@ class Detector(Protocol):
     condition: ClassVar[Condition]
     series: ClassVar[str]
     every_point: ClassVar[bool]
+    needs: ClassVar[Mapping[str, Needs]]
+    """Of every rule, by name: also of those that need nothing but the loss itself."""
 
     def start(self) -> Any:
         """A fresh state: a dataclass of scalars and short lists, or None."""

@@ -22,15 +22,16 @@ Several rules; together they alarm on 1 of 972 runs of pure noise of nine kinds 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.memory.track import BLOCK, Track, step_back
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
+from losswatch_server.monitor.memory.track import BLOCK, LADDER_LEVELS, Track, step_back
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
 from losswatch_server.monitor.rules.rises import first_climb, first_convex
 from losswatch_server.monitor.stats.growth import growth_evidence
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median
@@ -66,6 +67,11 @@ class Diverging:
     condition: ClassVar[Condition] = Condition.DIVERGING
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {
+        **dict.fromkeys(("start", "jump", "multiplying", "growth", "monotone", "risen", "unbounded"), ()),
+        **{f"ladder {BLOCK << level}": () for level in range(LADDER_LEVELS)},
+        "lost": (Need.START,),
+    }
     total_rise: float = 0.5
     few_points: int = 40
     """Up to which a jump is told by its factor alone: later the run's own noise says more (loss_spike)."""
@@ -124,7 +130,7 @@ class Diverging:
                 found.append(("monotone", _lowest_late(recent)))
             if means and 6 <= n <= 64 and view.holds("risen", self._risen(track)):
                 found.append(("risen", _lowest_late(recent)))
-            if n >= 6 * BLOCK and view.known.begins_at_start and view.holds("lost", self._lost(view)):
+            if n >= 6 * BLOCK and view.holds("lost", self._lost(view), self.needs["lost"]):
                 found.append(("lost", max(0, len(recent) - n // 4)))
             if recent[-1] < 0 and view.holds("unbounded", self._falls_without_bound(track)):
                 found.append(("unbounded", max(0, len(recent) - n)))

@@ -11,15 +11,16 @@ Norms from after clipping (``grad_norm_is``) end at the clip: they can show no r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import Array, median, middle
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -48,6 +49,11 @@ class ExplodingGradient:
     condition: ClassVar[Condition] = Condition.EXPLODING_GRADIENT
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {
+        "rise": (Need.GRADIENTS, Need.UNCLIPPED),
+        "inputs": (Need.GRADIENTS, Need.START),
+        "start": (Need.GRADIENTS, Need.START),
+    }
     warning_ratio: float = 30.0
     critical_ratio: float = 1000.0
     warmup: int = 32
@@ -77,11 +83,10 @@ class ExplodingGradient:
             return self._settled(state, view)
         if track.n < self.warmup:
             return Waiting(self.warmup - track.n)
-        # asked of the context itself: `known` needs the summary of the loss, too dear for every 4th point
-        if track.n % 4 or view.context.grad_norm_is == "after_clip":
+        if track.n % 4 or not view.has(Need.UNCLIPPED):
             return UNSURE
         last = median(track.recent[-8:])
-        if not view.holds("rise", self._rise(state, view, last)):
+        if not view.holds("rise", self._rise(state, view, last), self.needs["rise"]):
             if state.onset >= 0 and state.base > 0 and last >= self.warning_ratio / 3 * state.base:
                 return UNSURE
             state.onset = -1
@@ -156,15 +161,15 @@ class ExplodingGradient:
 
     def _start(self, state: GradientState, view: View) -> Verdict:
         losses = view.memory.loss
-        if losses.n < START_POINTS or not view.known.begins_at_start:
+        if losses.n < START_POINTS:
             return Waiting(self.warmup - START_POINTS)
         size = self._input_size(view)
-        if size is not None and view.holds("inputs", self._inputs(view, size)):
+        if size is not None and view.holds("inputs", self._inputs(view, size), self.needs["inputs"]):
             return self._initial(state, view, None, size)
         chance = view.known.chance
         if chance is None and view.kind.family is Family.CROSS_ENTROPY and not view.context.num_classes:
             chance = LARGEST_CHANCE / self.above_chance * 2
-        if chance is None or not view.holds("start", self._far_above_chance(view, chance)):
+        if chance is None or not view.holds("start", self._far_above_chance(view, chance), self.needs["start"]):
             return Waiting(self.warmup - START_POINTS)
         return self._initial(state, view, median(losses.head[:START_POINTS]) / chance, size)
 

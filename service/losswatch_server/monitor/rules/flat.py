@@ -7,12 +7,13 @@ nothing is said: a floor without a chance level, a first value or a metric may b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.forecast import forecast
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
+from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
 from losswatch_server.monitor.rules.flat_tests import (
     FlatParameters,
     Tests,
@@ -46,13 +47,15 @@ class Line:
     name: str
     parts: tuple[Callable[[FlatParameters, View], Tests], ...]
     confidence: float
+    needs: Needs = ()
     severity: Severity = Severity.WARNING
     held: bool = False
     floor: bool = False
     """Whether it began where the floor was reached, else at the start."""
 
     def tests(self, p: FlatParameters, view: View) -> Tests:
-        """All tests of the row."""
+        """All tests of the row, its needs first."""
+        yield from view.needed(self.needs)
         for part in self.parts:
             yield from part(p, view)
 
@@ -66,20 +69,57 @@ class Line:
 
 
 C = Condition
+LEVEL = (Need.QUALITY, Need.CHANCE, Need.START)
+"""What says how good a level is."""
 LINES = (
     Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,), confidence=0.97),
-    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), confidence=0.8),
+    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), confidence=0.8, needs=(Need.START,)),
     Line(
         condition=C.NOT_LEARNING,
         name="ignores its gradients",
         parts=(ignores_its_gradients, not_moved),
         confidence=0.8,
+        needs=(Need.START, Need.GRADIENTS),
     ),
-    Line(condition=C.NOT_LEARNING, name="at chance", parts=(at_chance, enough, stays_at_chance), confidence=0.9),
-    Line(condition=C.NOT_LEARNING, name="not moved", parts=(not_moved, does_not_move, enough), confidence=0.8),
-    Line(condition=C.PLATEAU, name="stopped", parts=(bad, stopped, enough), confidence=0.8, held=True, floor=True),
-    Line(condition=C.PLATEAU, name="settles", parts=(bad, settles, enough), confidence=0.75, held=True, floor=True),
-    Line(condition=C.SLOW_CONVERGENCE, name="too slow", parts=(falls_too_slowly, enough_for_slow), confidence=0.75),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="at chance",
+        parts=(at_chance, enough, stays_at_chance),
+        confidence=0.9,
+        needs=(Need.CHANCE,),
+    ),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="not moved",
+        parts=(not_moved, does_not_move, enough),
+        confidence=0.8,
+        needs=(Need.START,),
+    ),
+    Line(
+        condition=C.PLATEAU,
+        name="stopped",
+        parts=(bad, stopped, enough),
+        confidence=0.8,
+        held=True,
+        floor=True,
+        needs=(LEVEL,),
+    ),
+    Line(
+        condition=C.PLATEAU,
+        name="settles",
+        parts=(bad, settles, enough),
+        confidence=0.75,
+        held=True,
+        floor=True,
+        needs=(LEVEL,),
+    ),
+    Line(
+        condition=C.SLOW_CONVERGENCE,
+        name="too slow",
+        parts=(falls_too_slowly, enough_for_slow),
+        confidence=0.75,
+        needs=((Need.CHANCE, Need.START),),
+    ),
     Line(
         condition=C.CONVERGED,
         name="settled",
@@ -143,6 +183,7 @@ class Flat(FlatParameters):
     condition: ClassVar[Condition] = Condition.NOT_LEARNING
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, Needs]] = {line.name: line.needs for line in LINES}
 
     def start(self) -> FlatState:
         return FlatState()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from losswatch_server.monitor.forecast import forecast
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Test, View
@@ -111,7 +112,6 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
 def not_moved(p: FlatParameters, view: View) -> Tests:
     shape = view.shape
     yield Test("share of the first level that was gained", shape.share, p.unmoved, False)
-    yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
     # where it is known, that decides: below it something was learnt, if only before the first line of the log
     yield Test("the loss of guessing is known", float(shape.chance is not None), 0.5, False)
     best = shape.best if view.memory.loss.lowest >= 0 else -math.inf
@@ -125,9 +125,10 @@ def blown_up(p: FlatParameters, view: View) -> Tests:
     yield Test("highest loss", track.highest, p.blow_up * abs(track.head[0]))
     yield Test("the same", track.highest, track.head[0] + p.blown_sds * view.shape.noise)
     yield Test("level of the loss", view.shape.now, (1 - p.unmoved) * track.head[0])
-    yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
     half_done = view.known.budget is not None and view.known.budget >= 0.5
     yield Test("points", float(view.shape.n), p.blown_points if half_done else p.plain_points)
+    if view.known.budget is None:
+        yield from enough(p, view)
     if view.shape.chance is not None:
         yield Test(
             "level of the loss", view.shape.now / view.shape.chance, p.learnt_before, True, "of the loss of guessing"
@@ -150,7 +151,9 @@ def bad(p: FlatParameters, view: View) -> Tests:
             "level of the loss", shape.now / shape.chance, p.bad_share_of_chance, True, "of the loss of guessing"
         )
         yield Test("first level", shape.first / shape.chance, p.learnt_before, True, "of the loss of guessing")
-        yield Test("level of the loss", shape.level / shape.chance, 1 - p.chance_margin, False, "of the loss of guessing")
+        yield Test(
+            "level of the loss", shape.level / shape.chance, 1 - p.chance_margin, False, "of the loss of guessing"
+        )
     else:
         smooth = is_smooth(shape)
         yield Test(
@@ -160,7 +163,7 @@ def bad(p: FlatParameters, view: View) -> Tests:
             False,
         )
         yield Test("its start is a measure of the loss", float(_measured_from_its_start(view, smooth)), 0.5)
-        yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
+        yield from view.needed((Need.START,))
     yield Test("share of the first level that was gained", shape.share, p.unmoved)
 
 
@@ -223,6 +226,9 @@ def does_not_move(p: FlatParameters, view: View) -> Tests:
     yield Test("significant fall", float(slides), 0.5, False)
     half_done = view.known.budget is not None and view.known.budget >= 0.5
     yield Test("points", float(shape.n), p.least_points if half_done or view.known.by_epoch else p.plain_points)
+    if shape.share < -p.unmoved:
+        over = patience_over(view, p.rising_patience, rising_share=p.rising_patience)
+        yield Test("waited long enough for a loss that rose first", float(over), 0.5)
 
 
 def stopped(p: FlatParameters, view: View) -> Tests:
@@ -232,9 +238,8 @@ def stopped(p: FlatParameters, view: View) -> Tests:
     progress = max(shape.progress, 0.0)
     largest = max(p.excluded * progress, min(p.excluded_of_first * abs(shape.first), 0.5 * progress), shape.quantum)
     yield Test("largest fall over the second half that the noise allows", fall, largest, False)
-    goes_on = (
-        shape.falling
-        and shape.gain_half >= max((p.goes_on_smooth if is_smooth(shape) else p.goes_on) * shape.progress, shape.quantum)
+    goes_on = shape.falling and shape.gain_half >= max(
+        (p.goes_on_smooth if is_smooth(shape) else p.goes_on) * shape.progress, shape.quantum
     )
     yield Test("significant fall", float(goes_on), 0.5, False)
     yield Test("points", float(shape.n), p.floor_points)
@@ -297,7 +302,6 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
             False,
             "of the first level",
         )
-        yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
     if not far:
         yield Test(
             "least fall over the last three eighths of the run that the noise allows",

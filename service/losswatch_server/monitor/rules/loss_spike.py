@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import ClassVar, NamedTuple
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import MAX, Track
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -176,6 +176,7 @@ class LossSpike:
     condition: ClassVar[Condition] = Condition.LOSS_SPIKE
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {"jump": ()}
     sds: float = 10.0
     excess: float = 1.5
     raw_sds: float = 20.0

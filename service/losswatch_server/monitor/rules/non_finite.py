@@ -8,13 +8,13 @@ and is reported as information until it happens often, or again and again in a r
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from losswatch_server.monitor.memory.coming import Coming
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -56,6 +56,7 @@ class NonFiniteLoss:
     condition: ClassVar[Condition] = Condition.NON_FINITE
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {"non_finite": ()}
     stays_after: int = 3
     """Consecutive non-finite points after which it is said to stay so: an isolated one can be a single bad batch."""
 
@@ -106,6 +107,7 @@ class NonFiniteValidation:
     condition: ClassVar[Condition] = Condition.NON_FINITE
     series: ClassVar[str] = "validation_loss"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {"non_finite": ()}
 
     def start(self) -> LossState:
         return LossState()
@@ -157,6 +159,7 @@ class NonFiniteGradient:
     condition: ClassVar[Condition] = Condition.NON_FINITE
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = {"non_finite": ()}
     warning_consecutive: int = 3
     """A dynamic loss scale starts at 2**16 and halves at each overflow: several in a row happen at the start only."""
     warning_share: float = 0.05

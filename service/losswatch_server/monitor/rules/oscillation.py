@@ -13,7 +13,7 @@ again after it dipped. Steady progress excludes all: gradient descent at the edg
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -21,8 +21,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.points import SMALLEST
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -51,6 +52,11 @@ class Oscillation:
     condition: ClassVar[Condition] = Condition.OSCILLATION
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, Needs]] = {
+        "period": (),
+        "alternation": ((Need.CHANCE, Need.START),),
+        "swings": ((Need.CHANCE, Need.START),),
+    }
     least_points: int = 32
     lag1: float = -0.55
     amplitude: float = 0.5
@@ -98,10 +104,14 @@ class Oscillation:
                 {"amplitude": wave.amplitude, "period": float(wave.lag), "period_correlation": wave.correlation}
             )
         quiet = not view.explains and (view.shape.t_half < -2 or view.shape.t_log_half < -2)
-        if not quiet and (pair := _pairs(view)) is not None and view.holds("alternation", self._alternates(view, pair)):
+        if (
+            not quiet
+            and (pair := _pairs(view)) is not None
+            and view.holds("alternation", self._alternates(view, pair), self.needs["alternation"])
+        ):
             found.append({"lag1": pair.lag1, "amplitude": pair.swing, "period": 2.0})
         swings = None if quiet else _swing(view)
-        if swings is None or not view.holds("swings", self._swings(view, swings)):
+        if swings is None or not view.holds("swings", self._swings(view, swings), self.needs["swings"]):
             state.since = 0
         else:
             state.since = state.since or view.shape.n
@@ -155,9 +165,7 @@ class Oscillation:
         yield Test("highest level above the upper quartile", swing.hump, 2 * swing.quartiles, False)
         yield Test("crossings of the mean", float(swing.crossings), 3.0)
         yield Test("autocorrelation of the levels at their period", swing.peak, self.peak)
-        yield Test(
-            "rise of the learning rate over the second half", _rate_rises(view), self.rate_rise, False, "times"
-        )
+        yield Test("rise of the learning rate over the second half", _rate_rises(view), self.rate_rise, False, "times")
         yield from self._no_fall(view)
         yield from self._bad(view)
 
@@ -178,7 +186,6 @@ class Oscillation:
             self.bad_gain_smooth if smooth else self.bad_gain,
             False,
         )
-        yield Test("the log begins at the run's start", float(view.known.begins_at_start), 0.5)
 
 
 def _rate_rises(view: View) -> float:

@@ -14,15 +14,16 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -111,6 +112,9 @@ class Overfitting:
     condition: ClassVar[Condition] = Condition.OVERFITTING
     series: ClassVar[str] = "validation_loss"
     every_point: ClassVar[bool] = True
+    needs: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
+        ("few", "turned", "unbroken", "from the first"), (Need.VALIDATION,)
+    )
     least_points: int = 5
     z_warning: float = 3.0
     age: float = 0.25
@@ -154,7 +158,7 @@ class Overfitting:
                 ("unbroken", self._unbroken(state, view, turn)),
                 ("from the first", self._from_the_first(state, view, turn)),
             )
-            if tests is not None and view.holds(rule, tests)
+            if tests is not None and view.holds(rule, tests, self.needs[rule])
         ]
         if not held:
             return QUIET
@@ -224,8 +228,8 @@ class Overfitting:
 
     def _train_falls(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         least = min(0.1 * turn.rise, self.material * abs(state.train_then))
-        # two means of five: two standard errors of their difference
-        noise = 2 * math.sqrt(2 / 5) * difference_scale(view.memory.loss.recent[-64:])
+        # of two means of five, beyond their standard error at 5 %
+        noise = 1.645 * math.sqrt(2 / 5) * difference_scale(view.memory.loss.recent[-64:])
         yield Test("fall of the training loss since", state.train_then - turn.train_now, max(least, noise, SMALLEST))
 
     def _generalised(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:

@@ -11,11 +11,12 @@ share of its start.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.layers import DEAD, LayerNorms, layer_norms
 from losswatch_server.monitor.stats.trend import median
@@ -29,6 +30,12 @@ class VanishingGradient:
     condition: ClassVar[Condition] = Condition.VANISHING_GRADIENT
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, Needs]] = {
+        "zero": (Need.GRADIENTS,),
+        "dead layers": (Need.LAYERS,),
+        "early layers": (Need.LAYERS,),
+        "total": (Need.GRADIENTS, Need.START),
+    }
     least_points: int = 16
     least_share: float = 0.05
     learnt: float = 0.98
@@ -48,18 +55,18 @@ class VanishingGradient:
             return Waiting(self.least_points - shape.n)
         found: list[tuple[float, dict[str, Any]]] = []
         track = view.memory.grad_norm
-        if track.n >= self.least_points and view.holds("zero", self._zero(view)):
+        if track.n >= self.least_points and view.holds("zero", self._zero(view), self.needs["zero"]):
             found.append(
                 (0.95, {"ratio": 0.0, "median_before": median(track.head[:32]), "median_now": 0.0, "layers_dead": 0})
             )
         layers = layer_norms(view.memory.layers, view.context.layer_order)
         if layers is not None:
             evidence = _layer_evidence(layers)
-            if view.holds("dead layers", self._dead(view, layers)):
+            if view.holds("dead layers", self._dead(view, layers), self.needs["dead layers"]):
                 found.append((0.9, evidence))
-            if view.holds("early layers", self._early(view, layers)):
+            if view.holds("early layers", self._early(view, layers), self.needs["early layers"]):
                 found.append((0.8, evidence))
-        if track.n >= self.least_points and view.holds("total", self._total(view)):
+        if track.n >= self.least_points and view.holds("total", self._total(view), self.needs["total"]):
             early, late = median(track.head[:32]), median(track.recent[-16:])
             found.append((0.8, {"ratio": late / early, "median_before": early, "median_now": late, "layers_dead": 0}))
         if not found:
@@ -139,8 +146,6 @@ class VanishingGradient:
             "of the median of the first 32",
             track.head_steps[0],
         )
-        if not view.known.begins_at_start:
-            yield Test("the log begins at the run's start", 0.0, 1.0)
         yield from self._still_bad(view)
 
 
