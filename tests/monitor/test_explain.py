@@ -72,7 +72,7 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
     ),
     "inputs that are not scaled": (
         Condition.EXPLODING_GRADIENT,
-        with_norms((200 - 0.01 * STEPS[:100]).tolist(), [1e5] * 100),
+        with_norms((200 - 0.01 * STEPS[:100]).tolist(), [2e5] * 100),
         Context(loss_name="mse"),
     ),
     "a first layer without gradient": (
@@ -91,7 +91,7 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
     "a loss that blew up and stayed there": (
         Condition.NOT_LEARNING,
         points([1.0, 60.0, 90.0, 40.0, *noisy(np.full(60, 2.5), 0.8)]),
-        Context(),
+        Context(total_steps=100),
     ),
     "a bad floor": (Condition.PLATEAU, points(falling(400, floor=1.5) + flat(600, level=1.5)), PLANNED),
     "a good floor": (

@@ -22,7 +22,6 @@ class Need(StrEnum):
 
     START = "the beginning of the run"
     CHANCE = "the loss of a model that knows nothing"
-    BUDGET = "the planned number of steps"
     VALIDATION = "a validation loss"
     GRADIENTS = "gradient norms"
     UNCLIPPED = "gradient norms from before clipping"

@@ -117,7 +117,7 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     loss = monitor.memory.loss
     if loss.n >= LEAST_POINTS and not begins_at_start(monitor.memory):
         notes.append(
-            f"The log begins at step {loss.head_steps[0]:,}: the beginning of the run is missing, so the run is judged by "
+            f"The log begins at step {loss.head_steps[0]:,}: the beginning of the run is missing. It is judged by "
             "what the log shows, and nothing is said of how far it came since its start."
         )
     if any(f.condition is Condition.NON_FINITE and f.evidence.get("kind") == "unknown" for f in findings):

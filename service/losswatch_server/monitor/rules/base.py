@@ -157,8 +157,6 @@ class View:
                 return begins_at_start(self.memory)
             case Need.CHANCE:
                 return self.known.chance is not None
-            case Need.BUDGET:
-                return self.known.budget is not None
             case Need.VALIDATION:
                 return self.memory.validation.n > 0
             case Need.GRADIENTS:
