@@ -226,7 +226,7 @@ def does_not_move(p: FlatParameters, view: View) -> Tests:
     yield Test("significant fall", float(slides), 0.5, False)
     half_done = view.known.budget is not None and view.known.budget >= 0.5
     yield Test("points", float(shape.n), p.least_points if half_done or view.known.by_epoch else p.plain_points)
-    if shape.share < -p.unmoved:
+    if shape.share < -p.unmoved and view.known.budget is None:
         over = patience_over(view, p.rising_patience, rising_share=p.rising_patience)
         yield Test("waited long enough for a loss that rose first", float(over), 0.5)
 
