@@ -91,6 +91,10 @@ def norm_of_zero(loss: float) -> Run:
     return a_loss([*falling(100, start=1.0, floor=0.2), *[loss] * 60], grad_norm=[*[1.0] * 100, *[0.0] * 60])
 
 
+def unscaled(later: float) -> Run:
+    return a_loss([200.0, 200.0, 190.0, 180.0, *[later] * 30], Context(loss_name="mse"), grad_norm=[2e4] * 34)
+
+
 def blown_up(peak: float) -> Run:
     rest = (1.5 + noise(80, 0.1)).tolist()
     return a_loss([1.0, *[peak] * 4, *rest], Context(total_steps=100))
@@ -116,6 +120,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
         norms(33.0, Context(grad_norm_is="before_clip")),
         norms(33.0, Context(grad_norm_is="after_clip")),
     ),
+    "unscaled inputs whose loss stays": (Condition.EXPLODING_GRADIENT, unscaled(125.0), unscaled(115.0)),
     "the loss of guessing": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),

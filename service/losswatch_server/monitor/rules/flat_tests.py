@@ -44,8 +44,8 @@ class FlatParameters:
     """Words, labels with noise and rare events are done at 70 to 80 % of the loss of guessing."""
     far_share_of_chance: float = 0.95
     """From here on nothing was learnt to speak of: then it need not fall as fast as ever."""
-    late_t: float = 3.5
-    """Standard errors of a fall since the first quarter; as many looks as the second half's, over more points."""
+    late_t: float = 3.0
+    """Standard errors of a fall since the first quarter."""
     least_fall: float = 0.005
     """Of the first level, over the second half: less is a saddle, which not_learning waits for."""
     steady: float = 0.5
@@ -126,9 +126,8 @@ def blown_up(p: FlatParameters, view: View) -> Tests:
     yield Test("the same", track.highest, track.head[0] + p.blown_sds * view.shape.noise)
     yield Test("level of the loss", view.shape.now, (1 - p.unmoved) * track.head[0])
     half_done = view.known.budget is not None and view.known.budget >= 0.5
-    yield Test("points", float(view.shape.n), p.blown_points if half_done else p.plain_points)
-    if view.known.budget is None:
-        yield from enough(p, view)
+    longer = 2 if view.known.budget is None else 1
+    yield Test("points", float(view.shape.n), p.blown_points if half_done else longer * p.plain_points)
     if view.shape.chance is not None:
         yield Test(
             "level of the loss", view.shape.now / view.shape.chance, p.learnt_before, True, "of the loss of guessing"
