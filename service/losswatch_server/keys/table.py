@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
+from losswatch_server.codec import damage
 from losswatch_server.keys.key import Key, Scope
 from losswatch_server.keys.token import Token, new_token
+from losswatch_server.store.cells import given, moment, text
 
 T = TypeVar("T")
 _COLUMNS = "id, project, digest, scopes, name, created_at, expires_at, revoked_at, last_used_at"
@@ -18,8 +20,9 @@ class NoSuchKeyError(LookupError):
 
 
 def keys(connection: sqlite3.Connection) -> list[Key]:
-    """All keys, oldest first, the revoked ones too."""
-    return [_key(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id")]
+    """All keys, oldest first, the revoked ones too; a damaged one counts as revoked, and still as a key: a service
+    none of whose keys can be read is closed, not open."""
+    return list(map(_key, connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id")))
 
 
 def create(
@@ -61,13 +64,24 @@ def _change(connection: sqlite3.Connection, what: str, value: object, id_: str) 
 
 
 def _key(row: tuple[Any, ...]) -> Key:
-    id_, project, digest, scopes, name, *times = row
-    known = frozenset(scope for scope in Scope if scope in str(scopes).split())
-    created, expires, revoked, used = times
-    return Key(
-        id=id_, project=project, scopes=known, digest=digest, name=name,
-        created_at=created, expires_at=expires, revoked_at=revoked, last_used_at=used,
-    )  # fmt: skip
+    id_, project, digest, scopes, name, created, expires, revoked, used = row
+    try:
+        return Key(
+            id=text(id_, 1),
+            project=text(project, 1),
+            scopes=frozenset(scope for scope in Scope if scope in text(scopes).split()),
+            digest=text(digest, 1).encode("ascii").decode(),
+            name=text(name),
+            created_at=moment(created),
+            expires_at=given(moment, expires),
+            revoked_at=given(moment, revoked),
+            last_used_at=given(moment, used),
+        )
+    except ValueError as error:
+        damage.note("key", (project, id_), error)
+        name_ = id_ if type(id_) is str and id_ else f"damaged {id_!r:.40}"
+        owner = project if type(project) is str else ""
+        return Key(id=name_, project=owner, scopes=frozenset(), digest="", created_at=0.0, revoked_at=0.0)
 
 
 def _text(scopes: Iterable[Scope]) -> str:
