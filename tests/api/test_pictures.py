@@ -62,6 +62,7 @@ def test_the_png_is_one(api: TestClient, run: str) -> None:
     assert (image.format, image.size) == ("PNG", (1600, 840))
 
 
+@pytest.mark.slow
 def test_a_long_run_is_drawn_from_summaries(api: TestClient, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for first in range(0, 60_000, 20_000):
         post(api, run, [1.0 + 1 / (1 + first + step) for step in range(20_000)], first)
