@@ -263,13 +263,13 @@ EVENTS: tuple[Evidence, ...] = (
     Evidence(
         name="spike_recovered", group="events", when=holds(_recovered),
         means="the loss came back after the spike",
-        says=lambda s: "the loss came back after the spike", for_={BAD_BATCH: PLAIN}, against={RATE_HIGH: WEAK},
+        says=lambda s: "the loss came back after the spike", for_={BAD_BATCH: PLAIN},
     ),
     Evidence(
         name="spike_stayed", group="events", when=holds(_stayed),
         means="the loss has not come back since the spike",
         says=lambda s: "the loss has not come back since the spike",
-        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK}, against={BAD_BATCH: WEAK},
+        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK},
     ),
     Evidence(
         name="ascends_gradient", group="events", when=within(_ascent, 0.6, 1.6, 0.06),
@@ -304,7 +304,7 @@ EVENTS: tuple[Evidence, ...] = (
         name="single_step_jump", group="onset", when=above(_height, math.log(20), 0.12),
         means="the loss left a stable level in a single step",
         says=_jump_text, for_={BAD_BATCH: STRONG, LABELS: WEAK},
-        against={RATE_HIGH: WEAK, MOMENTUM: PLAIN, ACCUMULATING: WEAK, TINY_BATCH: WEAK, SMALL_DATA: PLAIN},
+        against={RATE_HIGH: WEAK, MOMENTUM: PLAIN, ACCUMULATING: WEAK, SMALL_DATA: PLAIN},
     ),
     Evidence(
         name="jumped_to_untrained_level", group="onset",

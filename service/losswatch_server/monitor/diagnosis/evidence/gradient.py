@@ -240,7 +240,7 @@ GRADIENT: tuple[Evidence, ...] = (
         when=(*within(_growth, -2.3, -0.25, 0.05), *below(losses.fall, 0.9, 0.02)),
         means="the gradient norm fell by more than a half while the loss stayed high",
         says=lambda s: f"{_change_text(s)} while the loss stayed high",
-        for_={LINEAR: WEAK, SATURATED: WEAK, DEAD: WEAK, DECAY: WEAK},
+        for_={LINEAR: WEAK, SATURATED: WEAK, DECAY: WEAK},
         against={NOT_UPDATED: STRONG, RATE_LOW: PLAIN, CLIP: WEAK},
     ),
     Evidence(
@@ -254,7 +254,7 @@ GRADIENT: tuple[Evidence, ...] = (
         when=(*within(_growth, 0.18, 1.0, 0.04), *below(losses.fall, 0.9, 0.02)),
         means="the gradient norm rose while the loss stayed high",
         says=lambda s: f"{_change_text(s)} while the loss stayed high",
-        for_={LABELS: WEAK}, against={NOT_UPDATED: PLAIN, DEAD: WEAK, DECAY: WEAK, SATURATED: WEAK},
+        against={NOT_UPDATED: PLAIN, DEAD: WEAK, DECAY: WEAK, SATURATED: WEAK},
     ),
     Evidence(
         name="gradient_is_noise", group="gradient norm",
@@ -264,7 +264,7 @@ GRADIENT: tuple[Evidence, ...] = (
             "the gradient norm scatters by a factor of "
             f"{number(math.exp(min(_scatter(s) or 0.0, 99.0)))} from step to step: nothing steady pulls"
         ),
-        for_={DEAD: WEAK, SATURATED: WEAK, LINEAR: WEAK}, against={NOT_UPDATED: WEAK, RATE_LOW: WEAK},
+        for_={DEAD: WEAK, SATURATED: WEAK}, against={NOT_UPDATED: WEAK, RATE_LOW: WEAK},
     ),
     Evidence(
         name="gradient_scatters_at_start", group="settings", when=above(_scatter_at_start, 0.5, 0.05),

@@ -208,8 +208,8 @@ LOSS: tuple[Evidence, ...] = (
         name="never_moved", group="shape", when=below(_moved, 2.8, 0.3),
         means="from the first quarter to the last the loss moved by no more than its noise",
         says=_moved_text,
-        for_={NOT_UPDATED: PLAIN, RATE_LOW: WEAK},
-        against={SATURATED: WEAK, SMALL: WEAK, LINEAR: WEAK, WRONG_LOSS: WEAK},
+        for_={NOT_UPDATED: PLAIN},
+        against={SATURATED: WEAK, SMALL: WEAK, LINEAR: WEAK},
     ),
     Evidence(
         name="fell_at_once_then_flat", group="shape",
@@ -219,8 +219,8 @@ LOSS: tuple[Evidence, ...] = (
         ),
         means="the loss fell within its first points and has been flat since",
         says=lambda s: f"the loss fell at once from {number(of(s).very_first)}, then stayed near {number(of(s).now)}",
-        for_={LINEAR: WEAK, SATURATED: WEAK, DECAY: WEAK},
-        against={NOT_UPDATED: STRONG, RATE_LOW: PLAIN, CLIP: PLAIN},
+        for_={LINEAR: WEAK, DECAY: WEAK},
+        against={RATE_LOW: PLAIN, CLIP: PLAIN},
     ),
     Evidence(
         name="creeping", group="shape",
@@ -240,7 +240,7 @@ LOSS: tuple[Evidence, ...] = (
         means="the loss fell by more than 12 % and then stopped, away from chance level",
         says=lambda s: f"the loss fell by {percent(of(s).fall)} and then stopped at {number(of(s).now)}",
         for_={LINEAR: WEAK, SMALL: WEAK, WRONG_LOSS: WEAK},
-        against={NOT_UPDATED: PLAIN, RATE_LOW: PLAIN, DEAD: WEAK, CLIP: PLAIN},
+        against={RATE_LOW: PLAIN, DEAD: WEAK, CLIP: PLAIN},
     ),
     Evidence(
         name="rests_at_chance", group="level", when=below(at_chance, 0.012, 0.004),
@@ -255,18 +255,18 @@ LOSS: tuple[Evidence, ...] = (
         means="the loss stays a little above chance level, which any training at all reaches by a constant answer",
         says=lambda s: f"{_level_text(s)}: any training at all reaches that with the same answer for every sample",
         for_={NOT_UPDATED: PLAIN, RATE_LOW: WEAK, CLIP: WEAK},
-        against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK, SATURATED: WEAK, DEAD: WEAK},
+        against={LABELS: WEAK, SMALL: WEAK, DEAD: WEAK},
     ),
     Evidence(
         name="a_little_under_chance", group="level", when=within(_over_chance, 0.78, 0.985, 0.004),
         means="the loss is up to a fifth below chance level",
         says=lambda s: f"{_level_text(s)}, a little more", for_={LABELS: WEAK, SMALL: WEAK},
-        against={NOT_UPDATED: WEAK, DEAD: WEAK, DECAY: WEAK},
+        against={DEAD: WEAK, DECAY: WEAK},
     ),
     Evidence(
         name="well_under_chance", group="level", when=below(_over_chance, 0.75, 0.03),
         means="the loss is more than a quarter below chance level: something was learned",
-        says=lambda s: f"{_level_text(s)}: something was learned", for_={SMALL: WEAK},
+        says=lambda s: f"{_level_text(s)}: something was learned",
         against={LABELS: PLAIN, NOT_UPDATED: STRONG, DEAD: PLAIN, SATURATED: PLAIN, DECAY: WEAK},
     ),
     Evidence(
@@ -332,7 +332,7 @@ LOSS: tuple[Evidence, ...] = (
             f"the scatter of the loss shrank from {number(of(s).noise_first)} to {number(of(s).noise)} "
             "without progress"
         ),
-        for_={DECAY: WEAK, LINEAR: WEAK, SATURATED: WEAK, DEAD: WEAK}, against={NOT_UPDATED: PLAIN, RATE_LOW: WEAK},
+        for_={DECAY: WEAK, LINEAR: WEAK, DEAD: WEAK}, against={NOT_UPDATED: PLAIN, RATE_LOW: WEAK},
     ),
     Evidence(
         name="alternating", group="noise", when=below(lambda s: of(s).lag1, -0.45, 0.04),

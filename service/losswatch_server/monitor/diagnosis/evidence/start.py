@@ -141,7 +141,7 @@ START: tuple[Evidence, ...] = (
     Evidence(
         name="first_gradient_huge", group="start", when=above(gradient_decades, 1.1, 0.1),
         means="the first gradient norms are above 12, where scaled data give 0.1 to 10",
-        says=lambda s: f"{_norm(s)}, above the 0.1 to 10 of scaled data", for_={UNSCALED: WEAK, INIT: WEAK},
+        says=lambda s: f"{_norm(s)}, above the 0.1 to 10 of scaled data", for_={INIT: WEAK},
     ),
     Evidence(
         name="first_gradient_enormous", group="start", when=above(gradient_decades, 2.2, 0.15),
@@ -151,7 +151,7 @@ START: tuple[Evidence, ...] = (
     Evidence(
         name="first_gradient_ordinary", group="start", when=below(gradient_decades, 0.6, 0.1),
         means="the first gradient norms are below 4, which is ordinary",
-        says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN, INIT: WEAK},
+        says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN},
     ),
     Evidence(
         name="gradient_needs_large_inputs", group="start", when=above(_input_size, 2.0, 0.15),
