@@ -150,12 +150,14 @@ def paths(name: str, uid: str) -> list[str]:
     run = f"/v1/runs/{name}"
     return [
         run, f"{run}/report", f"{run}/findings", f"{run}/points?limit=50", f"{run}/points?resolution=50",
-        f"{run}/points?from=3400&to=3600", f"{run}/siblings", f"/v1/targets/tgt-{uid}",
+        f"{run}/points?from=3400&to=3600", f"{run}/siblings", f"{run}/chart.svg", f"{run}/badge.svg", f"/runs/{name}",
+        f"/v1/targets/tgt-{uid}",
         f"/v1/targets/tgt-{uid}/deliveries",
     ]  # fmt: skip
 
 
 LISTS = [
+    "/", "/findings", "/notifications", f"/runs/{NAME}", "/v1/projects", "/v1/runs?order=seen", "/v1/runs?order=status",
     "/v1/runs", "/v1/runs?group=sweep&limit=200", "/v1/runs?tag=a%3Db", "/v1/runs?status=critical", "/v1/targets",
     "/v1/silences", "/v1/findings", "/v1/findings?state=open&limit=200", "/readyz", "/metrics",
 ]  # fmt: skip
