@@ -64,6 +64,16 @@ def test_facts_of_a_sound_classifier(service: Any) -> None:
     assert facts["normalization"] == []
 
 
+def test_a_nan_anywhere_in_a_data_set_in_memory_is_seen_before_it_comes(service: Any) -> None:
+    x, y = data()
+    late = x.clone()
+    late[-1, 0] = math.nan
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(late, y), batch_size=8)
+    steps_of(classifier(), F.cross_entropy, x[:8], y[:8], loader=loader)
+    assert sent.facts(service)["input_mean"] == "NaN"
+    assert sent.context(service)["precision"] == "fp32"
+
+
 def test_facts_false_tells_nothing_of_model_and_data(service: Any) -> None:
     x, y = data()
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=SAMPLES)

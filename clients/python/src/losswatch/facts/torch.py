@@ -22,6 +22,8 @@ LEAST_CLIPPED = 0.01
 LEAST_SAMPLES = 8
 """Of fewer samples a unit is 0 for all of them by chance."""
 MOST_LABELS = 2_000_000
+MOST_INPUTS = 10_000_000
+"""Numbers of a data set in memory that are looked at as a whole: some hundredths of a second, once."""
 SAMPLED_WEIGHTS = 4096
 """So many numbers of each tensor tell how far a step moves it."""
 LEAST_SIZE = 1e-30
@@ -53,6 +55,13 @@ def of_optimizer(optimizer: Any) -> Facts:
     return {"optimizer": type(optimizer).__name__.lower(), "learning_rate": hold(group.get("lr")), **known}
 
 
+def precision(model: Any) -> Optional[str]:
+    """What most parameters are kept in; what autocast computes in is seen at the first batch."""
+    kinds = [str(p.dtype) for p in model.parameters()]
+    names = {"torch.float32": "fp32", "torch.float64": "fp64", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
+    return names.get(statistics.mode(kinds)) if kinds else None
+
+
 def of_loader(loader: Any) -> Facts:
     """Size, order and labels of a ``DataLoader``; whatever else is given says nothing."""
     facts: Facts = {}
@@ -64,6 +73,9 @@ def of_loader(loader: Any) -> Facts:
     sampler = _sampler(loader)
     if "Random" in sampler or sampler == "SequentialSampler":
         facts["shuffled"] = sampler != "SequentialSampler"
+    tensors: Tuple[Any, ...] = getattr(dataset, "tensors", ())
+    if tensors and tensors[0].device.type == "cpu" and tensors[0].numel() <= MOST_INPUTS:
+        facts.update(of_inputs(tensors[0]))
     labels = _labels(dataset)
     if labels is not None:
         facts.update(of_targets(labels))

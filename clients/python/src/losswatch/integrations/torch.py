@@ -81,6 +81,7 @@ class TorchRun:
         self._steps = 0
         self._steps_before_update = 0
         self._looks = True
+        self._knows_inputs = False
         self._has_seen_graph = not facts
         self._look = Looks(self._names, self._parameters)
         self._divisor: Optional[float] = 1.0
@@ -136,7 +137,9 @@ class TorchRun:
             self._guarded(self._tell_loader, loader)
 
     def _tell_loader(self, loader: Any) -> None:
-        context = {"facts": facts_of.of_loader(loader), "batch_size": getattr(loader, "batch_size", None)}
+        facts = facts_of.of_loader(loader)
+        self._knows_inputs = "input_mean" in facts
+        context = {"facts": facts, "batch_size": getattr(loader, "batch_size", None)}
         self._tell({name: value for name, value in context.items() if name not in self.run._context})
 
     def resume(self, step: int) -> None:
@@ -161,7 +164,7 @@ class TorchRun:
     # --- hooks ----------------------------------------------------------------------------------------------------
 
     def _attach(self, loss_fn: Any) -> None:
-        context: Dict[str, Any] = {}
+        context: Dict[str, Any] = {"precision": facts_of.precision(self._model)}
         if self._optimizer is not None:
             context.update(facts_of.of_optimizer(self._optimizer))
         if loss_fn is not None:
@@ -214,7 +217,8 @@ class TorchRun:
     def _look_at_inputs(self, given: List[Any]) -> None:
         batch = next((item for item in given if isinstance(item, torch.Tensor) and item.dim() > 0), None)
         if batch is not None:
-            self._tell({"facts": facts_of.of_inputs(batch), "batch_size": batch.shape[0]})
+            known = {} if self._knows_inputs else facts_of.of_inputs(batch)
+            self._tell({"facts": known, "batch_size": batch.shape[0]})
 
     def _after_forward(self, model: Any, given: Any, output: Any) -> None:
         if self._looks and model.training and torch.is_grad_enabled():
