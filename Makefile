@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -40,11 +40,15 @@ FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
 	@echo "installing torch and the frameworks into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning trl xgboost-cpu lightgbm catboost scikit-learn jax optax flax equinox tensorboard tensorboardX scipy pytest pytest-timeout hypothesis
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning xgboost-cpu lightgbm scikit-learn jax optax flax equinox tensorboard tensorboardX scipy pytest pytest-timeout hypothesis
 	@touch $@
 
 test-frameworks: $(STAMP) $(FRAMEWORKS)/.installed ## train tiny models in real frameworks: integrations, preflight, readers
 	@OMP_NUM_THREADS=1 PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
+
+test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those that are large to install: CatBoost and TRL
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt catboost trl
+	@$(MAKE) --no-print-directory test-frameworks
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100

@@ -9,7 +9,7 @@ import threading
 import uuid
 import weakref
 from pathlib import Path
-from typing import Any, Deque, Dict, List, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple, Type, Union
 
 from losswatch import lifetime
 from losswatch.addresses import DEFAULT_URL, address
@@ -81,6 +81,8 @@ class Run:
         self._context = context
         self._owner = True
         self._listeners: List[Listener] = []
+        self._told: Set[str] = set()
+        """The names of what was told of the job since it began."""
         self._first: Optional[Promise] = None
         self._reset(last_step=-1, writer=_new_writer())
         self._start()
@@ -148,6 +150,7 @@ class Run:
 
     def update_context(self, /, **context: Any) -> None:
         """Tells what has become known of the job, from the next point on."""
+        self._told.update(context)
         self._append((next(self._sequence), 0, None, dict(context)))
         if self._sender is None:
             self._start()
@@ -314,6 +317,7 @@ def _in_another_process(
     run._folder = _folder(None)
     run._context = {}
     run._listeners = []
+    run._told = set()
     run._owner = False
     run._first = None
     parent = options.get("parent")

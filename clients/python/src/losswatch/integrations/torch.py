@@ -320,7 +320,8 @@ class TorchRun:
         if self._tells_facts:
             before = self._norms if self.is_before_clip else None
             seen = self._look.before_step(self._steps, before)
-            self._tell({name: value for name, value in seen.items() if name not in self.run._context})
+            told = self.run._told.union(self.run._context)
+            self._tell({name: value for name, value in seen.items() if name not in told})
 
     def _after_step(self, optimizer: Any, given: Any, named: Any) -> None:
         self._guarded(self._finish_step)
