@@ -23,8 +23,15 @@ from losswatch_server.store.rows import RecordRow
 SLICE = 128
 """Points folded before others get their turn: a third of a millisecond where nothing happens in them, one and a half
 where every rule must be asked at each."""
+EARLY, EARLY_SLICE = 512, 16
+"""In the first points of a run reviews are a few points apart, and each takes as long as a hundred points between."""
 PAGE = 4096
 """Points read from the store at a time."""
+
+
+def slice_of(monitor: Monitor) -> int:
+    """How many of the next points to fold before others get their turn."""
+    return EARLY_SLICE if monitor.points < EARLY else SLICE
 
 
 def apply(monitor: Monitor, entry: Entry) -> None:
@@ -132,7 +139,7 @@ class _Folding:
     async def take(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
             self.since += 1
-            if len(self.due) >= SLICE:
+            if len(self.due) >= slice_of(self.monitor):
                 self._fold_due()
                 await asyncio.sleep(0)
             if entry.kind == EntryKind.MERGE:

@@ -19,7 +19,7 @@ from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.answers import Report
-from losswatch_server.runs.fold import SLICE, apply, around_merge
+from losswatch_server.runs.fold import apply, around_merge, slice_of
 from losswatch_server.runs.liveness.rhythm import NOT_HEARD, Rhythm
 from losswatch_server.runs.points.accept import RunCursor
 from losswatch_server.runs.points.writers import TrainingWriter, newest_of
@@ -112,7 +112,7 @@ class LiveRun:
             last_main = mains[-1] if mains else -1
         waiting: list[Point] = []
         for index, entry in enumerate(entries):
-            if len(waiting) >= SLICE:
+            if len(waiting) >= slice_of(monitor):
                 self._fold(waiting)
                 await asyncio.sleep(0)
             if entry.kind != EntryKind.POINTS:
@@ -159,7 +159,7 @@ class LiveRun:
             if begun == keep_at:
                 self.before_last = frozen
                 self.after_last.clear()
-            past = min([count, begun + SLICE, *(at for at in (*freeze_at, keep_at) if at > begun)])
+            past = min([count, begun + slice_of(monitor), *(at for at in (*freeze_at, keep_at) if at > begun)])
             points = entries.points[begun:past]
             monitor.see_all(points)
             self.highest_step = max(self.highest_step, points.steps[-1])
