@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: bench-dashboard zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -100,6 +100,9 @@ bench-repair: $(STAMP) ## train faulty models, do what the report advises, train
 
 bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which nothing is wrong (10 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.detection.calibration --publish
+
+bench-dashboard: $(STAMP) ## the dashboard in a browser: a run of a million points, a list of 10,000, a hundred open pages (5 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.dashboard
 
 bench-client: $(STAMP) $(FRAMEWORKS)/.installed ## what the client and the PyTorch integration cost a training step (3 minutes)
 	@$(BIN)/python tests/benchmarks/client/overhead.py

@@ -41,7 +41,7 @@ model.fit(x, y, callbacks=[losswatch.keras.LosswatchCallback()])`],
 export function firstSteps(host) {
   put(host,
     h("h1", {}, "Send the first point"),
-    h("p", { class: "lead" }, "No run has reported to this service yet. As soon as one does it appears here by itself, with what is wrong with it and which number to change."),
+    h("p", { class: "lead" }, "No run has reported to this project yet. As soon as one does it appears here by itself, with what is wrong with it and which number to change."),
     h("div", { class: "steps" }, ways(location.origin, page.project).map(([name, why, code]) => h("section", { class: "box" },
       h("h2", {}, name), h("p", { class: "quiet" }, why), h("pre", { tabindex: "0" }, h("code", {}, code)), copyButton(code)))),
     h("p", {}, h("a", { href: "/docs/getting-started" }, "Getting started"), " has the rest."),
