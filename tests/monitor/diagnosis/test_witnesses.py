@@ -297,7 +297,7 @@ def test_a_grade_has_a_run_in_which_it_changes_the_order_of_the_causes_or_a_reas
         for cause, (_, grade) in row.grades.items()
         if MAGNITUDES.of(row.name, cause, grade) >= LEAST
     }
-    assert weighty - witnessed()[1] == set(NOT_HELD)
+    assert weighty - witnessed()[1] <= set(NOT_HELD)
 
 
 def test_rows_have_names_of_their_own_and_never_tell_for_and_against_the_same_cause() -> None:
