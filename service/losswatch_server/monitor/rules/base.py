@@ -168,6 +168,10 @@ class View:
             case Need.QUALITY:
                 return self.quality.share is not None
 
+    def meets(self, needs: Needs) -> bool:
+        """Whether all of them are met."""
+        return all(any(map(self.has, need)) if isinstance(need, tuple) else self.has(need) for need in needs)
+
     def needed(self, needs: Needs) -> Iterable[Test]:
         """A test for each need of a rule."""
         for need in needs:
@@ -178,7 +182,7 @@ class View:
         """Whether the needs of a rule are met and all its tests pass. Tests that follow one that failed are made for
         an explanation alone, so making them must change nothing."""
         if self.record is None:
-            return all(test.passes for test in self.needed(needs)) and all(test.passes for test in tests)
+            return self.meets(needs) and all(test.passes for test in tests)
         passed = True
         for test in chain(self.needed(needs), tests):
             passed &= test.passes

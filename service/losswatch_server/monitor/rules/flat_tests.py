@@ -274,10 +274,6 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
     """Falling beyond doubt, as fast as ever, and still far from anything good at the end of the plan. What slows down
     may be near its floor, and how good that is the fall does not say."""
     shape = view.shape
-    late = late_falls(shape)
-    falls = shape.falling or late.t < -p.late_t
-    yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5)
-    yield Test("fall over the second half", shape.gain_half, p.least_fall * abs(shape.first))
     at_end = level_at_end(view)
     far = False
     if shape.chance is not None:
@@ -301,6 +297,10 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
             False,
             "of the first level",
         )
+    late = late_falls(shape)
+    falls = shape.falling or late.t < -p.late_t
+    yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5)
+    yield Test("fall over the second half", shape.gain_half, p.least_fall * abs(shape.first))
     if not far:
         yield Test(
             "least fall over the last three eighths of the run that the noise allows",
