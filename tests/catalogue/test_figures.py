@@ -28,13 +28,13 @@ SUMMARY = {
 
 CASES = [
     ("healthy", "1,412"),
-    ("false_alarm_rate", "3 of 412 (0.2 % to 2.1 %)"),
+    ("false_alarm_rate", "0.7 % (0.2 % to 2.1 %), 3 of 412"),
     ("recall_macro", "93.0 % (91.0 % to 95.0 %)"),
     ("delay", "4.1 % (3.0 % to 5.0 %)"),
-    ("recall.diverging", "58 of 60 (88.6 % to 99.1 %)"),
-    ("false_alarms.diverging", "0 of 412 (0.0 % to 0.9 %)"),
+    ("recall.diverging", "96.7 % (88.6 % to 99.1 %), 58 of 60"),
+    ("false_alarms.diverging", "0.0 % (0.0 % to 0.9 %), 0 of 412"),
     ("false_alarms_per_10000_points.diverging", "0.0"),
-    ("cause_at_3.bad_batch", "9 of 10 (60.0 % to 98.0 %)"),
+    ("cause_at_3.bad_batch", "90.0 % (60.0 % to 98.0 %), 9 of 10"),
     ("delay.diverging", figures.NOT_MEASURED),
     ("recall.plateau", figures.NOT_MEASURED),
     ("no_such_measure", figures.NOT_MEASURED),
@@ -53,7 +53,9 @@ def test_without_results_every_figure_says_that_it_was_not_measured():
 
 
 def test_placeholders_are_replaced_inside_a_sentence():
-    assert figures.resolve("found {{figure:recall.diverging}}.", SUMMARY) == "found 58 of 60 (88.6 % to 99.1 %)."
+    assert (
+        figures.resolve("found {{figure:recall.diverging}}.", SUMMARY) == "found 96.7 % (88.6 % to 99.1 %), 58 of 60."
+    )
 
 
 def test_no_page_carries_a_figure_that_was_typed_into_it():

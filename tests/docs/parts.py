@@ -92,7 +92,8 @@ def detection(summary: Mapping[str, Any]) -> str:
     lines = [
         f"Measured on {figure('runs', summary)} trainings of {figure('families', summary)} families: "
         f"{figure('healthy', summary)} are healthy, many in unusual",
-        f"ways, {figure('faulty', summary)} have an injected fault. In brackets: the 95 % interval.",
+        f"ways, {figure('faulty', summary)} have an injected fault; the others have one that a log need not show, and",
+        "nothing was reported of them. In brackets: the 95 % interval.",
         "",
         "| measured | figure |",
         "| --- | --- |",

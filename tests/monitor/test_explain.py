@@ -54,7 +54,7 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
         points(falling(600, noise=0.05) + noisy(0.3 + 0.003 * STEPS[:800], 0.03)),
         Context(),
     ),
-    "all that was learnt lost": (
+    "all that was learned lost": (
         Condition.DIVERGING,
         points(falling(300) + flat(600, level=3.0, noise=0.1)),
         Context(),
@@ -86,7 +86,7 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
         TEN,
     ),
     "a norm that collapsed": (Condition.VANISHING_GRADIENT, with_norms(flat(400), [1.0] * 40 + [1e-6] * 360), TEN),
-    "the level of guessing": (Condition.NOT_LEARNING, points(flat()), TEN),
+    "chance level": (Condition.NOT_LEARNING, points(flat()), TEN),
     "a flat loss": (Condition.NOT_LEARNING, points(flat()), Context()),
     "a loss that blew up and stayed there": (
         Condition.NOT_LEARNING,

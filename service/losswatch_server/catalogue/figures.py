@@ -60,16 +60,17 @@ def figure(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def in_words(value: Any) -> str:
-    """A share as ``3 of 412 (0.2 % to 2.1 %)``, a median share as a percentage, a number as it is."""
+    """A share as ``0.7 % (0.2 % to 2.1 %), 3 of 412``, a median share as a percentage, a number as it is."""
     match value:
         case {"hits": hits, "of": of, "interval": [low, high]}:
-            return f"{hits} of {of} ({_percent(low)} to {_percent(high)})"
+            share = _percent(hits / of) if of else "no share"
+            return f"{share} ({_percent(low)} to {_percent(high)}), {hits} of {of}"
         case {"share": float(share), "interval": [low, high]} | {"median": float(share), "interval": [low, high]}:
             return f"{_percent(share)} ({_percent(low)} to {_percent(high)})"
         case bool():
             return NOT_MEASURED
         case int() | float():
-            return f"{value:,}"
+            return f"{value:,}" if abs(value) < 100 else f"{value:,.0f}"
     return NOT_MEASURED
 
 

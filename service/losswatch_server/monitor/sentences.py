@@ -125,7 +125,7 @@ def not_learning(f: Finding, e: Facts) -> str:
     first, level, chance = e["first_level"], e["level"], e.get("chance_level")
     if e["constant"]:
         return (
-            f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}: nothing is learnt."
+            f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}: nothing is learned."
         )
     if chance and abs(level / chance - 1) < AT_CHANCE:
         return f"The loss sits at chance level: {_levels(e)}."

@@ -302,7 +302,7 @@ _MOVING = (EntryKind.POINTS, EntryKind.OTHER_RANKS)
 
 
 def _laid_over(known: Context, given: Context | None) -> Context:
-    """The context from here on; ``known`` itself where that is equal: one comparison here, from here on "is" tells."""
+    """The context from here on; ``known`` itself where that is equal: after this, callers compare by identity."""
     merged = known if given is None else known.merged(given)
     return known if merged == known else merged
 

@@ -34,7 +34,7 @@ class Store(Protocol):
     """Keeps runs. A method that writes returns when what it wrote survives a power loss."""
 
     async def check(self) -> None:
-        """Whether a write would be kept now. Raises the StoreError of which it would die."""
+        """Whether a write would be kept now. Raises the StoreError that it would raise."""
         ...
 
     async def find_run(self, project: str, name: str) -> StoredRun | None:

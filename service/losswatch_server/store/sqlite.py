@@ -199,7 +199,7 @@ class SqliteStore:
         return connection
 
     async def check(self, trusted_s: float = TRUSTED_S) -> None:
-        """Whether a write would be kept now. Raises the StoreError of which it would die.
+        """Whether a write would be kept now. Raises the StoreError that it would raise.
 
         A write that was kept in the last ``trusted_s`` is answer enough; else one page is written, however many ask.
         """

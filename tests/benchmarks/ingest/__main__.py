@@ -88,7 +88,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--no-hogs", action="store_true", help="leave out the part with two busy processes")
-    parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the README")
+    parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the documentation")
     parser.add_argument("--strict", action="store_true", help="leave with 1 when a target that must be is missed")
     given = parser.parse_args()
     told = heading()

@@ -1,4 +1,4 @@
-"""What ``make bench`` keeps for the README, and what it says of the machine."""
+"""What ``make bench`` keeps for the page on performance, and what it says of the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure, print, and with ``--publish`` add the table to what ``make bench`` keeps for the README."""
+"""Measure, print, and with ``--publish`` add the table to what ``make bench`` keeps for the documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.monitor.table import text
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.monitor", description=__doc__)
     parser.add_argument("--points", type=float, default=1e5, help="so far runs are followed: 1e6 takes a minute")
-    parser.add_argument("--publish", action="store_true", help="add the table to results.txt, for the README")
+    parser.add_argument("--publish", action="store_true", help="add the table to results.txt, for the documentation")
     given = parser.parse_args()
     counts = [count for count in (10**3, 2 * 10**3, 10**4, 10**5, 10**6, 10**7) if count <= given.points]
     costs: list[Cost] = []

@@ -121,7 +121,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
         norms(33.0, Context(grad_norm_is="after_clip")),
     ),
     "unscaled inputs whose loss stays": (Condition.EXPLODING_GRADIENT, unscaled(125.0), unscaled(115.0)),
-    "the loss of guessing": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
+    "chance level": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),
     "nine tenths of the answers right": (Condition.PLATEAU, accuracy(0.88), accuracy(0.92)),

@@ -1,6 +1,6 @@
 """Who calls: what a request needs of a key, and the project that it is then about.
 
-Both doors to the points, and everything else below ``/v1``, pass here once (see ``middleware``), so no endpoint can be
+Both paths to the points, and everything else below ``/v1``, pass here once (see ``middleware``), so no endpoint can be
 forgotten. A key belongs to one project: a request that names none is about that one, and one that names another gets
 404 like everything that does not exist. Probes, metrics, the documentation and the login page need no key.
 """
@@ -32,7 +32,7 @@ _POSTED_BY_RUNS = frozenset({"points", "finish", "pause", "context"})
 """What a training does: everything else that changes something is administration."""
 
 
-def needed(method: str, path: str) -> frozenset[Scope] | None:
+def scopes_needed(method: str, path: str) -> frozenset[Scope] | None:
     """The scopes of which one is enough; None for what needs no key."""
     if path != "/v1" and not path.startswith("/v1/"):
         return None
@@ -57,13 +57,13 @@ class Authentication:
         ring = self._ring()
         if ring is None or not ring.is_on:
             return None
-        scopes = needed(request["method"], request["path"])
+        scopes = scopes_needed(request["method"], request["path"])
         if scopes is None:
             return None
         key = _key_of(request, ring)
         pictured = _key_of_picture(request, ring) if key is None else None
         if key is None and pictured is None:
-            return _who()
+            return _key_missing()
         key = key or pictured
         assert key is not None
         request[KEY], request[PROJECT] = key.id, key.project
@@ -123,7 +123,7 @@ def _in_its_project(request: Request, key: Key) -> ProblemError | None:
     return None
 
 
-def _who() -> ProblemError:
+def _key_missing() -> ProblemError:
     return ProblemError(
         KEY_MISSING,
         "This service asks for an API key: send Authorization: Bearer lw_… (the client: LOSSWATCH_API_KEY), or log in "

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from losswatch_server.api.http.authentication import KEY, Authentication, log_in_first, needed
+from losswatch_server.api.http.authentication import KEY, Authentication, log_in_first, scopes_needed
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.problems import problem_response
@@ -82,7 +82,7 @@ class EdgeMiddleware:
 
 def audit(scope: Scope, status: int) -> None:
     """One line in the log for each request of a key that is administration, or was refused."""
-    if needed(scope["method"], scope["path"]) == frozenset({Role.ADMIN}) or status in (401, 403):
+    if scopes_needed(scope["method"], scope["path"]) == frozenset({Role.ADMIN}) or status in (401, 403):
         _audit.info("key %s: %s %s: %d", scope[KEY], scope["method"], quote(scope["path"]), status)
 
 

@@ -54,7 +54,7 @@ export function smoothed({ x, y }, weight) {
 }
 
 /** The raw curve faint with the smoothed one over it; alone where nothing is smoothed. */
-export function drawn(line, weight, { name, colour, ...rest }) {
+export function linesWithSmoothing(line, weight, { name, colour, ...rest }) {
   if (!weight) return [{ ...line, name, colour, ...rest }];
   return [
     { ...line, name, colour, alpha: 0.28, width: 1, quiet: true, ...rest },

@@ -3,7 +3,7 @@
 import { Chart } from "./chart/chart.js";
 import { HeatMap } from "./chart/heatmap.js";
 import { looksLogarithmic } from "./chart/scale.js";
-import { curvesOf, drawn, layersOf, metricsOf, ownerOf, usualSmoothing } from "./curves.js";
+import { curvesOf, linesWithSmoothing, layersOf, metricsOf, ownerOf, usualSmoothing } from "./curves.js";
 import { foremost } from "./cards.js";
 import { h } from "./dom.js";
 import { number, words } from "./format.js";
@@ -40,7 +40,7 @@ export class Panels {
     this.loss.show({
       lines: [
         ...loss.gone.map(line => ({ ...line, name: "superseded", colour: "gone", width: 1.2, quiet: true, gone: true })),
-        ...drawn(loss.standing, smoothing, { name: "loss", colour: "series-1" }),
+        ...linesWithSmoothing(loss.standing, smoothing, { name: "loss", colour: "series-1" }),
         ...(validation.standing.x.length ? [{ ...validation.standing, name: "validation loss", colour: "series-2", width: 2, dots: validation.standing.x.length < 80 }] : []),
       ],
       marks: [...loss.marks, ...validation.marks],
@@ -55,7 +55,7 @@ export class Panels {
       chart.show({
         lines: [
           ...gone.map(line => ({ ...line, name: "superseded", colour: "gone", width: 1, quiet: true, gone: true })),
-          ...drawn(standing, name === "grad_norm" ? smoothing : 0, { name: TITLES[name].toLowerCase(), colour: name === "grad_norm" ? "series-3" : "series-4" }),
+          ...linesWithSmoothing(standing, name === "grad_norm" ? smoothing : 0, { name: TITLES[name].toLowerCase(), colour: name === "grad_norm" ? "series-3" : "series-4" }),
         ],
         marks,
         ...this.found(shown, [name]),

@@ -61,7 +61,7 @@ class Measured:
     rate_share: float | None = None
     """Rate now over its peak."""
     chance: float | None = None
-    """The loss of guessing: ln K, ln 2."""
+    """Chance level: ln K, ln 2."""
     chance_inferred: bool = False
     """True when K was guessed from the first loss."""
     now_over_chance: float | None = None

@@ -87,7 +87,7 @@ class Diverging:
     ladder_sds: float = 12.0
     fine_ladder_sds: float = 20.0
     lost_progress: float = 0.5
-    learnt: float = 0.7
+    learned: float = 0.7
     significance: float = 0.0015
     relative_rise: float = 0.1
     """A rise of less than a tenth of the level is drift, not divergence."""
@@ -241,7 +241,7 @@ class Diverging:
         shape, track = view.shape, view.memory.loss
         quarter = shape.means[-max(2, len(shape.means) // 4) :]
         yield Test("lowest loss", track.lowest, 0.0)
-        yield Test("best level", shape.best, self.learnt * shape.first, False)
+        yield Test("best level", shape.best, self.learned * shape.first, False)
         yield Test("lowest level over the last quarter of the run", float(quarter.min()), shape.first)
         yield Test("level now over that of a quarter ago", float(quarter[-1]), 0.9 * float(quarter[0]))
 

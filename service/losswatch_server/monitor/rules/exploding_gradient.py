@@ -27,7 +27,7 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 START_POINTS = 8
 """A poor start must last for half of these points: a network that recovers at once needs no advice."""
 LARGEST_CHANCE = math.log(128256)
-"""Cross-entropy of guessing over the largest vocabulary in common use; stands in where the classes are not known."""
+"""Chance level over the largest vocabulary in common use; stands in where the classes are not known."""
 
 
 @dataclass(slots=True)
@@ -195,10 +195,10 @@ class ExplodingGradient:
             median(losses.head[:START_POINTS]) / chance,
             self.above_chance,
             True,
-            "times the loss of guessing",
+            "times chance level",
             losses.head_steps[0],
         )
-        # not where nothing is learnt either: a gradient of exactly 0 explodes nowhere
+        # not where nothing is learned either: a gradient of exactly 0 explodes nowhere
         yield Test("largest of the first gradient norms", max(view.memory.grad_norm.head[:START_POINTS]), 1e-30)
 
     def _input_size(self, view: View) -> float | None:

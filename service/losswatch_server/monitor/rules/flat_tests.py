@@ -35,15 +35,15 @@ class FlatParameters:
     """Points from which a loss that merely does not fall is judged, unless half of a known plan is done."""
     floor_points: int = 24
     chance_margin: float = 0.02
-    """Of 197 runs that learnt nothing 95 % stayed above this; fine-tuned ones that gain 5 % in all are below it by the
+    """Of 197 runs that learned nothing 95 % stayed above this; fine-tuned ones that gain 5 % in all are below it by the
     middle of their plan."""
-    learnt_before: float = 0.7
+    learned_before: float = 0.7
     """A loss that begins under this share of chance was trained before (fine-tuning): its start is no measure."""
     bad_share_of_chance: float = 0.6
     slow_share_of_chance: float = 0.85
-    """Words, labels with noise and rare events are done at 70 to 80 % of the loss of guessing."""
+    """Words, labels with noise and rare events are done at 70 to 80 % of chance level."""
     far_share_of_chance: float = 0.95
-    """From here on nothing was learnt to speak of: then it need not fall as fast as ever."""
+    """From here on nothing was learned to speak of: then it need not fall as fast as ever."""
     late_t: float = 3.0
     """Standard errors of a fall since the first quarter."""
     least_fall: float = 0.005
@@ -104,7 +104,7 @@ def constant(p: FlatParameters, view: View) -> Tests:
 def at_chance(p: FlatParameters, view: View) -> Tests:
     chance = view.shape.chance
     level = view.shape.level / chance if chance else math.nan
-    yield Test("level of the loss", level, 1 - p.chance_margin, True, "of the loss of guessing")
+    yield Test("level of the loss", level, 1 - p.chance_margin, True, "of chance level")
     yield Test("share of the first level that was gained", view.shape.share, 0.98, False)
     yield from _no_better_metric(view)
 
@@ -112,8 +112,8 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
 def not_moved(p: FlatParameters, view: View) -> Tests:
     shape = view.shape
     yield Test("share of the first level that was gained", shape.share, p.unmoved, False)
-    # where it is known, that decides: below it something was learnt, if only before the first line of the log
-    yield Test("the loss of guessing is known", float(shape.chance is not None), 0.5, False)
+    # where it is known, that decides: below it something was learned, if only before the first line of the log
+    yield Test("chance level is known", float(shape.chance is not None), 0.5, False)
     best = shape.best if view.memory.loss.lowest >= 0 else -math.inf
     yield Test("best level so far", best, 0.6 * min(shape.first, view.memory.loss.head[0]))
     yield from _no_better_metric(view)
@@ -129,9 +129,7 @@ def blown_up(p: FlatParameters, view: View) -> Tests:
     longer = 2 if view.known.budget is None else 1
     yield Test("points", float(view.shape.n), p.blown_points if half_done else longer * p.plain_points)
     if view.shape.chance is not None:
-        yield Test(
-            "level of the loss", view.shape.now / view.shape.chance, p.learnt_before, True, "of the loss of guessing"
-        )
+        yield Test("level of the loss", view.shape.now / view.shape.chance, p.learned_before, True, "of chance level")
     best = view.shape.best if track.lowest >= 0 else -math.inf
     yield Test("best level so far", best, 0.6 * min(view.shape.first, track.head[0]))
 
@@ -146,13 +144,9 @@ def bad(p: FlatParameters, view: View) -> Tests:
     if verdict.poor:
         yield Test("a share of right answers that is poor", 1.0, 0.5)
     elif shape.chance is not None:
-        yield Test(
-            "level of the loss", shape.now / shape.chance, p.bad_share_of_chance, True, "of the loss of guessing"
-        )
-        yield Test("first level", shape.first / shape.chance, p.learnt_before, True, "of the loss of guessing")
-        yield Test(
-            "level of the loss", shape.level / shape.chance, 1 - p.chance_margin, False, "of the loss of guessing"
-        )
+        yield Test("level of the loss", shape.now / shape.chance, p.bad_share_of_chance, True, "of chance level")
+        yield Test("first level", shape.first / shape.chance, p.learned_before, True, "of chance level")
+        yield Test("level of the loss", shape.level / shape.chance, 1 - p.chance_margin, False, "of chance level")
     else:
         smooth = is_smooth(shape)
         yield Test(
@@ -172,9 +166,7 @@ def good(p: FlatParameters, view: View) -> Tests:
     if verdict.share is not None and not verdict.poor:
         yield Test("a share of right answers that is good", float(verdict.good), 0.5)
     elif shape.chance is not None:
-        yield Test(
-            "level of the loss", shape.now / shape.chance, p.good_share_of_chance, False, "of the loss of guessing"
-        )
+        yield Test("level of the loss", shape.now / shape.chance, p.good_share_of_chance, False, "of chance level")
     else:
         yield Test("share of the first level that was gained", shape.share, p.good_gain)
     yield Test("troubles that are open", float(len(view.troubled)), 0.5, False)
@@ -284,9 +276,9 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
             share,
             p.slow_share_of_chance,
             True,
-            "of the loss of guessing",
+            "of chance level",
         )
-        yield Test("first level", shape.first / shape.chance, p.learnt_before, True, "of the loss of guessing")
+        yield Test("first level", shape.first / shape.chance, p.learned_before, True, "of chance level")
     else:
         base = shape.first - shape.progress / shape.share if shape.share > 0 else 0.0
         gain = (shape.first - at_end) / max(abs(shape.first - base), 1e-300)

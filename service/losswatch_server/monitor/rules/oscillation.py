@@ -64,7 +64,7 @@ class Oscillation:
     period_correlation: float = 0.55
     certain_correlation: float = 0.9
     """From here on a period is data in a fixed order, whether the loss falls or not."""
-    learnt: float = 0.99
+    learned: float = 0.99
     """Of the first level: what is left of the loss may swing."""
     peak: float = 0.4
     """Autocorrelation of the levels at their period."""
@@ -132,7 +132,7 @@ class Oscillation:
         )
         yield Test("the same two periods before", wave.twice, 0.7 * self.period_correlation)
         yield Test("swing", wave.amplitude, 0.2 * abs(view.shape.now))
-        yield Test("share of the first level that was gained", view.shape.share, self.learnt, False)
+        yield Test("share of the first level that was gained", view.shape.share, self.learned, False)
         if wave.correlation < self.certain_correlation:
             yield from self._no_fall(view)
 
@@ -177,7 +177,7 @@ class Oscillation:
         """At a level that no one would want to swing about."""
         shape = view.shape
         if shape.chance is not None:
-            yield Test("level of the loss", shape.now / shape.chance, self.bad_share_of_chance, True, "of guessing")
+            yield Test("level of the loss", shape.now / shape.chance, self.bad_share_of_chance, True, "of chance level")
             return
         smooth = shape.noise < 1e-3 * max(shape.progress, 0.0)
         yield Test(

@@ -233,7 +233,7 @@ class Overfitting:
         yield Test("fall of the training loss since", state.train_then - turn.train_now, max(least, noise, SMALLEST))
 
     def _generalised(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
-        """Without a fall of the validation loss first, only training data learnt by heart tells overfitting from a
+        """Without a fall of the validation loss first, only training data learned by heart tells overfitting from a
         narrow curriculum."""
         by_heart = turn.train_now < self.memorised * view.memory.loss.head[0]
         few = turn.n < self.few_points

@@ -1,6 +1,6 @@
 """vanishing_gradient: the gradient, or that of the early layers, collapses towards 0 while the loss is still bad.
 
-Four rules. *Zero*: the norm of the whole gradient is exactly 0, point for point: nothing can be learnt any more,
+Four rules. *Zero*: the norm of the whole gradient is exactly 0, point for point: nothing can be learned any more,
 whatever the loss (unless it is 0 itself). *Dead layers*: a layer's norm is 0 for float32. *Early layers*: the first
 layer's norm is far below the largest layer's. The total norm does not reveal a vanished early layer (saturated
 sigmoids: first layer 4e-9, total 0.4). A healthy network's layers lie within a factor of 0.002 of each other;
@@ -38,8 +38,8 @@ class VanishingGradient:
     }
     least_points: int = 16
     least_share: float = 0.05
-    learnt: float = 0.98
-    """Of the loss of guessing, below which a loss that falls has learnt something."""
+    learned: float = 0.98
+    """Of chance level, below which a loss that falls has learned something."""
     layer_ratio: float = 1e-3
     total_ratio: float = 1e-4
     excluded: float = 0.25
@@ -98,11 +98,13 @@ class VanishingGradient:
         """The loss shows nothing of what a network learns that gets its gradients."""
         shape = view.shape
         if shape.chance is not None:
-            yield Test("level of the loss", shape.now / shape.chance, 0.9, True, "of the loss of guessing")
+            yield Test("level of the loss", shape.now / shape.chance, 0.9, True, "of chance level")
         elif view.known.begins_at_start:
             yield Test("share of the first level that was gained", shape.share, 0.3, False)
-        learnt = shape.share > self.least_share or (shape.chance is not None and shape.now < self.learnt * shape.chance)
-        falls = shape.falling and learnt
+        learned = shape.share > self.least_share or (
+            shape.chance is not None and shape.now < self.learned * shape.chance
+        )
+        falls = shape.falling and learned
         yield Test("significant fall of the loss", float(falls), 0.5, False)
         yield Test(
             "largest fall over the second half that the noise allows",

@@ -150,9 +150,9 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="starts_exactly_at_chance", group="start of the weights", when=holds(_initially_exact),
-        means="before training the loss is that of guessing to the last digit: every output is the same",
+        means="before training the loss is chance level to the last digit: every output is the same",
         says=lambda s: (
-            f"before training the loss is {number(s.facts.initial_loss, 6)}, that of guessing to the last digit: every "
+            f"before training the loss is {number(s.facts.initial_loss, 6)}, chance level to the last digit: every "
             "output is the same"
         ),
         for_={INIT: STRONG}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK},

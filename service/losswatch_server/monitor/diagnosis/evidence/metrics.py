@@ -99,7 +99,7 @@ METRICS: tuple[Evidence, ...] = (
     Evidence(
         name="low_loss_at_chance_accuracy", group="loss function",
         when=(*below(_over_chance, 0.05, 0.012), *below(lambda s: s.measured.now_over_chance, 0.7, 0.03)),
-        means="the loss is far below chance level although the accuracy is that of guessing: the loss is not of these "
+        means="the loss is far below chance level although the accuracy is at chance: the loss is not of these "
         "outputs",
         says=lambda s: f"{_text(s)}, although the loss is far below chance level", for_={WRONG_LOSS: STRONG},
     ),
