@@ -25,7 +25,7 @@ export function cause({ cause: name, probability, because, against, check }) {
     h("div", { class: "meter", "aria-hidden": "true" }, bar),
     because.length ? h("ul", { class: "for", "aria-label": "for it" }, because.map(one => h("li", {}, one))) : null,
     against.length ? h("ul", { class: "against", "aria-label": "against it" }, against.map(one => h("li", {}, one))) : null,
-    check ? h("p", { class: "check" }, h("b", {}, "To be sure: "), check) : null);
+    check ? h("p", { class: "check" }, h("b", {}, "To tell it from the others: "), check) : null);
 }
 
 function causes(list) {
@@ -122,15 +122,17 @@ export async function verdict(host, report, context) {
   host.className = `verdict of-${kind}`;
   const first = worst?.severity === "info" ? null : worst?.advice?.[0];
   const line = first ? await change(first, context) : null;
-  const likely = worst?.causes?.[0];
+  const [likely, rival] = worst?.causes ?? [];
+  const stop = ["finished", "failed", "cancelled"].includes(report.state) ? "do not resume it as it is" : "stop it: going on is pointless";
   host.replaceChildren();
   put(host,
-    h("div", {}, status(report.status), report.action === "stop" ? h("span", { class: "badge is-critical" }, "stop it: going on is pointless") : null,
+    h("div", {}, status(report.status), report.action === "stop" ? h("span", { class: "badge is-critical" }, stop) : null,
       report.stale ? h("span", { class: "badge" }, "judged by a newer version elsewhere") : null),
     h("p", { class: "headline" }, report.headline),
     first ? h("div", { class: "do" }, h("b", {}, "Change this"), h("div", {}, first.summary, line ? codeLine(line) : null),
       likely ? [h("b", {}, "Most likely"), h("div", {}, h("a", { href: causePage(likely.cause) }, words(likely.cause)), ` (${percent(likely.probability)})`,
-        likely.check ? h("span", { class: "quiet" }, ` To be sure: ${likely.check}`) : null)] : null) : null,
+        rival ? [", else ", h("a", { href: causePage(rival.cause) }, words(rival.cause)), ` (${percent(rival.probability)}).`] : ".",
+        likely.check ? h("span", { class: "quiet" }, ` ${rival ? "To tell which" : "To be sure"}: ${likely.check}`) : null)] : null) : null,
     report.error ? h("p", {}, h("b", {}, "The run failed of "), h("code", {}, report.error)) : null,
     (report.notes ?? []).map(note => h("p", { class: "quiet" }, note)));
 }

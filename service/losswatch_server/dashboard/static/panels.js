@@ -100,8 +100,8 @@ export class Panels {
         colour: COLOURS[one.severity], label: words(one.condition), strong: one === strong, pick: one.id,
       })),
       moments: strong ? [
-        { at: strong.onset_step, colour: COLOURS[strong.severity], dash: [4, 3], label: strong.onset_step === strong.opened_step ? `began and found ${number(strong.onset_step)}` : `began ${number(strong.onset_step)}` },
-        ...(strong.onset_step === strong.opened_step ? [] : [{ at: strong.opened_step, colour: COLOURS[strong.severity], label: `found ${number(strong.opened_step)}` }]),
+        { at: strong.onset_step, colour: COLOURS[strong.severity], dash: [4, 3], label: strong.onset_step === strong.opened_step ? `began and found: step ${number(strong.onset_step)}` : `began: step ${number(strong.onset_step)}` },
+        ...(strong.onset_step === strong.opened_step ? [] : [{ at: strong.opened_step, colour: COLOURS[strong.severity], label: `found: step ${number(strong.opened_step)}` }]),
       ] : [],
     };
   }
