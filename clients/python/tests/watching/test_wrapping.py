@@ -49,6 +49,22 @@ def script(tmp_path: Path) -> Path:
     return tmp_path / "train.py"
 
 
+TORN = """
+import os, time
+for step in range(1, 9):
+    parts = f"step {step} lo", f"warning {step}: some", f"ss {1 / step:.3f}\\n", "thing\\n"
+    for place, part in enumerate(parts):
+        os.write(1 + place % 2, part.encode())
+        time.sleep(0.02)  # each piece is read by itself
+"""
+
+
+def test_what_one_output_prints_never_tears_a_line_of_the_other(service: Service, script: Path) -> None:
+    script.write_text(TORN, encoding="utf-8")
+    done("run", "--run", "torn", "--quiet", "--", sys.executable, script)
+    assert [point["step"] for point in service.points("torn")] == list(range(1, 9))
+
+
 @pytest.mark.parametrize("status", [0, 3])
 def test_output_and_exit_status_are_those_of_the_training(service: Service, script: Path, status: int) -> None:
     script.write_text(TRAINING, encoding="utf-8")
@@ -56,7 +72,7 @@ def test_output_and_exit_status_are_those_of_the_training(service: Service, scri
     watched = done("run", "--run", f"wrapped-{status}", "--quiet", "--", sys.executable, script, status)
     assert (watched.returncode, watched.stdout) == (status, alone[0])
     assert set(alone[1].splitlines()) <= set(watched.stderr.splitlines())
-    assert len(service.points(f"wrapped-{status}")) == 40
+    assert [point["step"] for point in service.points(f"wrapped-{status}")] == list(range(40))
     assert service.get(f"wrapped-{status}/report")["state"] == ("failed" if status else "finished")
 
 

@@ -19,18 +19,23 @@ const { run } = page;
 const axis = new Axis();
 const panels = new Panels($("#charts"), axis, pick);
 const explainer = new Explainer(panels.under, axis, run);
+const AGAIN_MS = 3000;
 const state = { points: [], run: null, report: null, findings: [], at: 0 };
+let told = 0; // how often the run was told of by an event: what is read beside one may be older than it
 
 /** Everything anew. */
 async function read() {
+  const before = told;
   try {
     const words = Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
     const [[details, report, { findings }]] = await Promise.all([words, readPoints()]);
-    Object.assign(state, { run: details, report, findings });
+    Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings });
     showCurves();
     await said();
     await readMore();
+    if (told !== before) follow();
   } catch (error) {
+    if (error.status !== 404) setTimeout(read, AGAIN_MS);
     fill($("#verdict"), h("p", { class: "error" }, error.status === 404 ? `There is no run called ${run} in this project. ` : `${error.message} `, h("a", { href: address("/") }, "All runs")));
   }
 }
@@ -172,7 +177,7 @@ const follow = throttled(async () => {
     await readNew();
     showCurves();
     if (changed) await said(); else facts();
-  } catch (error) { if (error.status === 404) read(); }
+  } catch (error) { if (error.status === 404) read(); else setTimeout(follow, AGAIN_MS); }
 }, 1000);
 
 const view = restore();
@@ -181,7 +186,7 @@ if (view) axis.look(view);
 if (panels.picked) document.getElementById(`finding-${panels.picked}`)?.scrollIntoView({ block: "nearest" });
 projects().catch(() => {});
 listen(runPath(run, "/events"), {
-  report(details) { if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
+  report(details) { told += 1; if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
   happened: () => follow(),
   refresh: () => read(),
 });

@@ -22,6 +22,8 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 _LEFT_OPEN_S = 2.0
 """So long after a command has ended its output may still come from what it started."""
 _CANCELLED = (130, 143, 129)
+_LONGEST_LINE = 1 << 16
+"""Bytes of a line that is not ended; a longer one is read in pieces."""
 
 
 def run(options: Any) -> int:
@@ -46,6 +48,7 @@ class _Wrapped:
         reporter = reporter_for_stream(options, name)
         self._watcher = Watcher(Text(Columns(*columns(options))), reporter)
         self._beside = Beside(self._watcher)
+        self._begun: Dict[int, bytes] = {}
         self._stopped: Optional[str] = None
         self._next_signals: List[int] = []
         self._next_at = 0.0
@@ -61,16 +64,29 @@ class _Wrapped:
         while child.outputs:
             for data, to in child.read(POLL_S):
                 self._passages[to].write(data)
-                self._beside.put(data)
+                self._watch_lines(data, to)
             self._judge()
             if child.has_ended:
                 ended_at = ended_at or time.monotonic()
                 if time.monotonic() - ended_at > _LEFT_OPEN_S:
                     break
         self._wait()
+        for begun in self._begun.values():
+            self._beside.put(begun)
         self._beside.end()
         self._finish(child.status)
         return child.status
+
+    def _watch_lines(self, data: bytes, to: int) -> None:
+        """Hands over whole lines: what the other output prints meanwhile must not come into the middle of one."""
+        data = self._begun.pop(to, b"") + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if len(data) - end > _LONGEST_LINE:
+            end = len(data)
+        if end:
+            self._beside.put(data[:end])
+        if end < len(data):
+            self._begun[to] = data[end:]
 
     def _wait(self) -> None:
         """For a command that closed its output and goes on."""
