@@ -254,6 +254,7 @@ def test_stepping_back_to_the_start_of_a_long_run_opens_next_to_nothing_of_it(ho
 def test_a_run_that_an_older_version_kept_is_summed_up_when_it_is_first_drawn(house: House) -> None:
     for start in range(0, 40_000, 10_000):
         house.record(falling(start, 10_000), writer="w")
+    seal(house)
     house.do(house.runs.close())
     before = house.stored(resolution=100)
     for table in ("summary", "rank_tail", "series_name"):
