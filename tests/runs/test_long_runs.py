@@ -189,6 +189,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     points[17_777] = points[17_777]._replace(loss=99.0)
     for start in range(0, 50_000, 10_000):
         house.record(points[start : start + 10_000], writer="w")
+    seal(house)
     house.do(house.runs.close())
     yield house
     house.close()
