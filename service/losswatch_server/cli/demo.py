@@ -173,10 +173,9 @@ class _Show:
         open_now = found["closed_by"] is None
         told = headline(report) if open_now else Text(f"{found['summary']}", style="bold")
         self._console.print(Padding(told, (0, 0, 0, 2), expand=False))
-        if len(row.found) == 1:
-            row.shown |= {str(cause["cause"]) for cause in found["causes"][:MOST_CAUSES]}
-            lines = finding_lines(found, told=report["headline"] if open_now else found["summary"], brief=True)
-            self._console.print(Padding(lines, (0, 0, 0, 4), expand=False))
+        row.shown |= {str(cause["cause"]) for cause in found["causes"][:MOST_CAUSES]}
+        lines = finding_lines(found, told=report["headline"] if open_now else found["summary"], brief=True)
+        self._console.print(Padding(lines, (0, 0, 0, 4), expand=False))
 
     def _drawn(self) -> Table | Text:
         if not self._console.is_terminal:

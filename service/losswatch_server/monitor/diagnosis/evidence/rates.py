@@ -34,22 +34,9 @@ from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, usual
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
 
-SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hard_sigmoid", "hardtanh", "softmax"})
-RECTIFYING = frozenset(
-    {"relu", "leaky_relu", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "swish", "mish", "softplus", "relu6"}
-)
 BY_THE_RATE = ("adam", "rmsprop", "lion", "lamb", "sophia")
 """Optimisers of which a step moves each weight by about the learning rate."""
-LINEAR_NAMES = frozenset({"linear", "identity", "none", ""})
 BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION})
-
-
-def kind(name: str) -> str | None:
-    """Linear, saturating or rectifying; None for a name that says none of these."""
-    word = name.strip().lower()
-    if word in LINEAR_NAMES:
-        return "linear"
-    return "saturating" if word in SATURATING else "rectifying" if word in RECTIFYING else None
 
 
 def _rate_decades(seen: Seen) -> float | None:

@@ -31,16 +31,12 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number, percent
-from losswatch_server.monitor.vocabulary import Condition
 
 SATURATING = frozenset({"sigmoid", "tanh", "softsign", "hard_sigmoid", "hardtanh", "softmax"})
 RECTIFYING = frozenset(
     {"relu", "leaky_relu", "leakyrelu", "prelu", "elu", "selu", "gelu", "silu", "swish", "mish", "softplus", "relu6"}
 )
-BY_THE_RATE = ("adam", "rmsprop", "lion", "lamb", "sophia")
-"""Optimisers of which a step moves each weight by about the learning rate."""
 LINEAR_NAMES = frozenset({"linear", "identity", "none", ""})
-BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION})
 
 
 def kind(name: str) -> str | None:
