@@ -28,8 +28,10 @@ from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
 from losswatch_server.runs import RunRow, Runs
 from losswatch_server.runs.event_feed import EventFeed
+from losswatch_server.runs.retention import Retention
 from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store import StoreError
+from losswatch_server.store.retention import Policy, StoredRetention
 from losswatch_server.store.sqlite import SqliteStore
 from losswatch_server.supervision import Supervisor, told
 
@@ -66,10 +68,12 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
+            app.state.retention = Retention(runs, store, StoredRetention(store), policy(settings))
             app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
             await alerts.start()
             supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)
             supervisor.start("sealing", runs.seal_leftovers)
+            supervisor.start("retention", app.state.retention.look)
             supervisor.start("telling listeners", feed.pass_on, feed.wake)
             supervisor.start("look at the database", lambda: _look(store, on_lost))
             supervisor.watch("writing", lambda: store.failing_since)
@@ -107,6 +111,13 @@ async def _look(store: SqliteStore, on_lost: Callable[[str], None] | None) -> fl
         await asyncio.sleep(GRACE_S)
         on_lost(store.lost)
     return None
+
+
+def policy(settings: Settings) -> Policy:
+    """What is kept of the projects that have no policy of their own."""
+    return Policy(
+        settings.thin_after_days, settings.thin_to_points, settings.delete_after_days, settings.project_max_mib
+    )
 
 
 def alert_settings(settings: Settings) -> AlertSettings:

@@ -1,9 +1,14 @@
-"""The settings of the service: one frozen record, one table of names, defaults and sentences."""
+"""The settings of the service: one frozen record, one table of names, defaults and sentences.
+
+A value comes from an option of ``serve``, else from a variable of the environment, else from the TOML file that
+``config`` names, else it is the default.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +28,10 @@ _RANGES = (
     ("progress_timeout_s", 0.1, 3600),
     ("idle_timeout_s", 0.1, 86400),
     ("graceful_timeout_s", 0, 3600),
+    ("thin_after_days", 0, 36500),
+    ("thin_to_points", 100, 1_000_000),
+    ("delete_after_days", 0, 36500),
+    ("project_max_mib", 0, 1 << 30),
 )
 
 # Variables of the same prefix that belong to the client, which may run in the same environment.
@@ -37,6 +46,7 @@ class SettingHelp(NamedTuple):
     """One row of the table of settings."""
 
     variable: str
+    option: str
     default: str
     help: str
 
@@ -52,7 +62,13 @@ def _setting(default: Any, help_text: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be set; each field is also the variable LOSSWATCH_<NAME> and an option of ``serve``."""
+    """Everything that can be set: each field is also the variable LOSSWATCH_<NAME>, an option of ``serve`` and a name
+    in the file."""
+
+    config: Path | None = field(
+        default=None,
+        metadata={"help": "TOML file with settings: the names of these variables in lower case, without LOSSWATCH_."},
+    )
 
     host: str = _setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every interface.")
     port: int = _setting(8000, "Port to listen on; 0 picks a free one.")
@@ -97,33 +113,45 @@ class Settings:
     idle_timeout_s: float = _setting(75.0, "Seconds for which an idle connection is kept open.")
     graceful_timeout_s: float = _setting(10.0, "Seconds that open requests get when the service stops.")
 
+    thin_after_days: float | None = _setting(
+        None, "Days after which runs that ended are thinned to their most telling points; their reports stay."
+    )
+    thin_to_points: int = _setting(2000, "Points that a thinned run keeps about, besides those near its findings.")
+    delete_after_days: float | None = _setting(
+        None, "Days after which runs of which nothing more was heard are deleted."
+    )
+    project_max_mib: float | None = _setting(
+        None, "Size of a project's points beyond which its ended runs are thinned, then deleted, the oldest first."
+    )
+
     def __post_init__(self) -> None:
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
         for name, least, most in _RANGES:
             value = getattr(self, name)
-            if not least <= value <= most:
+            if value is not None and not least <= value <= most:
                 raise SettingsError(f"{name} must be from {least} to {most}, not {value}")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise SettingsError(f"base_url must begin with http:// or https://, not {self.base_url!r}")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], **given: Any) -> Settings:
-        """Defaults, overlaid by LOSSWATCH_… of ``environ``, overlaid by those ``given`` that are not None.
+        """Defaults, overlaid by the file, by LOSSWATCH_… of ``environ``, and by those ``given`` that are not None.
 
-        Raises SettingsError for a value that cannot be read and for a LOSSWATCH_ variable that does not exist.
+        Raises SettingsError for a value that cannot be read and for a name that does not exist.
         """
-        known = {PREFIX + f.name.upper(): f for f in fields(cls)}
+        known = {f.name: str(f.type) for f in fields(cls)}
         values: dict[str, Any] = {}
         for variable, text in environ.items():
             if not variable.startswith(PREFIX) or variable in _CLIENT_VARIABLES:
                 continue
-            if variable not in known:
-                close = difflib.get_close_matches(variable, known, n=1)
-                hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
-                raise SettingsError(f"there is no setting {variable}{hint}")
-            values[known[variable].name] = _read(variable, str(known[variable].type), text)
+            name = variable.removeprefix(PREFIX).lower()
+            if name not in known or variable != PREFIX + name.upper():
+                raise _unknown(variable, [PREFIX + one.upper() for one in known])
+            values[name] = _read(variable, known[name], text)
         values.update((name, value) for name, value in given.items() if value is not None)
+        if values.get("config") is not None:
+            values = {**_from_file(values["config"], known), **values}
         return cls(**values)
 
     @classmethod
@@ -131,7 +159,7 @@ class Settings:
         """Every setting: its variable, its default and one sentence."""
         defaults = cls()
         return tuple(
-            SettingHelp(PREFIX + f.name.upper(), _show(getattr(defaults, f.name)), f.metadata["help"])
+            SettingHelp(PREFIX + f.name.upper(), option(f.name), _show(getattr(defaults, f.name)), f.metadata["help"])
             for f in fields(cls)
         )
 
@@ -141,15 +169,59 @@ def setting_help(name: str) -> str:
     return str(Settings.__dataclass_fields__[name].metadata["help"])
 
 
+def option(name: str) -> str:
+    """The option of ``serve`` that a setting is: units and what is plain from the command are left out."""
+    return "--data" if name == "data_dir" else "--" + name.removesuffix("_s").replace("_", "-")
+
+
 def _show(value: Any) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read(variable: str, kind: str, text: str) -> Any:
+def _unknown(name: str, known: Iterable[str]) -> SettingsError:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}"
+    return SettingsError(f"there is no setting {name}{hint}")
+
+
+def _from_file(path: Path, known: Mapping[str, str]) -> dict[str, Any]:
+    """The settings of a TOML file, which has no tables."""
     try:
-        if kind == "int":
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
+    values: dict[str, Any] = {}
+    for name, value in found.items():
+        if name not in known or name == "config":
+            raise SettingsError(f"{path}: {_unknown(name, [one for one in known if one != 'config'])}")
+        values[name] = _of_file(f"{path}: {name}", known[name], value)
+    return values
+
+
+def _of_file(where: str, kind: str, value: Any) -> Any:
+    if kind.startswith("bool"):
+        wanted: tuple[type, ...] = (bool,)
+    elif kind.startswith("int"):
+        wanted = (int,)
+    else:
+        wanted = (int, float) if kind.startswith("float") else (str,)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
+        raise SettingsError(f"{where} must be {kinds[wanted[-1]]}, not {value!r:.60}")
+    return _read(where, kind, value) if isinstance(value, str) else value
+
+
+def _read(variable: str, kind: str, text: str) -> Any:
+    if "None" in kind and not text:
+        return None
+    try:
+        if kind.startswith("int"):
             return int(text)
-        if kind == "float":
+        if kind.startswith("float"):
             return float(text)
     except ValueError:
         raise SettingsError(f"{variable} must be a number, not {text!r}") from None
@@ -157,6 +229,4 @@ def _read(variable: str, kind: str, text: str) -> Any:
         if text.strip().lower() not in _TRUE | _FALSE:
             raise SettingsError(f"{variable} must be true or false, not {text!r}")
         return text.strip().lower() in _TRUE
-    if "Path" in kind:
-        return Path(text).expanduser() if text or kind == "Path" else None
-    return text or None if "None" in kind else text
+    return Path(text).expanduser() if kind.startswith("Path") else text

@@ -136,8 +136,8 @@ def settings() -> str:
     rows = []
     for row in Settings.table():
         default = f"`{row.default.replace(str(Path.home()), '~')}`" if row.default else "none"
-        rows.append(f"| `{row.variable}` | {default} | {row.help} |")
-    return "\n".join(["| variable | default | what it does |", "| --- | --- | --- |", *rows]) + "\n"
+        rows.append(f"| `{row.variable}` | `{row.option}` | {default} | {row.help} |")
+    return "\n".join(["| variable | option | default | what it does |", "| --- | --- | --- | --- |", *rows]) + "\n"
 
 
 def endpoints() -> str:

@@ -177,7 +177,7 @@ def test_a_database_from_before_the_summaries_gets_what_came_since(tmp_path: Pat
     SqliteStore.open(tmp_path).close()
     path = tmp_path / "losswatch.sqlite3"
     connection = sqlite3.connect(path)
-    for table in ("summary", "rank_tail", "series_name", "api_key"):
+    for table in ("summary", "rank_tail", "series_name", "api_key", "retention", "thinned"):
         connection.execute(f"DROP TABLE {table}")
     for index in ("delivery_finished", "gone_writer_gone_at", "finding_by_time", "open_finding_by_time"):
         connection.execute(f"DROP INDEX {index}")

@@ -14,6 +14,8 @@ import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.keys import keys
+from losswatch_server.cli.options import with_settings
+from losswatch_server.cli.projects import projects
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
 from losswatch_server.cli.show import show
 from losswatch_server.cli.targets import targets
@@ -32,6 +34,7 @@ app.command(cls=QuickCommand)(diagnose)
 app.command()(show)
 app.add_typer(targets)
 app.add_typer(keys)
+app.add_typer(projects)
 
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 """What wrong usage raises; typer shows only this kind of it."""
@@ -87,85 +90,10 @@ DataDir = Annotated[
 
 
 @app.command()
-def serve(
-    host: Annotated[
-        str | None, typer.Option(help=setting_help("host"), envvar="LOSSWATCH_HOST", show_default="127.0.0.1")
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option(help=setting_help("port"), envvar="LOSSWATCH_PORT", show_default="8000")
-    ] = None,
-    data: DataDir = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option("--insecure", help=setting_help("insecure"), envvar="LOSSWATCH_INSECURE", show_default="off"),
-    ] = None,
-    base_url: Annotated[str | None, typer.Option(help=setting_help("base_url"), envvar="LOSSWATCH_BASE_URL")] = None,
-    allowed_hosts: Annotated[
-        str | None, typer.Option(help=setting_help("allowed_hosts"), envvar="LOSSWATCH_ALLOWED_HOSTS")
-    ] = None,
-    allow_private_targets: Annotated[
-        bool | None,
-        typer.Option(
-            "--allow-private-targets",
-            help=setting_help("allow_private_targets"),
-            envvar="LOSSWATCH_ALLOW_PRIVATE_TARGETS",
-        ),
-    ] = None,
-    targets_file: Annotated[
-        Path | None, typer.Option(help=setting_help("targets_file"), envvar="LOSSWATCH_TARGETS_FILE")
-    ] = None,
-    smtp_url: Annotated[str | None, typer.Option(help=setting_help("smtp_url"), envvar="LOSSWATCH_SMTP_URL")] = None,
-    mail_from: Annotated[str | None, typer.Option(help=setting_help("mail_from"), envvar="LOSSWATCH_MAIL_FROM")] = None,
-    log_level: Annotated[
-        str | None, typer.Option(help=setting_help("log_level"), envvar="LOSSWATCH_LOG_LEVEL", show_default="info")
-    ] = None,
-    max_connections: Annotated[
-        int | None,
-        typer.Option(help=setting_help("max_connections"), envvar="LOSSWATCH_MAX_CONNECTIONS", show_default="1000"),
-    ] = None,
-    request_memory_mib: Annotated[
-        int | None,
-        typer.Option(
-            help=setting_help("request_memory_mib"), envvar="LOSSWATCH_REQUEST_MEMORY_MIB", show_default="384"
-        ),
-    ] = None,
-    head_timeout: Annotated[
-        float | None,
-        typer.Option(help=setting_help("head_timeout_s"), envvar="LOSSWATCH_HEAD_TIMEOUT_S", show_default="10"),
-    ] = None,
-    progress_timeout: Annotated[
-        float | None,
-        typer.Option(help=setting_help("progress_timeout_s"), envvar="LOSSWATCH_PROGRESS_TIMEOUT_S", show_default="30"),
-    ] = None,
-    idle_timeout: Annotated[
-        float | None,
-        typer.Option(help=setting_help("idle_timeout_s"), envvar="LOSSWATCH_IDLE_TIMEOUT_S", show_default="75"),
-    ] = None,
-    graceful_timeout: Annotated[
-        float | None,
-        typer.Option(help=setting_help("graceful_timeout_s"), envvar="LOSSWATCH_GRACEFUL_TIMEOUT_S", show_default="10"),
-    ] = None,
-) -> None:
+@with_settings
+def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
-    settings = _settings(
-        host=host,
-        port=port,
-        data_dir=data,
-        insecure=insecure,
-        base_url=base_url,
-        allowed_hosts=allowed_hosts,
-        allow_private_targets=allow_private_targets,
-        targets_file=targets_file,
-        smtp_url=smtp_url,
-        mail_from=mail_from,
-        log_level=log_level,
-        max_connections=max_connections,
-        request_memory_mib=request_memory_mib,
-        head_timeout_s=head_timeout,
-        progress_timeout_s=progress_timeout,
-        idle_timeout_s=idle_timeout,
-        graceful_timeout_s=graceful_timeout,
-    )
+    settings = _settings(**given)
     from losswatch_server.app import alert_settings, create_app, is_loopback
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run

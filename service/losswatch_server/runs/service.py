@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Literal
 
@@ -128,14 +129,24 @@ class Runs:
         live = self._cache.peek(project, name)
         return live.row if live is not None else (await self._stored(project, name)).row
 
-    async def delete(self, project: str, name: str) -> None:
-        """Remove a run with all it has. Its writers are refused from now on; the name can be used again."""
-        async with self._cache.lock(project, name) as cached:
-            row = (await self._cache.load_known(cached, project, name)).row
-            cached.live = None
-            now = self._clock()
+    async def delete(self, project: str, name: str, *, unheard_since: float | None = None) -> bool:
+        """Remove a run with all it has. Its writers are refused from now on; the name can be used again.
+
+        False where something was heard of it after ``unheard_since``, or it cannot be told: then it stays.
+        """
+        async with self.alone(project, name) as run:
+            row, now = run.row, self._clock()
+            if unheard_since is not None and (row.damaged or row.last_seen_at >= unheard_since):
+                return False
             await self._store.delete_run(row, now, event("run.deleted", now, row))
-        self._notify(row)
+        return self._notify(row)
+
+    @asynccontextmanager
+    async def alone(self, project: str, name: str) -> AsyncIterator[StoredRun]:
+        """The run as it is stored, for who changes that: nobody else works on it, and it is read anew afterwards."""
+        async with self._cache.lock(project, name) as cached:
+            cached.live = None
+            yield await self._stored(project, name)
 
     async def report(self, project: str, name: str) -> Report:
         """How the run is doing."""

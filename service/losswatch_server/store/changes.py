@@ -41,9 +41,11 @@ GONE_WRITERS_KEPT_S = 90 * 86_400.0
 its run is gone has lost its service; what it still delivers makes a run of its own."""
 _AT_ONCE = 128
 """Most rows in one statement: 18 values each, of the 32766 that SQLite takes."""
-_TABLES = (
-    "event", "finding", "snapshot", "record", "summary", "rank_tail", "series_name", "writer", "attempt", "run",
+RUN_TABLES = (
+    "event", "finding", "snapshot", "record", "summary", "rank_tail", "series_name", "writer", "attempt", "thinned",
+    "run",
 )  # fmt: skip
+"""All that is kept of a run, by project and uid."""
 
 
 def apply(connection: sqlite3.Connection, change: Change) -> None:
@@ -176,7 +178,7 @@ def delete(connection: sqlite3.Connection, project: str, uid: str, name: str, at
         "SELECT project, uid, ?, writer, ? FROM writer WHERE project = ? AND uid = ?",
         (name, at, project, uid),
     )
-    for table in _TABLES:
+    for table in RUN_TABLES:
         connection.execute(f"DELETE FROM {table} WHERE project = ? AND uid = ?", (project, uid))
     connection.execute("DELETE FROM run_name WHERE project = ? AND name = ? AND uid = ?", (project, name, uid))
     add_event(connection, project, uid, name, event)

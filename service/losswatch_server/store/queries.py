@@ -70,7 +70,7 @@ def run_of(connection: sqlite3.Connection, project: str, uid: str) -> RunRow | N
 
 def is_gone(connection: sqlite3.Connection, project: str, name: str, writer: str) -> bool:
     """Whether this writer posted to a deleted run of this name."""
-    query = "SELECT 1 FROM gone_writer WHERE project = ? AND name = ? AND writer = ?"
+    query = "SELECT 1 FROM gone_writer WHERE project = ? AND name IN (?, '') AND writer = ?"  # '': of an erased project
     return connection.execute(query, (project, name, writer)).fetchone() is not None
 
 

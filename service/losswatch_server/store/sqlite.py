@@ -252,6 +252,11 @@ class SqliteStore:
         """Whether the writer's thread is there."""
         return self._writer.is_alive
 
+    async def empty_log(self) -> None:
+        """Copy what was committed into the file and cut the log off, where no reader is in the way."""
+        with contextlib.closing(await asyncio.to_thread(self._connect, self.path)) as connection:
+            await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def apply(self, change: Change) -> None:
         await self._writer.apply(change)
 

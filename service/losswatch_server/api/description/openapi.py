@@ -13,6 +13,7 @@ from losswatch_server.api.description.describe import NULL
 from losswatch_server.api.description.evidence import EVIDENCE
 from losswatch_server.api.description.insight_schemas import INSIGHTS
 from losswatch_server.api.description.requests import COMPONENTS
+from losswatch_server.api.description.retention_schemas import RETENTIONS
 from losswatch_server.api.description.schemas import ANSWERS
 from losswatch_server.api.description.shared import share
 from losswatch_server.api.description.silence_schemas import SILENCES
@@ -79,7 +80,10 @@ def build(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _, models = models_json_schema(
-        [(model, "serialization") for model in (*ANSWERS, *EVIDENCE.values(), *INSIGHTS, *MODELS, *SILENCES)],
+        [
+            (model, "serialization")
+            for model in (*ANSWERS, *EVIDENCE.values(), *INSIGHTS, *MODELS, *RETENTIONS, *SILENCES)
+        ],
         ref_template="#/components/schemas/{model}",
         schema_generator=_Schemas,
     )
