@@ -45,7 +45,7 @@ class Retention(Answer):
     """Size of the project's points beyond which its oldest runs are thinned, then deleted; null: no limit."""
 
 
-RETENTIONS = (NewRetention, Retention)
+RETENTIONS: tuple[type[BaseModel], ...] = (NewRetention, Retention)
 RETENTION: dict[str, Any] = {
     "project": "default",
     "source": "project",
