@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from losswatch_server.monitor import report, siblings
+from losswatch_server.monitor import diagnoses, report, siblings
 from losswatch_server.monitor.explain import replay
 from losswatch_server.monitor.rules.diverging import Diverging
 from losswatch_server.monitor.rules.loss_spike import LossSpike
@@ -64,7 +64,7 @@ def test_a_rule_that_fails_costs_no_run(
     [
         (report.engine, "rank", "causes"),
         (report.advice, "advise", "advice"),
-        (report, "summary", "sentence"),
+        (diagnoses, "summary", "sentence"),
     ],
 )
 def test_a_finding_is_told_although_what_is_said_of_it_fails(

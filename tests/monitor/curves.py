@@ -41,9 +41,9 @@ def _plain(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def watch(stream: Iterable[Point], context: Context | None = None) -> Monitor:
+def watch(stream: Iterable[Point], context: Context | None = None, *, watched: bool = False) -> Monitor:
     """Fold a stream."""
-    monitor = Monitor("test")
+    monitor = Monitor("test", watched=watched)
     monitor.see_context(context or Context())
     for point in stream:
         monitor.see(point)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from losswatch_server.monitor import diagnoses, report, siblings
 from losswatch_server.monitor import monitor as monitor_module
-from losswatch_server.monitor import report, siblings
 from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.explain import explain, replay
 from losswatch_server.monitor.faults import KINDS, Faults
@@ -123,20 +123,22 @@ def test_a_memory_that_fails_costs_its_point_alone(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("module", "name", "part"),
     [
-        (report, "gather", "causes"),
-        (report, "with_onset", "causes"),
+        (diagnoses, "gather", "causes"),
+        (diagnoses, "with_onset", "causes"),
         (report.engine, "rank", "causes"),
         (report.advice, "advise", "advice"),
-        (report, "summary", "sentence"),
+        (diagnoses, "summary", "sentence"),
         (report, "headline", "sentence"),
     ],
 )
+@pytest.mark.parametrize("watched", [False, True])
 def test_a_finding_is_reported_although_what_is_said_of_it_fails(
-    module: Any, name: str, part: str, monkeypatch: pytest.MonkeyPatch
+    module: Any, name: str, part: str, watched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = assess(watch(STREAM))
     monkeypatch.setattr(module, name, broken)
-    told = assess(watch(STREAM))
+    monitor = watch(STREAM, watched=watched)
+    told = assess(monitor)
     assert {fault.part for fault in told.faults} == {part}
     assert all("in broken" in fault.traceback for fault in told.faults)
     assert any("fault of Losswatch" in note for note in told.notes)
@@ -146,6 +148,7 @@ def test_a_finding_is_reported_although_what_is_said_of_it_fails(
     plain = {f"{f.condition} ({f.series}) since step {f.onset_step}." for f in told.findings}
     said = {f.summary for f in told.findings}
     assert said == (plain if name == "summary" else {f.summary for f in whole.findings})
+    assert assess(monitor).notes == assess(thaw(freeze(monitor))).notes == told.notes
 
 
 def test_a_healthy_run_gets_a_headline_although_its_sentence_fails(monkeypatch: pytest.MonkeyPatch) -> None:

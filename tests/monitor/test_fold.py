@@ -40,10 +40,10 @@ CONTEXT = Context(
 
 
 @settings(max_examples=settings().max_examples // 3)
-@given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 231), max_size=6))
-def test_freezing_and_thawing_anywhere_changes_nothing(name: str, cuts: list[int]) -> None:
-    whole = watch(STREAMS[name], CONTEXT)
-    monitor = Monitor("test")
+@given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 231), max_size=6), st.booleans())
+def test_freezing_and_thawing_anywhere_changes_nothing(name: str, cuts: list[int], watched: bool) -> None:
+    whole = watch(STREAMS[name], CONTEXT, watched=watched)
+    monitor = Monitor("test", watched=watched)
     monitor.see_context(CONTEXT)
     for i, point in enumerate(STREAMS[name]):
         if i in cuts:

@@ -41,7 +41,7 @@ def _same(one: Monitor, other: Monitor) -> None:
 
 
 def _is_the_same_in_pieces(stream: Sequence[Point], cuts: Cuts, context: Context) -> None:
-    one, other = Monitor("test"), Monitor("test")
+    one, other = Monitor("test", watched=True), Monitor("test", watched=True)
     for monitor in (one, other):
         monitor.see_context(context)
     for piece in _pieces(stream, cuts):

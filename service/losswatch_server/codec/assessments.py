@@ -4,7 +4,10 @@ versions would say."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
 from losswatch_server.codec.encoding import rounded
@@ -24,15 +27,18 @@ def assessment_json(assessment: Assessment, *, exact: bool = False) -> dict[str,
     }
 
 
-def verdict_json(assessment: Assessment, *, exact: bool = False) -> dict[str, Any]:
+def verdict_json(
+    assessment: Assessment, *, exact: bool = False, findings: Sequence[msgspec.Raw] | None = None
+) -> dict[str, Any]:
     """``status``, ``action``, ``headline``, ``findings``, ``suspicions``, ``forecast``, ``notes``. What is stored is of
-    watched runs, which have no suspicions: the exact form leaves them out."""
+    watched runs, which have no suspicions: the exact form leaves them out. ``findings``: they are encoded already."""
+    told = [finding_json(finding, exact=exact) for finding in assessment.findings] if findings is None else findings
     forecast = assessment.forecast
     return {
         "status": assessment.status.value,
         "action": assessment.action.value,
         "headline": assessment.headline,
-        "findings": [finding_json(finding, exact=exact) for finding in assessment.findings],
+        "findings": told,
         **({} if exact else {"suspicions": [suspicion_json(suspicion) for suspicion in assessment.suspicions]}),
         "forecast": [forecast.floor, forecast.interval, forecast.steps_to_floor] if exact else _forecast_json(forecast),
         "notes": list(assessment.notes),

@@ -25,7 +25,10 @@ _ENCODER = json.JSONEncoder(
 exact_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 """JSON in Python's own dialect, whose bare NaN and Infinity tokens keep every float64: for the store alone."""
 
-_encode_plain = msgspec.json.Encoder().encode
+encode_plain = msgspec.json.Encoder().encode
+"""As ``dumps_plain``, but raises NOT_PLAIN for what only ``dumps`` can write."""
+NOT_PLAIN = (UnicodeEncodeError, OverflowError)
+"""A lone surrogate, or an integer beyond 64 bits."""
 _AS_THEY_ARE = frozenset({str, int, bool, NoneType})
 
 
@@ -48,8 +51,8 @@ def dumps_plain(value: Any) -> bytes:
     What ``rounded`` made is so. A NaN in it would become null.
     """
     try:
-        return _encode_plain(value)
-    except (UnicodeEncodeError, OverflowError):  # a lone surrogate, or an integer beyond 64 bits
+        return encode_plain(value)
+    except NOT_PLAIN:
         return dumps(value)
 
 

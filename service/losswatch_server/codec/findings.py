@@ -6,11 +6,13 @@ The exact form is text in Python's own dialect of JSON, whose bare NaN and Infin
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
 
 from losswatch_server.codec.damage import MISSHAPEN, DamagedCellError
-from losswatch_server.codec.encoding import exact_text, rounded, timestamp
+from losswatch_server.codec.encoding import NOT_PLAIN, dumps, encode_plain, exact_text, rounded, timestamp
 from losswatch_server.codec.shapes import shape_check
 from losswatch_server.monitor.diagnosis.suspicions import Suspicion
 from losswatch_server.monitor.findings import Advice, Cause, Finding
@@ -22,25 +24,76 @@ _check = shape_check(Finding)
 def finding_json(finding: Finding, *, exact: bool = False) -> dict[str, Any]:
     """The contract's finding. ``exact``: the fields of a Finding alone, every number as it is."""
     number = _as_it_is if exact else rounded
-    fields = {
+    causes = [_cause_json(cause, number) for cause in finding.causes]
+    advice = [_advice_json(advice, number) for advice in finding.advice]
+    evidence = dict(finding.evidence) if exact else _evidence_json(finding.evidence)
+    fields = _fields(finding, number(finding.confidence), evidence, causes, advice)
+    return fields if exact else {**fields, "docs": f"/v1/conditions/{finding.condition}"}
+
+
+def _fields(
+    finding: Finding, confidence: float, evidence: Mapping[str, Any], causes: Any, advice: Any
+) -> dict[str, Any]:
+    return {
         "id": finding.id,
         "condition": str(finding.condition),
         "series": finding.series,
         "attempt": finding.attempt,
         "episode": finding.episode,
         "severity": str(finding.severity),
-        "confidence": number(finding.confidence),
+        "confidence": confidence,
         "onset_step": finding.onset_step,
         "opened_step": finding.opened_step,
         "last_step": finding.last_step,
         "resolved_step": finding.resolved_step,
         "closed_by": None if finding.closed_by is None else str(finding.closed_by),
         "summary": finding.summary,
-        "evidence": number(dict(finding.evidence)) if exact else _evidence_json(finding.evidence),
-        "causes": [_cause_json(cause, number) for cause in finding.causes],
-        "advice": [_advice_json(advice, number) for advice in finding.advice],
+        "evidence": evidence,
+        "causes": causes,
+        "advice": advice,
     }
-    return fields if exact else {**fields, "docs": f"/v1/conditions/{finding.condition}"}
+
+
+class _Encoded(NamedTuple):
+    """A finding with its wire form, and that of its causes and its advice (None: they have to be encoded anew)."""
+
+    finding: Finding
+    whole: msgspec.Raw
+    causes: msgspec.Raw | None = None
+    advice: msgspec.Raw | None = None
+
+
+class EncodedFindings:
+    """The findings of a run's last report in their wire form. What did not change since is not encoded again: neither a
+    finding that is the same, nor the causes and advice of one whose evidence moved."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: dict[str, _Encoded] = {}
+
+    def encode(self, findings: Iterable[Finding]) -> list[msgspec.Raw]:
+        """What ``finding_json`` gives of each, as strict JSON."""
+        before = self._kept
+        self._kept = {finding.id: _encoded(finding, before.get(finding.id)) for finding in findings}
+        return [encoded.whole for encoded in self._kept.values()]
+
+
+def _encoded(finding: Finding, before: _Encoded | None) -> _Encoded:
+    if before is not None and before.finding is finding:
+        return before
+    causes = before.causes if before is not None and before.finding.causes is finding.causes else None
+    advice = before.advice if before is not None and before.finding.advice is finding.advice else None
+    try:
+        if causes is None:
+            causes = msgspec.Raw(encode_plain([_cause_json(cause, rounded) for cause in finding.causes]))
+        if advice is None:
+            advice = msgspec.Raw(encode_plain([_advice_json(advice, rounded) for advice in finding.advice]))
+        fields = _fields(finding, rounded(finding.confidence), _evidence_json(finding.evidence), causes, advice)
+        whole = msgspec.Raw(encode_plain({**fields, "docs": f"/v1/conditions/{finding.condition}"}))
+    except NOT_PLAIN:
+        return _Encoded(finding, msgspec.Raw(dumps(finding_json(finding))))
+    return _Encoded(finding, whole, causes, advice)
 
 
 def suspicion_json(suspicion: Suspicion) -> dict[str, Any]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+import msgspec
 
 from losswatch_server.codec.assessments import verdict_json
 from losswatch_server.codec.contexts import context_json
-from losswatch_server.codec.encoding import dumps_plain, timestamp
+from losswatch_server.codec.encoding import NOT_PLAIN, dumps_plain, encode_plain, timestamp
+from losswatch_server.codec.findings import EncodedFindings
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
@@ -64,6 +69,8 @@ class ReportFacts(Protocol):
     def assessment(self) -> Assessment: ...
     @property
     def stale(self) -> bool: ...
+    @property
+    def encoded(self) -> EncodedFindings | None: ...
 
 
 class CountFacts(Protocol):
@@ -114,8 +121,11 @@ def counts_json(counts: CountFacts) -> dict[str, Any]:
     }
 
 
-def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[str, Any]:
-    """The contract's report; with ``counts`` when it answers a request that brought points."""
+def report_json(
+    report: ReportFacts, counts: CountFacts | None = None, findings: Sequence[msgspec.Raw] | None = None
+) -> dict[str, Any]:
+    """The contract's report; with ``counts`` when it answers a request that brought points. ``findings``: they are
+    encoded already."""
     run, assessment = report.run, report.assessment
     return {
         "run": run.name,
@@ -128,12 +138,16 @@ def report_json(report: ReportFacts, counts: CountFacts | None = None) -> dict[s
         "detection_version": run.detection_version,
         **({} if counts is None else counts_json(counts)),
         "state": run.state.value,
-        **verdict_json(assessment),
+        **verdict_json(assessment, findings=findings),
         "error": run.error or None,
         "stale": report.stale,
     }
 
 
 def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes:
-    """``report_json`` as strict JSON: every number in it is rounded, or an integer."""
+    """``report_json`` as strict JSON: every number in it is rounded, or an integer. Where the report keeps what it has
+    encoded, only what changed since the last one is."""
+    if report.encoded is not None:
+        with contextlib.suppress(*NOT_PLAIN):
+            return encode_plain(report_json(report, counts, report.encoded.encode(report.assessment.findings)))
     return dumps_plain(report_json(report, counts))

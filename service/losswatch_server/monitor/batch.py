@@ -59,6 +59,11 @@ class Batch(Sequence[Point]):
         return self.columns[STEP]
 
     @property
+    def of_rank_0(self) -> int:
+        """How many points are."""
+        return self.columns[RANK].count(0)
+
+    @property
     def is_of_rank_0(self) -> bool:
         """Whether every point is."""
         return not any(self.columns[RANK])

@@ -63,6 +63,10 @@ class Fault:
         )
 
 
+FIELDS = ("part", "of", "error", "message", "step", "last_step", "count")
+"""Those of a fault that a run's state keeps."""
+
+
 class Faults:
     """Collects faults by part and kind: all that a run had, and those since they were last drained."""
 

@@ -60,6 +60,8 @@ class LifeCycle:
     lives: dict[str, Life] = field(default_factory=dict)
     closed: list[Finding] = field(default_factory=list)
     changes: list[Finding] = field(default_factory=list)
+    turns: int = 0
+    """How often a finding opened, worsened or closed since this object was made; no part of a run's state."""
 
     @property
     def troubled(self) -> frozenset[Condition]:
@@ -71,6 +73,11 @@ class LifeCycle:
             for life in self.lives.values()
             if life.finding is not None and life.finding.severity is not Severity.INFO
         )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no finding, open or closed."""
+        return not self.closed and all(life.finding is None for life in self.lives.values())
 
     def is_open(self, key: str) -> bool:
         """Whether a finding of this condition and series is open."""
@@ -119,6 +126,7 @@ class LifeCycle:
         )
         self._absorb(finding, step, points)
         self._set(life, finding)
+        self.turns += 1
 
     def _absorb(self, finding: Finding, step: int, points: int) -> None:
         """Close what is open only as an echo of a worse condition that opens now and began no later, or soon after."""
@@ -136,7 +144,10 @@ class LifeCycle:
     def _update(self, life: Life, alarm: Alarm, step: int) -> None:
         assert life.finding is not None
         old = life.finding
-        severity = alarm.severity if alarm.severity.rank > old.severity.rank else old.severity
+        severity = old.severity
+        if alarm.severity.rank > severity.rank:
+            severity = alarm.severity
+            self.turns += 1
         self._set(
             life,
             replace(old, severity=severity, confidence=alarm.confidence, last_step=step, evidence=alarm.evidence),
@@ -148,6 +159,7 @@ class LifeCycle:
             if f"{old.condition}/{old.series}" == key and old.closed_by is ClosedBy.RESOLVED:
                 del self.closed[i]
                 life.finding = replace(old, resolved_step=None, closed_by=None)
+                self.turns += 1
                 self._update(life, alarm, step)
                 return True
         return False
@@ -159,6 +171,7 @@ class LifeCycle:
         self.closed.append(finding)
         del self.closed[:-KEPT]
         self.changes.append(finding)
+        self.turns += 1
 
     def _set(self, life: Life, finding: Finding) -> None:
         life.finding = finding

@@ -11,6 +11,7 @@ import numpy as np
 
 from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.conditions import DETECTORS
+from losswatch_server.monitor.diagnoses import diagnose_findings, last_count, next_count, no_diagnoses
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
@@ -44,27 +45,42 @@ _FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Con
 
 
 class Monitor:
-    """What is known of one run. ``see`` and its siblings are the fold; the state is bounded (see ``snapshot``)."""
+    """What is known of one run. ``see`` and its siblings are the fold; the state is bounded (see ``snapshot``).
+
+    ``watched``: its report is wanted again and again, so the causes and advice of findings are kept between points.
+    """
 
     __slots__ = (
         "attempt",
         "context",
+        "diagnoses",
         "faults",
         "forecast",
         "kind",
+        "last_diagnosis",
         "life",
         "memory",
+        "next_diagnosis",
         "next_forecast",
         "next_review",
         "points",
         "states",
         "step",
+        "turns_diagnosed",
         "uid",
         "view",
+        "watched",
     )
 
-    def __init__(self, uid: str) -> None:
+    def __init__(self, uid: str, *, watched: bool = False) -> None:
         self.uid = uid
+        self.watched = watched
+        self.diagnoses = no_diagnoses()
+        self.next_diagnosis = 1
+        """The next count of points at which causes are worked out: a property of ``points``."""
+        self.last_diagnosis = 0
+        """The last such count among the points that are being folded: what was worked out before would be lost."""
+        self.turns_diagnosed = 0
         self.attempt = 1
         self.points = 0
         self.step = -1
@@ -84,6 +100,7 @@ class Monitor:
         point = tamed(point)
         if point.rank:
             self._ask(point, _FINITE_ONLY)
+            self._diagnose()
             return
         memory = self.memory
         self.points += 1
@@ -106,9 +123,19 @@ class Monitor:
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         review = review and point.loss is not None
         self._ask(point, self._due(_EVERYTHING if review else _EVERY_POINT), review=review)
+        self._diagnose()
 
-    def see_all(self, points: Sequence[Point]) -> None:
-        """``see`` of one point after the other, to the bit; faster by far where nothing happens."""
+    def see_all(self, points: Sequence[Point], more: int = 0) -> None:
+        """``see`` of one point after the other, to the bit; faster by far where nothing happens.
+
+        ``more``: how many of rank 0 follow before anybody wants to know anything of the run.
+        """
+        if self.watched:
+            mine = sum(point.rank == 0 for point in points) if not isinstance(points, Batch) else points.of_rank_0
+            self.last_diagnosis = last_count(self.next_diagnosis, self.points + mine + more)
+        self._see_all(points)
+
+    def _see_all(self, points: Sequence[Point]) -> None:
         begun, count = 0, len(points)
         while begun < count and (self.memory.loss.n < FIRST_LOSSES or self.view.record is not None):
             self.see(points[begun])
@@ -125,10 +152,10 @@ class Monitor:
             return
         begun = 0
         for place in odd:
-            self.see_all(points[begun:place])
+            self._see_all(points[begun:place])
             self.see(points[place])
             begun = place + 1
-        self.see_all(points[begun:])
+        self._see_all(points[begun:])
 
     def _see_plain(self, points: Batch) -> None:
         """From review to review the rules pass over what they need not judge."""
@@ -156,18 +183,21 @@ class Monitor:
         while place < end:
             stop = min(stops)
             past = min(stop + 1, end)
+            if self.points < self.last_diagnosis < self.points + past - place and not self.life.is_empty:
+                past = place + self.last_diagnosis - self.points
             self.faults.shield(
                 "memory", "", stretch.steps[past - 1], partial(stretch.remember, self.memory, place, past), None
             )
             self.points += past - place
             self.step = stretch.steps[past - 1]
             place = past
-            if stop < end:
+            if stop < past:
                 self._ask(tamed(stretch.points[stop]), tuple(a for a, at in zip(due, stops, strict=True) if at == stop))
                 stops = [
                     self._stop(asked, stretch, place) if at < place else at
                     for asked, at in zip(due, stops, strict=True)
                 ]
+            self._diagnose()
 
     def _stop(self, asked: _Asked, stretch: Stretch, place: int) -> int:
         """The first place from ``place`` on at which a rule must be asked; it has passed over the points before."""
@@ -199,11 +229,27 @@ class Monitor:
             if math.isfinite(value):
                 self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
             self._ask(Point(point.step, validation_loss=value), self._due(_EVERY_POINT))
+            self._diagnose()
 
     def see_context(self, context: Context) -> None:
         """The complete context that holds from here on."""
         self.context = context
         self.kind = self.view.kind = loss_kind(context)
+        if self.watched and not self.life.is_empty:
+            self._diagnose(changed=True)
+
+    def _diagnose(self, *, changed: bool = False) -> None:
+        """Work out causes and advice, where this is a place at which that is done (see ``diagnoses``)."""
+        if not self.watched:
+            return
+        turns = self.life.turns
+        if self.points >= self.next_diagnosis:
+            self.next_diagnosis = next_count(self.next_diagnosis, self.points)
+        elif turns == self.turns_diagnosed and not changed:
+            return
+        if self.points >= self.last_diagnosis:
+            self.turns_diagnosed = turns
+            self.diagnoses = diagnose_findings(self.life.findings(), self.memory, self.context, self.step)
 
     @property
     def minimised(self) -> bool:
@@ -290,4 +336,4 @@ class Monitor:
 
     def drain_faults(self) -> list[Fault]:
         """What failed since the last call, for whoever logs and counts."""
-        return self.faults.drain()
+        return self.faults.drain() + self.diagnoses.faults.drain()

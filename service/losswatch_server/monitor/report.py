@@ -7,28 +7,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from losswatch_server.monitor import advice
-from losswatch_server.monitor.conditions import headline, summary
+from losswatch_server.monitor.conditions import headline
 from losswatch_server.monitor.context_names import misspelt
+from losswatch_server.monitor.diagnoses import diagnose_findings
 from losswatch_server.monitor.diagnosis import engine
-from losswatch_server.monitor.diagnosis.measures import Measured, gather, with_onset
+from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.stated_faults import stated
 from losswatch_server.monitor.diagnosis.suspicions import MOST, Suspicion, as_finding, nothing_beyond_doubt, suspects
 from losswatch_server.monitor.faults import Fault, Faults
-from losswatch_server.monitor.findings import Advice, Cause, Finding
+from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.known import begins_at_start
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
-from losswatch_server.monitor.sentences import counted, number, plainly
+from losswatch_server.monitor.sentences import counted, number
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
 STOP_CONFIDENCE = 0.99
 _ORDER = tuple(Condition)
-NOTHING_MEASURED = Measured()
-NO_CAUSES: tuple[Cause, ...] = ()
-NO_ADVICE: tuple[Advice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,17 +94,6 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     return f"Healthy: the loss went from {number(first)} to {number(last)} in {counted(track.n, 'point')}."
 
 
-def _explained(monitor: Monitor, finding: Finding, gathered: Measured, faults: Faults) -> Finding:
-    of, step, context = f"{finding.condition}/{finding.series}", monitor.step, monitor.context
-    facts = faults.shield(
-        "causes", of, step, partial(with_onset, gathered, monitor.memory, finding.onset_step), gathered
-    )
-    told = replace(finding, summary=faults.shield("sentence", of, step, partial(summary, finding), plainly(finding)))
-    ranked = faults.shield("causes", of, step, partial(engine.rank, told, facts, context), NO_CAUSES)
-    advised = faults.shield("advice", of, step, partial(advice.advise, told, ranked, facts, context), NO_ADVICE)
-    return replace(told, causes=ranked, advice=advised)
-
-
 def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     notes = []
     if not monitor.minimised:
@@ -141,19 +128,18 @@ def _suspicions(monitor: Monitor) -> tuple[Suspicion, ...]:
 
 
 def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
-    """Everything the report says, from the state and the present context. Pure; cheap while nothing is wrong.
+    """Everything the report says, from the state and the present context. Pure. Of a watched run it is cheap: causes
+    and advice are as ``diagnoses`` keeps them; else they are worked out here.
 
     ``asked``: somebody wants to know what may be wrong, rather than to be woken only where it is sure; costs 4 ms.
 
     What cannot be said of a finding is left out, and the notes say so.
     """
-    found = monitor.findings()
-    faults, facts = Faults(), NOTHING_MEASURED
-    if found:
-        facts = faults.shield(
-            "causes", "this run", monitor.step, partial(gather, monitor.memory, monitor.context), NOTHING_MEASURED
-        )
-    findings = tuple(_explained(monitor, f, facts, faults) for f in found)
+    found, faults = monitor.findings(), Faults()
+    diagnoses = monitor.diagnoses
+    if not monitor.watched:
+        diagnoses = diagnose_findings(found, monitor.memory, monitor.context, monitor.step)
+    findings = tuple([diagnoses.tell(f, monitor.step, faults) for f in found])
     status = status_of(findings, monitor.points)
     suspected: tuple[Suspicion, ...] = ()
     troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
@@ -173,12 +159,13 @@ def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
         headline=head,
         findings=findings,
         forecast=monitor.forecast,
-        notes=_notes(monitor, findings) + tuple(fault.note for fault in (*monitor.faults.known(), *faults.known())),
+        notes=_notes(monitor, findings)
+        + tuple(fault.note for fault in (*monitor.faults.known(), *diagnoses.faults.known(), *faults.known())),
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,
         points=monitor.points,
         suspicions=suspected,
-        faults=tuple(faults.drain()),
+        faults=(*diagnoses.faults.drain(), *faults.drain()),
     )
 
 

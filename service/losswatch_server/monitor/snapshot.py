@@ -5,20 +5,21 @@ Format (version 1)::
     4 bytes    magic "LWS1"
     4 bytes    length H of the header, little endian
     H bytes    the header, UTF-8 JSON as Python's json writes it (bare NaN and Infinity)
+    D bytes    causes and advice, where D is ``diagnoses_bytes`` of the header: deflated JSON, see ``diagnoses.pack``
     rest       float64 numbers, little endian
 
-The header is ``{"detection_version", "state"}``. In the state, a list of numbers is ``{"$f": [offset, count]}``
-(integers: ``"$i"``; rows of equal length: ``{"$m": [offset, rows, columns]}``), offset and count in numbers of the
-rest. Everything else is named by the fields of the dataclasses it comes from: Memory, the detectors' states in the
-order of the registry, the findings, and the faults that were met.
+The header is ``{"detection_version", "watched", "diagnoses_bytes", "state"}``. In the state, a list of numbers is
+``{"$f": [offset, count]}`` (integers: ``"$i"``; rows of equal length: ``{"$m": [offset, rows, columns]}``), offset and
+count in numbers of the rest. Everything else is named by the fields of the dataclasses it comes from: Memory, the
+detectors' states in the order of the registry, the findings, and the faults that were met.
 
 In the state: ``uid``, ``attempt``, ``points`` (of rank 0) and ``step`` (the last one, -1 before the first);
 ``next_review`` and ``next_forecast``, counts of losses; ``forecast`` as [floor, interval, steps_to_floor]; ``context``;
 ``memory``; ``detectors``; ``tracks``, by rule and series the life cycle of its findings; ``closed``, the latest closed
 findings; ``faults``.
 
-Findings have a form of their own here: the monitor depends on no codec, and a report makes their causes, advice and
-summary anew, so that a snapshot does without them.
+Findings have a form of their own here: the monitor depends on no codec, and a report makes their summary anew, so that
+a snapshot does without it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from itertools import chain
 from types import NoneType
 from typing import Any
 
-from losswatch_server.monitor.faults import Fault, Faults
+from losswatch_server.monitor.diagnoses import next_count, unpack
+from losswatch_server.monitor.faults import FIELDS, Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.lifecycle import Life
@@ -43,7 +45,6 @@ from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, Condition, Severity
 
 MAGIC = b"LWS1"
-_FAULT_FIELDS = ("part", "of", "error", "message", "step", "last_step", "count")
 _FLOATS, _INTS, _LISTS = {float}, {int}, {list}
 
 
@@ -185,10 +186,17 @@ def freeze(monitor: Monitor) -> bytes:
             for key, t in life.lives.items()
         },
         "closed": [_finding_fields(f) for f in life.closed],
-        "faults": [[getattr(fault, name) for name in _FAULT_FIELDS] for fault in monitor.faults.known()],
+        "faults": [[getattr(fault, name) for name in FIELDS] for fault in monitor.faults.known()],
     }
-    header = json.dumps({"detection_version": DETECTION_VERSION, "state": state}, separators=(",", ":")).encode()
-    return b"".join((MAGIC, struct.pack("<I", len(header)), header, *writer.parts))
+    diagnoses = monitor.diagnoses.pack()
+    known = {
+        "detection_version": DETECTION_VERSION,
+        "watched": monitor.watched,
+        "diagnoses_bytes": len(diagnoses),
+        "state": state,
+    }
+    header = json.dumps(known, separators=(",", ":")).encode()
+    return b"".join((MAGIC, struct.pack("<I", len(header)), header, diagnoses, *writer.parts))
 
 
 def thaw(data: bytes) -> Monitor:
@@ -198,15 +206,18 @@ def thaw(data: bytes) -> Monitor:
             raise ValueError("not a snapshot")
         (length,) = struct.unpack("<I", data[4:8])
         header = json.loads(data[8 : 8 + length])
+        rest = 8 + length + header["diagnoses_bytes"]
         numbers = array("d")
-        numbers.frombytes(data[8 + length :])
+        numbers.frombytes(data[rest:])
         if sys.byteorder == "big":
             numbers.byteswap()
         if header["detection_version"] != DETECTION_VERSION:
             raise ValueError(f"a snapshot of detection version {header['detection_version']}")
         state = header["state"]
-        monitor = Monitor(state["uid"])
+        monitor = Monitor(state["uid"], watched=header["watched"])
         monitor.attempt, monitor.points, monitor.step = state["attempt"], state["points"], state["step"]
+        monitor.diagnoses = unpack(data[8 + length : rest])
+        monitor.next_diagnosis = next_count(1, monitor.points)
         monitor.next_review = state["next_review"]
         monitor.next_forecast = state["next_forecast"]
         floor, interval, steps = state["forecast"]
@@ -235,7 +246,7 @@ def thaw(data: bytes) -> Monitor:
                 resolved_at=t["resolved_at"],
             )
         life.closed = [f for f in map(_finding, state["closed"]) if f is not None]
-        monitor.faults = Faults(Fault(**dict(zip(_FAULT_FIELDS, fault, strict=True))) for fault in state["faults"])
+        monitor.faults = Faults(Fault(**dict(zip(FIELDS, fault, strict=True))) for fault in state["faults"])
     except (ValueError, MemoryError):
         raise
     except Exception as error:

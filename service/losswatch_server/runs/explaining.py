@@ -49,6 +49,7 @@ async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation
 
     def fold(probe: Probe) -> None:
         monitor = Monitor(run.row.uid) if frozen is None else thaw(frozen)
+        monitor.watched = False
         probe.watch(monitor)
         for entry in whole(effective((entry for entry in read(rows, seq) if entry.seq < end), attempts)):
             apply(monitor, entry)

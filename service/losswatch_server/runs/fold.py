@@ -121,7 +121,7 @@ async def _start(
             return thaw(stored.body), seq, step
         except ValueError as error:  # an unreadable snapshot: the record is the truth, an older one will do
             damage.note("snapshot", (project, uid, seq), error)
-    return Monitor(uid), 0, -1
+    return Monitor(uid, watched=True), 0, -1
 
 
 class _Folding:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from losswatch_server.codec.findings import EncodedFindings
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
@@ -69,6 +70,8 @@ class LiveRun:
     """What the points alone say, as of ``report``; None before the first report."""
     report: Report | None = None
     """The report, with the findings of the clock and the notes of writers in it; None where a change made it old."""
+    encoded: EncodedFindings = field(default_factory=EncodedFindings)
+    """The findings of the last report as answers write them."""
     merges_into_last: bool = False
     """Whether points of this run come in pieces: then the state before the last point is kept for the next piece."""
     before_last: bytes | None = None
@@ -81,7 +84,7 @@ class LiveRun:
     @classmethod
     def new(cls, row: RunRow) -> LiveRun:
         """A run of which nothing is stored yet."""
-        return cls(row=row, cursor=RunCursor(), stored=False, monitor=Monitor(row.uid))
+        return cls(row=row, cursor=RunCursor(), stored=False, monitor=Monitor(row.uid, watched=True))
 
     def drop_snapshots(self, dropped: list[int], unwanted: Callable[[int, int], bool]) -> None:
         """Forget the snapshots whose (step, detection_version) are unwanted; their numbers go into ``dropped``."""
@@ -159,9 +162,10 @@ class LiveRun:
             if begun == keep_at:
                 self.before_last = frozen
                 self.after_last.clear()
-            past = min([count, begun + slice_of(monitor), *(at for at in (*freeze_at, keep_at) if at > begun)])
+            stop = min([count, *(at for at in (*freeze_at, keep_at) if at > begun)])
+            past = min(stop, begun + slice_of(monitor))
             points = entries.points[begun:past]
-            monitor.see_all(points)
+            monitor.see_all(points, stop - past)
             self.highest_step = max(self.highest_step, points.steps[-1])
             self.since_snapshot += past - begun
             begun = past

@@ -195,7 +195,7 @@ class RunCache:
         assessment = with_liveness_findings(live.assessment, live.findings.values(), notes)
         live.row = row_from_report(live.row, assessment)
         stale = live.monitor is None and live.row.detection_version > DETECTION_VERSION
-        live.report = Report(run=live.row, assessment=assessment, stale=stale)
+        live.report = Report(run=live.row, assessment=assessment, stale=stale, encoded=live.encoded)
         return live.report
 
     async def report(self, live: LiveRun) -> Report:
