@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
 
+from losswatch_server.agents.endpoint import McpEndpoint
 from losswatch_server.alerts.channels.channel import MailServer
 from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.metrics import DeliveryMetrics
@@ -46,6 +47,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     Starting raises DataDirectoryError, SchemaTooNewError or StoreFailedError where the data directory cannot be had.
     ``on_lost`` is called, a little later, when the database was deleted or replaced: only a new start can help then.
     """
+    agents = McpEndpoint()
     supervisor = Supervisor(tell=lambda error: scrub(told(error)))
 
     @asynccontextmanager
@@ -81,6 +83,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 yield
             finally:
                 feed.close()
+                await agents.close()
                 await supervisor.stop()
                 await alerts.stop()
                 await runs.close()
@@ -94,7 +97,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         site=site(settings),
         request_memory=settings.request_memory_mib << 20,
         supervisor=supervisor,
-        more_routers=(pages.router,),
+        more_routers=(pages.router, agents.router),
     )
     app.state.base_url = settings.base_url
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)

@@ -133,3 +133,28 @@ def test_the_documentation_is_installed_with_the_service():
     command = ["git", "check-ignore", *map(str, PAGES.iterdir())]
     ignored = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert [line for line in ignored.stdout.splitlines() if not line.endswith("__pycache__")] == []
+
+
+def test_every_page_is_there_as_markdown_too(browser):
+    for page in CONTENTS:
+        answer = browser.get(f"/docs/{page.name}.md")
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, "text/markdown")
+        assert answer.text.startswith(f"# {page.title}\n")
+    assert browser.get("/docs/no-such-page.md").status_code == 404
+
+
+def test_llms_txt_leads_to_every_page_and_nowhere_else(browser):
+    """The form is that of llmstxt.org: a title, a quoted summary, and lists of links below headings."""
+    text = browser.get("/llms.txt").text
+    assert re.match(r"# Losswatch\n\n> .+\n\n", text)
+    links = re.findall(r"^- \[[^\]]+\]\(([^)]+)\)", text, re.MULTILINE)
+    assert {f"/docs/{page.name}.md" for page in CONTENTS if page.url != "/docs"} < set(links)
+    for link in links:
+        assert browser.get(link).status_code == 200, link
+
+
+def test_the_skill_says_when_to_use_it():
+    head = (ROOT / "clients/agents/losswatch/SKILL.md").read_text().split("---\n")[1]
+    said = dict(line.split(": ", 1) for line in head.splitlines())
+    assert said["name"] == "losswatch"
+    assert 50 < len(said["description"]) <= 1024

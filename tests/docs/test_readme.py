@@ -17,7 +17,11 @@ from losswatch_server.cli.commands import app
 
 README = parts.README
 REPORT = parts.PAGES / "report.md"
-DOCUMENTS = [README, *sorted(parts.PAGES.glob("*.md")), parts.ROOT / "clients" / "shell" / "README.md"]
+DOCUMENTS = [
+    README,
+    *sorted(parts.PAGES.glob("*.md")),
+    *(parts.ROOT / "clients" / place for place in ("shell/README.md", "agents/losswatch/SKILL.md")),
+]
 ALL_PROSE = [
     *DOCUMENTS,
     parts.ROOT / "CONTRIBUTING.md",

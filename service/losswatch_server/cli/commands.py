@@ -14,6 +14,7 @@ import losswatch_server
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.keys import keys
+from losswatch_server.cli.mcp import mcp
 from losswatch_server.cli.options import with_settings
 from losswatch_server.cli.projects import projects
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command(cls=QuickCommand)(diagnose)
 app.command()(show)
+app.command()(mcp)
 app.add_typer(targets)
 app.add_typer(keys)
 app.add_typer(projects)

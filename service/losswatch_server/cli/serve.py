@@ -71,7 +71,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
     if settings.log_level != "debug":
-        for chatty in ("uvicorn", "alembic"):
+        for chatty in ("uvicorn", "alembic", "mcp", "httpx"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_S)
     logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)

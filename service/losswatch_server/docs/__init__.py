@@ -5,6 +5,6 @@ written into the pages by ``make docs``; the tests run every example.
 May import ``losswatch_server.catalogue`` for the markdown, and nothing else of ours.
 """
 
-from losswatch_server.docs.pages import CONTENTS, DocumentationPage, contents, page
+from losswatch_server.docs.pages import CONTENTS, DocumentationPage, contents, llms, page
 
-__all__ = ["CONTENTS", "DocumentationPage", "contents", "page"]
+__all__ = ["CONTENTS", "DocumentationPage", "contents", "llms", "page"]

@@ -24,6 +24,7 @@ class DocumentationPage:
 
     name: str
     title: str
+    markdown: str
     html: str
 
     @property
@@ -45,7 +46,13 @@ def page(name: str) -> DocumentationPage:
     text = _text(name)
     title = _TITLE.search(text)
     assert title is not None, f"{name}.md begins with a title"
-    return DocumentationPage(name=name, title=title[1], html=render(link_to_the_service(_COMMENT.sub("", text))))
+    text = link_to_the_service(_COMMENT.sub("", text))
+    return DocumentationPage(name=name, title=title[1], markdown=text, html=render(text))
+
+
+def llms() -> str:
+    """The contents for language models, as https://llmstxt.org describes them."""
+    return (resources.files("losswatch_server.docs") / "llms.txt").read_text(encoding="utf-8")
 
 
 def url(name: str) -> str:

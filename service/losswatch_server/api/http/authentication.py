@@ -1,8 +1,8 @@
 """Who calls: what a request needs of a key, and the project that it is then about.
 
-Both paths to the points, and everything else below ``/v1``, pass here once (see ``middleware``), so no endpoint can be
-forgotten. A key belongs to one project: a request that names none is about that one, and one that names another gets
-404 like everything that does not exist. Probes, metrics, the documentation and the login page need no key.
+Both paths to the points, everything else below ``/v1``, and ``/mcp`` pass here once (see ``middleware``), so no
+endpoint can be forgotten. A key belongs to one project: a request that names none is about that one, and one that names
+another gets 404 like everything that does not exist. Probes, metrics, the documentation and the login page need no key.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _POSTED_BY_RUNS = frozenset({"points", "finish", "pause", "context"})
 
 def scopes_needed(method: str, path: str) -> frozenset[Scope] | None:
     """The scopes of which one is enough; None for what needs no key."""
+    if path == "/mcp":  # what a tool does is a request of its own, with the same key
+        return _EITHER
     if path != "/v1" and not path.startswith("/v1/"):
         return None
     parts = path.removeprefix("/v1").removeprefix("/").split("/")

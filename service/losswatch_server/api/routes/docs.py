@@ -61,12 +61,19 @@ async def asset(name: str) -> Response:
         return FileResponse(path, headers=headers, media_type=_ASSETS[name])
 
 
+@router.get("/llms.txt")
+async def llms() -> Response:
+    return Response(docs.llms(), media_type="text/markdown")
+
+
 @router.get("/docs/{name}")
 async def page(name: str) -> Response:
     try:
-        found = docs.page(name)
+        found = docs.page(name.removesuffix(".md"))
     except KeyError:
         raise ProblemError(NOT_FOUND, "The documentation has no such page. GET /docs lists all of them.") from None
+    if name.endswith(".md"):
+        return Response(found.markdown, media_type="text/markdown")
     return RedirectResponse(found.url, 307) if found.name == docs.CONTENTS else _page(found, (DOCUMENTATION,))
 
 
