@@ -83,8 +83,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 async def listeners(app: FastAPI, number: int) -> None:
     """Wait until so many listen."""
-    while app.state.feed.listeners != number:
-        await asyncio.sleep(0.01)  # noqa: ASYNC110 - the service has no reason to say when
+    while app.state.feed.listeners != number:  # noqa: ASYNC110 - the service has no reason to say when
+        await asyncio.sleep(0.01)
 
 
 def text_of(result: Any) -> str:
