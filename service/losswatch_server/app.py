@@ -99,7 +99,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         supervisor=supervisor,
         more_routers=(pages.router, agents.router),
     )
-    app.state.base_url = settings.base_url
+    app.state.base_url, app.state.error_page = settings.base_url, pages.error_page
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
 

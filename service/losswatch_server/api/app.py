@@ -29,7 +29,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
     problem_response,
 )
-from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
+from losswatch_server.api.http.site import LOOPBACK_NAMES, Site, is_navigation
 from losswatch_server.api.routes import (
     catalogue,
     deliveries,
@@ -174,8 +174,19 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         return problem_response(
             ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}), request.scope["path"]
         )
+    if (page := _page_of(request, 404, "There is no such page", "Nothing has this address.")) is not None:
+        return page
     detail = "No endpoint has this path. GET /docs lists all of them."
     return problem_response(ProblemError(NOT_FOUND, detail), instance(request))
+
+
+def _page_of(request: Request, status: int, title: str, detail: str) -> Response | None:
+    """Where somebody follows a link in a browser: a page that says it, if there are pages."""
+    path, page = request.scope["path"], getattr(request.app.state, "error_page", None)
+    if page is None or path.startswith("/v1/") or not is_navigation(request.scope):
+        return None
+    shown: Response = page(request, status, title, detail)
+    return shown
 
 
 def _methods(request: Request) -> list[str]:
@@ -195,6 +206,8 @@ async def _on_bad_parameter(request: Request, error: Exception) -> Response:
     faults = [Problem(str(fault["loc"][-1]), _told(fault)) for fault in error.errors()]
     first = faults[0]
     detail = f"The parameter {first.pointer} is not as described: {first.detail}."
+    if (page := _page_of(request, 422, "This address cannot be read", detail)) is not None:
+        return page
     return problem_response(ProblemError(INVALID_REQUEST, detail, errors=faults), instance(request))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
@@ -15,6 +16,8 @@ from starlette.responses import HTMLResponse, Response
 
 from losswatch_server import __version__, catalogue
 from losswatch_server.dashboard.assets import address, assets, version
+from losswatch_server.keys.session import COOKIE, opened
+from losswatch_server.runs import RunNotFoundError
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,44 +64,70 @@ def searchable_words() -> Mapping[str, str]:
     }
 
 
-def _page(template: str, project: str = "default", status: int = 200, **values: Any) -> Response:
-    text = _templates.get_template(template).render(project=project, **values)
+def _page(request: Request, template: str, project: str = "default", status: int = 200, **values: Any) -> Response:
+    text = _templates.get_template(template).render(project=project, logged_in=_has_session(request), **values)
     return HTMLResponse(text, status, HEADERS)
 
 
+def _has_session(request: Request) -> bool:
+    """Whether this browser has logged in with a key, and can log out."""
+    ring, cookie = getattr(request.app.state, "keys", None), request.cookies.get(COOKIE)
+    return ring is not None and ring.is_on and cookie is not None and opened(cookie, ring, time.time()) is not None
+
+
+def error_page(request: Request, status: int, title: str, detail: str) -> Response:
+    """What a browser shows for an address that has no page."""
+    return _page(request, "missing.html", status=status, title=title, detail=detail)
+
+
 @router.get("/")
-async def runs_page(project: Project = "default") -> Response:
-    return _page("runs.html", project)
+async def runs_page(request: Request, project: Project = "default") -> Response:
+    return _page(request, "runs.html", project)
 
 
 @router.get("/runs/{run}")
 async def run_page(request: Request, run: RunName, project: Project = "default") -> Response:
-    return _page("run.html", project, run=run, base=(getattr(request.app.state, "base_url", None) or "").rstrip("/"))
+    base = (getattr(request.app.state, "base_url", None) or "").rstrip("/")
+    status = 404 if await _is_known_to_be_missing(request, run, project) else 200
+    return _page(request, "run.html", project, status, run=run, base=base)
+
+
+async def _is_known_to_be_missing(request: Request, run: str, project: str) -> bool:
+    """With keys on nothing is said here: the page's own calls have the session, this request may have none."""
+    ring = getattr(request.app.state, "keys", None)
+    if ring is not None and ring.is_on:
+        return False
+    try:
+        await request.app.state.runs.get(project, run)
+    except RunNotFoundError:
+        return True
+    return False
 
 
 @router.get("/compare")
-async def compare_page(project: Project = "default") -> Response:
-    return _page("compare.html", project)
+async def compare_page(request: Request, project: Project = "default") -> Response:
+    return _page(request, "compare.html", project)
 
 
 @router.get("/findings")
-async def findings_page(project: Project = "default") -> Response:
-    return _page("findings.html", project)
+async def findings_page(request: Request, project: Project = "default") -> Response:
+    return _page(request, "findings.html", project)
 
 
 @router.get("/paste")
-async def paste_page(project: Project = "default") -> Response:
-    return _page("paste.html", project)
+async def paste_page(request: Request, project: Project = "default") -> Response:
+    return _page(request, "paste.html", project)
 
 
 @router.get("/notifications")
-async def notifications_page(project: Project = "default") -> Response:
-    return _page("notifications.html", project)
+async def notifications_page(request: Request, project: Project = "default") -> Response:
+    return _page(request, "notifications.html", project)
 
 
 @router.get("/catalogue")
-async def catalogue_page(project: Project = "default") -> Response:
+async def catalogue_page(request: Request, project: Project = "default") -> Response:
     return _page(
+        request,
         "catalogue.html",
         project,
         conditions=catalogue.conditions(),
@@ -108,14 +137,14 @@ async def catalogue_page(project: Project = "default") -> Response:
 
 
 @router.get("/catalogue/{kind}/{name}")
-async def catalogue_entry_page(kind: str, name: str, project: Project = "default") -> Response:
+async def catalogue_entry_page(request: Request, kind: str, name: str, project: Project = "default") -> Response:
     try:
         found = catalogue.page("cause" if kind == "causes" else "condition", name)
     except KeyError:
-        return _page("missing.html", project, 404)
+        return error_page(request, 404, "There is no such entry", "The catalogue has all of them.")
     html = found.html.replace('href="/v1/conditions/', 'href="/catalogue/conditions/')
     html = html.replace('href="/v1/causes/', 'href="/catalogue/causes/')
-    return _page("entry.html", project, entry=found, html=html)
+    return _page(request, "entry.html", project, entry=found, html=html)
 
 
 @router.get("/assets/{of}/{name:path}")

@@ -2,12 +2,12 @@
 
 export const page = document.body.dataset;
 
-/** An error with the sentence that the service gave for it; `status` 0: it did not answer. */
+/** An error with the sentence that the service gave for it; `status` 0: it did not answer. `wait`: seconds, or null. */
 export class ServiceError extends Error {
-  constructor(message, status, problem = {}) {
+  constructor(message, status, wait = null) {
     super(message);
     this.status = status;
-    this.problem = problem;
+    this.wait = wait;
   }
 }
 
@@ -33,11 +33,7 @@ export async function call(method, path, { query, body, text, signal } = {}) {
     answer = await fetch(address(path, query), { method, headers, body: content, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError("The service does not answer.", 0);
-  }
-  if (answer.status === 401) { // keys are on, and the session is over or there was none
-    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    return new Promise(() => {});
+    throw new ServiceError("Nothing came back.", 0);
   }
   if (answer.status === 401) { // keys are on, and this browser has no session
     location.assign(`/login?${new URLSearchParams({ next: location.pathname + location.search + location.hash })}`);
@@ -47,7 +43,7 @@ export async function call(method, path, { query, body, text, signal } = {}) {
   const found = await answer.json().catch(() => null);
   if (!answer.ok) {
     const more = (found?.errors ?? []).slice(0, 3).map(one => `${one.pointer} ${one.detail}`).join("; ");
-    throw new ServiceError([found?.detail ?? `The service answered ${answer.status}.`, more].filter(Boolean).join(" "), answer.status, found ?? {});
+    throw new ServiceError([found?.detail ?? `The service answered ${answer.status}.`, more].filter(Boolean).join(" "), answer.status, Number(answer.headers.get("Retry-After")) || null);
   }
   return found;
 }

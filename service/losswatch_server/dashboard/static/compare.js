@@ -8,6 +8,7 @@ import { curvesOf, smoothed } from "./curves.js";
 import { $, fill, h, status } from "./dom.js";
 import { duration, number } from "./format.js";
 import { onKey, projects, setAddress } from "./page.js";
+import { trouble } from "./trouble.js";
 
 const MOST = 40; // curves: more are no picture
 const RESOLUTION = 400;
@@ -113,5 +114,5 @@ onKey("l", () => $("#log").click());
 projects().catch(() => {});
 try {
   await load();
-} catch (error) { fill($("#legend"), h("p", { class: "error" }, error.message)); }
+} catch (error) { fill($("#legend"), trouble(error)); }
 page.ready = "yes";

@@ -5,6 +5,7 @@ import { Chart } from "./chart/chart.js";
 import { looksLogarithmic } from "./chart/scale.js";
 import { fill, h } from "./dom.js";
 import { number, real } from "./format.js";
+import { trouble } from "./trouble.js";
 
 export class Explainer {
   constructor(host, axis, run) {
@@ -28,7 +29,7 @@ export class Explainer {
     try {
       found = await get(runPath(this.run, `/findings/${encodeURIComponent(finding.id)}/explain`));
     } catch (error) {
-      fill(this.host, h("p", { class: "error" }, error.message));
+      fill(this.host, trouble(error));
       return;
     }
     if (this.shown !== finding.id) return;

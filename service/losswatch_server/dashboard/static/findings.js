@@ -5,6 +5,7 @@ import { $, fill, h, status } from "./dom.js";
 import { ago, exactTime, number, sentence, words } from "./format.js";
 import { listen, throttled } from "./live.js";
 import { inAddress, projects, walkable } from "./page.js";
+import { trouble } from "./trouble.js";
 
 const body = $("#findings tbody");
 const conditions = await get("/v1/conditions").catch(() => ({ conditions: [] }));
@@ -39,7 +40,7 @@ async function load(first) {
     $("#findings").hidden = !body.childElementCount;
     $("#more").textContent = body.childElementCount ? (cursor === null ? `${number(body.childElementCount)} findings` : "") : "Nothing is wrong that fits these filters.";
   } catch (error) {
-    $("#more").textContent = error.message;
+    fill($("#more"), trouble(error));
   } finally { busy = false; }
 }
 

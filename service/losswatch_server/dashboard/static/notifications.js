@@ -4,6 +4,7 @@ import { call, get, page, runPage } from "./api.js";
 import { $, copyButton, fill, h, put } from "./dom.js";
 import { ago, duration, exactTime, number, plain, words } from "./format.js";
 import { projects } from "./page.js";
+import { trouble } from "./trouble.js";
 
 const KINDS = {
   slack: ["Slack", "https://hooks.slack.com/services/…", "In Slack: Apps, Incoming Webhooks, Add to Slack, choose the channel, copy the Webhook URL."],
@@ -24,7 +25,7 @@ function targetCard(target) {
     try {
       await work();
       if (again) await showTargets();
-    } catch (error) { fill(outcome, h("p", { class: "error" }, error.message)); } finally { button.disabled = false; }
+    } catch (error) { fill(outcome, trouble(error)); } finally { button.disabled = false; }
   };
   const path = `/v1/targets/${encodeURIComponent(target.id)}`;
   const test = act(async () => {
@@ -53,7 +54,7 @@ async function showDeliveries(path, host) {
   const { deliveries } = await get(`${path}/deliveries`, { limit: 25 });
   const again = one => h("button", { class: "button small", type: "button", on: { click: async event => {
     event.currentTarget.disabled = true;
-    await call("POST", `${path}/deliveries/${encodeURIComponent(one.id)}/redeliver`).catch(error => { host.prepend(h("p", { class: "error" }, error.message)); });
+    await call("POST", `${path}/deliveries/${encodeURIComponent(one.id)}/redeliver`).catch(error => { host.prepend(trouble(error)); });
     host.replaceChildren();
     await showDeliveries(path, host);
   } } }, "Send again");
@@ -95,7 +96,7 @@ function addForm() {
       where.value = called.value = "";
       fill(outcome, h("div", { class: "notice" }, "Added. Send a test above.", target.secret ? h("p", {}, "Its signing secret, shown only now: ", h("code", {}, target.secret), " ", copyButton(target.secret)) : null));
       await showTargets();
-    } catch (error) { fill(outcome, h("p", { class: "error" }, error.message)); }
+    } catch (error) { fill(outcome, trouble(error)); }
   });
   return form;
 }
@@ -114,7 +115,7 @@ async function showSilences() {
     try {
       await call("POST", "/v1/silences", { body: { matchers: [{ field: field.value, operator: operator.value, value: value.value }], duration_s: Number(hours.value) * 3600, comment: comment.value } });
       await showSilences();
-    } catch (error) { fill(outcome, h("p", { class: "error" }, error.message)); }
+    } catch (error) { fill(outcome, trouble(error)); }
   });
   const end = one => h("button", { class: "button small", type: "button", on: { click: async () => { await call("DELETE", `/v1/silences/${encodeURIComponent(one.id)}`); await showSilences(); } } }, "End it");
   fill($("#silences"), silences.length ? h("table", { class: "numbers plain" }, h("tbody", {}, silences.map(one => h("tr", {},
@@ -125,5 +126,5 @@ put($("#add"), addForm());
 projects().catch(() => {});
 try {
   await Promise.all([showTargets(), showSilences()]);
-} catch (error) { fill($("#targets"), h("p", { class: "error" }, error.message)); }
+} catch (error) { fill($("#targets"), trouble(error)); }
 page.ready = "yes";

@@ -35,6 +35,26 @@ onKey("g", () => { going = true; setTimeout(() => { going = false; }, 1500); });
 onKey("/", () => $("input[type=search]")?.focus());
 $("#theme").addEventListener("click", switchTheme);
 $("#help").addEventListener("click", () => $("#keys").showModal());
+/** A button that unfolds what it controls, on a narrow screen alone: on a wide one there is nothing to fold. */
+function unfolds(button) {
+  button?.addEventListener("click", () => button.setAttribute("aria-expanded", String(button.getAttribute("aria-expanded") !== "true")));
+}
+unfolds($("#menu"));
+unfolds($(".fold"));
+
+// Where nothing hovers, a tap on a relative time or a badge says what a mouse would read over it.
+addEventListener("click", ({ target }) => {
+  const node = target instanceof Element && matchMedia("(hover: none)").matches ? target.closest("time[title], .badge[title]") : null;
+  if (!node) return;
+  const { title, textContent } = node;
+  node.textContent = title;
+  node.title = textContent;
+});
+
+$("#logout")?.addEventListener("click", async () => {
+  await fetch("/logout", { method: "POST", redirect: "manual" }).catch(() => {}); // without an answer the session stays
+  location.assign("/login");
+});
 
 const withProject = path => (page.project === "default" ? path : `${path}?project=${encodeURIComponent(page.project)}`);
 
@@ -77,16 +97,23 @@ export function inAddress(form, changed) {
   const names = [...form.elements].map(field => field.name).filter(Boolean);
   const known = new URLSearchParams(location.search);
   for (const name of names) if (known.has(name)) form.elements[name].value = known.get(name);
+  const usual = name => form.elements[name].options?.[0]?.value ?? "";
+  const count = () => {
+    const fold = form.querySelector(".fold");
+    const set = names.filter(name => form.elements[name].closest(".folded") && form.elements[name].value !== usual(name)).length;
+    if (fold) fold.textContent = set ? `Filters (${set})` : "Filters";
+  };
   const keep = () => {
     const query = new URLSearchParams(location.search);
     for (const name of names) {
       const { value } = form.elements[name];
-      const usual = form.elements[name].options?.[0]?.value ?? "";
-      if (value === usual) query.delete(name); else query.set(name, value);
+      if (value === usual(name)) query.delete(name); else query.set(name, value);
     }
     setAddress(query);
+    count();
     changed();
   };
+  count();
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("input", keep);
   return () => Object.fromEntries(names.map(name => [name, form.elements[name].value]));

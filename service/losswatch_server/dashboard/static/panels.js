@@ -99,12 +99,16 @@ export class Panels {
         from: one.onset_step, to: one.closed_by === null ? null : (one.resolved_step ?? one.last_step),
         colour: COLOURS[one.severity], label: words(one.condition), strong: one === strong, pick: one.id,
       })),
-      moments: strong ? [
-        { at: strong.onset_step, colour: COLOURS[strong.severity], dash: [4, 3], label: strong.onset_step === strong.opened_step ? `began and found: step ${number(strong.onset_step)}` : `began: step ${number(strong.onset_step)}` },
-        ...(strong.onset_step === strong.opened_step ? [] : [{ at: strong.opened_step, colour: COLOURS[strong.severity], label: `found: step ${number(strong.opened_step)}` }]),
-      ] : [],
+      moments: strong ? momentsOf(strong) : [],
     };
   }
+}
+
+/** When it began, dashed, and when it was found. A floor is reached little by little. */
+function momentsOf({ condition, severity, onset_step: onset, opened_step: opened }) {
+  const colour = COLOURS[severity], began = ["plateau", "converged"].includes(condition) ? "levelling off" : "began";
+  if (onset === opened) return [{ at: onset, colour, dash: [4, 3], label: `${began} and found: step ${number(onset)}` }];
+  return [{ at: onset, colour, dash: [4, 3], label: `${began}: step ${number(onset)}` }, { at: opened, colour, label: `found: step ${number(opened)}` }];
 }
 
 function forecastBand(report, last, logarithmic) {

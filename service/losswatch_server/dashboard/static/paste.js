@@ -1,12 +1,13 @@
 // A log as it is, diagnosed; nothing is stored unless somebody keeps it.
 
-import { call, page, runPage, runPath } from "./api.js";
+import { ServiceError, call, page, runPage, runPath } from "./api.js";
 import { card, foremost, suspicion, verdict } from "./cards.js";
 import { Axis } from "./chart/axis.js";
 import { $, fill, h, put, status } from "./dom.js";
 import { number } from "./format.js";
 import { projects } from "./page.js";
 import { Panels } from "./panels.js";
+import { trouble } from "./trouble.js";
 
 const RESOLUTION = 3000, KEPT = 100000, AT_ONCE = 5000;
 const LARGEST = 64 << 20;
@@ -30,7 +31,7 @@ let text = null, columns = {}, asked = 0;
 
 async function take(chosen) {
   if (!chosen) return;
-  if (chosen.size > LARGEST) { trouble(`The file has ${number(chosen.size / (1 << 20))} MiB; at most 64 are read.`); return; }
+  if (chosen.size > LARGEST) { refuse(new ServiceError(`${chosen.name} has ${number(Math.ceil(chosen.size / (1 << 20)))} MiB; at most 64 are read.`, 413)); return; }
   text = await chosen.text();
   area.value = text.length > 200000 ? `${text.slice(0, 4000)}\n… (${number(text.length)} characters of ${chosen.name})` : text;
   columns = {};
@@ -45,12 +46,12 @@ for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, event 
 for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
 drop.addEventListener("drop", event => { event.preventDefault(); take(event.dataTransfer.files[0]); });
 
-const trouble = message => fill($("#result"), h("p", { class: "error" }, message));
+const refuse = error => fill($("#result"), trouble(error));
 const query = resolution => ({ resolution, ...columns, ...Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, field.value.trim()])) });
 const send = resolution => call("POST", "/v1/diagnose", { query: query(resolution), text: text ?? area.value });
 
 async function diagnose(isFile = false) {
-  if (!isFile && !area.value.trim()) { trouble("Paste some lines of a log first."); return; }
+  if (!isFile && !area.value.trim()) { refuse(new ServiceError("Paste some lines of a log first.", 422)); return; }
   const mine = ++asked;
   go.disabled = true;
   go.textContent = "Reading …";
@@ -58,7 +59,7 @@ async function diagnose(isFile = false) {
     const answer = await send(RESOLUTION);
     if (mine === asked) await show(answer);
   } catch (error) {
-    if (mine === asked) trouble(error.message);
+    if (mine === asked) refuse(error);
   } finally {
     go.disabled = false;
     go.textContent = "Diagnose";

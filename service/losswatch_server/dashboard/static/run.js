@@ -9,10 +9,12 @@ import { Explainer } from "./explain.js";
 import { listen, throttled } from "./live.js";
 import { onKey, projects, setAddress, walkable } from "./page.js";
 import { Panels } from "./panels.js";
+import { missing, trouble } from "./trouble.js";
 
 const RESOLUTION = 1200, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
 const MOST_NEW = 1500; // points that came since the whole was read; then it is read anew, thinned
 const WHOLE_EVERY_MS = 30000;
+const HINT = matchMedia("(hover: none)").matches ? "tap a chart for its values, draw sideways to zoom in" : "drag over a chart to zoom in";
 const SERIES = "loss,validation_loss,grad_norm,learning_rate";
 const { run } = page;
 
@@ -20,7 +22,8 @@ const axis = new Axis();
 const panels = new Panels($("#charts"), axis, pick);
 const explainer = new Explainer(panels.under, axis, run);
 const AGAIN_MS = 3000;
-const state = { points: [], run: null, report: null, findings: [], at: 0 };
+const state = { points: [], run: null, report: null, findings: [], at: 0, gone: false };
+let leave = () => {}; // ends the listening
 let told = 0; // how often the run was told of by an event: what is read beside one may be older than it
 
 /** Everything anew. */
@@ -35,9 +38,23 @@ async function read() {
     await readMore();
     if (told !== before) follow();
   } catch (error) {
-    if (error.status !== 404) setTimeout(read, AGAIN_MS);
-    fill($("#verdict"), h("p", { class: "error" }, error.status === 404 ? `There is no run called ${run} in this project. ` : `${error.message} `, h("a", { href: address("/") }, "All runs")));
+    if (error.status === 404) { notThere(); return; }
+    setTimeout(read, error.wait ? 1000 * error.wait : AGAIN_MS);
+    if (!state.run) fill($("#verdict"), trouble(error, { retries: true })); // else what is known stays, under a notice
   }
+}
+
+/** Instead of the page: it comes when the run does, for whoever follows the link that a client prints at its start. */
+function notThere() {
+  if (state.gone) return;
+  state.gone = true;
+  leave();
+  fill($("#main"), missing(`There is no run called ${run}`,
+    `No run of the project ${page.project} has this name: it has not sent its first point yet, has been deleted, or belongs to another project.`,
+    "As soon as it reports, this page shows it."));
+  document.title = `No run ${run} · Losswatch`;
+  const look = throttled(() => get(runPath(run)).then(() => location.reload(), () => {}), AGAIN_MS);
+  listen("/v1/events", { happened: event => { if (event.run.run === run) look(); }, refresh: look });
 }
 
 async function readPoints() {
@@ -72,6 +89,7 @@ async function readNew() {
 }
 
 function showCurves() {
+  if (state.gone) return;
   // Beyond a stretch that is seen in detail the whole stays, coarse: zooming out shows it at once.
   let { points } = state;
   if (state.finer && axis.view) {
@@ -83,7 +101,7 @@ function showCurves() {
   $("#smooth").value = smoothing;
   $("output[for=smooth]").textContent = smoothing ? smoothing.toFixed(2) : "0";
   $("#reset").hidden = axis.view === null;
-  $("#range").textContent = axis.view ? `steps ${number(Math.round(axis.view[0]))} to ${number(Math.round(axis.view[1]))}` : "drag over a chart to zoom in";
+  $("#range").textContent = axis.view ? `steps ${number(Math.round(axis.view[0]))} to ${number(Math.round(axis.view[1]))}` : HINT;
 }
 
 /** What the report says, in words. */
@@ -177,17 +195,21 @@ const follow = throttled(async () => {
     await readNew();
     showCurves();
     if (changed) await said(); else facts();
-  } catch (error) { if (error.status === 404) read(); else setTimeout(follow, AGAIN_MS); }
+  } catch (error) { if (error.status === 404) notThere(); else setTimeout(follow, error.wait ? 1000 * error.wait : AGAIN_MS); }
 }, 1000);
 
 const view = restore();
 await read();
-if (view) axis.look(view);
+if (view && !state.gone) axis.look(view);
 if (panels.picked) document.getElementById(`finding-${panels.picked}`)?.scrollIntoView({ block: "nearest" });
 projects().catch(() => {});
-listen(runPath(run, "/events"), {
-  report(details) { told += 1; if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
-  happened: () => follow(),
-  refresh: () => read(),
-});
+if (!state.gone) {
+  leave = listen(runPath(run, "/events"), {
+    report(details) { told += 1; if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
+    happened: () => follow(),
+    refresh: () => read(),
+    gone: notThere,
+    about: runPath(run),
+  });
+}
 page.ready = "yes";

@@ -8,14 +8,21 @@ import { ago, exactTime, number, pace, speed } from "./format.js";
 import { listen, throttled } from "./live.js";
 import { inAddress, projects, setAddress, walkable } from "./page.js";
 import { firstSteps } from "./start.js";
+import { trouble } from "./trouble.js";
 
 const PAGE = 100;
 const POINTS = 64; // of a sparkline
+const AGAIN_MS = 5000;
+const RETRIED = status => status === 0 || status === 429 || status >= 500;
 const STATUSES = ["critical", "warning", "healthy", "waiting"];
 
 const rows = new Map(); // by uid
 const body = $("#runs tbody");
 let cursor = null, loading = null, asked = 0;
+
+// On a phone few runs are seen at once: the worst come first, unless the address says otherwise.
+if (matchMedia("(max-width: 760px)").matches) $("[name=order]").prepend($("[name=order] [value=status]"));
+if (!new URLSearchParams(location.search).has("order")) $("[name=order]").selectedIndex = 0;
 
 let chosen = new URLSearchParams(location.search).get("status") ?? "";
 const filters = inAddress($("#filters"), throttled(() => load(true), 250));
@@ -50,7 +57,8 @@ async function load(first) {
     }
     said();
   } catch (error) {
-    $("#more").textContent = error.message;
+    fill($("#more"), trouble(error, { retries: true }));
+    if (mine === asked && RETRIED(error.status)) setTimeout(() => load(first), error.wait ? error.wait * 1000 : AGAIN_MS);
   } finally {
     if (mine === asked) loading = null;
   }

@@ -37,6 +37,7 @@ export function pointer(chart) {
     if (event.button !== 0 || !chart.last) return;
     from = inside(event);
     if (event.pointerType === "mouse") plot.setPointerCapture(event.pointerId);
+    else axis.point(snap(from), chart); // a finger does not hover: a tap shows the values, until the next one elsewhere
   });
   plot.addEventListener("pointerup", event => {
     const begun = from;
@@ -52,7 +53,7 @@ export function pointer(chart) {
   });
   const leave = () => { from = null; chart.selection = null; axis.point(null, null); };
   plot.addEventListener("pointercancel", leave);
-  plot.addEventListener("pointerleave", () => { if (from === null) leave(); });
+  plot.addEventListener("pointerleave", event => { if (from === null && event.pointerType === "mouse") leave(); });
   plot.addEventListener("dblclick", () => axis.look(null));
   plot.addEventListener("wheel", event => {
     if (!event.ctrlKey || !chart.last) return; // the wheel alone scrolls the page
