@@ -7,6 +7,7 @@ import json
 import pytest
 
 from losswatch_logs import Columns, ReadLog, UnreadableLogError, read, read_all
+from losswatch_logs.result import MAX_COLUMNS
 
 OVERFLOW = "".join(
     f"[2031-02-01 10:1{i}:07,110] [INFO] [loss_scaler.py:171:update_scale] [deepspeed] OVERFLOW! Rank 0 Skipping step. "
@@ -231,3 +232,34 @@ def test_lines_with_losses_that_were_not_read_are_a_doubt() -> None:
     (doubt,) = read(table + other).doubts
     assert doubt.serious
     assert "9 lines in which a loss seems to have a value were not read" in doubt.detail
+
+
+COLUMNS = "iter,train_loss,val_loss,lr,grad_norm,epoch,note,memory\n" + "".join(
+    f"{n * 10},{2 / n},{3 / n},0.001,{n},{n // 5},text,{8000 + n}\n" for n in range(1, 21)
+)
+ROLES = ("loss", "validation", "gradient_norm", "learning_rate", "step", "epoch")
+
+
+def test_every_column_of_numbers_is_listed_with_what_it_was_read_as() -> None:
+    assert {column.name: column.read_as for column in read(COLUMNS).columns} == {
+        "iter": "step", "train_loss": "loss", "val_loss": "validation", "lr": "learning_rate",
+        "grad_norm": "gradient_norm", "epoch": "epoch", "memory": "metric",
+    }  # fmt: skip
+    memory = read(COLUMNS).columns[-1]
+    assert (memory.values, memory.first, memory.last) == (20, 8001, 8020)
+
+
+@pytest.mark.parametrize("name", ["iter", "train_loss", "val_loss", "lr", "grad_norm", "epoch", "memory"])
+@pytest.mark.parametrize("role", ROLES)
+def test_any_column_has_the_role_that_a_person_gives_it_and_no_other(name: str, role: str) -> None:
+    (log,) = read_all(COLUMNS.encode(), columns=Columns(**{role: name}))
+    assert {column.name: column.read_as for column in log.columns}[name] == role
+    assert len(log.points) > 1
+
+
+def test_of_more_columns_than_are_listed_those_that_were_read_are() -> None:
+    names = [f"m{n}" for n in range(300)]
+    rows = "\n".join(",".join([str(step), *["1.5"] * 300, str(1 / step)]) for step in range(1, 9))
+    columns = read(",".join(["step", *names, "loss"]) + "\n" + rows).columns
+    assert [column.read_as for column in columns[:3]] == ["step", "loss", "metric"]
+    assert len(columns) <= MAX_COLUMNS

@@ -9,7 +9,7 @@ import typer
 
 _JOB = "What you know about the job (all optional)"
 _LOG = "If the log is read wrongly"
-_COLUMNS = ("loss", "step", "validation", "gradient_norm")
+_COLUMNS = ("loss", "step", "validation", "gradient_norm", "learning_rate", "epoch")
 
 
 def _option(help_text: str) -> Any:
@@ -33,6 +33,8 @@ def diagnose(
     step_column: Annotated[str | None, _column("The column that counts the steps.")] = None,
     validation_column: Annotated[str | None, _column("The column with the validation loss.")] = None,
     gradient_norm_column: Annotated[str | None, _column("The column with the gradient norm.")] = None,
+    learning_rate_column: Annotated[str | None, _column("The column with the learning rate.")] = None,
+    epoch_column: Annotated[str | None, _column("The column that counts the epochs.")] = None,
     learning_rate: Annotated[float | None, _option("The learning rate, or its first value.")] = None,
     optimizer: Annotated[str | None, _option("The optimizer: sgd, adam, adamw, …")] = None,
     momentum: Annotated[float | None, _option("The momentum of SGD.")] = None,

@@ -110,6 +110,7 @@ def _reading_json(log: ReadLog) -> dict[str, Any]:
         "points": len(log.points),
         "total_lines": log.total_lines,
         "read_as": list(log.read_as),
+        "columns": [column._asdict() for column in log.columns],
         "doubts": [doubt_sentence(doubt) for doubt in log.doubts],
         "skipped": [{"line": line.line, "text": line.text, "reason": line.reason} for line in log.skipped],
         "skipped_lines": log.skipped_lines,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import List
+from typing import Dict, Iterable, List, Optional, Set
 
 from losswatch_logs.axis import Axis
 from losswatch_logs.names import meaning
-from losswatch_logs.result import Doubt
+from losswatch_logs.result import MAX_COLUMNS, Doubt, LogColumn
 from losswatch_logs.roles import MAX_METRICS, Roles
-from losswatch_logs.table import Table
+from losswatch_logs.table import Row, Table
 
 _RUNNING = re.compile(r"av[egr](?![a-z]{5})|running|smooth(?!_?l1)|\bema\b|moving", re.IGNORECASE)
 _FEW = 3
@@ -76,6 +76,39 @@ def sentences(table: Table, chosen: Roles) -> List[str]:
     if chosen.left_out:
         said_of.append(f"{chosen.left_out} columns beyond the first {MAX_METRICS} metrics were left out")
     return said_of
+
+
+def columns(table: Table, chosen: Roles) -> List[LogColumn]:
+    """Every column with what it was read as: those with a role first, else in the order of the log."""
+    roles: Dict[str, str] = {
+        **dict.fromkeys(chosen.metrics, "metric"),
+        **dict.fromkeys(chosen.counters, "step"),
+        **({chosen.epoch: "epoch"} if chosen.epoch else {}),
+        **({chosen.learning_rate: "learning_rate"} if chosen.learning_rate else {}),
+        **({chosen.grad_norm: "gradient_norm"} if chosen.grad_norm else {}),
+        **dict.fromkeys(chosen.validation_loss, "validation"),
+        **dict.fromkeys(chosen.loss, "loss"),
+    }
+    counts = table.counts()
+    listed = sorted(counts, key=lambda name: (roles.get(name, "metric") == "metric", name not in roles))[:MAX_COLUMNS]
+    first = _ends(table.rows, set(listed))
+    last = _ends(reversed(table.rows), set(listed))
+    return [
+        LogColumn(table.spelled(name), counts[name], first.get(name), last.get(name), roles.get(name))
+        for name in listed
+    ]
+
+
+def _ends(rows: Iterable[Row], wanted: Set[str]) -> Dict[str, Optional[float]]:
+    """The value of each wanted column in the first row that has one."""
+    found: Dict[str, Optional[float]] = {}
+    for row in rows:
+        for name in wanted & row.keys():
+            found[name] = row[name]
+        wanted -= found.keys()
+        if not wanted:
+            break
+    return found
 
 
 def _values(count: int) -> str:

@@ -49,6 +49,7 @@ def assemble(table: Table, total_lines: int, asked: Columns = NO_COLUMNS) -> Rea
         points=points,
         context=_context(table, chosen, axis),
         read_as=[*account.sentences(table, chosen), axis.sentence, *builder.notes(), *notes, *table.notes],
+        columns=account.columns(table, chosen),
         doubts=[doubt for place, doubt in enumerate(doubts) if doubt not in doubts[:place]],
         skipped=table.skipped,
         skipped_lines=table.skipped_lines,

@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 MAX_SKIPPED = 100
 """So many skipped lines are quoted; the rest is only counted."""
+MAX_COLUMNS = 200
+"""So many columns are listed, those with a role first."""
 MAX_QUOTE = 200
 """Characters of a skipped line that are quoted."""
 
@@ -57,6 +59,17 @@ class Doubt(NamedTuple):
     remedy: str = ""
 
 
+class LogColumn(NamedTuple):
+    """A column of numbers, as the log spells it. ``read_as``: the field of ``Columns`` that it was read as, ``metric``
+    for one that is kept but not judged, None for one that was not read. ``first`` and ``last`` are its values."""
+
+    name: str
+    values: int
+    first: Optional[float]
+    last: Optional[float]
+    read_as: Optional[str]
+
+
 class Columns(NamedTuple):
     """The columns that a person names, over what the reading would choose. Case and punctuation do not matter."""
 
@@ -64,6 +77,8 @@ class Columns(NamedTuple):
     step: Optional[str] = None
     validation: Optional[str] = None
     gradient_norm: Optional[str] = None
+    learning_rate: Optional[str] = None
+    epoch: Optional[str] = None
 
 
 NO_COLUMNS = Columns()
@@ -77,6 +92,7 @@ class ReadLog:
     ``format`` names the family (``keras-console``, ``csv``, …). ``context`` has keys of the contract's context
     (``framework``, ``step_unit``, ``total_steps``, ``steps_per_epoch``, ``batch_size``, …) as far as the log says
     them. ``read_as`` are sentences: which column or pattern was read as what; ``doubts`` where that may be wrong.
+    ``columns`` are the first ``MAX_COLUMNS`` of the log, whatever they were read as.
     ``run`` names the run where one text holds several. ``skipped`` quotes the first hundred lines that were not read,
     ``skipped_lines`` counts all of them.
     """
@@ -85,6 +101,7 @@ class ReadLog:
     points: List[LogPoint]
     context: Dict[str, Any] = field(default_factory=dict)
     read_as: List[str] = field(default_factory=list)
+    columns: List[LogColumn] = field(default_factory=list)
     doubts: List[Doubt] = field(default_factory=list)
     skipped: List[Skipped] = field(default_factory=list)
     skipped_lines: int = 0

@@ -49,25 +49,28 @@ def choose(table: Table, asked: Columns) -> Roles:
         for name in _numbered_sets(said, table):
             said[name] = said[name]._replace(split="train")
             doubts.append(Doubt(f"{table.spelled(name)!r} was taken for the training data, as the first of two sets"))
-    losses = _candidates(said, counts, lambda means: means.kind == "loss" and not means.held_out)
-    held_out = _candidates(said, counts, lambda means: means.kind == "loss" and means.held_out)
+    named = {role: _asked(table, counts, name, role) for role, name in asked._asdict().items()}
+    theirs = {name for names in named.values() for name in names}
+    free = {name: means for name, means in said.items() if name not in theirs}
+    losses = _candidates(free, counts, lambda means: means.kind == "loss" and not means.held_out)
+    held_out = _candidates(free, counts, lambda means: means.kind == "loss" and means.held_out)
     if not losses and not held_out and {"wall_time", "value"} <= {plain(name) for name in counts}:
         value = next(name for name in counts if plain(name) == "value")
         losses = [_Candidate(value, Meaning("loss"), 50, counts[value])]  # TensorBoard's download of one scalar
         said[value] = losses[0].means
-    loss = _asked(table, counts, asked.loss, "loss") or _chosen(table, losses, doubts, "loss")
+    loss = named["loss"] or _chosen(table, losses, doubts, "loss")
     if asked.loss is None:
         loss = _not_finite(table, loss, losses, doubts)
-    validation = _asked(table, counts, asked.validation, "validation") or _validation(
-        table, held_out, loss, said, doubts
-    )
     if loss and loss[0] not in said:
         said[loss[0]] = Meaning("loss")
-    grad_norm = _asked(table, counts, asked.gradient_norm, "gradient_norm") or _best(said, counts, "grad_norm")
-    learning_rate = _best(said, counts, "learning_rate")
-    epoch = _best(said, counts, "epoch")
-    counters = _asked(table, counts, asked.step, "step") or tuple(
-        candidate.name for candidate in _candidates(said, counts, lambda means: means.kind in ("step", "batch"))
+    validation = named["validation"] or _validation(table, held_out, loss, said, doubts)
+    if validation and validation[0] not in said:
+        said[validation[0]] = Meaning("loss", split="val")
+    grad_norm = named["gradient_norm"] or _best(free, counts, "grad_norm")
+    learning_rate = named["learning_rate"] or _best(free, counts, "learning_rate")
+    epoch = named["epoch"] or _best(free, counts, "epoch")
+    counters = named["step"] or tuple(
+        candidate.name for candidate in _candidates(free, counts, lambda means: means.kind in ("step", "batch"))
     )
     taken = {*counters, *learning_rate[:1], *grad_norm[:1], *epoch[:1]}
     taken |= set(loss) if len(loss) == 1 else set()

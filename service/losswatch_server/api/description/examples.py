@@ -125,6 +125,10 @@ DIAGNOSIS = {
         "points": 20,
         "total_lines": 21,
         "read_as": ["'loss' as loss (20 values)", "'epoch' as the step: one point per epoch"],
+        "columns": [
+            {"name": "epoch", "values": 20, "first": 1, "last": 20, "read_as": "step"},
+            {"name": "loss", "values": 20, "first": 4650.2, "last": 4.6e13, "read_as": "loss"},
+        ],
         "doubts": [],
         "skipped": [],
         "skipped_lines": 0,

@@ -18,6 +18,7 @@ from losswatch_server.api.description.finding_schemas import (
     StoredFinding,
     Suspicion,
 )
+from losswatch_server.api.description.reading_schemas import Reading
 from losswatch_server.api.description.types import Answer, Context, Number
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 
@@ -199,38 +200,6 @@ class Points(Answer):
     """By ascending attempt and step."""
     next_cursor: str | None
     """Pass it as ?cursor= for the next page; null on the last one."""
-
-
-class SkippedLine(Answer):
-    """A line that was not understood."""
-
-    line: int
-    """Its number, from 1."""
-    text: str
-    """How it begins."""
-    reason: str
-    """Why it was skipped."""
-
-
-class Reading(Answer):
-    """How the text was understood."""
-
-    format: str
-    """The form that the text was taken for: `csv`, `jsonl`, `console`, …"""
-    points: int
-    """How many points were read."""
-    total_lines: int
-    """How many lines the text has."""
-    read_as: list[str]
-    """Which columns or lines were read as what, in sentences."""
-    doubts: list[str]
-    """Where that may be wrong, and what would settle it."""
-    skipped: list[SkippedLine]
-    """Up to 100 of the lines that were not understood."""
-    skipped_lines: int
-    """How many there were in all."""
-    context: Context
-    """What the log itself says of the job."""
 
 
 class Diagnosis(Verdict):

@@ -45,6 +45,8 @@ COLUMNS = {
     "step_column": "The column that counts the steps.",
     "validation_column": "The column that is the validation loss.",
     "gradient_norm_column": "The column that is the gradient norm.",
+    "learning_rate_column": "The column that is the learning rate.",
+    "epoch_column": "The column that counts the epochs.",
 }
 
 

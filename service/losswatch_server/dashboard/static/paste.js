@@ -11,7 +11,7 @@ import { trouble } from "./trouble.js";
 
 const RESOLUTION = 3000, KEPT = 100000, AT_ONCE = 5000;
 const LARGEST = 64 << 20;
-const COLUMNS = [["loss_column", "Loss"], ["validation_column", "Validation loss"], ["gradient_norm_column", "Gradient norm"], ["step_column", "Step"]];
+const ROLES = [["loss", "loss"], ["validation", "validation loss"], ["gradient_norm", "gradient norm"], ["learning_rate", "learning rate"], ["step", "step"], ["epoch", "epoch"]];
 const CONTEXT = [["learning_rate", "Learning rate", "0.001"], ["optimizer", "Optimizer", "adam"], ["batch_size", "Batch size", "32"], ["loss_name", "Loss function", "cross_entropy"], ["num_classes", "Classes", "10"], ["total_steps", "Planned steps", ""], ["framework", "Framework", "pytorch"]];
 const EXAMPLE = Array.from({ length: 24 }, (_, n) => `Epoch ${n + 1}/100 - loss: ${(2.1 * 1.9 ** (n - 3) + 1.2).toPrecision(5)} - val_loss: ${(2.3 * 1.9 ** (n - 3) + 1.3).toPrecision(5)}`).join("\n");
 
@@ -27,7 +27,7 @@ put($("#paste"), h("div", { class: "box", id: "drop" },
   h("details", {}, h("summary", {}, "What you know of the job (optional; it sharpens the advice)"),
     h("div", { class: "fields" }, CONTEXT.map(([name, words]) => h("label", {}, words, fields[name])))))); 
 
-let text = null, columns = {}, asked = 0;
+let text = null, columns = {}, asked = 0, unfolded = false;
 
 async function take(chosen) {
   if (!chosen) return;
@@ -79,29 +79,45 @@ async function show(answer, which = null) {
   if (report.suspicions?.length) put(cards, h("h2", {}, "If you are not content with it"), await Promise.all(report.suspicions.map(one => suspicion(one, context))));
   fill($("#result"),
     several ? h("div", { class: "counts", role: "group", "aria-label": "Runs in this text" }, several.map((one, n) => h("button", { class: "count", type: "button", "aria-pressed": String(one === report), on: { click: () => show(answer, n) } }, status(one.status), one.run ?? `run ${n + 1}`))) : null,
-    said, h("div", { class: "run-body" }, h("div", { class: "charts" }, charts, keep(report, context), report.read ? reading(report) : null), cards));
+    said, report.read ? reading(report) : null, keep(report, context), h("div", { class: "run-body" }, h("div", { class: "charts" }, charts), cards));
   panels.show(report.series ?? [], report, findings);
   panels.showMore(report.series ?? [], context);
-  said.scrollIntoView({ block: "nearest" });
+  if (!Object.keys(columns).length) said.scrollIntoView({ block: "nearest" }); // else somebody is at the columns
 }
 
-/** What was read as what, its doubts, and the columns to choose instead. */
-function reading({ read, series }) {
-  const names = new Set([...read.read_as.join(" ").matchAll(/'([^']+)'/g)].map(found => found[1]));
-  for (const point of series ?? []) for (const name of Object.keys(point.metrics ?? {})) names.add(name);
-  return h("section", { class: "card", id: "reading" },
-    h("h3", {}, `Read as ${read.format}: ${number(read.points)} points from ${number(read.total_lines)} lines`),
+/** What was read as what, its doubts, and another role for any column. */
+function reading({ read }) {
+  const chosen = Object.keys(columns).length > 0;
+  const fold = h("details", { class: "card", id: "reading", open: unfolded || chosen || read.doubts.length > 0 },
+    h("summary", {}, h("b", {}, `Read as ${read.format}: ${number(read.points)} points from ${number(read.total_lines)} lines. `), `${read.doubts.length ? "In doubt: see" : "See"} what was read as what, and choose other columns`),
     h("ul", {}, read.read_as.map(one => h("li", {}, one))),
     read.doubts.length ? [h("h4", {}, "In doubt"), h("ul", { class: "is-warning" }, read.doubts.map(one => h("li", {}, one)))] : null,
-    names.size ? [h("h4", {}, "Read other columns"), h("div", { class: "fields" }, COLUMNS.map(([parameter, words]) => {
-      const select = h("select", {}, h("option", { value: "" }, "as read"), [...names].sort().map(name => h("option", { value: name, selected: columns[parameter] === name }, name)));
-      select.addEventListener("change", () => {
-        if (select.value) columns[parameter] = select.value; else delete columns[parameter];
-        diagnose(text !== null);
-      });
-      return h("label", {}, words, select);
-    }))] : null,
+    read.columns.length ? [h("h4", {}, "Columns"), h("p", { class: "quiet" }, "Choose what each one is; the diagnosis follows."),
+      h("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Columns" }, h("table", { class: "numbers columns" }, h("tbody", {}, read.columns.map(columnRow)))),
+      chosen ? h("button", { class: "button small", type: "button", on: { click: () => { columns = {}; again(); } } }, "Read it as at first") : null] : null,
     read.skipped_lines ? h("details", {}, h("summary", {}, `${number(read.skipped_lines)} lines were not read`), h("ul", {}, read.skipped.slice(0, 30).map(one => h("li", {}, h("code", {}, one.text || " "), ` ${one.reason} (line ${one.line})`)))) : null);
+  fold.addEventListener("toggle", () => { unfolded = fold.open; });
+  return fold;
+}
+
+function columnRow({ name, values, first, last, read_as: role }) {
+  const select = h("select", { class: "small", "aria-label": `${name} is`, data: { column: name } },
+    ROLES.some(([known]) => known === role) ? null : h("option", { value: "" }, role === "metric" ? "a metric, not judged" : "not read"),
+    ROLES.map(([known, words]) => h("option", { value: known, selected: known === role }, words)));
+  select.addEventListener("change", () => {
+    for (const [parameter, column] of Object.entries(columns)) if (column === name) delete columns[parameter];
+    if (select.value) columns[`${select.value}_column`] = name;
+    again(name);
+  });
+  const range = values > 1 ? `, from ${number(first)} to ${number(last)}` : first === null ? "" : `, ${number(first)}`;
+  return h("tr", { class: role && role !== "metric" ? "read" : "" },
+    h("th", { scope: "row" }, h("b", {}, name), ` ${number(values)} ${values === 1 ? "value" : "values"}${range}`), h("td", {}, select));
+}
+
+/** Reads the same text again; the selector of a column that was used keeps the focus. */
+async function again(name = null) {
+  await diagnose(text !== null);
+  [...document.querySelectorAll("#reading select")].find(one => one.dataset.column === name)?.focus({ preventScroll: true });
 }
 
 /** Keep it as a run, by posting its points as any client would. */

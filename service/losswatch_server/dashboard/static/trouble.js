@@ -4,7 +4,7 @@ import { address } from "./api.js";
 import { h } from "./dom.js";
 
 const KNOWN = {
-  0: ["The service does not answer", "It is stopped, or the network between is down. This page tries again by itself."],
+  0: ["The service does not answer", "It is stopped, or the network between is down."],
   403: ["This is not allowed", "An API key with another scope may do it: log out, and in again with that one."],
   404: ["It is not there", "It may have been deleted, or belong to another project."],
   409: ["It has changed meanwhile", "Load the page anew and try again."],
@@ -12,23 +12,24 @@ const KNOWN = {
   413: ["That is too large", "Send less at once: every tenth line of a log shows the same."],
   415: ["This format is not read", null],
   422: ["This could not be taken", null],
-  429: ["Too many requests", "This page tries again by itself."],
+  429: ["Too many requests", null],
   500: ["An error of the service", "Its log says more."],
-  503: ["The service is busy", "This page tries again by itself."],
+  503: ["The service is busy", null],
 };
+const PASSES = status => [0, 429].includes(status) || status >= 500;
 
-/** The title of an error and what helps, for `error` of a call. */
-export function named({ status, wait }) {
+/** The title of an error and what helps, for `error` of a call. `retries`: whether this page tries again by itself. */
+export function named({ status, wait }, retries = true) {
   const [title, help] = KNOWN[status] ?? (status >= 500 ? KNOWN[500] : ["That did not work", null]);
-  return [title, wait ? `It asks for ${wait} s of patience. ${help ?? ""}`.trim() : help];
+  const when = wait ? ` in ${wait} s` : "";
+  const again = !PASSES(status) ? null : retries ? `This page tries again by itself${when}.` : `Try again${when}.`;
+  return [title, [help, again].filter(Boolean).join(" ")];
 }
 
-/** An error as a box. `retries`: whether this page tries again by itself. */
+/** An error as a box. */
 export function trouble(error, { retries = false } = {}) {
-  const [title, help] = named(error);
-  const said = error.message.replace(/\.*$/, ".");
-  return h("div", { class: "error", role: "alert", data: { status: error.status ?? "" } }, h("strong", {}, title), ` ${said} `,
-    help && (retries || !help.includes("by itself")) ? h("span", {}, help) : null);
+  const [title, help] = named(error, retries);
+  return h("div", { class: "error", role: "alert", data: { status: error.status ?? "" } }, h("strong", {}, title), `: ${error.message.replace(/\.*$/, ".")} ${help}`);
 }
 
 /** The page of what is not there, in place of what would be shown. */
