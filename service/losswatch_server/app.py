@@ -70,6 +70,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
+            app.state.transactions = store
             app.state.retention = Retention(runs, store, StoredRetention(store), policy(settings))
             app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
             await alerts.start()

@@ -41,6 +41,7 @@ from losswatch_server.api.routes import (
     login,
     pictures,
     points,
+    portability,
     probes,
     projects,
     reports,
@@ -64,6 +65,7 @@ ROUTERS = (
     events.router,
     projects.router,
     retention.router,
+    portability.router,
     series.router,
     pictures.router,
     findings.router,
@@ -126,6 +128,7 @@ def create_api(
     app.state.supervisor = supervisor or Supervisor()
     app.state.metrics = Metrics(app.state.supervisor)
     app.state.faults = FaultLog(app.state.metrics.count_fault)
+    app.state.exporting = Turns(portability.AT_ONCE, portability.WAITING)
     app.state.diagnosing = Turns(diagnose.AT_ONCE, diagnose.WAITING)
     routers = (*ROUTERS, *more_routers)
     for router in routers:

@@ -11,11 +11,13 @@ from typing import Annotated, Any, cast
 import typer
 
 import losswatch_server
+from losswatch_server.cli.backups import backup, restore
 from losswatch_server.cli.diagnose import diagnose
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.keys import keys
 from losswatch_server.cli.mcp import mcp
 from losswatch_server.cli.options import with_settings
+from losswatch_server.cli.portability import export, import_
 from losswatch_server.cli.projects import projects
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
 from losswatch_server.cli.show import show
@@ -34,6 +36,10 @@ app = typer.Typer(
 app.command(cls=QuickCommand)(diagnose)
 app.command()(show)
 app.command()(mcp)
+app.command()(backup)
+app.command()(restore)
+app.command()(export)
+app.command("import")(import_)
 app.add_typer(targets)
 app.add_typer(keys)
 app.add_typer(projects)

@@ -100,6 +100,9 @@ TARGET_FROM_FILE = ProblemKind(
     "It can only be changed in the operator's targets file.",
 )
 TOO_MANY = ProblemKind("too-many", 409, "There are too many already", "The project has as many as it may have.")
+RUN_EXISTS = ProblemKind(
+    "run-exists", 409, "There is such a run already", "The project has a run of this name, or this very run, already."
+)
 TOO_MANY_TESTS = ProblemKind(
     "too-many-tests", 429, "Too many tests", "A project can send at most ten test messages a minute.", retry_after_s=60
 )
@@ -178,6 +181,7 @@ KINDS = (
     METHOD_NOT_ALLOWED,
     TARGET_FROM_FILE,
     TOO_MANY,
+    RUN_EXISTS,
     TOO_MANY_TESTS,
     TOO_SLOW,
     RUN_GONE,
