@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 
 from fastapi import FastAPI
 
+from losswatch.metric_names import Rules, read_rules
+from losswatch_server import compat
 from losswatch_server.agents.endpoint import McpEndpoint
 from losswatch_server.alerts.channels.channel import MailServer
 from losswatch_server.alerts.egress.redaction import scrub
@@ -98,9 +100,11 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         site=site(settings),
         request_memory=settings.request_memory_mib << 20,
         supervisor=supervisor,
-        more_routers=(pages.router, agents.router),
+        more_routers=(pages.router, agents.router, *compat.ROUTERS),
+        dialects=compat.DIALECTS,
     )
     app.state.base_url, app.state.error_page = settings.base_url, pages.error_page
+    app.state.compat = compat.Recording(metric_rules(settings))
     app.state.notification_metrics = DeliveryMetrics(app.state.metrics.registry)
     return app
 
@@ -135,6 +139,14 @@ def alert_settings(settings: Settings) -> AlertSettings:
         mail=None if settings.smtp_url is None else mail_server(settings.smtp_url, settings.mail_from),
         targets_file=settings.targets_file,
     )
+
+
+def metric_rules(settings: Settings) -> Rules:
+    """Which names stand for which field, beyond the table. Raises SettingsError for what is no rule."""
+    try:
+        return read_rules(settings.metric_names or "")
+    except ValueError as error:
+        raise SettingsError(f"metric_names: {error}") from None
 
 
 def mail_server(url: str, sender: str) -> MailServer:

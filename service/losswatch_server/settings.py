@@ -99,6 +99,11 @@ class Settings:
         None, "Mail server for e-mail targets: smtp://user:password@host:587 (STARTTLS), smtps:// or smtp+plain://."
     )
     mail_from: str = _setting("losswatch@localhost", "Sender of notification mails.")
+    metric_names: str | None = _setting(
+        None,
+        "More names of metrics for what MLflow, OpenTelemetry, Keras and W&B clients send: objective=loss, "
+        "team-a:dev_ce=validation_loss (in one project), lr=metric (a metric of its own).",
+    )
     log_level: str = _setting("info", f"Log level: {', '.join(LOG_LEVELS)}.")
     max_connections: int = _setting(
         1000, "Largest number of connections. One more closes the one that has been idle longest, or gets 503."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 import time
@@ -68,6 +69,83 @@ def test_no_operation_is_forgotten(locked: Locked) -> None:
         assert locked("lw_nonsense", method, path).status_code == 401
 
 
+def compat_operations(locked: Locked) -> list[tuple[str, str]]:
+    """What the clients of other tools call, which the description does not have."""
+    found = [
+        (method, re.sub(r"\{\w+\}", "x1", route.path))
+        for route in locked.app.state.routes
+        for method in sorted(route.methods or ())
+        if route.path.startswith(("/api/", "/v1/metrics", "/v1/compat"))
+    ]
+    assert len(found) > 25
+    return found
+
+
+def test_no_route_of_another_tool_is_forgotten(locked: Locked) -> None:
+    for method, path in [
+        *compat_operations(locked),
+        ("GET", "/api/x"),
+        ("POST", "/mlflow/a/api/2.0/mlflow/runs/create"),
+    ]:
+        for who in (None, "lw_nonsense"):
+            answer = locked(who, method, path)
+            assert answer.status_code == 401, (method, path)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_key_that_may_log_can_do_what_a_training_does_with_mlflow_and_reads_no_numbers(locked: Locked) -> None:
+    reading = ("/search", "/metrics/", "/artifacts/")
+    for method, path in compat_operations(locked):
+        allowed = {who for who in ("ingest", "read", "admin") if locked(who, method, path).status_code != 403}
+        reads = path.startswith("/api/") and any(part in path for part in reading)
+        if method in ("POST", "PATCH") and not reads:
+            assert allowed == {"ingest", "admin"}, (method, path)
+        elif reads:
+            assert allowed == {"read", "admin"}, (method, path)
+        else:
+            assert allowed == {"ingest", "read", "admin"}, (method, path)
+    api = "/api/2.0/mlflow/runs"
+    run = locked("ingest", "POST", f"{api}/create", json={"run_name": "logged"}).json()["run"]["info"]["run_id"]
+    metric = {"run_id": run, "key": "loss", "value": 1.5, "step": 3}
+    assert locked("ingest", "POST", f"{api}/log-metric", json=metric).status_code == 200
+    seen = {
+        who: locked(who, "GET", f"{api}/get?run_id={run}").json()["run"]["data"]["metrics"]
+        for who in ("ingest", "read")
+    }
+    assert (seen["ingest"], [one["value"] for one in seen["read"]]) == ([], [1.5])
+
+
+def test_other_tools_see_the_project_of_their_key_alone(locked: Locked) -> None:
+    run = locked("other", "POST", "/api/2.0/mlflow/runs/create", json={"run_name": "hidden"}).json()["run"]["info"]
+    for path in (f"/api/2.0/mlflow/runs/get?run_id={run['run_id']}", "/mlflow/b/api/2.0/mlflow/runs/get?run_id=hidden"):
+        answer = locked("admin", "GET", path)
+        assert (answer.status_code, answer.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert locked("other", "GET", f"/mlflow/b/api/2.0/mlflow/runs/get?run_id={run['run_id']}").status_code == 200
+    attributes = [
+        {"key": name, "value": {"stringValue": value}}
+        for name, value in (("losswatch.run", "r"), ("losswatch.project", "b"))
+    ]
+    metric = {"name": "loss", "gauge": {"dataPoints": [{"asDouble": 1.0}]}}
+    body = {"resourceMetrics": [{"resource": {"attributes": attributes}, "scopeMetrics": [{"metrics": [metric]}]}]}
+    assert locked("ingest", "POST", "/v1/metrics", json=body).json()["partialSuccess"]["rejectedDataPoints"] == "1"
+    assert locked("other", "GET", "/v1/runs/r").status_code == 404
+    assert locked("other", "POST", "/v1/metrics", json=body).json() == {}
+    assert locked("other", "GET", "/v1/runs/r").status_code == 200
+
+
+def test_a_key_can_be_the_password_of_basic_authentication(locked: Locked) -> None:
+    def with_basic(text: str) -> int:
+        coded = base64.b64encode(text.encode()).decode()
+        return locked.client.get("/v1/runs", headers={"Authorization": f"Basic {coded}"}).status_code
+
+    assert with_basic(f"anybody:{locked.keys['read']}") == 200
+    assert [with_basic(text) for text in ("anybody:", locked.keys["read"], f"{locked.keys['read']}:", "a:lw_no")] == [
+        401
+    ] * 4
+    for header in ("Basic", "Basic %%%", "Basic =", f"Digest {locked.keys['read']}"):
+        assert locked.client.get("/v1/runs", headers={"Authorization": header}).status_code == 401
+
+
 def test_probes_and_documentation_are_open(locked: Locked) -> None:
     for path in OPEN:
         assert locked(None, "GET", path).status_code < 400, path
@@ -86,7 +164,9 @@ def test_each_scope_allows_what_it_is_for_and_nothing_else(locked: Locked) -> No
             assert allowed == {"ingest", "read", "admin"}, (method, path)
         elif method == "GET":
             assert allowed == {"read", "admin"}, (method, path)
-        elif path.endswith(("/points", "/finish", "/pause")) or (path == "/v1/runs/x1" and method != "DELETE"):
+        elif path.endswith(("/points", "/finish", "/pause", "/keras/x1")) or (
+            path == "/v1/runs/x1" and method != "DELETE"
+        ):
             assert allowed == {"ingest", "admin"}, (method, path)
         else:
             assert allowed == {"admin"}, (method, path)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from losswatch.metric_names import TABLE as METRIC_NAMES
+from losswatch.parameter_names import TABLE as PARAMETER_NAMES
 from losswatch_server.api.http.problems import KINDS
 from losswatch_server.catalogue.figures import NOT_MEASURED, figure
 from losswatch_server.catalogue.markdown import split_front_matter
@@ -152,6 +154,22 @@ def endpoints() -> str:
     return "\n".join(["| call | what it does |", "| --- | --- |", *rows]) + "\n"
 
 
+def names() -> str:
+    """The table of metric names."""
+    rows = [f"| `{field}` | {_listed(several)} |" for field, several in METRIC_NAMES.items()]
+    return "\n".join(["| field | names |", "| --- | --- |", *rows]) + "\n"
+
+
+def parameters() -> str:
+    """The table of names of hyper-parameters."""
+    rows = [f"| `{field}` | {_listed(several)} |" for field, several in PARAMETER_NAMES.items()]
+    return "\n".join(["| context | names |", "| --- | --- |", *rows]) + "\n"
+
+
+def _listed(several: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in several)
+
+
 def problems() -> str:
     """The table of errors."""
     rows = [f"| {kind.status} | `{kind.type}` | {kind.title}. {kind.meaning} |" for kind in KINDS]
@@ -163,6 +181,7 @@ WRITTEN: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     PAGES / "accuracy.md": {"detection": lambda: detection(summary_of())},
     PAGES / "performance.md": {"performance": performance},
     PAGES / "configuration.md": {"settings": settings},
+    PAGES / "what-you-already-have.md": {"names": names, "parameters": parameters},
     PAGES / "http-api.md": {"endpoints": endpoints, "problems": problems},
 }
 """What is written into each document. The example answer is written too, into README and report.md, by a service."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from losswatch_server import __version__
 from losswatch_server.api.description.openapi import describe
 from losswatch_server.api.fast_path import FastPathApp
 from losswatch_server.api.http.authentication import Authentication
+from losswatch_server.api.http.dialects import Dialect, refusal_response
 from losswatch_server.api.http.load import MIB, RequestMemory, Turns
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.middleware import EdgeMiddleware
@@ -27,7 +28,6 @@ from losswatch_server.api.http.problems import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     ProblemError,
-    problem_response,
 )
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site, is_navigation
 from losswatch_server.api.routes import (
@@ -107,12 +107,14 @@ def create_api(
     request_memory: int = 384 * MIB,
     supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
+    dialects: Mapping[str, Dialect] | None = None,
 ) -> FastAPI:
     """The application. ``lifespan`` puts the use cases at ``app.state.runs`` and ``app.state.alerts``, and
     the API keys at ``app.state.keys``.
 
     ``site`` None answers under the names of loopback alone. ``request_memory``: bytes for all requests together.
-    ``supervisor`` is that of the work in the background.
+    ``supervisor`` is that of the work in the background. ``dialects``: by the beginning of a path, how errors are
+    written there for clients that do not read problem details.
     """
     app = Application(
         title="Losswatch",
@@ -127,6 +129,7 @@ def create_api(
     )
     app.state.supervisor = supervisor or Supervisor()
     app.state.metrics = Metrics(app.state.supervisor)
+    app.state.dialects = tuple((dialects or {}).items())
     app.state.faults = FaultLog(app.state.metrics.count_fault)
     app.state.exporting = Turns(portability.AT_ONCE, portability.WAITING)
     app.state.diagnosing = Turns(diagnose.AT_ONCE, diagnose.WAITING)
@@ -154,11 +157,11 @@ def instance(request: Request) -> str:
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     if isinstance(error, ProblemError):
-        return problem_response(error, instance(request))
+        return refusal_response(request.scope, error, instance(request))
     told: Callable[[Exception], ProblemError] = next(
         _PROBLEMS[kind] for kind in type(error).__mro__ if kind in _PROBLEMS
     )
-    return problem_response(told(error), instance(request))
+    return refusal_response(request.scope, told(error), instance(request))
 
 
 async def _on_any_error(request: Request, error: Exception) -> tuple[Response, bool]:
@@ -174,13 +177,12 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         allowed = ", ".join(_methods(request))
         detail = f"This path does not support {request.method}; it supports {allowed}."
-        return problem_response(
-            ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}), request.scope["path"]
-        )
+        problem = ProblemError(METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed})
+        return refusal_response(request.scope, problem, request.scope["path"])
     if (page := _page_of(request, 404, "There is no such page", "Nothing has this address.")) is not None:
         return page
     detail = "No endpoint has this path. GET /docs lists all of them."
-    return problem_response(ProblemError(NOT_FOUND, detail), instance(request))
+    return refusal_response(request.scope, ProblemError(NOT_FOUND, detail), instance(request))
 
 
 def _page_of(request: Request, status: int, title: str, detail: str) -> Response | None:
@@ -211,7 +213,7 @@ async def _on_bad_parameter(request: Request, error: Exception) -> Response:
     detail = f"The parameter {first.pointer} is not as described: {first.detail}."
     if (page := _page_of(request, 422, "This address cannot be read", detail)) is not None:
         return page
-    return problem_response(ProblemError(INVALID_REQUEST, detail, errors=faults), instance(request))
+    return refusal_response(request.scope, ProblemError(INVALID_REQUEST, detail, errors=faults), instance(request))
 
 
 def _told(fault: Any) -> str:
@@ -224,4 +226,4 @@ def _told(fault: Any) -> str:
 async def _on_fault(request: Request, error: Exception) -> Response:
     """A fault of ours. Starlette raises the error on after this answer, so the server logs it with its traceback."""
     detail = "This is an error in the service, not in your request. It has been logged."
-    return problem_response(ProblemError(INTERNAL, detail), instance(request))
+    return refusal_response(request.scope, ProblemError(INTERNAL, detail), instance(request))

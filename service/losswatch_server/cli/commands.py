@@ -102,13 +102,14 @@ DataDir = Annotated[
 def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
     settings = _settings(**given)
-    from losswatch_server.app import alert_settings, create_app, is_loopback
+    from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run
     from losswatch_server.keys.folder import there_are_keys
 
     try:
         alert_settings(settings)
+        metric_rules(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
     if not is_loopback(settings.host) and not there_are_keys(settings.data_dir):

@@ -73,6 +73,7 @@ VERDICT: dict[str, Any] = {
 _WHO = {"run": "keras-demo", "project": "default", "uid": "01jd8w5c7v3k9m2n4p6q8r0s1t", "attempt": 1}
 _WHERE = {"step": 20, "points": 20, "version": 20, "detection_version": 2}
 COUNTS = {"accepted": 1, "duplicates": 0, "late": 0, "conflicts": 0}
+COUNTED = {**_WHO, **COUNTS}
 REPORT = {**_WHO, **_WHERE, "state": "running", **VERDICT, "error": None, "stale": False}
 RECORDED = {**_WHO, **_WHERE, **COUNTS, "state": "running", **VERDICT, "error": None, "stale": False}
 RUN = {

@@ -1,12 +1,14 @@
 """Who calls: what a request needs of a key, and the project that it is then about.
 
-Both paths to the points, everything else below ``/v1``, and ``/mcp`` pass here once (see ``middleware``), so no
-endpoint can be forgotten. A key belongs to one project: a request that names none is about that one, and one that names
-another gets 404 like everything that does not exist. Probes, metrics, the documentation and the login page need no key.
+Both paths to the points, everything else below ``/v1`` and ``/api``, and ``/mcp`` pass here once (see ``middleware``),
+so no endpoint can be forgotten. A key belongs to one project: a request that names none is about that one, and one that
+names another gets 404 like everything that does not exist. Probes, metrics, documentation and login page need no key.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import time
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
@@ -21,8 +23,9 @@ from losswatch_server.keys import Key, KeyRing, Scope
 from losswatch_server.keys.picture import picture_key
 from losswatch_server.keys.session import COOKIE, opened
 
-KEY, PROJECT = "losswatch.key", "losswatch.project"
-"""Where the scope of a request has the id and the project of its key; neither where keys are off."""
+KEY, PROJECT, MAY_READ = "losswatch.key", "losswatch.project", "losswatch.may_read"
+"""Where the scope of a request has the id and the project of its key, and whether that may read; none where keys are
+off."""
 
 _READ = frozenset({Scope.READ})
 _INGEST = frozenset({Scope.INGEST})
@@ -36,9 +39,13 @@ def scopes_needed(method: str, path: str) -> frozenset[Scope] | None:
     """The scopes of which one is enough; None for what needs no key."""
     if path == "/mcp":  # what a tool does is a request of its own, with the same key
         return _EITHER
+    if path == "/api" or path.startswith("/api/"):
+        return _scopes_of_mlflow(method, path)
     if path != "/v1" and not path.startswith("/v1/"):
         return None
     parts = path.removeprefix("/v1").removeprefix("/").split("/")
+    if method == "POST" and parts[0] in ("metrics", "compat"):  # what other tools' clients send of a training
+        return _INGEST
     if parts[0] in ("conditions", "causes", "diagnose"):  # pages that are the same for all; nothing is stored
         return _EITHER
     if method in ("GET", "HEAD", "OPTIONS"):
@@ -46,6 +53,13 @@ def scopes_needed(method: str, path: str) -> frozenset[Scope] | None:
     described = method in ("PUT", "PATCH") and len(parts) == 2
     reported = method == "POST" and len(parts) == 3 and parts[2] in _POSTED_BY_RUNS
     return _INGEST if parts[0] == "runs" and (described or reported) else _ADMIN
+
+
+def _scopes_of_mlflow(method: str, path: str) -> frozenset[Scope]:
+    """Whoever logs asks for its experiment and its run, too; what the answer says of the run's numbers needs more."""
+    if "/search" in path or "/metrics/" in path or "/artifacts/" in path:
+        return _READ
+    return _EITHER if method in ("GET", "HEAD") else _INGEST
 
 
 class Authentication:
@@ -69,6 +83,7 @@ class Authentication:
         key = key or pictured
         assert key is not None
         request[KEY], request[PROJECT] = key.id, key.project
+        request[MAY_READ] = key.allows(_READ)
         if pictured is None and not key.allows(scopes):
             return _not_with_this_key(scopes)
         return _in_its_project(request, key)
@@ -77,9 +92,18 @@ class Authentication:
 def _key_of(request: Request, ring: KeyRing) -> Key | None:
     for name, value in request["headers"]:
         if name == b"authorization":
-            scheme, _, text = value.decode("latin-1").partition(" ")
-            return ring.find(text) if scheme.lower() == "bearer" else None
+            return ring.find(_key_in(value.decode("latin-1")))
     return session_of(request, ring)
+
+
+def _key_in(authorization: str) -> str:
+    """The key in a header: a bearer token, or the password of basic authentication under any name."""
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(text, validate=True).decode("latin-1").partition(":")[2]
+        return ""
+    return text if scheme.lower() == "bearer" else ""
 
 
 def session_of(request: Request, ring: KeyRing) -> Key | None:

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from losswatch_server.api.http.authentication import KEY, Authentication, log_in_first, scopes_needed
+from losswatch_server.api.http.dialects import at_project, refusal_response
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
-from losswatch_server.api.http.problems import problem_response
 from losswatch_server.api.http.site import Site
 from losswatch_server.keys import Scope as Role
 
@@ -48,6 +48,7 @@ class EdgeMiddleware:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
+        scope = at_project(scope)
         status = 500
         method = scope["method"]
         head = method == "HEAD"
@@ -69,7 +70,7 @@ class EdgeMiddleware:
             if refusal is None:
                 await self.app(scope, receive, send_on)
             else:
-                response = log_in_first(refusal, scope) or problem_response(refusal)
+                response = log_in_first(refusal, scope) or refusal_response(scope, refusal)
                 await response(scope, receive, send_on)
         finally:
             share.close()

@@ -105,10 +105,11 @@ async def answer_points(request: Request, name: str) -> bytes:
     metrics.count_points(recorded)
     if recorded.report is not None:
         return report_bytes(recorded.report, recorded)
-    return dumps_plain(_counts(recorded))
+    return dumps_plain(counts(recorded))
 
 
-def _counts(recorded: Recorded) -> dict[str, Any]:
+def counts(recorded: Recorded) -> dict[str, Any]:
+    """What became of a request's points, without the report."""
     run = recorded.run
     who = {"run": run.name, "project": run.project, "uid": run.uid, "attempt": recorded.attempt}
     return {**who, **counts_json(recorded)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Mapping, Optional
 
-from losswatch.integrations.metric_names import as_point
 from losswatch.integrations.verdicts import Verdict
+from losswatch.metric_names import as_point
 from losswatch.run import Run
 
 if TYPE_CHECKING:

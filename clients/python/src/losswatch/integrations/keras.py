@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional
 
 from losswatch.facts import keras as facts_of
-from losswatch.integrations.metric_names import as_point
 from losswatch.integrations.verdicts import Verdict
+from losswatch.metric_names import as_point
 from losswatch.notices import logger
 from losswatch.run import Run
 

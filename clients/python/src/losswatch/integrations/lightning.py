@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
 
-from losswatch.integrations.metric_names import as_point, field
 from losswatch.integrations.torch import TorchRun
 from losswatch.integrations.verdicts import Verdict
+from losswatch.metric_names import as_point, field
 from losswatch.run import Run
 
 if TYPE_CHECKING:

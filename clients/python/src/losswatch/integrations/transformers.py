@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Optional
 
-from losswatch.integrations.metric_names import as_point
 from losswatch.integrations.torch import TorchRun
 from losswatch.integrations.verdicts import Verdict
+from losswatch.metric_names import as_point
 from losswatch.notices import logger
 from losswatch.run import Run
 
