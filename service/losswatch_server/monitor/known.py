@@ -27,6 +27,7 @@ class Need(StrEnum):
     UNCLIPPED = "gradient norms from before clipping"
     LAYERS = "gradient norms by layer"
     QUALITY = "a share of right answers"
+    CAUSE = "a fault that the client states"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

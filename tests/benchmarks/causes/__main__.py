@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.causes import fitting
-from benchmarks.causes.cases import Case, collect
+from benchmarks.causes.cases import Case
+from benchmarks.causes.kept_cases import collect
 from benchmarks.detection import kept
 from losswatch_server.monitor.diagnosis import magnitudes
 
@@ -35,8 +36,7 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true")
     arguments = parser.parse_args()
     files = kept.files("develop", kept.SIZE["develop"])
-    runs = list(kept.read(files))
-    cases = collect(runs, arguments.jobs)
+    cases = list(collect(files, arguments.jobs))
     data = fitting.design(cases)
     grades = fitting.left_out(cases, data, None)
     tried = {strength: fitting.left_out(cases, data, strength) for strength in STRENGTHS}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.detection.labels import LabelledRun
@@ -42,21 +41,42 @@ class Case:
     strengths: dict[str, float]
 
 
-def cases_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0) -> Iterator[Case]:
-    """The cases of a faulty run whose cause is known; none of a healthy one."""
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One faulty run, logged in one way, folded to its end: what is left to do is to weigh the evidence."""
+
+    run: str
+    family: str
+    way: str
+    sent: str
+    cause: str
+    fair: frozenset[str]
+    found: bool
+    seen: Seen
+
+
+def logs_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0) -> Iterator[Logged]:
+    """The logs of a faulty run whose cause is known; none of a healthy one."""
     if run.label.healthy or run.label.cause is None:
         return
     for way in ways:
-        seen = WAYS[way](run, offset)
-        if seen is None or seen.label.cause is None or len(seen.points) < 5:
+        logged = WAYS[way](run, offset)
+        if logged is None or logged.label.cause is None or len(logged.points) < 5:
             continue
-        found = finding_of(seen)
+        found = finding_of(logged)
         if found is not None:
-            what, raised = found
-            yield Case(
-                run.id, run.family, way, seen.sent, what.finding.condition, seen.label.cause, seen.label.right_causes,
-                knowledge(what.context), raised, strengths(what),
-            )  # fmt: skip
+            seen, raised = found
+            yield Logged(
+                run.id, run.family, way, logged.sent, logged.label.cause, logged.label.right_causes, raised, seen
+            )
+
+
+def case_of(log: Logged) -> Case:
+    """What the evidence of today makes of a log."""
+    return Case(
+        log.run, log.family, log.way, log.sent, log.seen.finding.condition, log.cause, log.fair,
+        knowledge(log.seen.context), log.found, strengths(log.seen),
+    )  # fmt: skip
 
 
 def known_context(context: Context) -> Context:
@@ -105,13 +125,3 @@ def assumed(condition: Condition, onset: int, step: int) -> Finding:
         id="f_assumed", condition=condition, series="loss", attempt=1, episode=0, severity=Severity.WARNING,
         confidence=0.5, onset_step=onset, opened_step=step, last_step=step,
     )  # fmt: skip
-
-
-def _all(run: LabelledRun) -> list[Case]:
-    return list(cases_of(run))
-
-
-def collect(runs: Iterable[LabelledRun], jobs: int = 2) -> list[Case]:
-    """The cases of many runs, over a few processes."""
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        return [case for found in pool.imap(_all, runs, chunksize=4) for case in found]

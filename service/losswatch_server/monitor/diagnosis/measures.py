@@ -143,7 +143,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         adaptive=adaptive,
         learning_rate=rate,
         first_learning_rate=first_rate,
-        rate_decades=_rate_decades(memory.rates, context),
+        rate_decades=rate_decades(memory.rates, context),
         rate_jump=_rate_jump(memory, since_step),
         rate_lowered=_rate_lowered(memory, since_step),
         rate_before_rise=_rate_before_rise(memory, context),
@@ -191,7 +191,7 @@ def _stride(track: Track) -> int:
     return track.head_steps[1] - track.head_steps[0] if len(track.head_steps) > 1 else 0
 
 
-def _rate_decades(rates: Rates, context: Context) -> float | None:
+def rate_decades(rates: Rates, context: Context) -> float | None:
     """Peak rate against what is usual for the optimiser, in tenfolds; 0 inside of the usual range."""
     rate = rates.peak if rates.peak > 0 else context.learning_rate
     if rate is None or rate <= 0:

@@ -14,6 +14,7 @@ from itertools import chain
 from types import NoneType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from losswatch_server.monitor.diagnosis.stated_faults import stated_causes
 from losswatch_server.monitor.known import Known, Need, begins_at_start, known
 from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
@@ -21,7 +22,12 @@ from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.monitor.stats.quality import QualityVerdict, quality_verdict
-from losswatch_server.monitor.vocabulary import Condition, Severity
+from losswatch_server.monitor.stats.trend import median
+from losswatch_server.monitor.vocabulary import CauseName, Condition, Severity
+
+LEAST_NORMS = 5
+GONE = 1e-4
+"""Share of the first gradient norms at which a gradient is gone."""
 
 
 class Test(NamedTuple):
@@ -127,6 +133,7 @@ class View:
     _quality: QualityVerdict | None = None
     flat: tuple[Any] | None = None
     """What ``rules.flat`` decided of this point, once it was asked."""
+    _stated: tuple[Context, int, bool, frozenset[CauseName]] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -149,6 +156,17 @@ class View:
             self._quality = quality_verdict(self.memory.quality, self.context.num_classes)
         return self._quality
 
+    @property
+    def stated(self) -> frozenset[CauseName]:
+        """The causes that the client's facts and settings name; computed once for a context and a learning rate."""
+        memory, held = self.memory, self._stated
+        norms, first = memory.grad_norm, memory.loss.head[0] if memory.loss.n else 0.0
+        at_rest = norms.n >= LEAST_NORMS and norms.recent[-1] <= GONE * median(norms.head[:LEAST_NORMS])
+        key = (self.context, len(memory.rates.values), at_rest)
+        if held is None or held[0] is not key[0] or held[1:3] != key[1:]:
+            self._stated = held = (*key, stated_causes(self.context, memory.rates, first, at_rest=at_rest))
+        return held[3]
+
     def has(self, need: Need) -> bool:
         """Whether a need is met. Asked of the memory itself where that is enough: ``known`` needs the summary of the
         loss, too dear for rules that ask at every point."""
@@ -167,6 +185,8 @@ class View:
                 return self.memory.layers.points > 0
             case Need.QUALITY:
                 return self.quality.share is not None
+            case Need.CAUSE:
+                return bool(self.stated)
 
     def meets(self, needs: Needs) -> bool:
         """Whether all of them are met."""

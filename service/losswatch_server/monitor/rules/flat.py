@@ -30,10 +30,14 @@ from losswatch_server.monitor.rules.flat_tests import (
     is_smooth,
     level_at_end,
     level_error,
+    not_done,
     not_moved,
+    rests,
     settles,
     stays_at_chance,
+    still_falls,
     stopped,
+    unmoved,
 )
 from losswatch_server.monitor.stats.onset import onset_of_floor
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -119,6 +123,29 @@ LINES = (
         parts=(falls_too_slowly, enough_for_slow),
         confidence=0.75,
         needs=((Need.CHANCE, Need.START),),
+    ),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="not moved, and the client says why",
+        parts=(unmoved, does_not_move, enough),
+        confidence=0.8,
+        needs=(Need.CAUSE, Need.START),
+    ),
+    Line(
+        condition=C.PLATEAU,
+        name="stopped, and the client says why",
+        parts=(not_done, rests, enough),
+        confidence=0.8,
+        held=True,
+        floor=True,
+        needs=(Need.CAUSE, Need.START),
+    ),
+    Line(
+        condition=C.SLOW_CONVERGENCE,
+        name="not done, and the client says why",
+        parts=(not_done, still_falls, enough_for_slow),
+        confidence=0.75,
+        needs=(Need.CAUSE, Need.START),
     ),
     Line(
         condition=C.CONVERGED,

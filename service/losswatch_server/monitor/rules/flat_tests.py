@@ -59,6 +59,8 @@ class FlatParameters:
     bad_gain_smooth: float = 0.9
     """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
     good_gain: float = 0.9
+    nearly_all: float = 0.97
+    """Of the first value: from here on a floor is more likely good than not, whatever fault is stated."""
     slow_gain: float = 0.3
     """Of the first level, by the end of the plan, for a squared error."""
     slow_gain_unknown: float = 0.05
@@ -70,6 +72,8 @@ class FlatParameters:
     excluded."""
     excluded_at_start: float = 0.25
     """The same for a loss that has not moved, as a share of its first level."""
+    excluded_if_stated: float = 0.5
+    """The same as a share of all progress, where the client states a fault that keeps the loss up."""
     goes_on: float = 0.02
     """A fall of this share of all progress over the second half is one that matters, however sure a smaller one is."""
     goes_on_smooth: float = 0.001
@@ -118,6 +122,20 @@ def not_moved(p: FlatParameters, view: View) -> Tests:
     yield Test("best level so far", best, 0.6 * min(shape.first, view.memory.loss.head[0]))
     yield from _no_better_metric(view)
     yield from _no_better_validation(view)
+
+
+def unmoved(p: FlatParameters, view: View) -> Tests:
+    """Whatever chance level is: for a loss that a stated fault keeps where it is."""
+    yield Test("share of the first level that was gained", view.shape.share, p.unmoved, False)
+    yield from _no_better_metric(view)
+    yield from _no_better_validation(view)
+
+
+def not_done(p: FlatParameters, view: View) -> Tests:
+    """Something was gained and something is left, as far as the start tells: for a loss that a stated fault slows."""
+    yield Test("share of the first level that was gained", view.shape.share, p.unmoved)
+    yield Test("share of the first value that was gained", _gained(view), p.nearly_all, False)
+    yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
 
 
 def blown_up(p: FlatParameters, view: View) -> Tests:
@@ -302,6 +320,27 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
     half_done = view.known.budget is not None and view.known.budget >= 0.5
     yield Test("points", float(shape.n), p.floor_points if half_done else p.slow_points)
     yield from _no_better_metric(view)
+
+
+def rests(p: FlatParameters, view: View) -> Tests:
+    """A fall that goes on as before is excluded: enough where a stated fault says that the floor is a bad one."""
+    shape = view.shape
+    fall = shape.gain_half + standard_errors(shape.n) * shape.gain_error
+    largest = max(p.excluded_if_stated * shape.progress, shape.quantum)
+    yield Test("largest fall over the second half that the noise allows", fall, largest, False)
+    goes_on = shape.falling and shape.gain_half >= max(p.goes_on * shape.progress, shape.quantum)
+    yield Test("significant fall", float(goes_on), 0.5, False)
+    yield Test("points", float(shape.n), p.least_points)
+
+
+def still_falls(p: FlatParameters, view: View) -> Tests:
+    """Falling at the end as well: it has not arrived."""
+    shape = view.shape
+    late = late_falls(shape)
+    falls = shape.falling or late.t < -p.late_t
+    yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5)
+    yield Test("fall over the second half", shape.gain_half, p.goes_on * shape.progress)
+    yield Test("points", float(shape.n), p.least_points)
 
 
 @dataclass(frozen=True, slots=True)

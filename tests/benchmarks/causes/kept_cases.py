@@ -1,0 +1,68 @@
+"""What a fit needs of each kept file of the zoo, folded once and read again in seconds.
+
+Folding ten thousand logs takes minutes; what evidence makes of them takes seconds. So the finding, the measures and the
+context of each log are kept beside the zoo, under a hash of the code that made them: evidence, priors and magnitudes
+can change and be fitted again without a fold. A changed rule or measure folds anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from benchmarks.causes import cases
+from benchmarks.causes.cases import Case, Logged, case_of, logs_of
+from benchmarks.detection import kept, ways
+from losswatch_server import codec, monitor
+
+RANKING = ("diagnosis/evidence", "diagnosis/engine.py", "diagnosis/priors.py", "diagnosis/magnitudes.py",
+           "diagnosis/checks.py", "diagnosis/stated_faults.py", "diagnosis/suspicions.py", "advice", "explain",
+           "forecast.py", "learning_rate_limit.py", "report.py", "siblings.py")  # fmt: skip
+"""What comes after the fold and the measures: changes there leave what is kept as it is."""
+
+
+@cache
+def key() -> str:
+    """A hash of the code that folds and measures."""
+    digest = hashlib.sha256()
+    package = Path(monitor.__file__).parent
+    files = [p for p in sorted(package.rglob("*.py")) if not p.relative_to(package).as_posix().startswith(RANKING)]
+    files += [Path(codec.__file__).parent / "facts.py", Path(cases.__file__), Path(ways.__file__)]
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def kept_logs(file: Path) -> list[Logged]:
+    """The logs of a file of the zoo: read where they are kept, else folded and kept."""
+    folder = kept.FOLDER / "logs" / file.parent.name
+    stem = file.name.removesuffix(".jsonl.gz")
+    target = folder / f"{stem}-{key()}.pickle"
+    if target.is_file():
+        with target.open("rb") as lines:
+            found: list[Logged] = pickle.load(lines)
+        return found
+    found = [log for run in kept.read([file]) for log in logs_of(run)]
+    folder.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(pickle.dumps(found, protocol=5))
+    for old in folder.glob(f"{stem}-*.pickle"):
+        old.unlink()
+    part.replace(target)
+    return found
+
+
+def _cases(file: Path) -> list[Case]:
+    return [case_of(log) for log in kept_logs(file)]
+
+
+def collect(files: Sequence[Path], jobs: int) -> Iterator[Case]:
+    """The cases of many files, over a few processes."""
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        for found in pool.imap(_cases, files):
+            yield from found

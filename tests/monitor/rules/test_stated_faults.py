@@ -1,0 +1,130 @@
+"""Where the client itself states a fault, a loss that gets no lower is said with less: its level need not be known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from losswatch_server.monitor.diagnosis.stated_faults import stated_causes
+from losswatch_server.monitor.memory.memory import Rates
+from losswatch_server.monitor.model_facts import ModelFacts
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.report import assess, diagnose
+from losswatch_server.monitor.vocabulary import CauseName as C
+from losswatch_server.monitor.vocabulary import Condition
+from monitor.curves import alarms, conditions, points, watch
+
+N = 400
+NOISE = 0.03 * np.random.default_rng(0).normal(size=N)
+FLOOR = (0.5 + 0.5 * np.exp(-np.arange(N) / 40) + NOISE).tolist()
+"""A floor of which nobody knows whether it is good: the loss has no name, and half of the first value is gained."""
+STILL = (0.9 + NOISE).tolist()
+FALLING = (1.0 - 0.6 * np.arange(N) / N + NOISE).tolist()
+DONE = (0.01 + 0.99 * np.exp(-np.arange(N) / 40) + 0.002 * NOISE).tolist()
+JOB = Context(optimizer="adam", learning_rate=1e-3, batch_size=32, total_steps=N)
+WELL = ModelFacts(
+    parameters=90, trainable_parameters=90, optimizer_parameters=90, hidden_activations=("relu",), input_std=1.0,
+    input_mean=0.0, output_activation="linear", loss_expects="values", target_kind="values", shuffled=True,
+    update_to_weight=1e-3, dead_unit_share=0.1,
+)  # fmt: skip
+FAULTS = {
+    "the optimizer holds a third": (WELL.merged(ModelFacts(optimizer_parameters=30)), C.PARAMETERS_NOT_UPDATED),
+    "a part is frozen": (WELL.merged(ModelFacts(trainable_parameters=9)), C.PARAMETERS_NOT_UPDATED),
+    "no activation": (WELL.merged(ModelFacts(hidden_activations=("linear",))), C.MISSING_NONLINEARITY),
+    "a softmax twice": (
+        WELL.merged(ModelFacts(output_activation="softmax", loss_expects="logits")), C.WRONG_LOSS_FUNCTION,
+    ),
+    "raw inputs": (WELL.merged(ModelFacts(input_max_abs=255.0)), C.INPUTS_NOT_SCALED),
+    "not shuffled": (WELL.merged(ModelFacts(shuffled=False)), C.DATA_NOT_SHUFFLED),
+    "dead units": (WELL.merged(ModelFacts(dead_unit_share=0.97)), C.DEAD_ACTIVATIONS),
+    "weights that do not move": (WELL.merged(ModelFacts(update_to_weight=0.0)), C.PARAMETERS_NOT_UPDATED),
+}  # fmt: skip
+SETTINGS = {
+    "a rate of a thousandth": (Context(learning_rate=1e-6), C.LEARNING_RATE_TOO_LOW),
+    "a decay of a half": (Context(weight_decay=0.5), C.WEIGHT_DECAY_TOO_STRONG),
+    "a momentum of 0.997": (Context(optimizer="sgd", learning_rate=0.01, momentum=0.997), C.MOMENTUM_TOO_HIGH),
+}
+
+
+def with_facts(facts: ModelFacts) -> Context:
+    return JOB.merged(Context(facts=facts))
+
+
+@pytest.mark.parametrize("losses", [FLOOR, STILL, FALLING, DONE])
+@pytest.mark.parametrize("context", [Context(), JOB, with_facts(WELL)])
+def test_where_no_fault_is_stated_a_level_that_nobody_knows_is_not_called_bad(
+    losses: list[float], context: Context
+) -> None:
+    wanted = [] if losses is not STILL else [Condition.NOT_LEARNING]
+    assert conditions(watch(points(losses), context)) == wanted
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_stated_fault_makes_a_floor_of_unknown_level_a_plateau_with_that_cause_first(fault: str) -> None:
+    facts, cause = FAULTS[fault]
+    report = diagnose(points(FLOOR), with_facts(facts))
+    (finding,) = [f for f in report.findings if f.severity.rank]
+    assert finding.condition is Condition.PLATEAU
+    assert finding.evidence["rule"] == "stopped, and the client says why"
+    assert finding.causes[0].cause is cause
+    assert finding.causes[0].probability > 0.9
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_setting_far_out_of_the_ordinary_does_so_too(setting: str) -> None:
+    changed, cause = SETTINGS[setting]
+    report = diagnose(points(FLOOR), JOB.merged(changed))
+    (finding,) = [f for f in report.findings if f.severity.rank]
+    assert (finding.condition, finding.causes[0].cause) == (Condition.PLATEAU, cause)
+
+
+def test_a_loss_that_still_falls_at_a_rate_far_too_low_converges_slowly() -> None:
+    found = alarms(watch(points(FALLING), JOB.merged(Context(learning_rate=1e-6))))
+    assert [f.condition for f in found] == [Condition.SLOW_CONVERGENCE]
+    assert found[0].opened_step >= 0.55 * N
+
+
+def test_a_loss_that_is_nearly_gone_is_well_whatever_is_stated() -> None:
+    for facts, _ in FAULTS.values():
+        assert conditions(watch(points(DONE), with_facts(facts))) == []
+
+
+def test_a_fault_that_is_stated_says_nothing_of_an_excerpt() -> None:
+    middle = points(FLOOR, first=9000)
+    assert conditions(watch(middle, with_facts(FAULTS["a part is frozen"][0]))) == []
+
+
+def test_weights_that_rest_because_the_gradient_is_gone_are_no_fault() -> None:
+    norms = np.exp(-np.arange(N) / 20).tolist()
+    resting = with_facts(FAULTS["weights that do not move"][0])
+    assert conditions(watch(points(FLOOR, grad_norm=norms), resting)) == []
+    assert conditions(watch(points(FLOOR, grad_norm=[0.5] * N), resting)) == [Condition.PLATEAU]
+
+
+def test_a_low_rate_of_plain_descent_is_no_fault_where_the_loss_is_enormous() -> None:
+    """The stable rate goes with the inverse of the loss's scale; Adam's does not."""
+    rates = Rates()
+    for optimizer, first, wanted in (
+        ("sgd", 1.0, {C.LEARNING_RATE_TOO_LOW}),
+        ("sgd", 5e5, set()),
+        ("adam", 5e5, {C.LEARNING_RATE_TOO_LOW}),
+    ):
+        context = Context(optimizer=optimizer, learning_rate=1e-7)
+        assert stated_causes(context, rates, first, at_rest=False) == wanted
+
+
+def test_fine_tuning_freezes_on_purpose() -> None:
+    facts = FAULTS["a part is frozen"][0]
+    tuned = Context(optimizer="adamw", learning_rate=1e-4, facts=facts, extra={"peft": "lora"})
+    assert stated_causes(tuned, Rates(), 1.0, at_rest=False) == frozenset()
+
+
+def test_a_fault_that_is_stated_in_mid_run_counts_from_then_on() -> None:
+    monitor = Monitor("late")
+    monitor.see_context(JOB)
+    monitor.see_all(points(FLOOR)[:300])
+    assert assess(monitor).findings == ()
+    monitor.see_context(with_facts(FAULTS["dead units"][0]))
+    monitor.see_all(points(FLOOR)[300:])
+    assert [f.condition for f in assess(monitor).findings] == [Condition.PLATEAU]
