@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
+from losswatch_server.monitor.rules.flat_stated import not_done, rests, still_falls, unmoved
 from losswatch_server.monitor.rules.flat_tests import (
     FlatParameters,
     Tests,
@@ -30,14 +31,10 @@ from losswatch_server.monitor.rules.flat_tests import (
     is_smooth,
     level_at_end,
     level_error,
-    not_done,
     not_moved,
-    rests,
     settles,
     stays_at_chance,
-    still_falls,
     stopped,
-    unmoved,
 )
 from losswatch_server.monitor.stats.onset import onset_of_floor
 from losswatch_server.monitor.vocabulary import Condition, Severity

@@ -110,7 +110,7 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
     level = view.shape.level / chance if chance else math.nan
     yield Test("level of the loss", level, 1 - p.chance_margin, True, "of chance level")
     yield Test("share of the first level that was gained", view.shape.share, 0.98, False)
-    yield from _no_better_metric(view)
+    yield from no_better_metric(view)
 
 
 def not_moved(p: FlatParameters, view: View) -> Tests:
@@ -120,22 +120,8 @@ def not_moved(p: FlatParameters, view: View) -> Tests:
     yield Test("chance level is known", float(shape.chance is not None), 0.5, False)
     best = shape.best if view.memory.loss.lowest >= 0 else -math.inf
     yield Test("best level so far", best, 0.6 * min(shape.first, view.memory.loss.head[0]))
-    yield from _no_better_metric(view)
-    yield from _no_better_validation(view)
-
-
-def unmoved(p: FlatParameters, view: View) -> Tests:
-    """Whatever chance level is: for a loss that a stated fault keeps where it is."""
-    yield Test("share of the first level that was gained", view.shape.share, p.unmoved, False)
-    yield from _no_better_metric(view)
-    yield from _no_better_validation(view)
-
-
-def not_done(p: FlatParameters, view: View) -> Tests:
-    """Something was gained and something is left, as far as the start tells: for a loss that a stated fault slows."""
-    yield Test("share of the first level that was gained", view.shape.share, p.unmoved)
-    yield Test("share of the first value that was gained", _gained(view), p.nearly_all, False)
-    yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
+    yield from no_better_metric(view)
+    yield from no_better_validation(view)
 
 
 def blown_up(p: FlatParameters, view: View) -> Tests:
@@ -169,7 +155,7 @@ def bad(p: FlatParameters, view: View) -> Tests:
         smooth = is_smooth(shape)
         yield Test(
             "share of the first value that was gained",
-            _gained(view),
+            gained(view),
             p.bad_gain_smooth if smooth else p.bad_gain,
             False,
         )
@@ -196,7 +182,7 @@ def _measured_from_its_start(view: View, smooth: bool) -> bool:
     return view.kind.squares or (smooth and view.kind.family is Family.UNKNOWN)
 
 
-def _gained(view: View) -> float:
+def gained(view: View) -> float:
     """A steep start is over within the points whose median is the first level: the very first one knows more of it."""
     shape, track = view.shape, view.memory.loss
     start = max(shape.first, track.head[0])
@@ -204,11 +190,11 @@ def _gained(view: View) -> float:
     return min(share, shape.share + 0.25)
 
 
-def _no_better_metric(view: View) -> Tests:
+def no_better_metric(view: View) -> Tests:
     yield Test("a metric that got better", float(view.quality.learning or view.quality.good), 0.5, False)
 
 
-def _no_better_validation(view: View) -> Tests:
+def no_better_validation(view: View) -> Tests:
     validation = view.memory.validation
     if validation.n >= 2 * LEVELS and validation.lowest > 0:
         now, then = median(validation.recent[-LEVELS:]), median(validation.head[:LEVELS])
@@ -319,28 +305,7 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
         )
     half_done = view.known.budget is not None and view.known.budget >= 0.5
     yield Test("points", float(shape.n), p.floor_points if half_done else p.slow_points)
-    yield from _no_better_metric(view)
-
-
-def rests(p: FlatParameters, view: View) -> Tests:
-    """A fall that goes on as before is excluded: enough where a stated fault says that the floor is a bad one."""
-    shape = view.shape
-    fall = shape.gain_half + standard_errors(shape.n) * shape.gain_error
-    largest = max(p.excluded_if_stated * shape.progress, shape.quantum)
-    yield Test("largest fall over the second half that the noise allows", fall, largest, False)
-    goes_on = shape.falling and shape.gain_half >= max(p.goes_on * shape.progress, shape.quantum)
-    yield Test("significant fall", float(goes_on), 0.5, False)
-    yield Test("points", float(shape.n), p.least_points)
-
-
-def still_falls(p: FlatParameters, view: View) -> Tests:
-    """Falling at the end as well: it has not arrived."""
-    shape = view.shape
-    late = late_falls(shape)
-    falls = shape.falling or late.t < -p.late_t
-    yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5)
-    yield Test("fall over the second half", shape.gain_half, p.goes_on * shape.progress)
-    yield Test("points", float(shape.n), p.least_points)
+    yield from no_better_metric(view)
 
 
 @dataclass(frozen=True, slots=True)
