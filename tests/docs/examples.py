@@ -42,15 +42,19 @@ def blocks(path: Path) -> list[Block]:
 
 
 def run(block: Block, address: str, folder: Path) -> str:
-    """What a shell or Python block prints, run against the service at ``address``; AssertionError when it fails.
+    """What a block prints, run against the service at ``address``; AssertionError when it fails.
 
     Nothing leaves the machine: what would go to Slack goes to a name that never resolves.
     """
     text = block.text.replace("http://127.0.0.1:8000", address).replace("hooks.slack.com", "hooks.slack.invalid")
     environment = {**os.environ, "LOSSWATCH_URL": address, "LOSSWATCH_SPOOL_DIR": str(folder), "TMPDIR": str(folder)}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    command = [sys.executable, "-W", "error", "-c", text] if block.language == "python" else ["bash", "-euc", text]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    command = {
+        "python": [sys.executable, "-W", "error", "-c"],
+        "javascript": ["node", "--input-type=module", "--eval"],
+        "r": ["Rscript", "-e"],
+    }.get(block.language, ["bash", "-euc"])
+    done = subprocess.run([*command, text], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     noise = [line for line in done.stderr.splitlines() if not line.startswith(CLIENT_SAYS)]
     assert not noise, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -17,11 +18,9 @@ from losswatch_server.cli.commands import app
 
 README = parts.README
 REPORT = parts.PAGES / "report.md"
-DOCUMENTS = [
-    README,
-    *sorted(parts.PAGES.glob("*.md")),
-    *(parts.ROOT / "clients" / place for place in ("shell/README.md", "agents/losswatch/SKILL.md")),
-]
+OF_CLIENTS = ("shell/README.md", "r/README.md", "javascript/README.md", "agents/losswatch/SKILL.md")
+RUNTIMES = {"r": "Rscript", "javascript": "node"}
+DOCUMENTS = [README, *sorted(parts.PAGES.glob("*.md")), *(parts.ROOT / "clients" / place for place in OF_CLIENTS)]
 ALL_PROSE = [
     *DOCUMENTS,
     parts.ROOT / "CONTRIBUTING.md",
@@ -38,7 +37,9 @@ MAKE = [(path, block) for path, block in ALL if re.match(r"make ", block.text)]
 RUN = [
     (path, block)
     for path, block in ALL
-    if block.language in ("python", "bash", "sh") and (path, block) not in MAKE and "pip install" not in block.text
+    if block.language in ("python", "bash", "sh", *RUNTIMES)
+    and (path, block) not in MAKE
+    and "pip install" not in block.text
 ]
 
 
@@ -110,7 +111,9 @@ def test_the_client_is_installed_before_it_is_imported(path):
 
 @pytest.mark.parametrize(("path", "block"), named(RUN))
 def test_every_example_runs_as_it_stands(path, block, address, tmp_path):
-    """As the reader would: in a shell or in Python, at the top of the repository, with the service's address put in."""
+    """As the reader would, at the top of the repository, with the service's address put in."""
+    if block.language in RUNTIMES and shutil.which(RUNTIMES[block.language]) is None:
+        pytest.skip(f"{RUNTIMES[block.language]} is not installed")
     run(block, address, tmp_path)
 
 
