@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Files side by side on the cores that there are: much of the suite waits for servers and browsers. WORKERS=0 runs them one
+# by one, in one process, for a debugger.
+WORKERS ?= auto
+PYTEST = $(BIN)/python -m pytest
+SIDE_BY_SIDE = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: bench-dashboard zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
@@ -24,14 +29,14 @@ serve: $(STAMP) ## start the service on 127.0.0.1:8000
 	@$(BIN)/losswatch-server serve
 
 test: $(STAMP) ## run the whole suite
-	@$(BIN)/python -m pytest
+	@$(PYTEST) $(SIDE_BY_SIDE)
 
 test-fast: $(STAMP) ## run what takes a minute: every part of the code, the property tests with few examples
-	@$(BIN)/python -m pytest -q -m "not slow" --hypothesis-profile fast
+	@$(PYTEST) -q $(SIDE_BY_SIDE) -m "not slow" --hypothesis-profile fast
 
 COMPUTES := $(addprefix tests/, monitor cases demo benchmarks/detection benchmarks/repair docs/test_pictures.py)
 test-other-processor: $(STAMP) ## run the tests that compute with other kernels, other mathematics and one thread
-	@$(BIN)/python tests/other_processor.py -m pytest -q --hypothesis-profile fast $(COMPUTES)
+	@$(BIN)/python tests/other_processor.py -m pytest -q $(SIDE_BY_SIDE) --hypothesis-profile fast $(COMPUTES)
 
 mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: which changes does no test notice?
 	@cd tests && ../$(BIN)/python -m benchmarks.mutation

@@ -165,7 +165,11 @@ def test_gzip_is_taken_and_other_encodings_are_told_so(api: TestClient, run: str
     assert (refused.status_code, refused.headers["accept-encoding"]) == (415, "gzip")
 
 
-@pytest.mark.parametrize("damaged", [b"not gzip", gzip.compress(b'{"step": 1}')[:-9], gzip.compress(b"") * 20])
+@pytest.mark.parametrize(
+    "damaged",
+    [b"not gzip", gzip.compress(b'{"step": 1}')[:-9], gzip.compress(b"") * 20],
+    ids=["no gzip", "cut short", "many empty members"],
+)
 def test_damaged_gzip_is_malformed(api: TestClient, run: str, damaged: bytes) -> None:
     assert post(api, run, damaged, headers={"Content-Encoding": "gzip"}).status_code == 400
 
