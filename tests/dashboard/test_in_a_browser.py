@@ -225,3 +225,10 @@ def test_the_runs_of_a_group_are_compared(show: Show, page: Page) -> None:
     expect(page.locator("#legend li")).to_have_count(2)
     page.get_by_label("Aligned by").select_option("share")
     assert "by=share" in page.url
+
+
+@pytest.mark.parametrize("before", ["", "/mlflow/default/"])
+def test_the_link_that_an_mlflow_client_prints_leads_to_the_run(page: Page, api: Api, before: str) -> None:
+    page.goto(f"{api.base}{before or '/'}#/experiments/0/runs/diverging")
+    page.wait_for_url(re.compile("/runs/diverging"))
+    expect(page.locator("#verdict")).to_contain_text("critical")

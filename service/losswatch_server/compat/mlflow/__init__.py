@@ -7,6 +7,6 @@ context. Artifacts, models and traces are not kept: the client is told to write 
 from losswatch_server.compat.mlflow import experiments, models, runs
 from losswatch_server.compat.mlflow.errors import error_answer
 
-ROUTERS = (experiments.router, runs.router, models.router)
+ROUTERS = (experiments.router, runs.router, runs.pages, models.router)
 
 __all__ = ["ROUTERS", "error_answer"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, Path, Request
+from starlette.responses import RedirectResponse, Response
 
-from losswatch_server.api.description.describe import Project
+from losswatch_server.api.description.describe import SLUG, Project
 from losswatch_server.api.http.access import UseCases, json_answer
 from losswatch_server.api.http.authentication import MAY_READ
 from losswatch_server.compat.contexts import description
@@ -25,6 +25,7 @@ from losswatch_server.runs import RunNotFoundError, RunRow, Runs
 from losswatch_server.store.rows import RunFilter
 
 router = APIRouter(prefix=PREFIX, include_in_schema=False)
+pages = APIRouter(include_in_schema=False)
 
 _ENDS = {"FINISHED": RunState.FINISHED, "FAILED": RunState.FAILED, "KILLED": RunState.CANCELLED}
 LOOKED_BACK = 10_000
@@ -172,6 +173,13 @@ async def list_artifacts(
     """None: artifacts stay where the client runs."""
     row = await _known(runs, project, run_id or run_uuid)
     return json_answer({"root_uri": info_json(row)["artifact_uri"], "files": []})
+
+
+@pages.get("/mlflow/{project}")
+@pages.get("/mlflow/{project}/")
+async def to_the_runs(project: Annotated[str, Path(pattern=SLUG)]) -> Response:
+    """What a client prints as the address of its run, where its tracking URI names a project."""
+    return RedirectResponse(f"/?project={project}", 303)
 
 
 def recording(request: Request) -> Recording:

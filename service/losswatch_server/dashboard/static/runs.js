@@ -10,6 +10,10 @@ import { inAddress, projects, setAddress, walkable } from "./page.js";
 import { firstSteps } from "./start.js";
 import { trouble } from "./trouble.js";
 
+// The links that MLflow's clients print: /#/experiments/0/runs/my-run.
+const ofMlflow = /^#\/experiments\/[^/]+\/runs\/([\w-]+)/.exec(location.hash);
+if (ofMlflow) location.replace(runPage(ofMlflow[1]));
+
 const PAGE = 100;
 const POINTS = 64; // of a sparkline
 const AGAIN_MS = 5000;
