@@ -55,11 +55,12 @@ test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those th
 	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt catboost trl
 	@$(MAKE) --no-print-directory test-frameworks
 
-soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs
+soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs, ask four times too much for a minute
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
 	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.overload 60
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

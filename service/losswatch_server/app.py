@@ -23,9 +23,11 @@ from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
+from losswatch_server.api.http.proxy_users import ProxyUsers, networks
+from losswatch_server.api.http.rate_limits import RateLimits
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
 from losswatch_server.dashboard import pages
-from losswatch_server.keys import KeyRing
+from losswatch_server.keys import KeyRing, Scope
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
@@ -99,6 +101,8 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         lifespan,
         site=site(settings),
         request_memory=settings.request_memory_mib << 20,
+        limits=RateLimits(settings.requests_per_minute, settings.points_per_minute),
+        users=proxy_users(settings),
         supervisor=supervisor,
         more_routers=(pages.router, agents.router, *compat.ROUTERS),
         dialects=compat.DIALECTS,
@@ -119,6 +123,20 @@ async def _look(store: SqliteStore, on_lost: Callable[[str], None] | None) -> fl
         await asyncio.sleep(GRACE_S)
         on_lost(store.lost)
     return None
+
+
+def proxy_users(settings: Settings) -> ProxyUsers | None:
+    """Who may be named by a proxy. Raises SettingsError."""
+    try:
+        trusted = networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingsError(f"trusted_proxies are addresses and networks with commas between: {error}") from None
+    names = [name.strip() for name in settings.user_scopes.split(",")]
+    if unknown := [name for name in names if name not in set(Scope)]:
+        raise SettingsError(f"user_scopes are {', '.join(Scope)}, not {unknown[0]!r}")
+    if settings.user_header is None:
+        return None
+    return ProxyUsers(settings.user_header, trusted, frozenset(map(Scope, names)))
 
 
 def policy(settings: Settings) -> Policy:

@@ -28,6 +28,8 @@ _RANGES = (
     ("progress_timeout_s", 0.1, 3600),
     ("idle_timeout_s", 0.1, 86400),
     ("graceful_timeout_s", 0, 3600),
+    ("requests_per_minute", 1, 1_000_000_000),
+    ("points_per_minute", 1, 1_000_000_000),
     ("thin_after_days", 0, 36500),
     ("thin_to_points", 100, 1_000_000),
     ("delete_after_days", 0, 36500),
@@ -110,6 +112,19 @@ class Settings:
     )
     request_memory_mib: int = _setting(
         384, "Memory for all request bodies in progress and what is made of them; what does not fit gets 503."
+    )
+    requests_per_minute: int | None = _setting(
+        None, "Requests that one API key (without keys: one address) may send in a minute; more get 429."
+    )
+    points_per_minute: int | None = _setting(
+        None, "Points that one API key (without keys: one address) may send in a minute; more get 429."
+    )
+    user_header: str | None = _setting(
+        None, "Header in which a trusted proxy names the user whom it has authenticated, such as X-Auth-Request-User."
+    )
+    user_scopes: str = _setting("read", "What such a user may do in every project: read, ingest, admin, with commas.")
+    trusted_proxies: str = _setting(
+        "127.0.0.1,::1", "Addresses and networks of proxies whose X-Forwarded-For, X-Forwarded-Proto and user count."
     )
     head_timeout_s: float = _setting(10.0, "Seconds within which the head of a request must arrive.")
     progress_timeout_s: float = _setting(

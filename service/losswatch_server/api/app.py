@@ -29,6 +29,8 @@ from losswatch_server.api.http.problems import (
     NOT_FOUND,
     ProblemError,
 )
+from losswatch_server.api.http.proxy_users import ProxyUsers
+from losswatch_server.api.http.rate_limits import RateLimits
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site, is_navigation
 from losswatch_server.api.routes import (
     catalogue,
@@ -87,6 +89,8 @@ class Application(FastAPI):
 
     site: Site
     memory: RequestMemory
+    limits: RateLimits
+    users: ProxyUsers | None
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers lie inside: what they answer by themselves passes ``EdgeMiddleware`` too."""
@@ -96,7 +100,8 @@ class Application(FastAPI):
             metrics=self.state.metrics,
             site=self.site,
             memory=self.memory,
-            authentication=Authentication(lambda: getattr(self.state, "keys", None)),
+            authentication=Authentication(lambda: getattr(self.state, "keys", None), self.users),
+            limits=self.limits,
         )
 
 
@@ -105,6 +110,8 @@ def create_api(
     *,
     site: Site | None = None,
     request_memory: int = 384 * MIB,
+    limits: RateLimits | None = None,
+    users: ProxyUsers | None = None,
     supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
     dialects: Mapping[str, Dialect] | None = None,
@@ -113,8 +120,9 @@ def create_api(
     the API keys at ``app.state.keys``.
 
     ``site`` None answers under the names of loopback alone. ``request_memory``: bytes for all requests together.
-    ``supervisor`` is that of the work in the background. ``dialects``: by the beginning of a path, how errors are
-    written there for clients that do not read problem details.
+    ``limits`` are those of each caller, ``users`` those whom a proxy may name. ``supervisor`` is that of the work in
+    the background. ``dialects``: by the beginning of a path, how errors are written there for clients that do not read
+    problem details.
     """
     app = Application(
         title="Losswatch",
@@ -140,6 +148,7 @@ def create_api(
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
     app.site, app.memory = site or Site(LOOPBACK_NAMES), RequestMemory(request_memory)
+    app.limits, app.users = limits or RateLimits(), users
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)

@@ -102,7 +102,7 @@ DataDir = Annotated[
 def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
     settings = _settings(**given)
-    from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules
+    from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules, proxy_users
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run
     from losswatch_server.keys.folder import there_are_keys
@@ -110,9 +110,11 @@ def serve(**given: Any) -> None:
     try:
         alert_settings(settings)
         metric_rules(settings)
+        proxy_users(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    if not is_loopback(settings.host) and not there_are_keys(settings.data_dir):
+    is_closed = settings.user_header is not None or there_are_keys(settings.data_dir)
+    if not is_loopback(settings.host) and not is_closed:
         if not settings.insecure:
             fail(needs_a_key(settings.host, settings.data_dir), USAGE)
         typer.echo(open_to_all(settings.host), err=True)

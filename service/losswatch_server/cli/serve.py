@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from losswatch_server.api.http.proxy_users import PEER
 from losswatch_server.cli.connections import Connection, Limits
 from losswatch_server.cli.listening import Listener
 from losswatch_server.settings import Settings
@@ -81,7 +83,8 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         head_s=settings.head_timeout_s, progress_s=settings.progress_timeout_s, idle_s=settings.idle_timeout_s
     )
     config = uvicorn.Config(
-        remembered,
+        _Peer(ProxyHeadersMiddleware(cast("Any", remembered), settings.trusted_proxies)),
+        proxy_headers=False,
         http=cast("type[asyncio.Protocol]", partial(Connection, limits=limits)),
         log_config=None,
         access_log=False,
@@ -169,6 +172,19 @@ def _why_not(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"port {port} is not for this user; choose one from 1024 on"
     return f"cannot listen on {host} port {port}: {error.strerror}"
+
+
+class _Peer:
+    """Notes the address that a connection comes from, before a proxy's word for it is taken."""
+
+    def __init__(self, app: ProxyHeadersMiddleware) -> None:
+        self._app: Any = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        if client is not None:
+            scope[PEER] = client[0]
+        await self._app(scope, receive, send)
 
 
 class _RememberFailure:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from losswatch.metric_names import Rules, rules_of
 from losswatch_server.api.http.access import runs_of
+from losswatch_server.api.http.rate_limits import GRANT
 from losswatch_server.compat.contexts import Describe
 from losswatch_server.compat.series import Logged, RunSeries, points_of, remembered
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
@@ -69,6 +70,8 @@ class Recording:
                 for points in requests or [[]]:
                     recorded = await runs.record(project, name, points, context, report=False)
                     request.app.state.metrics.count_points(recorded)
+                    if (grant := request.scope.get(GRANT)) is not None:
+                        grant.take_points(len(points))
                     context = None
             except BaseException:
                 kept.series = None  # what is stored is known, and nothing else

@@ -18,6 +18,7 @@ from losswatch_server.api.http.problems import (
     PROJECT_NOT_FOUND,
     STOPPING,
     STORE_FAILED,
+    TOO_MANY_REQUESTS,
     WRONG_HOST,
     ProblemKind,
 )
@@ -67,7 +68,17 @@ PROJECT_PARAMETER: dict[str, Any] = {
     "schema": {"type": "string", "pattern": SLUG, "default": "default"},
 }
 
-_ALWAYS = (KEY_MISSING, KEY_SCOPE, PROJECT_NOT_FOUND, FOREIGN_PAGE, WRONG_HOST, BUSY, STOPPING, STORE_FAILED)
+_ALWAYS = (
+    KEY_MISSING,
+    KEY_SCOPE,
+    PROJECT_NOT_FOUND,
+    FOREIGN_PAGE,
+    WRONG_HOST,
+    TOO_MANY_REQUESTS,
+    BUSY,
+    STOPPING,
+    STORE_FAILED,
+)
 
 
 def without_nulls(value: Any) -> Any:

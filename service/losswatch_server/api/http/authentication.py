@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope as Request
 
 from losswatch_server.api.http.problems import KEY_MISSING, KEY_SCOPE, PROJECT_NOT_FOUND, ProblemError
+from losswatch_server.api.http.proxy_users import ProxyUsers
 from losswatch_server.api.http.site import is_navigation
 from losswatch_server.keys import Key, KeyRing, Scope
 from losswatch_server.keys.picture import picture_key
@@ -63,21 +64,27 @@ def _scopes_of_mlflow(method: str, path: str) -> frozenset[Scope]:
 
 
 class Authentication:
-    """Admits requests. ``ring`` gives the keys, or None while the service starts (it answers nothing then)."""
+    """Admits requests. ``ring`` gives the keys, or None while the service starts (it answers nothing then);
+    ``users`` are those whom a proxy has authenticated: where there may be some, nobody else needs no key."""
 
-    def __init__(self, ring: Callable[[], KeyRing | None]) -> None:
+    def __init__(self, ring: Callable[[], KeyRing | None], users: ProxyUsers | None = None) -> None:
         self._ring = ring
+        self._users = users
 
     def admit(self, request: Request) -> ProblemError | None:
         """Why this request is refused; None where it is served, for the project of its key from now on."""
         ring = self._ring()
-        if ring is None or not ring.is_on:
+        if ring is None or not (ring.is_on or self._users is not None):
             return None
         scopes = scopes_needed(request["method"], request["path"])
         if scopes is None:
             return None
         key = _key_of(request, ring)
         pictured = _key_of_picture(request, ring) if key is None else None
+        user = self._users.user_of(request) if self._users is not None and key is None and pictured is None else None
+        if user is not None and self._users is not None:
+            request[KEY] = f"user:{user}"
+            return None if self._users.allows(scopes) else _not_with_this_key(scopes)
         if key is None and pictured is None:
             return _key_missing()
         key = key or pictured

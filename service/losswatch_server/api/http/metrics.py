@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +18,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from losswatch_server import __version__
+from losswatch_server.api.http.shedding import Shedding
 from losswatch_server.codec import damage
 from losswatch_server.codec.reports import CountFacts
 from losswatch_server.monitor.faults import Fault
@@ -65,6 +66,10 @@ class Metrics:
         )
         self._by_label: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
+    def watch_shedding(self, gates: Mapping[str, Shedding]) -> None:
+        """Show what is in progress, and what was turned away, of each kind of request."""
+        self.registry.register(_Shed(gates))
+
     def count_points(self, counts: CountFacts) -> None:
         """What became of the points of one request."""
         self._accepted.inc(counts.accepted)
@@ -92,6 +97,24 @@ class Metrics:
     def exposition(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _Shed(Collector):
+    """What is in progress and what was turned away, asked at every scrape."""
+
+    def __init__(self, gates: Mapping[str, Shedding]) -> None:
+        self._gates = gates
+
+    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+        shed = CounterMetricFamily(
+            "losswatch_requests_shed", "Requests turned away while more came than could be answered.", labels=("kind",)
+        )
+        progress = GaugeMetricFamily("losswatch_requests_in_progress", "Requests in progress.", labels=("kind",))
+        for kind, gate in self._gates.items():
+            shed.add_metric((kind,), gate.shed)
+            progress.add_metric((kind,), gate.in_progress)
+        yield shed
+        yield progress
 
 
 class _Background(Collector):

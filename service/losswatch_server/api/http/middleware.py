@@ -1,7 +1,8 @@
 """The outermost layer, plain ASGI: what holds for every request, whichever endpoint it is for, is decided here.
 
 Who may call (``site``, ``authentication``), how much memory its body may take (``load``), HEAD, counting, the audit
-log, and the headers of every answer.
+log, and the headers of every answer. How much a caller may ask for (``rate_limits``), and whether there is room for one
+more request (``shedding``).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from losswatch_server.api.http.authentication import KEY, Authentication, log_in
 from losswatch_server.api.http.dialects import at_project, refusal_response
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
+from losswatch_server.api.http.problems import ProblemError, problem_response
+from losswatch_server.api.http.rate_limits import GRANT, RateLimits
+from losswatch_server.api.http.shedding import OVERLOADED, Shedding
 from losswatch_server.api.http.site import Site
 from losswatch_server.keys import Scope as Role
 
@@ -35,9 +39,20 @@ class EdgeMiddleware:
     """Wraps the application."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, site: Site, memory: RequestMemory, authentication: Authentication
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        site: Site,
+        memory: RequestMemory,
+        authentication: Authentication,
+        limits: RateLimits,
     ) -> None:
         self.app = app
+        self.limits = limits
+        self.posting = Shedding()
+        self.reading = Shedding()
+        metrics.watch_shedding({"post": self.posting, "other": self.reading})
         self.metrics = metrics
         self.site = site
         self.memory = memory
@@ -55,30 +70,66 @@ class EdgeMiddleware:
         if head:
             scope = {**scope, "method": "GET"}
         scope["losswatch.share"] = share = self.memory.share()
+        gate: Shedding | None = None
 
         async def send_on(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *HEADERS]
+                if (grant := scope.get(GRANT)) is not None:
+                    message["headers"] += grant.headers()
             elif head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
             await send(message)
 
         try:
-            refusal = self.site.refusal(scope) or self.authentication.admit(scope)
+            refusal, gate = self._admit(scope)
             if refusal is None:
                 await self.app(scope, receive, send_on)
             else:
-                response = log_in_first(refusal, scope) or refusal_response(scope, refusal)
+                plain = refusal is OVERLOADED and scope["path"].startswith("/v1/runs/")
+                response = _TURNED_AWAY if plain else log_in_first(refusal, scope) or refusal_response(scope, refusal)
                 await response(scope, receive, send_on)
         finally:
             share.close()
+            if gate is not None:
+                gate.end(time.perf_counter() - started, worked=200 <= status < 300)
             if KEY in scope:
                 audit(scope, status)
             self.metrics.count_request(
                 method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
             )
+
+    def _admit(self, scope: Scope) -> tuple[ProblemError | None, Shedding | None]:
+        """Why a request is refused; where it is not, what it counts in until it is over."""
+        method, path = scope["method"], scope["path"]
+        refusal = self.site.refusal(scope) or self.authentication.admit(scope)
+        needed = scopes_needed(method, path)
+        if refusal is not None or needed is None:
+            return refusal, None
+        posts = method == "POST" and Role.INGEST in needed
+        if self.limits.are_on:
+            scope[GRANT] = grant = self.limits.of(caller_of(scope))
+            if (refusal := grant.refusal(brings_points=posts)) is not None:
+                return refusal, None
+        if path.endswith(_ENDLESS):
+            return None, None
+        gate = self.posting if posts else self.reading
+        refusal = gate.refusal()
+        return refusal, None if refusal is not None else gate
+
+
+_TURNED_AWAY = problem_response(OVERLOADED)
+"""Made once: it is told thousands of times a second."""
+_ENDLESS = ("/events", "/export", "/import", "/diagnose")
+"""What takes its time, and has limits of its own."""
+
+
+def caller_of(scope: Scope) -> str:
+    """Whom a request counts for: its key or user, else the address that it comes from."""
+    client = scope.get("client")
+    return scope.get(KEY) or f"address {client[0] if client else ''}"
 
 
 def audit(scope: Scope, status: int) -> None:

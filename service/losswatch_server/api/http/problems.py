@@ -106,6 +106,13 @@ RUN_EXISTS = ProblemKind(
 TOO_MANY_TESTS = ProblemKind(
     "too-many-tests", 429, "Too many tests", "A project can send at most ten test messages a minute.", retry_after_s=60
 )
+TOO_MANY_REQUESTS = ProblemKind(
+    "too-many-requests",
+    429,
+    "Too many requests or points",
+    "The operator limits what one key (without keys: one address) may send in a minute; `RateLimit` says what is left.",
+    retry_after_s=1,
+)
 METHOD_NOT_ALLOWED = ProblemKind(
     "method-not-allowed",
     405,
@@ -183,6 +190,7 @@ KINDS = (
     TOO_MANY,
     RUN_EXISTS,
     TOO_MANY_TESTS,
+    TOO_MANY_REQUESTS,
     TOO_SLOW,
     RUN_GONE,
     TOO_LARGE,
@@ -243,11 +251,11 @@ def problem_response(problem: ProblemError, instance: str | None = None) -> Resp
     if problem.errors:
         body["errors"] = [{"pointer": error.pointer, "detail": error.detail} for error in problem.errors]
         body["errors_total"] = len(problem.errors) if problem.total is None else problem.total
-    body |= problem.members
     headers = dict(problem.headers)
     if kind.retry_after_s is not None:
-        headers["Retry-After"] = str(kind.retry_after_s)
-        body["retry_after"] = kind.retry_after_s
+        headers.setdefault("Retry-After", str(kind.retry_after_s))
+        body["retry_after"] = int(headers["Retry-After"])
+    body |= problem.members
     return Response(dumps(body), kind.status, headers, MEDIA_TYPE)
 
 

@@ -28,6 +28,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
     refused_body,
 )
+from losswatch_server.api.http.rate_limits import GRANT
 from losswatch_server.codec import Body, BodyRefusedError, Problem
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.codec.reports import counts_json, report_bytes
@@ -95,6 +96,8 @@ async def answer_points(request: Request, name: str) -> bytes:
     if not _slug(name):
         raise invalid_slug("run", "the run's name")
     brought = await read_as(request, POINTS_LIMIT, codec.read_body)
+    if (grant := request.scope.get(GRANT)) is not None:
+        grant.take_points(len(brought.points))
     try:
         recorded = await runs_of(request).record(
             project, name, brought.points, brought.context, brought.writer, report=report

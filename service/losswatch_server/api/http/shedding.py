@@ -1,0 +1,89 @@
+"""Turning requests away while more come than can be answered, so that those that are taken are answered soon.
+
+What waits is work that the processor or the disk has not got to: the more requests are in progress, the longer each
+waits, and none is answered sooner. The number in progress is therefore held at what is answered within the time that a
+request may wait: a few times what one took while there was nothing to wait for (Little's law: in progress = answered a
+second x seconds in progress). Turning away costs a small part of what answering does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+
+from losswatch_server.api.http.problems import BUSY, ProblemError
+
+LEAST = 64
+"""So many at once are always taken: 64 clients that begin together are no overload."""
+WAIT_FACTOR = 4.0
+"""How many times the quickest answer of late a request may take; the slowest of a hundred takes about twice that."""
+SHORTEST_WAIT_S = 0.1
+PACE_S = 0.5
+"""Over so long the answers are counted: a group of commits, and many turns of the event loop."""
+MEMORY = 40
+SPAN_S = 30.0
+"""The quickest answer is that of the last MEMORY spans of this length: twenty minutes, longer than an overload lasts
+that nobody looks at."""
+
+
+OVERLOADED = ProblemError(
+    BUSY, "More requests come than can be answered. Nothing of this one was stored; send it again in a second."
+)
+
+
+class Shedding:
+    """Counts the requests in progress of one kind. ``clock`` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self.in_progress = 0
+        self.shed = 0
+        """Turned away since the start, for the metrics."""
+        self._began = clock()
+        self._answered = 0
+        self._quickest_now = math.inf
+        self._pace = 0.0
+        self._waits = False
+        self._quickest: deque[tuple[float, float]] = deque(maxlen=MEMORY)
+
+    def refusal(self) -> ProblemError | None:
+        """Why one more is not taken; None where it is, to be ended with ``end``."""
+        if self.in_progress >= LEAST and self._waits and self.in_progress >= self.most():
+            self._turn(self._clock())
+            self.shed += 1
+            return OVERLOADED
+        self.in_progress += 1
+        return None
+
+    def end(self, seconds: float, *, worked: bool = True) -> None:
+        """One is over, after so long; ``worked``: it was done, not refused, which takes no time."""
+        self.in_progress -= 1
+        if worked:
+            self._answered += 1
+            self._quickest_now = min(self._quickest_now, seconds)
+        self._turn(self._clock())
+
+    def most(self) -> int:
+        """How many may be in progress while they have to wait."""
+        return max(LEAST, math.ceil(self._pace * self._may_take_s()))
+
+    def _may_take_s(self) -> float:
+        quickest = min((value for _, value in self._quickest), default=0.0)
+        return max(SHORTEST_WAIT_S, WAIT_FACTOR * quickest)
+
+    def _turn(self, now: float) -> None:
+        """Look at the last ``PACE_S``: how many were answered, and whether even the quickest had to wait."""
+        passed = now - self._began
+        if passed < PACE_S:
+            return
+        self._pace = self._answered / passed
+        if self._answered:
+            if self._quickest and now - self._quickest[-1][0] < SPAN_S:
+                since, quickest = self._quickest[-1]
+                self._quickest[-1] = (since, min(quickest, self._quickest_now))
+            else:
+                self._quickest.append((now, self._quickest_now))
+            self._waits = self._quickest_now > self._may_take_s() / 2
+        self._began, self._answered, self._quickest_now = now, 0, math.inf
