@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import math
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -41,6 +42,10 @@ from losswatch_server.store.sqlite import SqliteStore
 from losswatch_server.supervision import Supervisor, told
 
 LOOK_EVERY_S = 5.0
+SWITCH_S = 0.0005
+"""After so long a thread that works gives way to the event loop. The median of light posts beside four streams, two
+diagnoses of 15 MB, or bodies of 100,000 points was 52 to 450 ms with it, 350 to 2000 ms with the usual 5 ms, in turns
+on two cores that other work kept busy."""
 GRACE_S = 5.0
 """Between the loss of the database and the end: so long the probes and every answer say what has happened."""
 
@@ -56,6 +61,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        sys.setswitchinterval(SWITCH_S)
         store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
         try:
             feed = EventFeed(store.events, store.newest_event)
@@ -87,6 +93,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             try:
                 yield
             finally:
+                await app.state.workers.close()
                 feed.close()
                 await agents.close()
                 await supervisor.stop()

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from losswatch_server.workers import WorkerLostError, Workers
+
 GROWING = [1.3 * 3.55**i for i in range(20)]
 
 
@@ -42,6 +44,35 @@ def test_the_answer_says_which_lines_were_read_as_what(api: TestClient) -> None:
     assert read["points"] == 20
     assert read["read_as"]
     assert read["total_lines"] == 41
+
+
+@pytest.mark.parametrize(
+    "body",
+    [CONSOLE, POINTS, '{"points": [{"step": 1, "losss": 2}]}', '{"points": [{"step": 1}, {"step": -1}]}', "no log\n"],
+    ids=["log", "json", "unknown field", "bad step", "unreadable"],
+)
+def test_what_is_diagnosed_in_a_process_of_its_own_is_answered_alike(
+    api: TestClient, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = {"learning_rate": "0.01", "resolution": "5"}
+    here = diagnose(api, body, **query)
+    monkeypatch.setattr("losswatch_server.api.routes.diagnose.LARGE", 0)
+    beside = diagnose(api, body, **query)
+    assert (beside.status_code, beside.content) == (here.status_code, here.content)
+
+
+@pytest.mark.parametrize(("error", "status"), [(WorkerLostError("killed"), 503), (OSError("none can be started"), 200)])
+def test_a_diagnosis_whose_process_ends_or_never_begins_is_answered(
+    api: TestClient, error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("losswatch_server.api.routes.diagnose.LARGE", 0)
+    monkeypatch.setattr(Workers, "run", run)
+    answer = diagnose(api, CONSOLE)
+    assert answer.status_code == status
+    assert ("Retry-After" in answer.headers) == (status == 503)
 
 
 def test_nothing_is_stored(api: TestClient) -> None:

@@ -57,6 +57,7 @@ from losswatch_server.api.routes import (
 from losswatch_server.codec import Problem
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.supervision import Supervisor
+from losswatch_server.workers import Workers
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
 
@@ -141,6 +142,7 @@ def create_api(
     app.state.faults = FaultLog(app.state.metrics.count_fault)
     app.state.exporting = Turns(portability.AT_ONCE, portability.WAITING)
     app.state.diagnosing = Turns(diagnose.AT_ONCE, diagnose.WAITING)
+    app.state.workers = Workers()
     routers = (*ROUTERS, *more_routers)
     for router in routers:
         app.include_router(router)

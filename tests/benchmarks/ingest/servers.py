@@ -68,8 +68,9 @@ def transaction_per_request(directory: Path) -> FastAPI:
 
 
 def losswatch(directory: Path) -> FastAPI:
-    """The service as it is: durable, judged by every detector, answering with the whole report."""
-    return create_app(Settings(data_dir=directory))
+    """The service as it is: durable, judged by every detector, answering with the whole report. With memory for two
+    diagnoses of 50 MB at a time."""
+    return create_app(Settings(data_dir=directory, request_memory_mib=1024))
 
 
 KINDS: dict[str, Callable[[Path], FastAPI]] = {

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import io
 import zlib
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -98,6 +98,23 @@ async def receive(request: Request, limit: int, *, leave: float = 0.0) -> Sent:
         if not message.get("more_body"):
             return Sent(whole.getvalue(), packed)
         message = await request.receive()
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives, for a request whose body was read. It is cancelled where the client goes away.
+
+    Raises ClientDisconnect then.
+    """
+    working, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        for task in (working, gone):
+            task.cancel()
+        await asyncio.gather(working, gone, return_exceptions=True)
 
 
 async def read_as(request: Request, limit: int, reader: Callable[[bytes], T]) -> T:

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from losswatch_logs import Columns
+from losswatch_server import codec
 from losswatch_server.api.description import examples, schemas
 from losswatch_server.api.description.context_fields import CONTEXT
 from losswatch_server.api.description.describe import PROJECT_PARAMETER, answer, body, refusals
 from losswatch_server.api.description.requests import POINTS_REQUEST, context_in
-from losswatch_server.api.http.access import json_answer
-from losswatch_server.api.http.body import DIAGNOSE_LIMIT, Sent, gunzip, receive, share_of
-from losswatch_server.api.http.load import Share, Turns, cost_of_log, remedy_of_log
+from losswatch_server.api.http.body import DIAGNOSE_LIMIT, Sent, gunzip, receive, share_of, unless_gone
+from losswatch_server.api.http.load import MIB, Share, Turns, cost_of_log, remedy_of_log
 from losswatch_server.api.http.problems import (
+    BUSY,
     INVALID_BODY,
     INVALID_REQUEST,
     MALFORMED_BODY,
@@ -27,13 +28,18 @@ from losswatch_server.api.http.problems import (
 )
 from losswatch_server.codec import BodyRefusedError, Problem, context_from_text
 from losswatch_server.codec.contexts import CHOICES, INTEGERS, NUMBERS, SIGNED, SWITCHES, TEXTS
+from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.points import Context
-from losswatch_server.runs.offline import Diagnosis, answer_json, diagnose_bytes
+from losswatch_server.runs.offline import answer_json, diagnose_bytes
+from losswatch_server.workers import WorkerLostError, Workers
 
 router = APIRouter(tags=["diagnose"])
 
 AT_ONCE, WAITING = 2, 8
 """Diagnoses that run at the same time, and that wait: a large log takes seconds of a core, which live runs need too."""
+
+LARGE = MIB
+"""Bytes from which on a diagnosis has a process of its own: a third of a second of work, as long as starting one."""
 
 _LEAVE_WAITING, _LEAVE_READING = 0.75, 0.125
 """The parts of the memory that bodies in line leave to the one that is read, and that one to points of live runs."""
@@ -113,25 +119,50 @@ def _context_parameters() -> list[dict[str, Any]]:
     },
 )
 async def diagnose(request: Request) -> Response:
-    """Read, fold in a thread, answer."""
+    """Read, fold in a thread or a process, answer."""
     context, columns = _asked(request)
     resolution = _resolution(request)
     sent = await receive(request, DIAGNOSE_LIMIT, leave=_LEAVE_WAITING)
     turns: Turns = request.app.state.diagnosing
     async with turns.turn():
-        diagnosis = await asyncio.to_thread(_diagnosed, sent, context, columns, resolution, share_of(request))
-    request.app.state.faults.take(diagnosis.faults, "a diagnosis")
-    return json_answer(answer_json(diagnosis))
+        raw = await asyncio.to_thread(_admitted, sent, share_of(request))
+        if len(raw) < LARGE:
+            told = await asyncio.to_thread(diagnosed, raw, context, columns, resolution)
+        else:
+            told = await unless_gone(request, _beside(request, raw, context, columns, resolution))
+    answer, faults = told
+    request.app.state.faults.take(faults, "a diagnosis")
+    return Response(answer, media_type="application/json")
 
 
-def _diagnosed(sent: Sent, context: Context, columns: Columns, resolution: int | None, share: Share) -> Diagnosis:
+async def _beside(request: Request, raw: bytes, *asked: Any) -> tuple[bytes, tuple[Fault, ...]]:
+    """In a process of its own, or in a thread where there can be none."""
+    workers: Workers = request.app.state.workers
+    try:
+        return await workers.run(diagnosed, raw, *asked)
+    except WorkerLostError as error:
+        raise ProblemError(BUSY, "The diagnosis was broken off. Send it again in a moment.") from error
+    except OSError:
+        return await asyncio.to_thread(diagnosed, raw, *asked)
+
+
+def diagnosed(
+    raw: bytes, context: Context, columns: Columns, resolution: int | None
+) -> tuple[bytes, tuple[Fault, ...]]:
+    """The answer, and what failed on the way."""
+    diagnosis = diagnose_bytes(raw, context, columns=columns, resolution=resolution)
+    return codec.dumps(answer_json(diagnosis)), diagnosis.faults
+
+
+def _admitted(sent: Sent, share: Share) -> bytes:
+    """The body unpacked, with memory taken for what is made of it."""
     raw = gunzip(sent.raw, DIAGNOSE_LIMIT, share, leave=_LEAVE_READING) if sent.packed else sent.raw
     if not raw.strip():
         raise ProblemError(MALFORMED_BODY, "The body is empty. Send points as JSON, or the text of a training log.")
     cost = cost_of_log(raw)
     room = int((1 - _LEAVE_READING) * share.memory.total) - share.held
     share.take(cost, leave=_LEAVE_READING, remedy="" if cost <= room else remedy_of_log(raw, cost, room))
-    return diagnose_bytes(raw, context, columns=columns, resolution=resolution)
+    return raw
 
 
 def _asked(request: Request) -> tuple[Context, Columns]:
