@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -232,3 +233,69 @@ def test_the_link_that_an_mlflow_client_prints_leads_to_the_run(page: Page, api:
     page.goto(f"{api.base}{before or '/'}#/experiments/0/runs/diverging")
     page.wait_for_url(re.compile("/runs/diverging"))
     expect(page.locator("#verdict")).to_contain_text("critical")
+
+
+def test_on_a_phone_the_worst_run_comes_first_and_little_stands_before_it(browser: Browser, api: Api) -> None:
+    phone = {"width": 320, "height": 640}
+    with browser.new_context(viewport=phone, has_touch=True, is_mobile=True) as context:
+        context.set_default_timeout(WAIT_MS)
+        page = context.new_page()
+        page.goto(f"{api.base}/")
+        page.wait_for_selector("body[data-ready=yes]", state="attached")
+        first = page.locator("#runs tbody tr").first
+        expect(first).to_contain_text("critical")
+        box = first.bounding_box()
+        assert box is not None
+        assert box["y"] < 200
+        expect(page.get_by_label("State")).to_be_hidden()
+        page.get_by_role("button", name="Filters").tap()
+        page.get_by_label("State").select_option("failed")
+        expect(page.get_by_role("button", name="Filters (1)")).to_be_visible()
+        expect(page.locator("#runs tbody tr")).to_have_count(1)
+        expect(page.get_by_role("link", name="Catalogue")).to_be_hidden()
+        page.get_by_role("button", name="Menu").tap()
+        expect(page.get_by_role("link", name="Catalogue")).to_be_visible()
+        page.goto(f"{api.base}/runs/healthy")
+        page.wait_for_selector("body[data-ready=yes]", state="attached")
+        page.locator(".plot").first.tap()
+        expect(page.locator(".tip").first).to_contain_text("step ")
+        expect(page.locator(".tip").first).to_contain_text("loss")
+
+
+def test_a_heading_orders_the_list_and_the_address_keeps_it(show: Show, page: Page) -> None:
+    show(page, "/")
+    page.get_by_role("button", name="Status", exact=True).click()
+    expect(page.locator("#runs tbody tr").first).to_contain_text("critical")
+    expect(page.get_by_role("columnheader", name="Status")).to_have_attribute("aria-sort", "descending")
+    assert "order=status" in page.url
+
+
+def a_floor(causes: tuple[float, float]) -> dict[str, Any]:
+    """A report on a loss that has levelled off, whose two causes have these probabilities."""
+    named = zip(("insufficient_capacity", "missing_nonlinearity"), causes, strict=True)
+    return {
+        "condition": "plateau", "severity": "warning", "evidence": {"level": 0.00568, "chance_level": None},
+        "summary": "The loss stopped falling.", "onset_step": 300, "opened_step": 400, "resolved_step": None,
+        "causes": [
+            {"cause": name, "probability": share, "because": [], "against": [], "check": "Double the width."}
+            for name, share in named
+        ],
+        "advice": [{"action": "increase_capacity", "value": 4, "summary": "Widen it.", "reference": None}],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("causes", "said"), [((0.4, 0.3), "the curve cannot tell these two apart"), ((0.6, 0.3), "Most likely")]
+)
+def test_a_floor_asks_whether_it_is_good_enough_and_a_tie_is_no_order(
+    show: Show, page: Page, api: Api, causes: tuple[float, float], said: str
+) -> None:
+    real = api.get("/v1/runs/diverging/report")
+    finding = {**real["findings"][0], **a_floor(causes)}
+    report = {**real, "status": "warning", "action": "look", "headline": finding["summary"], "findings": [finding]}
+    page.route("**/v1/runs/diverging/report", lambda route: route.fulfill(json=report))
+    show(page, "/runs/diverging")
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text("It has converged: more of the same steps will not lower 0.00568")
+    expect(verdict).to_contain_text(said)
+    expect(verdict).to_contain_text("Double the width.")

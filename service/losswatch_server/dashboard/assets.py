@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -52,6 +54,21 @@ def address(name: str) -> str:
     if name not in assets():
         raise KeyError(name)
     return f"/assets/{version()}/{name}"
+
+
+@cache
+def imported(script: str) -> tuple[str, ...]:
+    """The modules that a script imports, and those that they import: a page asks for all of them at once."""
+    found: dict[str, None] = {}
+    waiting = [script]
+    while waiting:
+        module = waiting.pop()
+        for near in re.findall(rb'^import [^;]*?"(\.[^"]+)";', assets()[module].content, re.MULTILINE):
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(module), near.decode()))
+            if name not in found and name != script:
+                found[name] = None
+                waiting.append(name)
+    return tuple(found)
 
 
 def _read(path: Path) -> Asset:

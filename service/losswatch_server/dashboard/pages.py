@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from losswatch_server import __version__, catalogue
-from losswatch_server.dashboard.assets import address, assets, version
+from losswatch_server.dashboard.assets import address, assets, imported, version
 from losswatch_server.keys.session import COOKIE, opened
 from losswatch_server.runs import RunNotFoundError
 
@@ -47,7 +47,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals.update(asset=address, service_version=__version__)
+_templates.globals.update(asset=address, imported=imported, service_version=__version__)
 
 
 @cache

@@ -7,6 +7,7 @@ import { looksLogarithmic } from "./chart/scale.js";
 import { curvesOf, smoothed } from "./curves.js";
 import { $, fill, h, status } from "./dom.js";
 import { duration, number } from "./format.js";
+import { listen, throttled } from "./live.js";
 import { onKey, projects, setAddress } from "./page.js";
 import { trouble } from "./trouble.js";
 
@@ -34,7 +35,7 @@ async function load() {
     const { points } = await get(runPath(run.run, "/points"), { resolution: RESOLUTION, series: "loss,time" });
     return { run, line: curvesOf(points, "loss").standing, times: timesOf(points) };
   })));
-  if (listed.length > MOST) $("#legend").before(h("p", { class: "quiet" }, `The worst ${MOST} of ${number(listed.length)} runs.`));
+  $("#left-out").textContent = listed.length > MOST ? `The worst ${MOST} of ${number(listed.length)} runs.` : "";
   show();
 }
 
@@ -80,6 +81,7 @@ function show() {
   chart.extra.textContent = by === "time" && runs.some(({ times }) => !times) ? "runs whose points have no time are left out" : "";
   const there = lines.filter(({ x }) => x.length);
   if (there.length) axis.setAll(Math.min(...there.map(({ x }) => x[0])), Math.max(...there.map(({ x }) => x.at(-1))));
+  const focused = document.activeElement?.closest("#legend a")?.href;
   const colours = new Map(lines.map(({ name, colour }) => [name, colour]));
   fill($("#legend"), h("ul", { class: "legend-list" }, [...runs].sort((a, b) => WEIGHT[b.run.status] - WEIGHT[a.run.status]).map(({ run, line }) => {
     const key = h("span", { class: "key" }, h("i", {}));
@@ -87,6 +89,7 @@ function show() {
     return h("li", { on: { pointerenter: () => hover(run.run), pointerleave: () => hover(null) } }, key,
       h("span", {}, h("a", { href: runPage(run.run), on: { focus: () => hover(run.run), blur: () => hover(null) } }, run.run), " ", status(run.status), h("span", { class: "quiet" }, ` ${line.y.length ? number(line.y.at(-1)) : "no loss"}`)));
   })));
+  if (focused) [...document.querySelectorAll("#legend a")].find(link => link.href === focused)?.focus({ preventScroll: true });
 }
 
 let redrawing = null;
@@ -112,6 +115,13 @@ $("#reset").addEventListener("click", () => axis.look(null));
 axis.onView = view => { $("#reset").hidden = view === null; };
 onKey("l", () => $("#log").click());
 projects().catch(() => {});
+const again = throttled(() => load().catch(() => {}), 5000);
+const shows = run => (group ? run.context?.group === group || runs.some(one => one.run.uid === run.uid) : names.includes(run.run));
+listen("/v1/events", {
+  report: run => { if (shows(run)) again(); },
+  happened: ({ run }) => { if (shows(run)) again(); },
+  refresh: again,
+});
 try {
   await load();
 } catch (error) { fill($("#legend"), trouble(error)); }

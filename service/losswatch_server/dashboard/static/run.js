@@ -31,11 +31,13 @@ async function read() {
   const before = told;
   try {
     const words = Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
-    const [[details, report, { findings }]] = await Promise.all([words, readPoints()]);
+    // The curves do not wait for the words: of a run that newer rules judge anew these may take long.
+    const curves = readPoints().then(() => { if (!state.report) showCurves(); });
+    const [[details, report, { findings }], , more] = await Promise.all([words, curves, readMore()]);
     Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings });
     showCurves();
     await said();
-    await readMore();
+    if (more) panels.showMore(more, details.context);
     if (told !== before) follow();
   } catch (error) {
     if (error.status === 404) { notThere(); return; }
@@ -64,14 +66,13 @@ async function readPoints() {
   if (view) { state.finer = points; } else { state.points = points; state.whole = points.length; state.finer = null; state.at = Date.now(); }
 }
 
-/** Layers and metrics: fewer points of them the more there are of each. */
+/** Layers and metrics, null where there are none: fewer points of them the more there are of each. */
 async function readMore() {
   const read = resolution => get(runPath(run, "/points"), { resolution, series: "layers,metrics" });
   const { points: few } = await read(8);
-  if (!few.length) return;
+  if (!few.length) return null;
   const widest = Math.max(...few.map(point => Object.keys(point.layers ?? {}).length + Object.keys(point.metrics ?? {}).length));
-  const { points } = await read(Math.max(8, Math.min(MORE_RESOLUTION, Math.round(MOST_NUMBERS / widest))));
-  panels.showMore(points, state.run.context);
+  return (await read(Math.max(8, Math.min(MORE_RESOLUTION, Math.round(MOST_NUMBERS / widest))))).points;
 }
 
 /** The points that came since; from the last step on, which may have been completed. */
@@ -80,7 +81,7 @@ async function readNew() {
   const isNew = !last || state.run.attempt !== last.attempt;
   if (isNew || state.points.length > state.whole + MOST_NEW || Date.now() - state.at > WHOLE_EVERY_MS) {
     await readPoints();
-    if (axis.view === null) readMore();
+    if (axis.view === null) readMore().then(more => { if (more) panels.showMore(more, state.run.context); }, () => {});
     return;
   }
   const { points, next_cursor: more } = await get(runPath(run, "/points"), { from: last.step, series: SERIES, limit: 2000 });

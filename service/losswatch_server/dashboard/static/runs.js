@@ -25,12 +25,28 @@ const body = $("#runs tbody");
 let cursor = null, loading = null, asked = 0;
 
 // On a phone few runs are seen at once: the worst come first, unless the address says otherwise.
-if (matchMedia("(max-width: 760px)").matches) $("[name=order]").prepend($("[name=order] [value=status]"));
+if (matchMedia("(max-width: 900px)").matches) $("[name=order]").prepend($("[name=order] [value=status]"));
 if (!new URLSearchParams(location.search).has("order")) $("[name=order]").selectedIndex = 0;
 
 let chosen = new URLSearchParams(location.search).get("status") ?? "";
 const filters = inAddress($("#filters"), throttled(() => load(true), 250));
 const isFiltered = () => chosen || Object.entries(filters()).some(([name, value]) => name !== "order" && value);
+
+/** A heading orders the list, over all of its pages: the service does it. */
+for (const head of document.querySelectorAll("th[data-order]")) {
+  const { order, words } = head.dataset, select = $("[name=order]");
+  const button = h("button", { class: "sorts", type: "button", title: `Order: ${words ?? [...select.options].find(one => one.value === order).text}`, on: { click: () => {
+    select.value = order;
+    select.dispatchEvent(new Event("input", { bubbles: true }));
+  } } }, head.textContent);
+  head.replaceChildren(button);
+}
+
+function sortedBy() {
+  for (const head of document.querySelectorAll("th[data-order]")) {
+    if (head.dataset.order === filters().order) head.setAttribute("aria-sort", "descending"); else head.removeAttribute("aria-sort");
+  }
+}
 
 function query() {
   const { order, ...rest } = filters();
@@ -69,6 +85,7 @@ async function load(first) {
 }
 
 function said() {
+  sortedBy();
   const none = rows.size === 0, start = none && !isFiltered();
   $("#runs").hidden = none;
   $("#filters").hidden = $("#counts").hidden = start;

@@ -83,12 +83,14 @@ export class Chart {
     context.beginPath();
     context.rect(left, top - 1, right - left, bottom - top + 2);
     context.clip();
-    rows(spans, plot).forEach(([one, row]) => draw.span(plot, one, row));
+    const named = rows(spans, plot);
+    for (const [one, row] of named) draw.span(plot, one, row);
     if (band) draw.band(plot, band);
     for (const one of lines) draw.curve(plot, one, logarithmic);
     for (const one of thresholds) draw.threshold(plot, one);
-    for (const one of apart(moments, x)) draw.moment(plot, one);
-    draw.marks(plot, marks);
+    const lift = marks.some(({ value }) => value !== Infinity) ? 12 : 0; // above the marks at the foot
+    for (const one of apart(moments, x)) draw.moment(plot, one, lift);
+    draw.marks(plot, marks, Math.max(0, ...named.map(([one, row]) => (one.label ? row + 1 : 0))));
     if (axis.cursor !== null) draw.cross(plot, axis.cursor);
     if (this.selection) {
       context.fillStyle = plot.colours.info;

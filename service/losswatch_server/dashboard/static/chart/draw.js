@@ -130,8 +130,8 @@ export function span(plot, { from, to, colour, label, strong }, row) {
   context.restore();
 }
 
-/** A moment: a vertical line with a word at its foot; the onset dashed, the opening solid. */
-export function moment(plot, { at, colour, dash = [], label }) {
+/** A moment: a vertical line with a word `lift` pixels above its foot; the onset dashed, the opening solid. */
+export function moment(plot, { at, colour, dash = [], label }, lift = 0) {
   const { context, left, right, top, bottom, x, colours } = plot;
   const px = x(at);
   if (px < left - 1 || px > right + 1) return;
@@ -152,30 +152,31 @@ export function moment(plot, { at, colour, dash = [], label }) {
     const begin = toLeft ? px - 4 : px + 4;
     const fill = context.fillStyle;
     context.fillStyle = colours.panel;
-    context.fillRect(toLeft ? begin - width - 2 : begin - 2, bottom - 18, width + 4, 14);
+    context.fillRect(toLeft ? begin - width - 2 : begin - 2, bottom - 18 - lift, width + 4, 14);
     context.fillStyle = fill;
     context.globalAlpha = 1;
-    context.fillText(label, begin, bottom - 5);
+    context.fillText(label, begin, bottom - 5 - lift);
   }
   context.restore();
 }
 
-/** Values that are not finite, as marks on the axis: × for NaN at the foot, ↑ and ↓ for the infinities. */
-export function marks(plot, found, row = 0) {
+/** Values that are not finite, as marks on the axis: × for NaN at the foot, ↑ and ↓ for the infinities. `names`: rows of
+ * names of spans, which the ↑ stand below. */
+export function marks(plot, found, names = 0) {
   const { context, left, right, top, bottom, x, colours } = plot;
   context.save();
   context.fillStyle = context.strokeStyle = colours.critical;
   context.lineWidth = 1.6;
   context.font = `600 ${FONT}`;
-  let last = -Infinity;
-  let first = null;
+  const last = new Map(); // by height: where the last mark stands
+  const first = new Map(); // by kind: where its word stands
   for (const { step, value } of found) {
     const px = x(step);
     if (px < left - 1 || px > right + 1) continue;
-    first ??= { px, value };
-    if (px - last < 3) continue;
-    last = px;
-    const py = value === Infinity ? top + 6 : bottom - 6 - row * 9;
+    const py = value === Infinity ? top + 10 + names * 16 : bottom - 6, word = Number.isNaN(value) ? "NaN" : value > 0 ? "+∞" : "−∞";
+    if (!first.has(word)) first.set(word, { px, py });
+    if (px - (last.get(py) ?? -Infinity) < 3) continue;
+    last.set(py, px);
     context.beginPath();
     if (Number.isNaN(value)) {
       context.moveTo(px - 3, py - 3); context.lineTo(px + 3, py + 3);
@@ -187,13 +188,11 @@ export function marks(plot, found, row = 0) {
     }
     context.stroke();
   }
-  if (first) {
-    const word = Number.isNaN(first.value) ? "NaN" : first.value > 0 ? "+∞" : "−∞";
-    const py = first.value === Infinity ? top + 6 : bottom - 6 - row * 9;
+  for (const [word, { px, py }] of first) {
     context.textBaseline = "middle";
-    const toRight = first.px - context.measureText(word).width - 8 < left;
+    const toRight = px - context.measureText(word).width - 8 < left;
     context.textAlign = toRight ? "left" : "right";
-    context.fillText(word, toRight ? first.px + 7 : first.px - 6, py);
+    context.fillText(word, toRight ? px + 7 : px - 6, py);
   }
   context.restore();
 }

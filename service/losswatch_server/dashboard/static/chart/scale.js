@@ -36,7 +36,10 @@ function round(low, high, count) {
 function decades(low, high, count) {
   const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
   if (last - first < 1) { // less than two powers of ten are seen: round numbers between
-    return round(low, high, count).filter(one => one.value > 0);
+    for (const finer of [1, 2, 4]) {
+      const found = round(low, high, count * finer).filter(one => one.value >= low);
+      if (found.length > 1) return found;
+    }
   }
   const every = Math.max(1, Math.ceil((last - first + 1) / count));
   const found = [];
