@@ -21,9 +21,10 @@ from losswatch_server.store import (
     schema,
 )
 from losswatch_server.store.datadir import DataDirectory
+from losswatch_server.store.schema import SqliteConnection
 
 
-class Fragile(sqlite3.Connection):
+class Fragile(SqliteConnection):
     """A connection whose statements fail where ``fails`` says so. It stands where SQLite's own errors come in."""
 
     fails: Callable[[str], BaseException | None]

@@ -6,7 +6,6 @@ an event leads to its deliveries exactly once, however many workers there are an
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +13,8 @@ from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.pipeline import PLANNING
 from losswatch_server.alerts.stages.planning import Plan, Planning
 from losswatch_server.store.alerting import deliveries, outbox
-from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.connection import Connection
+from losswatch_server.store.transactions import Transactions
 
 
 class OvertakenError(Exception):
@@ -46,7 +46,7 @@ class Dispatcher:
         return await self._store.read(outbox.next_due)
 
 
-def plan(connection: sqlite3.Connection, now: float, new_id: Callable[[], str]) -> Plan:
+def plan(connection: Connection, now: float, new_id: Callable[[], str]) -> Plan:
     """What follows from one state of the database. Writes nothing."""
     seen = outbox.cursor(connection)
     work = Planning(connection, now, new_id, Plan(seen=seen, event_id=seen.event_id))
@@ -55,7 +55,7 @@ def plan(connection: sqlite3.Connection, now: float, new_id: Callable[[], str]) 
     return work.plan
 
 
-def commit(connection: sqlite3.Connection, planned: Plan, now: float) -> None:
+def commit(connection: Connection, planned: Plan, now: float) -> None:
     """Write a plan. Raises OvertakenError, and then nothing of it is kept."""
     if not outbox.advance(connection, planned.seen, planned.event_id):
         raise OvertakenError

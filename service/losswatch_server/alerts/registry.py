@@ -26,7 +26,7 @@ from losswatch_server.alerts.stages.settle import DeliveryTry
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
 from losswatch_server.store.alerting.deliveries import DeliveryRow
-from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.transactions import Transactions
 
 MAX_TARGETS = 100
 MAX_MUTE_RULES = 1_000

@@ -25,7 +25,7 @@ from losswatch_server.alerts.targets_file import install, read_targets
 from losswatch_server.pictures.gather import RunReader
 from losswatch_server.runs.liveness.watcher import LONGEST_RETRY_S, SilenceMarker, Watch
 from losswatch_server.store.alerting import deliveries, outbox
-from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.transactions import Transactions
 from losswatch_server.supervision import Supervisor
 
 logger = logging.getLogger(__name__)

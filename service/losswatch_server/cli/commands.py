@@ -105,7 +105,8 @@ def serve(**given: Any) -> None:
     from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules, proxy_users
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run
-    from losswatch_server.keys.folder import there_are_keys
+    from losswatch_server.keys import table
+    from losswatch_server.store import places
 
     try:
         alert_settings(settings)
@@ -113,7 +114,7 @@ def serve(**given: Any) -> None:
         proxy_users(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    is_closed = settings.user_header is not None or there_are_keys(settings.data_dir)
+    is_closed = settings.user_header is not None or places.look(settings.data_dir, table.KEYS_SINCE, table.keys)
     if not is_loopback(settings.host) and not is_closed:
         if not settings.insecure:
             fail(needs_a_key(settings.host, settings.data_dir), USAGE)

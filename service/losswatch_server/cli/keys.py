@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -15,6 +14,7 @@ import typer
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.keys import Key, Scope
 from losswatch_server.settings import default_data_dir
+from losswatch_server.store.connection import Connection
 
 keys = typer.Typer(
     name="keys",
@@ -89,14 +89,15 @@ def revoke(id_: Id, data: Data = None) -> None:
     typer.echo(f"Key {id_} is revoked; the service refuses it within two seconds.", err=True)
 
 
-def _do(data: Path | None, work: Callable[[sqlite3.Connection], T]) -> T:
+def _do(data: Path | None, work: Callable[[Connection], T]) -> T:
     """What ``work`` makes of the database, in one transaction. Ends the command where it cannot be had."""
-    from losswatch_server.keys import folder, table
+    from losswatch_server.keys import table
+    from losswatch_server.store import places
     from losswatch_server.store.errors import StoreError
 
     where = data or default_data_dir()
     try:
-        return folder.change(where, work)
+        return places.change(where, table.KEYS_SINCE, work)
     except table.NoSuchKeyError as error:
         fail(f"there is no key {error}; `losswatch-server keys list` shows all of them", USAGE)
     except StoreError as error:

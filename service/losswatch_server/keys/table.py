@@ -1,32 +1,35 @@
-"""The table of keys. The command line uses it beside a running service, the ring through the store."""
+"""The keys of a database. The command line uses it beside a running service, the ring through the store."""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from losswatch_server.codec import damage
 from losswatch_server.keys.key import Key, Scope
 from losswatch_server.keys.token import Token, new_token
+from losswatch_server.store import key_rows
 from losswatch_server.store.cells import given, moment, text
+from losswatch_server.store.connection import Connection
+from losswatch_server.store.transactions import Transactions
 
-T = TypeVar("T")
-_COLUMNS = "id, project, digest, scopes, name, created_at, expires_at, revoked_at, last_used_at"
+KEYS_SINCE = "0008"
+"""The schema that has the table."""
 
 
 class NoSuchKeyError(LookupError):
     """There is no key of this id."""
 
 
-def keys(connection: sqlite3.Connection) -> list[Key]:
+def keys(connection: Connection) -> list[Key]:
     """All keys, oldest first, the revoked ones too; a damaged one counts as revoked, and still as a key: a service
     none of whose keys can be read is closed, not open."""
-    return list(map(_key, connection.execute(f"SELECT {_COLUMNS} FROM api_key ORDER BY created_at, id")))
+    return list(map(_key, key_rows.key_rows(connection)))
 
 
 def create(
-    connection: sqlite3.Connection,
+    connection: Connection,
     project: str,
     scopes: Iterable[Scope],
     *,
@@ -36,34 +39,26 @@ def create(
 ) -> Token:
     """Keep a new key; what is returned can be had only now."""
     token = new_token()
-    row = (token.id, project, token.digest, _text(scopes), name, now, expires_at, None, None)
-    connection.execute(f"INSERT INTO api_key ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    cells = (token.id, project, token.digest, _text(scopes), name, now, expires_at, None, None)
+    key_rows.add_key(connection, cells)
     return token
 
 
-def rotate(connection: sqlite3.Connection, id_: str) -> Token:
+def rotate(connection: Connection, id_: str) -> Token:
     """Give a key another secret: the old one, and the sessions begun with it, end. Raises NoSuchKeyError."""
     token = new_token(id_)
-    _change(connection, "digest = ?", token.digest, id_)
+    if not key_rows.change_digest(connection, id_, token.digest):
+        raise NoSuchKeyError(id_)
     return token
 
 
-def revoke(connection: sqlite3.Connection, id_: str, now: float) -> None:
+def revoke(connection: Connection, id_: str, now: float) -> None:
     """End a key for ever; once revoked it keeps its time. Raises NoSuchKeyError."""
-    _change(connection, "revoked_at = coalesce(revoked_at, ?)", now, id_)
-
-
-def touch(connection: sqlite3.Connection, used: dict[str, float]) -> None:
-    """Keep when keys were last used."""
-    connection.executemany("UPDATE api_key SET last_used_at = ? WHERE id = ?", [(at, id_) for id_, at in used.items()])
-
-
-def _change(connection: sqlite3.Connection, what: str, value: object, id_: str) -> None:
-    if connection.execute(f"UPDATE api_key SET {what} WHERE id = ?", (value, id_)).rowcount == 0:
+    if not key_rows.revoke_key(connection, id_, now):
         raise NoSuchKeyError(id_)
 
 
-def _key(row: tuple[Any, ...]) -> Key:
+def _key(row: Sequence[Any]) -> Key:
     id_, project, digest, scopes, name, created, expires, revoked, used = row
     try:
         return Key(
@@ -88,22 +83,10 @@ def _text(scopes: Iterable[Scope]) -> str:
     return " ".join(sorted(scopes))
 
 
-class Database(Protocol):
-    """What of a store the table is reached through."""
-
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, on one state of the database."""
-        ...
-
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, once its changes are on the disk."""
-        ...
-
-
 class StoredKeys:
     """The keys of a running service, see ``ring.KeyStore``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def keys(self) -> list[Key]:
@@ -112,4 +95,4 @@ class StoredKeys:
 
     async def touch_keys(self, used: dict[str, float]) -> None:
         """Keep when each was last used."""
-        await self._database.write(lambda connection: touch(connection, used))
+        await self._database.write(partial(key_rows.touch_keys, used=used))

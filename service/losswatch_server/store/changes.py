@@ -1,8 +1,7 @@
-"""Writing to SQLite: the Changes of requests, the removal of a run, and the swap of small rows for sealed ones."""
+"""Writing: the Changes of requests, the removal of a run, and the swap of small rows for sealed ones."""
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -10,6 +9,8 @@ from itertools import chain
 
 from losswatch_server.codec.contexts import context_text
 from losswatch_server.codec.findings import finding_text
+from losswatch_server.store.connection import Connection
+from losswatch_server.store.dialect import Dialect, upsert
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import to_database
 from losswatch_server.store.rows import Change, NewEvent, RecordRow, StoredRun
@@ -27,7 +28,8 @@ _FINDING = (
     "INSERT INTO finding (project, uid, id, condition, severity, opened_step, closed_by, opened_at, closed_at, body) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (project, uid, id) DO UPDATE SET severity = excluded.severity, "
     "closed_by = excluded.closed_by, body = excluded.body, "
-    "closed_at = CASE WHEN excluded.closed_at IS NULL THEN NULL ELSE coalesce(closed_at, excluded.closed_at) END"
+    "closed_at = CASE WHEN excluded.closed_at IS NULL THEN NULL "
+    "ELSE coalesce(finding.closed_at, excluded.closed_at) END"
 )
 _MOVING = (
     "attempt", "step", "points", "version", "detection_version", "state", "status", "action", "headline",
@@ -48,7 +50,7 @@ RUN_TABLES = (
 """All that is kept of a run, by project and uid."""
 
 
-def apply(connection: sqlite3.Connection, change: Change) -> None:
+def apply(connection: Connection, change: Change) -> None:
     """Write everything of ``change``. Raises RunMovedError when the run is not as it expects."""
     row = change.run.row
     key = (row.project, row.uid)
@@ -64,7 +66,7 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         )
     for writer in change.writers:
         connection.execute(
-            "INSERT OR REPLACE INTO writer (project, uid, writer, attempt, ordinal, rival) VALUES (?, ?, ?, ?, ?, ?)",
+            upsert("writer", "project, uid, writer, attempt, ordinal, rival", "project, uid, writer"),
             (*key, *writer),
         )
     _apply_snapshots(connection, key, change)
@@ -73,18 +75,17 @@ def apply(connection: sqlite3.Connection, change: Change) -> None:
         add_event(connection, row.project, row.uid, row.name, event)
 
 
-def _apply_snapshots(connection: sqlite3.Connection, key: tuple[str, str], change: Change) -> None:
+def _apply_snapshots(connection: Connection, key: tuple[str, str], change: Change) -> None:
     for seq in change.dropped_snapshots:
         connection.execute("DELETE FROM snapshot WHERE project = ? AND uid = ? AND seq = ?", (*key, seq))
     for snapshot in change.snapshots:  # not compressed: mantissas hardly shrink, and it took longer than to freeze them
         connection.execute(
-            "INSERT OR REPLACE INTO snapshot (project, uid, seq, step, detection_version, body) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            upsert("snapshot", "project, uid, seq, step, detection_version, body", "project, uid, seq"),
             (*key, *snapshot[:3], zlib.compress(snapshot.body, 0)),
         )
 
 
-def _apply_findings(connection: sqlite3.Connection, key: tuple[str, str], change: Change) -> None:
+def _apply_findings(connection: Connection, key: tuple[str, str], change: Change) -> None:
     for finding in change.findings:
         closed_at = None if finding.is_open else change.at
         connection.execute(
@@ -98,7 +99,7 @@ def _apply_findings(connection: sqlite3.Connection, key: tuple[str, str], change
         connection.execute("DELETE FROM finding WHERE project = ? AND uid = ? AND id = ?", (*key, finding_id))
 
 
-def append_together(connection: sqlite3.Connection, appends: Sequence[Change]) -> bool:
+def append_together(connection: Connection, appends: Sequence[Change]) -> bool:
     """Write changes that only append, to different runs, with few statements; False when a run is not as expected.
 
     Each statement gives the interpreter's lock away and has to wait for it again, up to 5 ms while the event loop is
@@ -109,7 +110,9 @@ def append_together(connection: sqlite3.Connection, appends: Sequence[Change]) -
     ]
     moved = 0
     for some in _portions(runs):
-        moved += connection.execute(_update_of(len(some)), tuple(chain.from_iterable(some))).rowcount
+        moved += connection.execute(
+            _update_of(connection.dialect, len(some)), tuple(chain.from_iterable(some))
+        ).rowcount
     if moved != len(appends):
         return False
     rows = [
@@ -132,10 +135,10 @@ def _portions(rows: Sequence[tuple[object, ...]]) -> list[Sequence[tuple[object,
 
 
 @cache
-def _update_of(count: int) -> str:
+def _update_of(dialect: Dialect, count: int) -> str:
     if count == 1:
         return _UPDATE
-    given = ", ".join(["(" + ", ".join(["?"] * (len(_MOVING) + 3)) + ")"] * count)
+    given = ", ".join([dialect.typed((*_MOVING, "project", "uid", "next_seq"))] * count)
     moves = ", ".join(f"{name} = new.{name}" for name in _MOVING)
     return (
         f"WITH new ({', '.join(_MOVING)}, project, uid, expected_seq) AS (VALUES {given}) UPDATE run SET {moves} "
@@ -149,16 +152,16 @@ def _record_of(count: int) -> str:
     return f"{head}VALUES {', '.join([values] * count)}"
 
 
-def add_event(connection: sqlite3.Connection, project: str, uid: str, run: str, event: NewEvent) -> None:
+def add_event(connection: Connection, project: str, uid: str, run: str, event: NewEvent) -> None:
     """Put one event into the outbox."""
     connection.execute(
-        "INSERT INTO event (project, uid, run, kind, at, finding_id, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        connection.dialect.add_event("project, uid, run, kind, at, finding_id, body"),
         (project, uid, run, *event),
     )
 
 
 def mark_finding(
-    connection: sqlite3.Connection,
+    connection: Connection,
     key: tuple[str, str, str],
     column: str,
     value: float | None,
@@ -170,12 +173,13 @@ def mark_finding(
     add_event(connection, key[0], key[1], run, event)
 
 
-def delete(connection: sqlite3.Connection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
+def delete(connection: Connection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
     """Remove a run with all it has; remember its writers (GONE_WRITERS_KEPT_S); leave the one event that says so."""
     connection.execute("DELETE FROM gone_writer WHERE gone_at < ?", (at - GONE_WRITERS_KEPT_S,))
     connection.execute(
-        "INSERT OR REPLACE INTO gone_writer (project, uid, name, writer, gone_at) "
-        "SELECT project, uid, ?, writer, ? FROM writer WHERE project = ? AND uid = ?",
+        "INSERT INTO gone_writer (project, uid, name, writer, gone_at) "
+        "SELECT project, uid, ?, writer, ? FROM writer WHERE project = ? AND uid = ? "
+        "ON CONFLICT (project, name, writer) DO UPDATE SET uid = excluded.uid, gone_at = excluded.gone_at",
         (name, at, project, uid),
     )
     for table in RUN_TABLES:
@@ -185,9 +189,10 @@ def delete(connection: sqlite3.Connection, project: str, uid: str, name: str, at
 
 
 def swap_sealed(
-    connection: sqlite3.Connection, project: str, uid: str, old: Sequence[RecordRow], new: Sequence[RecordRow]
+    connection: Connection, project: str, uid: str, old: Sequence[RecordRow], new: Sequence[RecordRow]
 ) -> bool:
     """Put ``new`` in the place of ``old``, unless they are no longer there as they were."""
+    connection.execute(f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}", (project, uid))
     seqs = [row.seq for row in old]
     found = connection.execute(
         "SELECT seq, n FROM record WHERE project = ? AND uid = ? AND seq BETWEEN ? AND ? ORDER BY seq",
@@ -202,10 +207,11 @@ def swap_sealed(
     return True
 
 
-def _create(connection: sqlite3.Connection, run: StoredRun) -> None:
+def _create(connection: Connection, run: StoredRun) -> None:
     row = run.row
     named = connection.execute(
-        "INSERT OR IGNORE INTO run_name (project, name, uid) VALUES (?, ?, ?)", (row.project, row.name, row.uid)
+        "INSERT INTO run_name (project, name, uid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (row.project, row.name, row.uid),
     )
     if named.rowcount != 1:
         taken = connection.execute(  # a damaged name leads nowhere
@@ -221,7 +227,7 @@ def _create(connection: sqlite3.Connection, run: StoredRun) -> None:
     )
 
 
-def _update(connection: sqlite3.Connection, change: Change) -> None:
+def _update(connection: Connection, change: Change) -> None:
     run, row = change.run, change.run.row
     key = (row.project, row.uid)
     updated = connection.execute(_UPDATE, (*_changing(run), *key, change.expected_seq))

@@ -1,7 +1,7 @@
 """What can go wrong with the store, each with what a caller may do about it.
 
 Nothing else comes out of a store's reads and writes but these and the errors of the work itself: ``failed_read`` and
-``failed_write`` translate what SQLite, the operating system and a machine without memory raise.
+``failed_write`` translate what the database, the operating system and a machine without memory raise.
 """
 
 from __future__ import annotations
@@ -67,7 +67,25 @@ class SchemaTooNewError(StoreError):
         self.known = known
 
 
-RAW = (sqlite3.Error, sqlite3.Warning, zlib.error, MemoryError, OSError)
+class DatabaseError(Exception):
+    """What a database other than SQLite raised, in its own words."""
+
+
+class ContradictionError(DatabaseError):
+    """A row contradicts what is there."""
+
+
+class TransactionOvertakenError(DatabaseError):
+    """Another transaction was in the way; the same again will do."""
+
+
+class ConnectionBrokenError(DatabaseError):
+    """The connection is broken. What was not committed is undone; of a COMMIT under way nobody knows."""
+
+
+REFUSED = (sqlite3.IntegrityError, ContradictionError)
+"""A row contradicts what is there."""
+RAW = (sqlite3.Error, sqlite3.Warning, DatabaseError, zlib.error, MemoryError, OSError)
 """What a database, its file and the machine raise by themselves."""
 
 
@@ -80,7 +98,7 @@ def failed_read(error: Exception) -> Exception:
 
 def failed_write(error: Exception) -> Exception:
     """The same for a write."""
-    if isinstance(error, sqlite3.IntegrityError):
+    if isinstance(error, REFUSED):
         return StoreConflictError(f"The database refused a write that contradicts what it holds: {_reason(error)}.")
     if isinstance(error, RAW):
         return StoreFailedError(f"The database could not keep the write: {_reason(error)}.")

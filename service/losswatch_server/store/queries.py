@@ -1,10 +1,9 @@
-"""Reading from SQLite: runs, pages of a record, snapshots, findings, events."""
+"""Reading: runs, pages of a record, snapshots, findings, events."""
 
 from __future__ import annotations
 
-import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from losswatch_server.codec import damage
@@ -13,7 +12,9 @@ from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.vocabulary import RunState, Status
 from losswatch_server.store.cells import MOST, GuardedRow, given, moment, sound_rows
-from losswatch_server.store.record_rows import RECORD, as_written
+from losswatch_server.store.connection import Connection
+from losswatch_server.store.dialect import contains
+from losswatch_server.store.record_rows import RECORD, Key, as_written
 from losswatch_server.store.rows import (
     FindingFilter,
     RecordRow,
@@ -29,7 +30,7 @@ from losswatch_server.store.rows import (
 )
 from losswatch_server.store.run_rows import RUN, run_row, stored_run
 from losswatch_server.store.sealing import is_full
-from losswatch_server.store.summary_tree import rows_between
+from losswatch_server.store.summary_tree import ROWS_AT_ONCE, rows_between
 
 _RANKS = " ".join(f"WHEN '{status}' THEN {n}" for n, status in enumerate(Status))
 _PLACES = {
@@ -38,12 +39,10 @@ _PLACES = {
     RunOrder.STATUS: f"CASE status {_RANKS} ELSE 0 END",
 }
 """``RunOrder.place`` in SQL."""
-SOUND_CONTEXT = "CASE WHEN json_valid(context) THEN context ELSE '{}' END"
-"""SQLite's JSON functions end the whole statement at the first text that is no JSON."""
 _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condition, severity, opened_step, closed_by"
 
 
-def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredRun | None:
+def find_run(connection: Connection, project: str, name: str) -> StoredRun | None:
     """The run that has this name now, with its attempts and writers."""
     columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report"
     found = connection.execute(
@@ -62,20 +61,20 @@ def find_run(connection: sqlite3.Connection, project: str, name: str) -> StoredR
     return stored_run(connection, found, name)
 
 
-def run_of(connection: sqlite3.Connection, project: str, uid: str) -> RunRow | None:
+def run_of(connection: Connection, project: str, uid: str) -> RunRow | None:
     """The run of this uid."""
     found = connection.execute(f"SELECT {RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
     return None if found is None else run_row(connection, found)
 
 
-def is_gone(connection: sqlite3.Connection, project: str, name: str, writer: str) -> bool:
+def is_gone(connection: Connection, project: str, name: str, writer: str) -> bool:
     """Whether this writer posted to a deleted run of this name."""
     query = "SELECT 1 FROM gone_writer WHERE project = ? AND name IN (?, '') AND writer = ?"  # '': of an erased project
     return connection.execute(query, (project, name, writer)).fetchone() is not None
 
 
 def list_runs(
-    connection: sqlite3.Connection,
+    connection: Connection,
     project: str,
     wanted: RunFilter,
     order: RunOrder,
@@ -84,23 +83,21 @@ def list_runs(
 ) -> list[RunRow]:
     """Runs of a project in an order, from ``before`` (place, uid) on, that fit every filter given."""
     place = _PLACES[order]
-    group = f"json_extract({SOUND_CONTEXT}, '$.group')"
+    dialect = connection.dialect
     where, values = ["project = ?"], [project]
-    for column, value in (("status", wanted.status), ("state", wanted.state), (group, wanted.group)):
+    for column, value in (("status", wanted.status), ("state", wanted.state), (dialect.group("run"), wanted.group)):
         if value is not None:
             where.append(f"{column} = ?")
             values.append(value)
     arguments: list[Any] = [*values]
     if wanted.tag is not None:
         key, tagged = wanted.tag
-        where.append(
-            f"EXISTS (SELECT 1 FROM json_each({SOUND_CONTEXT}, '$.tags') t "
-            "WHERE t.key = ? AND (? IS NULL OR t.value = ?))"
-        )
-        arguments += [key, tagged, tagged]
+        fits = "" if tagged is None else " AND t.value = ?"
+        where.append(f"EXISTS (SELECT 1 FROM {dialect.tags('run')} t WHERE t.key = ?{fits})")
+        arguments += [key] if tagged is None else [key, tagged]
     if wanted.text is not None:
-        where.append("instr(lower(name), lower(?)) > 0")
-        arguments.append(wanted.text)
+        where.append("lower(name) LIKE lower(?) ESCAPE '!'")
+        arguments.append(contains(wanted.text))
     runs: list[RunRow] = []
     after = before
     while len(runs) < limit:
@@ -116,7 +113,7 @@ def list_runs(
     return runs
 
 
-def projects(connection: sqlite3.Connection) -> dict[str, RunCounts]:
+def projects(connection: Connection) -> dict[str, RunCounts]:
     """Every project that has runs, by name, with how many."""
     found: dict[str, RunCounts] = {}
     query = "SELECT project, status, state, count(*) FROM run GROUP BY project, status, state ORDER BY project"
@@ -131,7 +128,7 @@ def projects(connection: sqlite3.Connection) -> dict[str, RunCounts]:
     return found
 
 
-def runs_to_seal(connection: sqlite3.Connection, at_least: int) -> list[tuple[str, str]]:
+def runs_to_seal(connection: Connection, at_least: int) -> list[tuple[str, str]]:
     """(project, uid) of runs with this many unsealed rows, or of whose entries so many are not summed up that an older
     version must have kept them."""
     query = (
@@ -141,9 +138,7 @@ def runs_to_seal(connection: sqlite3.Connection, at_least: int) -> list[tuple[st
     return connection.execute(query, (at_least, 4 * at_least)).fetchall()
 
 
-def record_page(
-    connection: sqlite3.Connection, project: str, uid: str, first_seq: int, max_points: int
-) -> list[RecordRow]:
+def record_page(connection: Connection, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
     """Rows of a record from the one that holds ``first_seq`` on, in order, until about ``max_points`` points."""
     rows: list[RecordRow] = []
     points = 0
@@ -155,13 +150,10 @@ def record_page(
     return rows
 
 
-def unsealed_stretches(connection: sqlite3.Connection, project: str, uid: str) -> list[list[RecordRow]]:
+def unsealed_stretches(connection: Connection, project: str, uid: str) -> list[list[RecordRow]]:
     """Adjacent rows at the end of a record that can become one: back to the last block that is full or cannot grow."""
     stretches: list[list[RecordRow]] = [[]]
-    cursor = connection.execute(
-        f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC", (project, uid)
-    )
-    for cells in cursor:
+    for cells in _backwards(connection, (project, uid)):
         row = as_written(cells)
         if row is None or row.kind in (EntryKind.CONTEXT, EntryKind.ATTEMPT):  # a damaged one stays as it is
             stretches.append([])
@@ -171,18 +163,32 @@ def unsealed_stretches(connection: sqlite3.Connection, project: str, uid: str) -
         if row.kind == EntryKind.SEALED and (is_full(row) or len(stretches) > 1):
             break
         stretches[-1].append(row)
-    cursor.close()
     return [stretch[::-1] for stretch in stretches if len(stretch) > 1]
 
 
-def snapshot_marks(connection: sqlite3.Connection, project: str, uid: str) -> list[tuple[int, int, int]]:
+def _backwards(connection: Connection, key: Key) -> Iterator[Sequence[Any]]:
+    """The rows of a record from its end, as they are stored."""
+    past: object = None
+    while True:
+        before = "" if past is None else " AND seq < ?"
+        found = connection.execute(
+            f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ?{before} ORDER BY seq DESC LIMIT ?",
+            (*key, *(() if past is None else (past,)), ROWS_AT_ONCE),
+        ).fetchall()
+        yield from found
+        if len(found) < ROWS_AT_ONCE:
+            return
+        past = found[-1][0]
+
+
+def snapshot_marks(connection: Connection, project: str, uid: str) -> list[tuple[int, int, int]]:
     """(seq, step, detection_version) of a run's snapshots, oldest first."""
     query = "SELECT seq, step, detection_version FROM snapshot WHERE project = ? AND uid = ? ORDER BY seq"
     found = connection.execute(query, (project, uid))
     return [mark for mark in found if all(type(cell) is int and -1 <= cell <= MOST for cell in mark)]
 
 
-def snapshot(connection: sqlite3.Connection, project: str, uid: str, seq: int) -> Snapshot | None:
+def snapshot(connection: Connection, project: str, uid: str, seq: int) -> Snapshot | None:
     """One snapshot; None where there is none that can be read."""
     query = "SELECT seq, step, detection_version, body FROM snapshot WHERE project = ? AND uid = ? AND seq = ?"
     found = connection.execute(query, (project, uid, seq)).fetchone()
@@ -195,7 +201,7 @@ def snapshot(connection: sqlite3.Connection, project: str, uid: str, seq: int) -
         return None
 
 
-def findings(connection: sqlite3.Connection, project: str, uid: str) -> list[StoredFinding]:
+def findings(connection: Connection, project: str, uid: str) -> list[StoredFinding]:
     """Every finding of a run, in the order in which they opened."""
     query = f"SELECT {_FINDING} FROM finding WHERE project = ? AND uid = ? ORDER BY opened_at, opened_step, id"
     found = (_stored_finding(project, uid, columns) for columns in connection.execute(query, (project, uid)))
@@ -203,7 +209,7 @@ def findings(connection: sqlite3.Connection, project: str, uid: str) -> list[Sto
 
 
 def project_findings(
-    connection: sqlite3.Connection,
+    connection: Connection,
     project: str,
     wanted: FindingFilter,
     before: tuple[object, object, object] | None,
@@ -258,9 +264,7 @@ def _stored_finding(project: str, uid: str, columns: Sequence[Any]) -> StoredFin
     )
 
 
-def events(
-    connection: sqlite3.Connection, project: str | None, after: int, uid: str | None, limit: int
-) -> list[StoredEvent]:
+def events(connection: Connection, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
     """Events with a greater id, oldest first; of one project or of all, of one run or of all."""
     where, values = "id > ?", [after]
     arguments: list[Any] = [*values]
@@ -273,9 +277,9 @@ def events(
     return [StoredEvent(**row._asdict()) for row in sound_rows(_EventRow, "event", 3, found)]
 
 
-def newest_event(connection: sqlite3.Connection) -> int:
+def newest_event(connection: Connection) -> int:
     """The id of the last event that was ever written, also where it was forgotten since; 0 before the first."""
-    found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+    found = connection.execute(connection.dialect.newest_event).fetchone()
     return 0 if found is None else found[0] if type(found[0]) is int else 0
 
 

@@ -6,7 +6,6 @@ place is right where the checksum fits. Rows of older versions have none; they a
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +14,13 @@ from typing import Any
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, EntryKind
 from losswatch_server.store.cells import MOST, given, text, whole
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import shape
 
 RECORD = "seq, n, kind, attempt, writer, received_ms, first_step, last_step, body"
+IS_WHOLE = "CAST(seq AS BIGINT) = seq"
+"""Not so for a text or a fraction, which only a damaged cell of SQLite holds."""
 Key = tuple[str, str]
 """Project and uid of a run."""
 
@@ -38,7 +40,7 @@ def to_database(row: RecordRow) -> tuple[Any, ...]:
     return seq, n, kind.value, attempt, writer, received_ms, first_step, last_step, head + body
 
 
-def from_database(connection: sqlite3.Connection, key: Key, found: Iterable[tuple[Any, ...]]) -> Iterator[RecordRow]:
+def from_database(connection: Connection, key: Key, found: Iterable[tuple[Any, ...]]) -> Iterator[RecordRow]:
     """The rows of a run as they were selected by ``RECORD``. One whose place is damaged is left out; one that cannot
     be mended has no body, so that whoever reads it names it."""
     for cells in found:
@@ -66,12 +68,12 @@ def as_written(cells: Sequence[Any]) -> RecordRow | None:
         return None
 
 
-def past_record(connection: sqlite3.Connection, key: Key, otherwise: object) -> int:
+def past_record(connection: Connection, key: Key, otherwise: object) -> int:
     """The place past the last entry of a record: that of the next one. ``otherwise`` is what the run says of it, for
     a record whose last row is damaged itself."""
     found = connection.execute(
         f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND seq BETWEEN 0 AND ? "
-        "AND typeof(seq) = 'integer' ORDER BY seq DESC LIMIT 1",
+        f"AND {IS_WHOLE} ORDER BY seq DESC LIMIT 1",
         (*key, MOST),
     ).fetchone()
     if found is None:
@@ -84,7 +86,7 @@ def past_record(connection: sqlite3.Connection, key: Key, otherwise: object) -> 
     return otherwise if type(otherwise) is int and past <= otherwise <= MOST else past
 
 
-def attempts_of(connection: sqlite3.Connection, key: Key) -> list[Attempt]:
+def attempts_of(connection: Connection, key: Key) -> list[Attempt]:
     """The attempts of a run after the first, by their numbers; where a row of them is damaged, as the record has
     them."""
     query = "SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ? ORDER BY number"
@@ -109,7 +111,7 @@ def _are_whole(*cells: object) -> bool:
     return all(type(cell) is int and 0 <= cell <= MOST for cell in cells)
 
 
-def _mended(connection: sqlite3.Connection, key: Key, cells: Sequence[Any]) -> RecordRow | None:
+def _mended(connection: Connection, key: Key, cells: Sequence[Any]) -> RecordRow | None:
     seq, _, _, attempt, writer, received_ms, first_step, last_step, body = cells
     place = (*key, seq)
     if type(seq) is not int or not 0 <= seq <= MOST:
@@ -137,15 +139,12 @@ def _mended(connection: sqlite3.Connection, key: Key, cells: Sequence[Any]) -> R
 
 
 def _stand_in(
-    connection: sqlite3.Connection, key: Key, cells: Sequence[Any], numbers: Sequence[Any], content: bytes
+    connection: Connection, key: Key, cells: Sequence[Any], numbers: Sequence[Any], content: bytes
 ) -> RecordRow:
     """The row with plain values in the place of damaged cells; it keeps its place, and its steps as far as they can
     be told."""
     seq, n, kind, _, writer, received_ms, first_step, last_step, _ = cells
-    query = (
-        "SELECT seq FROM record WHERE project = ? AND uid = ? AND seq > ? AND typeof(seq) = 'integer' "
-        "ORDER BY seq LIMIT 1"
-    )
+    query = f"SELECT seq FROM record WHERE project = ? AND uid = ? AND seq > ? AND {IS_WHOLE} ORDER BY seq LIMIT 1"
     following = connection.execute(query, (*key, seq)).fetchone()
     known = _KINDS.get(kind) if type(kind) is int else None
     if known is None:
@@ -190,7 +189,7 @@ def _guesses(
                     yield one, found
 
 
-def attempts_in_table(connection: sqlite3.Connection, key: Key) -> list[Attempt]:
+def attempts_in_table(connection: Connection, key: Key) -> list[Attempt]:
     """Those of the table whose cells are sound."""
     found = connection.execute("SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ?", key)
     return [Attempt._make(cells) for cells in found if _are_whole(*cells)]

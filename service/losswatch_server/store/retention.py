@@ -5,15 +5,15 @@ Plain SQL throughout, the same for every database.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt
-from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.transactions import Transactions
 from losswatch_server.store.cells import given, moment, whole
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.changes import RECORD, RUN_TABLES
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import Key, to_database
@@ -73,7 +73,7 @@ _HEARD = "EXISTS (SELECT 1 FROM record r WHERE r.project = run.project AND r.uid
 _POLICY = "thin_after_days, thin_to_points, delete_after_days, max_mib"
 
 
-def policies(connection: sqlite3.Connection) -> dict[str, Policy]:
+def policies(connection: Connection) -> dict[str, Policy]:
     """Those of all projects that have one of their own. A damaged one keeps everything."""
     found: dict[str, Policy] = {}
     for project, *cells in connection.execute(f"SELECT project, {_POLICY} FROM retention"):
@@ -88,14 +88,14 @@ def policies(connection: sqlite3.Connection) -> dict[str, Policy]:
     return found
 
 
-def put_policy(connection: sqlite3.Connection, project: str, policy: Policy | None) -> None:
+def put_policy(connection: Connection, project: str, policy: Policy | None) -> None:
     """Give a project a policy of its own, or (None) that of the service."""
     connection.execute("DELETE FROM retention WHERE project = ?", (project,))
     if policy is not None:
         connection.execute(f"INSERT INTO retention (project, {_POLICY}) VALUES (?, ?, ?, ?, ?)", (project, *policy))
 
 
-def unheard(connection: sqlite3.Connection, project: str, before: float, limit: int) -> list[OldRun]:
+def unheard(connection: Connection, project: str, before: float, limit: int) -> list[OldRun]:
     """Runs of which nothing was heard since, whatever their state, the oldest first. What the record says of its last
     request counts too: one damaged cell of a run must not delete it."""
     return _old_runs(
@@ -106,7 +106,7 @@ def unheard(connection: sqlite3.Connection, project: str, before: float, limit: 
     )
 
 
-def to_thin(connection: sqlite3.Connection, project: str, before: float, at_least: int, limit: int) -> list[OldRun]:
+def to_thin(connection: Connection, project: str, before: float, at_least: int, limit: int) -> list[OldRun]:
     """Runs that ended before, have at least so many entries, and were not thinned since, the oldest first."""
     return _old_runs(
         connection,
@@ -116,12 +116,12 @@ def to_thin(connection: sqlite3.Connection, project: str, before: float, at_leas
     )
 
 
-def ended(connection: sqlite3.Connection, project: str) -> list[OldRun]:
+def ended(connection: Connection, project: str) -> list[OldRun]:
     """All runs that are over, the oldest first."""
     return _old_runs(connection, _ENDED, (project,), 1 << 30)
 
 
-def _old_runs(connection: sqlite3.Connection, where: str, values: Sequence[object], limit: int) -> list[OldRun]:
+def _old_runs(connection: Connection, where: str, values: Sequence[object], limit: int) -> list[OldRun]:
     query = (
         f"SELECT name, uid, CASE WHEN {_IS_THINNED} THEN 1 ELSE 0 END FROM run WHERE project = ? AND {where} "
         "ORDER BY last_seen_at, uid LIMIT ?"
@@ -130,7 +130,7 @@ def _old_runs(connection: sqlite3.Connection, where: str, values: Sequence[objec
     return [OldRun(name, uid, bool(thin)) for name, uid, thin in found if type(name) is str and type(uid) is str]
 
 
-def sizes(connection: sqlite3.Connection, project: str) -> Mapping[str, int]:
+def sizes(connection: Connection, project: str) -> Mapping[str, int]:
     """How many bytes the points and snapshots of each run take, by uid."""
     found: dict[str, int] = {}
     for table in ("record", "snapshot", "summary"):
@@ -140,7 +140,7 @@ def sizes(connection: sqlite3.Connection, project: str) -> Mapping[str, int]:
     return found
 
 
-def replace_record(connection: sqlite3.Connection, thinned: ThinnedRecord) -> None:
+def replace_record(connection: Connection, thinned: ThinnedRecord) -> None:
     """Put the thinned record in the place of the whole one. Raises RunMovedError where the run has gone on."""
     key = thinned.key
     moved = connection.execute(
@@ -162,7 +162,7 @@ def replace_record(connection: sqlite3.Connection, thinned: ThinnedRecord) -> No
     mark_thinned(connection, key, thinned.at, thinned.entries)
 
 
-def mark_thinned(connection: sqlite3.Connection, key: Key, at: float, entries: int) -> None:
+def mark_thinned(connection: Connection, key: Key, at: float, entries: int) -> None:
     """The run need not be looked at again, unless it goes on: it had so many entries before."""
     connection.execute("DELETE FROM thinned WHERE project = ? AND uid = ?", key)
     connection.execute("INSERT INTO thinned (project, uid, at, entries) VALUES (?, ?, ?, ?)", (*key, at, entries))
@@ -171,7 +171,7 @@ def mark_thinned(connection: sqlite3.Connection, key: Key, at: float, entries: i
 _OF_A_PROJECT = ("run_name", "concern", "target_group", "delivery", "target", "silence", "retention")
 
 
-def erase(connection: sqlite3.Connection, project: str, at: float) -> None:
+def erase(connection: Connection, project: str, at: float) -> None:
     """Remove everything that there is of a project, and end its keys.
 
     Two things stay, without a name of anything: that these keys are over (a service that once asked for keys goes on
@@ -186,13 +186,12 @@ def erase(connection: sqlite3.Connection, project: str, at: float) -> None:
         "INSERT INTO gone_writer (project, uid, name, writer, gone_at) VALUES (?, ?, '', ?, ?)",
         [(project, uid, writer, when) for writer, (uid, when) in nameless.items()],
     )
-    is_sqlite = isinstance(connection, sqlite3.Connection)
-    if is_sqlite:  # which else only marks pages as free
-        connection.execute("PRAGMA secure_delete = ON")
+    for statement in connection.dialect.begin_erasing:
+        connection.execute(statement)
     for table in (*RUN_TABLES, *_OF_A_PROJECT):
         connection.execute(f"DELETE FROM {table} WHERE project = ?", (project,))
-    if is_sqlite:
-        connection.execute("PRAGMA secure_delete = OFF")
+    for statement in connection.dialect.end_erasing:
+        connection.execute(statement)
     connection.execute(
         "UPDATE api_key SET revoked_at = coalesce(revoked_at, ?), name = '' WHERE project = ?", (at, project)
     )

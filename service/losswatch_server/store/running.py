@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any, NamedTuple
 
 from losswatch_server.store.cells import GuardedRow, given, moment, whole
-from losswatch_server.store.queries import SOUND_CONTEXT
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.run_rows import last_seen_at
 
 
@@ -22,18 +21,18 @@ class RunningRow(NamedTuple):
     rhythm: bytes
 
 
-def running(connection: sqlite3.Connection) -> list[RunningRow]:
+def running(connection: Connection) -> list[RunningRow]:
     """All of them."""
     found = connection.execute(
         "SELECT project, uid, step, last_seen_at, paused_until, "
-        f"json_extract({SOUND_CONTEXT}, '$.expected_gap_s'), rhythm "
+        f"{connection.dialect.expected_gap_s('run')}, rhythm "
         "FROM run WHERE state = 'running'"
     )
     return [row for row in (_row(connection, *cells) for cells in found) if row is not None]
 
 
 def _row(
-    connection: sqlite3.Connection, project: Any, uid: Any, step: Any, seen: Any, paused: Any, gap: Any, rhythm: Any
+    connection: Connection, project: Any, uid: Any, step: Any, seen: Any, paused: Any, gap: Any, rhythm: Any
 ) -> RunningRow | None:
     """What lists say of the run, where a cell is damaged; None where its key is."""
     if type(project) is not str or type(uid) is not str:
@@ -59,11 +58,12 @@ class SilentRow(NamedTuple):
     replaced: bool
 
 
-def silent(connection: sqlite3.Connection) -> list[SilentRow]:
+def silent(connection: Connection) -> list[SilentRow]:
     """All of them."""
+    group = connection.dialect.group
     found = connection.execute(
         "SELECT f.project, f.uid, f.opened_at, EXISTS (SELECT 1 FROM run later WHERE later.project = r.project "
-        f"AND later.created_at > f.opened_at AND {_group_of('later')} = {_group_of('r')}) "
+        f"AND later.created_at > f.opened_at AND {group('later')} = {group('r')}) "
         "FROM finding f JOIN run r ON r.project = f.project AND r.uid = f.uid "
         "WHERE f.closed_at IS NULL AND f.condition = 'silent'"
     )
@@ -72,7 +72,3 @@ def silent(connection: sqlite3.Connection) -> list[SilentRow]:
         for project, uid, since, replaced in found
         if type(project) is str and type(uid) is str
     ]
-
-
-def _group_of(run: str) -> str:
-    return f"json_extract(CASE WHEN json_valid({run}.context) THEN {run}.context ELSE '{{}}' END, '$.group')"

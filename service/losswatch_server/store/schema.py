@@ -5,13 +5,20 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from losswatch_server.store.dialect import SQLITE
 from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 10_000
 
 
-def connect(path: Path) -> sqlite3.Connection:
+class SqliteConnection(sqlite3.Connection):
+    """SQLite's connection, which has what ``connection.Connection`` describes."""
+
+    dialect = SQLITE
+
+
+def connect(path: Path) -> SqliteConnection:
     """A connection for writing. A commit returns when the data is on the disk (WAL, synchronous=FULL)."""
     return _open(
         path,
@@ -27,12 +34,12 @@ def connect(path: Path) -> sqlite3.Connection:
     )
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
+def connect_reader(path: Path) -> SqliteConnection:
     """A connection that cannot write, and does not wait for the one that does."""
     return _open(path, 128, f"busy_timeout = {BUSY_MS}", "query_only = ON")
 
 
-def _open(path: Path, statements: int, *pragmas: str) -> sqlite3.Connection:
+def _open(path: Path, statements: int, *pragmas: str) -> SqliteConnection:
     """An existing file, never a new one: that would be an empty database in the place of one that was deleted."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
@@ -40,6 +47,7 @@ def _open(path: Path, statements: int, *pragmas: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=statements,
+        factory=SqliteConnection,
     )
     try:
         connection.text_factory = _text

@@ -1,54 +1,21 @@
-"""The store on one SQLite file: a writer thread with group commit, and a few reader threads."""
+"""The store on one SQLite file, which it alone has open, and which it looks after."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
-from losswatch_server.codec import damage
-from losswatch_server.monitor.entries import Attempt, Entry
-from losswatch_server.store import changes, outline, queries, schema, searching, summary_tree, windows
-from losswatch_server.store.cuts import Cuts
+from losswatch_server.store import schema
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.datadir import DataDirectory
-from losswatch_server.store.errors import (
-    StoreBusyError,
-    StoreClosedError,
-    StoreFailedError,
-    StoreLostError,
-    failed_read,
-    failed_write,
-)
+from losswatch_server.store.errors import StoreBusyError, StoreFailedError, StoreLostError, failed_write
 from losswatch_server.store.identity import OpenFiles, draw_mark
-from losswatch_server.store.record_rows import Key
-from losswatch_server.store.rows import (
-    Change,
-    FindingFilter,
-    NewEvent,
-    RecordRow,
-    RunCounts,
-    RunFilter,
-    RunFinding,
-    RunOrder,
-    RunRow,
-    Snapshot,
-    StoredEvent,
-    StoredFinding,
-    StoredRun,
-)
-from losswatch_server.store.sealing import SEAL_POINTS, seal
-from losswatch_server.store.windows import Source, Window
-from losswatch_server.store.writer import GroupWriter
+from losswatch_server.store.sql_store import SqlStore
 
-T = TypeVar("T")
-READERS = 4
 WAITING_WRITES = 2048
 """Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
 commit that is a wait of well under a second."""
@@ -63,7 +30,7 @@ WRITTEN_BY_A_POINT = ("run", "record", "attempt", "writer", "snapshot", "finding
 """The tables that a probe opens: a database can take a counter and yet refuse every point."""
 
 
-class SqliteStore:
+class SqliteStore(SqlStore):
     """Open with ``SqliteStore.open(directory)``; close with ``close()``. One process at a time per directory."""
 
     def __init__(
@@ -71,20 +38,15 @@ class SqliteStore:
         directory: DataDirectory,
         *,
         waiting_writes: int = WAITING_WRITES,
-        connect: Callable[[Path], sqlite3.Connection] = schema.connect,
-        connect_reader: Callable[[Path], sqlite3.Connection] = schema.connect_reader,
+        connect: Callable[[Path], schema.SqliteConnection] = schema.connect,
+        connect_reader: Callable[[Path], schema.SqliteConnection] = schema.connect_reader,
         mark: int | None = None,
     ) -> None:
         self._directory = directory
         self._connect = connect
         self._connect_reader = connect_reader
         self._files = OpenFiles(directory.database, mark)
-        self._writer = GroupWriter(self._connect_writer, waiting_writes, self._files.check)
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
-        self._connections: set[sqlite3.Connection] = set()
-        self._local = threading.local()
-        self._growing = asyncio.Lock()
-        self._closed = False
+        super().__init__(waiting_writes)
         self._probing: asyncio.Task[None] | None = None
         self._probed_at = -PROBE_S
 
@@ -112,11 +74,7 @@ class SqliteStore:
         """Commit what is waiting, close every connection, let another process have the directory. Blocks."""
         if self._closed:
             return
-        self._closed = True
-        self._writer.close()
-        self._readers.shutdown()
-        for connection in self._connections:
-            connection.close()
+        self._end()
         with contextlib.suppress(StoreLostError, sqlite3.Error, OSError):  # the log is as safe as the file is
             self._files.check()
             last = self._connect(self.path)
@@ -127,67 +85,13 @@ class SqliteStore:
         self._files.close()
         self._directory.release()
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, once its changes survive a power loss; see GroupWriter.write."""
-        return await self._writer.write(work)
+    def _vouch(self) -> None:
+        self._files.check()
 
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What ``work`` returns, run on a reader thread and on one state of the database throughout.
+    def _open_reader(self) -> Connection:
+        return self._connect_reader(self.path)
 
-        Raises StoreUnreadableError, StoreClosedError, StoreLostError.
-        """
-        if self._closed:
-            raise StoreClosedError("The store is closed.")
-        if self._writer.lost is not None:
-            raise StoreLostError(str(self._writer.lost))
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
-
-    async def _searched(self, key: Key, work: Callable[[sqlite3.Connection], T]) -> T:
-        """The same for what is found through the summaries of a run: damaged ones are made anew first."""
-        try:
-            return await self.read(work)
-        except summary_tree.DamagedSummariesError as error:
-            await self._forget_summaries(key, error)
-            await self.summarise(*key)
-            return await self.read(work)
-
-    async def _forget_summaries(self, key: Key, error: Exception) -> None:
-        damage.note("summaries of run", key, error)
-        await self.write(partial(summary_tree.forget, key=key))
-
-    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            connection = self._reader()
-            connection.execute("BEGIN")
-            value = work(connection)
-            connection.execute("ROLLBACK")
-        except Exception as error:
-            self._drop_reader()
-            told = failed_read(error)
-            if told is error:
-                raise
-            raise told from error
-        return value
-
-    def _reader(self) -> sqlite3.Connection:
-        """The connection of this thread."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._connect_reader(self.path)
-            self._connections.add(connection)
-            self._local.connection = connection
-        return connection
-
-    def _drop_reader(self) -> None:
-        """The next read of this thread opens a connection anew: after a failure this one is not trusted."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            self._local.connection = None
-            self._connections.discard(connection)
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def _connect_writer(self) -> sqlite3.Connection:
+    def _connect_writer(self) -> schema.SqliteConnection:
         self._files.check()
         connection = self._connect(self.path)
         try:
@@ -203,10 +107,7 @@ class SqliteStore:
 
         A write that was kept in the last ``trusted_s`` is answer enough; else one page is written, however many ask.
         """
-        if self._closed:
-            raise StoreClosedError("The store is closed.")
-        if self._writer.lost is not None:
-            raise StoreLostError(str(self._writer.lost))
+        self._check_open()
         if not self._writer.is_alive:
             raise StoreFailedError("The writer thread has ended.")
         try:
@@ -236,157 +137,11 @@ class SqliteStore:
         finally:
             self._probed_at = time.monotonic()
 
-    @property
-    def failing_since(self) -> tuple[float, str] | None:
-        """Since when (seconds since 1970) nothing could be stored, and why; None where the last write was kept."""
-        last = self._writer.last
-        return None if last.failed_since is None else (last.failed_since, str(last.error))
-
-    @property
-    def lost(self) -> str | None:
-        """Why the database file is lost to this process; None where it is not."""
-        return None if self._writer.lost is None else str(self._writer.lost)
-
-    @property
-    def writes(self) -> bool:
-        """Whether the writer's thread is there."""
-        return self._writer.is_alive
-
     async def empty_log(self) -> None:
         """Copy what was committed into the file and cut the log off, where no reader is in the way."""
         with contextlib.closing(await asyncio.to_thread(self._connect, self.path)) as connection:
             await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
 
-    async def apply(self, change: Change) -> None:
-        await self._writer.apply(change)
-
-    async def mark_finding(
-        self, key: tuple[str, str, str], column: str, value: float | None, event: NewEvent, run: str
-    ) -> None:
-        await self._writer.write(lambda connection: changes.mark_finding(connection, key, column, value, event, run))
-
-    async def delete_run(self, run: RunRow, at: float, event: NewEvent) -> None:
-        await self._writer.write(
-            lambda connection: changes.delete(connection, run.project, run.uid, run.name, at, event)
-        )
-
-    async def find_run(self, project: str, name: str) -> StoredRun | None:
-        return await self.read(lambda connection: queries.find_run(connection, project, name))
-
-    async def run_of(self, project: str, uid: str) -> RunRow | None:
-        return await self.read(lambda connection: queries.run_of(connection, project, uid))
-
-    async def is_gone(self, project: str, name: str, writer: str) -> bool:
-        return await self.read(lambda connection: queries.is_gone(connection, project, name, writer))
-
-    async def list_runs(
-        self, project: str, wanted: RunFilter, order: RunOrder, *, before: tuple[object, object] | None, limit: int
-    ) -> list[RunRow]:
-        return await self.read(lambda connection: queries.list_runs(connection, project, wanted, order, before, limit))
-
-    async def projects(self) -> dict[str, RunCounts]:
-        return await self.read(queries.projects)
-
-    async def record_page(self, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
-        return await self.read(lambda connection: queries.record_page(connection, project, uid, first_seq, max_points))
-
-    async def standing_page(
-        self, project: str, uid: str, cuts: Cuts, first_seq: int, max_points: int
-    ) -> list[RecordRow]:
-        return await self._searched(
-            (project, uid),
-            lambda connection: searching.standing_rows(connection, (project, uid), cuts, first_seq, max_points),
-        )
-
-    async def record_at(
-        self, project: str, uid: str, steps: Sequence[int], first_seq: int, max_points: int
-    ) -> list[RecordRow]:
-        return await self._searched(
-            (project, uid),
-            lambda connection: searching.rows_at(connection, (project, uid), steps, first_seq, max_points),
-        )
-
-    async def last_main_step(self, project: str, uid: str, before: int) -> int | None:
-        return await self._searched(
-            (project, uid), lambda connection: searching.last_main_step(connection, (project, uid), before)
-        )
-
-    async def rank_tails(self, project: str, uid: str, attempts: Sequence[Attempt]) -> Mapping[int, int]:
-        return await self._searched(
-            (project, uid), lambda connection: searching.all_rank_tails(connection, (project, uid), attempts)
-        )
-
-    async def column_names(self, project: str, uid: str) -> set[str]:
-        return await self._searched(
-            (project, uid), lambda connection: searching.all_column_names(connection, (project, uid))
-        )
-
-    async def next_window(
-        self, project: str, uid: str, sources: Sequence[Source], low: int, high: int, points: int
-    ) -> Window | None:
-        return await self._searched(
-            (project, uid),
-            lambda connection: windows.next_window(connection, (project, uid), sources, low, high, points),
-        )
-
-    async def count_between(self, project: str, uid: str, low: int, high: int) -> int:
-        return await self._searched(
-            (project, uid), lambda connection: outline.count_between(connection, (project, uid), low, high)
-        )
-
-    async def outline(
-        self, project: str, uid: str, attempts: Sequence[Attempt], low: int, high: int, stretches: int
-    ) -> list[Entry]:
-        return await self._searched(
-            (project, uid),
-            lambda connection: outline.outline(connection, (project, uid), attempts, low, high, stretches),
-        )
-
-    async def snapshot_marks(self, project: str, uid: str) -> Sequence[tuple[int, int, int]]:
-        return await self.read(lambda connection: queries.snapshot_marks(connection, project, uid))
-
-    async def snapshot(self, project: str, uid: str, seq: int) -> Snapshot | None:
-        return await self.read(lambda connection: queries.snapshot(connection, project, uid, seq))
-
-    async def findings(self, project: str, uid: str) -> list[StoredFinding]:
-        return await self.read(lambda connection: queries.findings(connection, project, uid))
-
-    async def project_findings(
-        self, project: str, wanted: FindingFilter, before: tuple[object, object, object] | None, limit: int
-    ) -> tuple[list[RunFinding], tuple[object, object, object] | None]:
-        return await self.read(lambda connection: queries.project_findings(connection, project, wanted, before, limit))
-
-    async def events(self, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
-        return await self.read(lambda connection: queries.events(connection, project, after, uid, limit))
-
-    async def newest_event(self) -> int:
-        return await self.read(queries.newest_event)
-
-    async def seal(self, project: str, uid: str) -> None:
-        # Compressed on a reader thread; the writer only swaps the rows, unless they changed meanwhile.
-        for old in await self.read(lambda connection: queries.unsealed_stretches(connection, project, uid)):
-            new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
-            await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
-        await self.summarise(project, uid)
-
-    async def runs_to_seal(self) -> list[tuple[str, str]]:
-        return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
-
-    async def summarise(self, project: str, uid: str) -> None:
-        # Summed up on a reader thread, a bounded stretch at a time; the writer only keeps what came of it.
-        key = (project, uid)
-        grown: summary_tree.Growth | None
-        while True:
-            async with self._growing:
-                try:
-                    grown = await self.read(lambda connection: summary_tree.growth(connection, key))
-                    if grown is None or not await self.write(partial(summary_tree.grow, growth=grown)):
-                        return
-                except summary_tree.DamagedSummariesError as error:
-                    await self._forget_summaries(key, error)
-
-
-def _touch(connection: sqlite3.Connection) -> None:
     """Change one page, and open each table that a point is written to: its root page may be the one that fails.
 
     SQLite knows a row that is written as it was, and writes nothing; a counter it does not use itself always moves.

@@ -6,7 +6,6 @@ it is bounded too; a run of an older database is all tail until it has grown its
 
 from __future__ import annotations
 
-import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,9 @@ from typing import Any, NamedTuple
 
 from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.store.cells import text, whole
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.cuts import Cuts
+from losswatch_server.store.dialect import upsert
 from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
 from losswatch_server.store.record_rows import CHECK_BYTES, RECORD, Key, attempts_of, from_database
@@ -24,6 +25,9 @@ from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf,
 
 AT_ONCE = 16 * 1260
 """Points summed up in one go: bounds the memory that it takes."""
+
+ROWS_AT_ONCE = 64
+"""Rows that are fetched in one go: at most a mebibyte, whatever the caller still wants of them."""
 
 _SUMMARY = "level, seq, past, n, kinds, zones"
 _LEVELS = 32
@@ -45,32 +49,40 @@ class DamagedSummariesError(Exception):
     anew."""
 
 
-def tail_start(connection: sqlite3.Connection, key: Key) -> int:
+def tail_start(connection: Connection, key: Key) -> int:
     """The place in the record from which on nothing is summed up. Raises DamagedSummariesError."""
     query = f"SELECT {_SUMMARY} FROM summary WHERE project = ? AND uid = ? AND level = ? ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (*key, 0)).fetchone()
     return 0 if found is None else _summary(found).past
 
 
-def forget(connection: sqlite3.Connection, key: Key) -> None:
+def forget(connection: Connection, key: Key) -> None:
     """Remove the summaries of a run, with what they say of ranks and names."""
     for table in ("summary", "rank_tail", "series_name"):
         connection.execute(f"DELETE FROM {table} WHERE project = ? AND uid = ?", key)
 
 
-def rows_between(connection: sqlite3.Connection, key: Key, seq: int, past: int) -> Iterator[RecordRow]:
+def rows_between(connection: Connection, key: Key, seq: int, past: int) -> Iterator[RecordRow]:
     """The rows that hold the entries from ``seq`` up to, not including, ``past``; the first and last may hold more."""
-    found = connection.execute(
-        f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND seq >= coalesce("
-        "(SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0) AND seq < ? ORDER BY seq",
-        (*key, *key, seq, past),
+    first: tuple[str, tuple[object, ...]] = (
+        "seq >= coalesce((SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0)",
+        (*key, seq),
     )
-    for row in from_database(connection, key, found):
-        if row.seq + row.n > seq:
-            yield row
+    while True:
+        where, values = first
+        found = connection.execute(
+            f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND {where} AND seq < ? ORDER BY seq LIMIT ?",
+            (*key, *values, past, ROWS_AT_ONCE),
+        ).fetchall()
+        for row in from_database(connection, key, found):
+            if row.seq + row.n > seq:
+                yield row
+        if len(found) < ROWS_AT_ONCE:
+            return
+        first = "seq > ?", (found[-1][0],)
 
 
-def growth(connection: sqlite3.Connection, key: Key) -> Growth | None:
+def growth(connection: Connection, key: Key) -> Growth | None:
     """Summaries of the next entries, up to ``AT_ONCE``; None while there are too few.
 
     Leaves end where rows end that will not be compressed together with later ones.
@@ -104,7 +116,7 @@ def growth(connection: sqlite3.Connection, key: Key) -> Growth | None:
     return Growth(key, start, [*leaves, *_above(connection, key, leaves)], tails, names - stored_names(connection, key))
 
 
-def _above(connection: sqlite3.Connection, key: Key, new: Sequence[Summary]) -> Iterator[Summary]:
+def _above(connection: Connection, key: Key, new: Sequence[Summary]) -> Iterator[Summary]:
     """The nodes that new ones of one level complete, on all levels above it."""
     while new:
         level = new[0].level
@@ -115,10 +127,11 @@ def _above(connection: sqlite3.Connection, key: Key, new: Sequence[Summary]) -> 
         yield from new
 
 
-def grow(connection: sqlite3.Connection, growth: Growth) -> bool:
+def grow(connection: Connection, growth: Growth) -> bool:
     """Keep new summaries, unless somebody else did. False where the run is gone."""
     key = growth.key
-    if connection.execute("SELECT 1 FROM run WHERE project = ? AND uid = ?", key).fetchone() is None:
+    exists = f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}"
+    if connection.execute(exists, key).fetchone() is None:
         return False
     if tail_start(connection, key) != growth.seq:
         return True
@@ -127,17 +140,17 @@ def grow(connection: sqlite3.Connection, growth: Growth) -> bool:
         [(*key, *node[:5], _checked_zones(node), node.body) for node in growth.nodes],
     )
     connection.executemany(
-        "INSERT OR REPLACE INTO rank_tail (project, uid, rank, step, seq) VALUES (?, ?, ?, ?, ?)",
+        upsert("rank_tail", "project, uid, rank, step, seq", "project, uid, rank"),
         [(*key, rank, *tail) for rank, tail in growth.tails.items()],
     )
     connection.executemany(
-        "INSERT OR IGNORE INTO series_name (project, uid, name) VALUES (?, ?, ?)",
+        "INSERT INTO series_name (project, uid, name) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         [(*key, name) for name in sorted(growth.names)],
     )
     return True
 
 
-def top(connection: sqlite3.Connection, key: Key, *, body: bool = False) -> list[Summary]:
+def top(connection: Connection, key: Key, *, body: bool = False) -> list[Summary]:
     """The fewest summaries that together cover all that is summed up, by place in the record.
 
     Raises DamagedSummariesError.
@@ -152,7 +165,7 @@ def top(connection: sqlite3.Connection, key: Key, *, body: bool = False) -> list
     return nodes
 
 
-def below(connection: sqlite3.Connection, key: Key, node: Summary, *, body: bool = False) -> list[Summary]:
+def below(connection: Connection, key: Key, node: Summary, *, body: bool = False) -> list[Summary]:
     """The summaries from which a node was made. Raises DamagedSummariesError."""
     nodes = _nodes(connection, key, node.level - 1, node.seq, node.past, body=body)
     _without_gap(nodes, node.seq, node.past)
@@ -169,9 +182,7 @@ def _without_gap(nodes: Sequence[Summary], seq: int, past: int | None) -> None:
         raise DamagedSummariesError(f"there is none at {seq}")
 
 
-def _nodes(
-    connection: sqlite3.Connection, key: Key, level: int, seq: int, past: int | None, *, body: bool
-) -> list[Summary]:
+def _nodes(connection: Connection, key: Key, level: int, seq: int, past: int | None, *, body: bool) -> list[Summary]:
     query = (
         f"SELECT {_SUMMARY}{', body' if body else ''} FROM summary "
         "WHERE project = ? AND uid = ? AND level = ? AND seq >= ? AND seq < ? ORDER BY seq"
@@ -209,7 +220,7 @@ def _summary(found: Sequence[Any]) -> Summary:
 
 
 def leaves(
-    connection: sqlite3.Connection, key: Key, wanted: Callable[[Summary], bool], *, backwards: bool = False
+    connection: Connection, key: Key, wanted: Callable[[Summary], bool], *, backwards: bool = False
 ) -> Iterator[Summary]:
     """The leaves that are wanted, and lie below nodes that are all wanted, by place in the record."""
     stack = top(connection, key)
@@ -226,7 +237,7 @@ def leaves(
             stack += nodes if backwards else nodes[::-1]
 
 
-def stored_tails(connection: sqlite3.Connection, key: Key) -> dict[int, Tail]:
+def stored_tails(connection: Connection, key: Key) -> dict[int, Tail]:
     """How far each other rank has come in what is summed up."""
     query = "SELECT rank, step, seq FROM rank_tail WHERE project = ? AND uid = ?"
     found = connection.execute(query, key)
@@ -236,7 +247,7 @@ def stored_tails(connection: sqlite3.Connection, key: Key) -> dict[int, Tail]:
         raise DamagedSummariesError(f"the last step of a rank: {error}") from None
 
 
-def stored_names(connection: sqlite3.Connection, key: Key) -> set[str]:
+def stored_names(connection: Connection, key: Key) -> set[str]:
     """The names of the columns in what is summed up."""
     query = "SELECT name FROM series_name WHERE project = ? AND uid = ?"
     try:

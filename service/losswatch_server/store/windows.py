@@ -6,7 +6,6 @@ many points as are wanted; then all entries at the steps up to there are in thos
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
 from losswatch_server.store.cells import MOST
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.entries import read
 from losswatch_server.store.record_rows import Key
 from losswatch_server.store.searching import tail_rows
@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 
 def next_window(
-    connection: sqlite3.Connection, key: Key, sources: Sequence[Source], low: int, high: int, points: int
+    connection: Connection, key: Key, sources: Sequence[Source], low: int, high: int, points: int
 ) -> Window | None:
     """The next window from ``low`` on with about so many points, at most to ``high``; None where there are no more."""
     start = tail_start(connection, key)
@@ -91,7 +91,7 @@ def next_window(
 
 
 def _entries(
-    connection: sqlite3.Connection,
+    connection: Connection,
     key: Key,
     taken: Sequence[Summary],
     start: int,
@@ -119,18 +119,21 @@ def _entries(
 
 
 def _tail(
-    connection: sqlite3.Connection, key: Key, sources: Sequence[Source], start: int, low: int, high: int
+    connection: Connection, key: Key, sources: Sequence[Source], start: int, low: int, high: int
 ) -> list[Summary]:
     """The tail as a leaf, at the steps that are left of it."""
     query = (
-        "SELECT min(max(first_step, ?)), max(min(last_step, ?)), sum(n), max(seq + n) FROM record WHERE project = ? "
+        "SELECT min(CASE WHEN first_step > ? THEN first_step ELSE ? END), max(CASE WHEN last_step < ? THEN last_step "
+        "ELSE ? END), sum(n), max(seq + n) FROM record WHERE project = ? "
         "AND uid = ? AND seq + n > ? AND seq >= coalesce("
         "(SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0) "
         "AND last_step >= ? AND first_step <= ? AND kind NOT IN (?, ?) AND seq < ?"
     )
     kinds = (EntryKind.CONTEXT.value, EntryKind.ATTEMPT.value)
     past = max(source.past for source in sources)
-    found = connection.execute(query, (low, high, *key, start, *key, start, low, high, *kinds, past)).fetchone()
+    found = connection.execute(
+        query, (low, low, high, high, *key, start, *key, start, low, high, *kinds, past)
+    ).fetchone()
     if found is None or found[0] is None:
         return []
     if not all(type(cell) is int and 0 <= cell <= MOST for cell in found):  # a damaged row: all may be in any of them

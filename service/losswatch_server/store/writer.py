@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,8 +21,11 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from losswatch_server.store import changes
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.errors import (
     RAW,
+    REFUSED,
+    DatabaseError,
     StoreBusyError,
     StoreClosedError,
     StoreError,
@@ -45,7 +47,7 @@ BREATH_S = 0.1
 class _Job(NamedTuple):
     """``work`` is a Change that only appends, which is written together with others, or a function of its own."""
 
-    work: Change | Callable[[sqlite3.Connection], Any]
+    work: Change | Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
 
@@ -74,15 +76,15 @@ class GroupWriter:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Connection],
         capacity: int,
         vouch: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
         self._capacity = capacity
         self._vouch = vouch
-        self._connection: sqlite3.Connection | None = None
-        self._doubtful: sqlite3.Connection | None = None
+        self._connection: Connection | None = None
+        self._doubtful: Connection | None = None
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._taking = threading.Lock()
         self._closing = False
@@ -96,7 +98,7 @@ class GroupWriter:
         """Whether the thread is there."""
         return self._thread.is_alive()
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns, after its COMMIT. An error of ``work`` undoes its own changes alone.
 
         Raises StoreBusyError, StoreClosedError, StoreFailedError, StoreConflictError, StoreLostError. A write whose
@@ -113,7 +115,7 @@ class GroupWriter:
         else:
             await self._put(partial(changes.apply, change=change))
 
-    async def _put(self, work: Change | Callable[[sqlite3.Connection], Any]) -> Any:
+    async def _put(self, work: Change | Callable[[Connection], Any]) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         with self._taking:  # nothing may follow the end
@@ -198,12 +200,12 @@ class GroupWriter:
         at = time.monotonic()
         self.last = Committed(at) if error is None else Committed(at, time.time() if since is None else since, error)
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> Connection:
         if self._connection is None:
             # The new one is opened before the old one is closed: with the last connection SQLite takes away the log.
             self._connection = self._connect()
             if self._doubtful is not None:
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(*RAW):
                     self._doubtful.close()
                 self._doubtful = None
         return self._connection
@@ -214,7 +216,7 @@ class GroupWriter:
         if connection is None:
             return
         self._connection, self._doubtful = None, connection
-        with contextlib.suppress(sqlite3.Error, MemoryError):
+        with contextlib.suppress(*RAW):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
@@ -244,9 +246,9 @@ class GroupWriter:
                     break
 
 
-def _commit(connection: sqlite3.Connection, group: list[_Job]) -> list[_WriteResult]:
+def _commit(connection: Connection, group: list[_Job]) -> list[_WriteResult]:
     """Run every job, then commit them together; a failed commit fails all of them."""
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(connection.dialect.begin)
     together = _together(connection, group)
     results = [
         _kept(job) if together and isinstance(job.work, Change) else _run_alone(connection, job) for job in group
@@ -259,20 +261,20 @@ def _kept(job: _Job, value: Any = None) -> _WriteResult:
     return _WriteResult(job.future, value, None)
 
 
-def _together(connection: sqlite3.Connection, group: Sequence[_Job]) -> bool:
+def _together(connection: Connection, group: Sequence[_Job]) -> bool:
     """Write all changes that only append at once; False where that cannot be, and then nothing of them is written."""
     appends = [job.work for job in group if isinstance(job.work, Change)]
     try:
         if changes.append_together(connection, appends):
             return True
-    except sqlite3.IntegrityError:  # a row that is there already: found out one by one, whose it is
+    except REFUSED:  # a row that is there already: found out one by one, whose it is
         pass
     connection.execute("ROLLBACK")
-    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(connection.dialect.begin)
     return False
 
 
-def _run_alone(connection: sqlite3.Connection, job: _Job) -> _WriteResult:
+def _run_alone(connection: Connection, job: _Job) -> _WriteResult:
     """Run one job in a savepoint of its own."""
     work = partial(changes.apply, change=job.work) if isinstance(job.work, Change) else job.work
     connection.execute("SAVEPOINT job")
@@ -282,7 +284,7 @@ def _run_alone(connection: sqlite3.Connection, job: _Job) -> _WriteResult:
         if not connection.in_transaction:  # a full disk may have ended the whole transaction
             if isinstance(error, RAW):
                 raise
-            raise sqlite3.OperationalError(str(error)) from error
+            raise DatabaseError(str(error)) from error
         connection.execute("ROLLBACK TO job")
         connection.execute("RELEASE job")
         return _WriteResult(job.future, None, failed_write(error))

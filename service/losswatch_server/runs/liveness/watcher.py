@@ -17,12 +17,12 @@ from losswatch_server.runs.finding_changes import event
 from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.liveness.silence_rule import SHORTEST_S, grace_s, is_given_up, silent_at
 from losswatch_server.runs.liveness.speed import Pace
-from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.store.changes import add_event
 from losswatch_server.store.errors import StoreError
 from losswatch_server.store.queries import run_of
 from losswatch_server.store.rows import NewEvent
 from losswatch_server.store.running import RunningRow, SilentRow, running, silent
+from losswatch_server.store.transactions import Transactions
 
 logger = logging.getLogger(__name__)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from losswatch_server.codec import damage
 from losswatch_server.store.cells import MOST, sound_row, sound_rows
+from losswatch_server.store.connection import Connection
+from losswatch_server.store.dialect import upsert
 
 
 class Cursor(NamedTuple):
@@ -45,7 +46,7 @@ _CONCERN = ", ".join(IncidentRow._fields)
 _GROUP = ", ".join(GroupRow._fields)
 
 
-def cursor(connection: sqlite3.Connection) -> Cursor:
+def cursor(connection: Connection) -> Cursor:
     """The cursor of the dispatcher; where its row is damaged, past every event: nobody hears of old ones again."""
     found = connection.execute("SELECT event_id, revision FROM alert_cursor WHERE name = 'dispatch'").fetchone()
     if found is not None and all(type(cell) is int and 0 <= cell <= MOST for cell in found):
@@ -55,10 +56,10 @@ def cursor(connection: sqlite3.Connection) -> Cursor:
     return Cursor(last, DAMAGED)
 
 
-def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool:
+def advance(connection: Connection, seen: Cursor, event_id: int) -> bool:
     """Move the cursor on from what this worker saw; False when another worker was faster."""
     if seen.revision == DAMAGED:
-        connection.execute("INSERT OR REPLACE INTO alert_cursor VALUES ('dispatch', ?, 1)", (event_id,))
+        connection.execute(upsert("alert_cursor", "name, event_id, revision", "name"), ("dispatch", event_id, 1))
         return True
     moved = connection.execute(
         "UPDATE alert_cursor SET event_id = ?, revision = revision + 1 WHERE name = 'dispatch' AND revision = ?",
@@ -67,14 +68,14 @@ def advance(connection: sqlite3.Connection, seen: Cursor, event_id: int) -> bool
     return moved.rowcount == 1
 
 
-def incidents_of_run(connection: sqlite3.Connection, project: str, uid: str) -> list[IncidentRow]:
+def incidents_of_run(connection: Connection, project: str, uid: str) -> list[IncidentRow]:
     """All incidents of a run."""
     query = f"SELECT {_CONCERN} FROM concern WHERE project = ? AND uid = ?"
     return list(sound_rows(IncidentRow, "concern", 3, connection.execute(query, (project, uid))))
 
 
 def incidents_of_group(
-    connection: sqlite3.Connection, project: str, sweep: str | None, story: str | None, uid: str | None
+    connection: Connection, project: str, sweep: str | None, story: str | None, uid: str | None
 ) -> list[IncidentRow]:
     """The incidents that share what is given."""
     if uid is not None:
@@ -88,42 +89,42 @@ def incidents_of_group(
     return list(sound_rows(IncidentRow, "concern", 3, found))
 
 
-def put_incidents(connection: sqlite3.Connection, rows: Iterable[IncidentRow]) -> None:
+def put_incidents(connection: Connection, rows: Iterable[IncidentRow]) -> None:
     """Insert or replace incidents."""
-    connection.executemany(f"INSERT OR REPLACE INTO concern ({_CONCERN}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.executemany(upsert("concern", _CONCERN, "project, uid, id"), rows)
 
 
-def group(connection: sqlite3.Connection, project: str, target: str, key: str) -> GroupRow | None:
+def group(connection: Connection, project: str, target: str, key: str) -> GroupRow | None:
     """One group of one target."""
     query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND key = ?"
     found = connection.execute(query, (project, target, key)).fetchone()
     return sound_row(GroupRow, "target_group", 3, found)
 
 
-def groups_of_target(connection: sqlite3.Connection, project: str, target: str) -> list[GroupRow]:
+def groups_of_target(connection: Connection, project: str, target: str) -> list[GroupRow]:
     """The groups of one target that want to be looked at, the longest waiting first."""
     query = f"SELECT {_GROUP} FROM target_group WHERE project = ? AND target = ? AND due_at IS NOT NULL ORDER BY due_at"
     return list(sound_rows(GroupRow, "target_group", 3, connection.execute(query, (project, target))))
 
 
-def due_groups(connection: sqlite3.Connection, now: float, limit: int) -> list[GroupRow]:
+def due_groups(connection: Connection, now: float, limit: int) -> list[GroupRow]:
     """Groups whose time has come, the longest waiting first."""
     query = f"SELECT {_GROUP} FROM target_group WHERE due_at <= ? ORDER BY due_at LIMIT ?"
     return list(sound_rows(GroupRow, "target_group", 3, connection.execute(query, (now, limit))))
 
 
-def next_due(connection: sqlite3.Connection) -> float | None:
+def next_due(connection: Connection) -> float | None:
     """When the next group wants to be looked at."""
     found = connection.execute("SELECT min(due_at) FROM target_group WHERE due_at IS NOT NULL").fetchone()
     return float(found[0]) if type(found[0]) in (int, float) else None
 
 
-def put_groups(connection: sqlite3.Connection, rows: Iterable[GroupRow]) -> None:
+def put_groups(connection: Connection, rows: Iterable[GroupRow]) -> None:
     """Insert or replace groups."""
-    connection.executemany(f"INSERT OR REPLACE INTO target_group ({_GROUP}) VALUES (?, ?, ?, ?, ?)", rows)
+    connection.executemany(upsert("target_group", _GROUP, "project, target, key"), rows)
 
 
-def delete_groups(connection: sqlite3.Connection, keys: Iterable[tuple[str, str, str]]) -> None:
+def delete_groups(connection: Connection, keys: Iterable[tuple[str, str, str]]) -> None:
     """Forget groups (project, target, key) in which nothing is told and nothing is due."""
     connection.executemany("DELETE FROM target_group WHERE project = ? AND target = ? AND key = ?", keys)
 
@@ -140,7 +141,7 @@ AT_ONCE = 1000
 """Rows that are forgotten in one write: some milliseconds in which others wait."""
 
 
-def tidy(connection: sqlite3.Connection, before: Before) -> bool:
+def tidy(connection: Connection, before: Before) -> bool:
     """Forget incidents that closed, deliveries that were finished and events that were read before these times.
 
     At most AT_ONCE of each; whether that was all. An event that the dispatcher has not read is kept however old.
@@ -152,12 +153,13 @@ def tidy(connection: sqlite3.Connection, before: Before) -> bool:
             (before.incident,),
         ),
         connection.execute(
-            f"DELETE FROM delivery WHERE rowid IN (SELECT rowid FROM delivery WHERE finished_at < ? LIMIT {AT_ONCE})",
+            "DELETE FROM delivery WHERE (project, id) IN "
+            f"(SELECT project, id FROM delivery WHERE finished_at < ? LIMIT {AT_ONCE})",
             (before.delivery,),
         ),
         connection.execute(
             "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event "
-            f"WHERE id <= (SELECT min(event_id) FROM alert_cursor) ORDER BY id LIMIT {AT_ONCE}) WHERE at < ?)",
+            f"WHERE id <= (SELECT min(event_id) FROM alert_cursor) ORDER BY id LIMIT {AT_ONCE}) oldest WHERE at < ?)",
             (before.event,),
         ),
     ]

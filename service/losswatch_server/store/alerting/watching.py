@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
 from losswatch_server.store.cells import sound_rows
-from losswatch_server.store.queries import SOUND_CONTEXT
+from losswatch_server.store.connection import Connection
 
 
-def muted_until(connection: sqlite3.Connection, project: str, uid: str, finding: str) -> float | None:
+def muted_until(connection: Connection, project: str, uid: str, finding: str) -> float | None:
     """Until when a finding is muted."""
     query = "SELECT muted_until FROM finding WHERE project = ? AND uid = ? AND id = ?"
     found = connection.execute(query, (project, uid, finding)).fetchone()
@@ -27,10 +26,10 @@ class SweepRow(NamedTuple):
     context: str
 
 
-def sweep(connection: sqlite3.Connection, project: str, group: str) -> list[SweepRow]:
+def sweep(connection: Connection, project: str, group: str) -> list[SweepRow]:
     """The runs that say they belong to this group, the newest of a very large one."""
     found = connection.execute(
-        f"SELECT uid, status, context FROM run WHERE project = ? AND json_extract({SOUND_CONTEXT}, '$.group') = ? "
+        f"SELECT uid, status, context FROM run WHERE project = ? AND {connection.dialect.group('run')} = ? "
         f"ORDER BY created_at DESC LIMIT {MOST_RUNS}",
         (project, group),
     )

@@ -1,0 +1,104 @@
+"""What SQLite and PostgreSQL say differently. All other SQL of the store is standard and said once, for both."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+
+class Dialect(Hashable, Protocol):
+    """Parts of statements. ``run`` is the name or alias of the table ``run`` in the statement."""
+
+    begin: str
+    """Begins a transaction that writes."""
+    begin_reading: str
+    """Begins a transaction that reads one state of the database throughout."""
+    lock: str
+    """At the end of a SELECT: nobody else changes these rows until the transaction ends."""
+    lock_free: str
+    """The same, without the rows that somebody else has locked."""
+    begin_erasing: tuple[str, ...]
+    """What is deleted from here on is overwritten, where the database would else only mark its room as free."""
+    end_erasing: tuple[str, ...]
+    newest_event: str
+    """Selects the id of the last event that was ever written, also where it was forgotten since."""
+
+    def add_event(self, columns: str) -> str:
+        """Inserts an event of these columns and gives it the next id. Ids become visible in their order: whoever has
+        read up to one has read all that are smaller."""
+        ...
+
+    def typed(self, columns: Sequence[str]) -> str:
+        """A row of a VALUES list that stands alone, with values for these columns of ``run``."""
+        ...
+
+    def group(self, run: str) -> str:
+        """The group that the context of a run names; NULL where it names none."""
+        ...
+
+    def expected_gap_s(self, run: str) -> str:
+        """The gap between posts that the context of a run announces, in seconds; NULL where it announces none."""
+        ...
+
+    def tags(self, run: str) -> str:
+        """The tags of a run as a table of ``key`` and ``value``."""
+        ...
+
+
+class SqliteDialect:
+    """SQLite has one writer, so rows need no locks and events are numbered by the file."""
+
+    begin = "BEGIN IMMEDIATE"
+    begin_reading = "BEGIN"
+    lock = ""
+    lock_free = ""
+    begin_erasing = ("PRAGMA secure_delete = ON",)
+    end_erasing = ("PRAGMA secure_delete = OFF",)
+    newest_event = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+
+    def add_event(self, columns: str) -> str:
+        """See Dialect."""
+        return f"INSERT INTO event ({columns}) VALUES {marks(columns)}"
+
+    def typed(self, columns: Sequence[str]) -> str:
+        """See Dialect."""
+        return marks(", ".join(columns))
+
+    def group(self, run: str) -> str:
+        """See Dialect."""
+        return f"json_extract({_sound(run)}, '$.group')"
+
+    def expected_gap_s(self, run: str) -> str:
+        """See Dialect."""
+        return f"json_extract({_sound(run)}, '$.expected_gap_s')"
+
+    def tags(self, run: str) -> str:
+        """See Dialect."""
+        return f"json_each({_sound(run)}, '$.tags')"
+
+
+def _sound(run: str) -> str:
+    """SQLite's JSON functions end the whole statement at the first text that is no JSON."""
+    return f"CASE WHEN json_valid({run}.context) THEN {run}.context ELSE '{{}}' END"
+
+
+SQLITE = SqliteDialect()
+
+
+def upsert(table: str, columns: str, key: str) -> str:
+    """A statement that inserts a row, or replaces the one with the same ``key``; both are lists of columns."""
+    names, keys = columns.split(", "), key.split(", ")
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
+    return f"INSERT INTO {table} ({columns}) VALUES {marks(columns)} ON CONFLICT ({key}) DO UPDATE SET {changes}"
+
+
+def marks(columns: str) -> str:
+    """A row of a VALUES list, with a value for each of the columns."""
+    return "(" + ", ".join("?" * len(columns.split(", "))) + ")"
+
+
+def contains(text: str) -> str:
+    """The pattern of texts that hold ``text``, for ``LIKE ? ESCAPE '!'``."""
+    for special in "!%_":
+        text = text.replace(special, f"!{special}")
+    return f"%{text}%"

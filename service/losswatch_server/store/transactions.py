@@ -1,0 +1,22 @@
+"""What notifications and keys need of a store: reading one state of the database, writing in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from losswatch_server.store.connection import Connection
+
+T = TypeVar("T")
+
+
+class Transactions(Protocol):
+    """Every store offers them."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` returns."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` returns, once its changes survive a power loss; an error of ``work`` undoes them."""
+        ...
