@@ -1,4 +1,4 @@
-"""Runs over a real SQLite store in a temporary directory, driven from plain test functions."""
+"""Runs over a real store, SQLite's in a temporary directory or PostgreSQL's, driven from plain test functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from losswatch_server.codec import dumps, report_json
 from losswatch_server.runs import Runs
-from losswatch_server.store import SqliteStore
+from losswatch_server.store.places import open_store
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 class House:
     """One service without HTTP: a store, its runs, and a clock that stands still unless it is moved."""
 
-    def __init__(self, path: Path, kept: int = 512) -> None:
+    def __init__(self, path: Path | str, kept: int = 512) -> None:
         self.path = path
         self.kept = kept
         self.now = 1_800_000_000.0
@@ -26,7 +26,7 @@ class House:
         self._open()
 
     def _open(self) -> None:
-        self.store = SqliteStore.open(self.path)
+        self.store = open_store(self.path)
         self.runs = Runs(self.store, lambda: self.now, kept=self.kept, uid=self._uid)
 
     def _uid(self) -> str:

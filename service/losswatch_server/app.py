@@ -37,8 +37,9 @@ from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.runs.retention import Retention
 from losswatch_server.settings import Settings, SettingsError
 from losswatch_server.store import StoreError
+from losswatch_server.store.places import open_store
 from losswatch_server.store.retention import Policy, StoredRetention
-from losswatch_server.store.sqlite import SqliteStore
+from losswatch_server.store.sql_store import SqlStore
 from losswatch_server.supervision import Supervisor, told
 
 LOOK_EVERY_S = 5.0
@@ -46,6 +47,8 @@ SWITCH_S = 0.0005
 """After so long a thread that works gives way to the event loop. The median of light posts beside four streams, two
 diagnoses of 15 MB, or bodies of 100,000 points was 52 to 450 ms with it, 350 to 2000 ms with the usual 5 ms, in turns
 on two cores that other work kept busy."""
+RETAIN_S = 600.0
+"""So long the other services leave retention to the one that did it last."""
 GRACE_S = 5.0
 """Between the loss of the database and the end: so long the probes and every answer say what has happened."""
 
@@ -62,13 +65,15 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_S)
-        store = await asyncio.to_thread(SqliteStore.open, settings.data_dir)
+        store = await asyncio.to_thread(open_store, settings.place)
         try:
-            feed = EventFeed(store.events, store.newest_event)
+            feed = EventFeed(store.events, store.newest_event, look=store.heard_since if store.is_shared else None)
+            notices = store.notices(feed.wake.set)
 
             def committed(row: RunRow) -> None:
                 alerts.wake()
                 feed.changed(row)
+                notices.wake.set()
 
             runs = Runs(store, on_commit=committed, faults=app.state.faults)
             keys = KeyRing(StoredKeys(store))
@@ -76,7 +81,11 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             alerts = Alerts(
                 store,
                 runs,
-                replace(alert_settings(settings), sign_picture=partial(picture_token, keys)),
+                replace(
+                    alert_settings(settings),
+                    sign_picture=partial(picture_token, keys),
+                    alone=not store.is_shared,
+                ),
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
@@ -86,8 +95,11 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             await alerts.start()
             supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)
             supervisor.start("sealing", runs.seal_leftovers)
-            supervisor.start("retention", app.state.retention.look)
+            supervisor.start("retention", partial(_retain, store, app.state.retention))
             supervisor.start("telling listeners", feed.pass_on, feed.wake)
+            notices.start()
+            if store.is_shared:
+                supervisor.start("telling other services", notices.tell, notices.wake)
             supervisor.start("look at the database", lambda: _look(store, on_lost))
             supervisor.watch("writing", lambda: store.failing_since)
             try:
@@ -97,6 +109,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 feed.close()
                 await agents.close()
                 await supervisor.stop()
+                await notices.close()
                 await alerts.stop()
                 await runs.close()
                 with contextlib.suppress(StoreError):
@@ -120,7 +133,12 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     return app
 
 
-async def _look(store: SqliteStore, on_lost: Callable[[str], None] | None) -> float | None:
+async def _retain(store: SqlStore, retention: Retention) -> float | None:
+    """What is not kept any more is removed by one service at a time."""
+    return await retention.look() if await store.leads("retention", RETAIN_S) else RETAIN_S
+
+
+async def _look(store: SqlStore, on_lost: Callable[[str], None] | None) -> float | None:
     """Whether the database is still there; also where nobody writes, it is missed within seconds."""
     with contextlib.suppress(StoreError):  # the writer knows and has said so
         await store.check(trusted_s=math.inf)

@@ -78,6 +78,11 @@ class Settings:
         default_factory=default_data_dir,
         metadata={"help": "Folder of the SQLite file; created when missing, locked while the service runs."},
     )
+    database: str | None = _setting(
+        None,
+        "Address of a PostgreSQL database to use instead of the folder, postgresql://user:password@host/name; several "
+        "services may share it.",
+    )
     insecure: bool = _setting(
         False, "Listen beyond this machine although there is no API key: whoever reaches the service can change all."
     )
@@ -147,6 +152,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.log_level not in LOG_LEVELS:
             raise SettingsError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
+        if self.database is not None and not self.database.startswith(("postgresql://", "postgres://")):
+            raise SettingsError("database must begin with postgresql://")
         for name, least, most in _RANGES:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
@@ -173,6 +180,11 @@ class Settings:
         if values.get("config") is not None:
             values = {**_from_file(values["config"], known), **values}
         return cls(**values)
+
+    @property
+    def place(self) -> Path | str:
+        """Where the runs are kept: the data folder, or the address of a database, with its password."""
+        return self.database or self.data_dir
 
     @classmethod
     def table(cls) -> tuple[SettingHelp, ...]:

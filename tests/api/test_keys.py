@@ -17,9 +17,10 @@ from starlette.testclient import TestClient
 from alerts.messages import OPENED
 from losswatch_server.alerts.channels.channel import Links
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, folder, table
+from losswatch_server.keys import Scope, table
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.settings import Settings
+from losswatch_server.store import places
 
 POINT = {"points": [{"step": 0, "loss": 1.0}]}
 OPEN = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/login")
@@ -30,7 +31,9 @@ class Locked:
 
     def __init__(self, data: Path) -> None:
         self.keys = {
-            name: folder.change(data, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())).text
+            name: places.change(
+                data, table.KEYS_SINCE, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())
+            ).text
             for name, project, scope in (
                 ("ingest", "a", Scope.INGEST),
                 ("read", "a", Scope.READ),

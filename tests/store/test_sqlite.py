@@ -181,7 +181,8 @@ def test_a_database_from_before_the_summaries_gets_what_came_since(tmp_path: Pat
         connection.execute(f"DROP TABLE {table}")
     for index in ("delivery_finished", "gone_writer_gone_at", "finding_by_time", "open_finding_by_time"):
         connection.execute(f"DROP INDEX {index}")
-    connection.execute("ALTER TABLE run DROP COLUMN error")
+    for column in ("error", "revision"):
+        connection.execute(f"ALTER TABLE run DROP COLUMN {column}")
     connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.commit()
     connection.close()

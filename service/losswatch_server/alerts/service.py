@@ -166,6 +166,8 @@ class Alerts:
 
     async def _tidy(self) -> float:
         """Forget what nobody needs any more, a little at a time; after how many seconds to do so again."""
+        if not await self._store.leads("tidying", TIDY_EVERY_S):
+            return TIDY_EVERY_S
         now = self.clock()
         before = outbox.Before(
             incident=now - KEEP_INCIDENTS_S, delivery=now - KEEP_DELIVERIES_S, event=now - KEEP_EVENTS_S

@@ -95,6 +95,7 @@ DataDir = Annotated[
         "--data", help=setting_help("data_dir"), envvar="LOSSWATCH_DATA_DIR", show_default=str(default_data_dir())
     ),
 ]
+DatabaseUrl = Annotated[str | None, typer.Option("--database", help=setting_help("database"))]
 
 
 @app.command()
@@ -114,10 +115,10 @@ def serve(**given: Any) -> None:
         proxy_users(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    is_closed = settings.user_header is not None or places.look(settings.data_dir, table.KEYS_SINCE, table.keys)
+    is_closed = settings.user_header is not None or places.look(settings.place, table.KEYS_SINCE, table.keys)
     if not is_loopback(settings.host) and not is_closed:
         if not settings.insecure:
-            fail(needs_a_key(settings.host, settings.data_dir), USAGE)
+            fail(needs_a_key(settings.host, settings.place), USAGE)
         typer.echo(open_to_all(settings.host), err=True)
     ending = Ending()
     app = create_app(settings, on_lost=ending.because)
@@ -129,22 +130,17 @@ def serve(**given: Any) -> None:
 
 
 @app.command()
-def migrate(data: DataDir = None) -> None:
-    """Bring the database of a data folder to this version. The service does this by itself when it starts."""
-    from losswatch_server.store import schema
-    from losswatch_server.store.datadir import DataDirectory
+def migrate(data: DataDir = None, database: DatabaseUrl = None) -> None:
+    """Bring a database to this version. The service does this by itself when it starts."""
+    from losswatch_server.store import places
     from losswatch_server.store.errors import StoreError
 
-    settings = _settings(data_dir=data)
+    place = _settings(data_dir=data, database=database).place
     try:
-        directory = DataDirectory(settings.data_dir)
-        try:
-            schema.migrate(directory.database)
-        finally:
-            directory.release()
+        shown = places.migrate(place)
     except (OSError, StoreError) as error:
-        fail(f"{settings.data_dir}: {error}", UNAVAILABLE)
-    typer.echo(f"{directory.database} is up to date")
+        fail(f"{places.shown(place)}: {error}", UNAVAILABLE)
+    typer.echo(f"{shown} is up to date")
 
 
 @app.command()

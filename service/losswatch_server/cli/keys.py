@@ -27,6 +27,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", help="Folder of the SQLite file.", envvar="LOSSWATCH_DATA_DIR", show_default="the user's"),
 ]
+Database = Annotated[
+    str | None,
+    typer.Option("--database", help="Address of a PostgreSQL database instead.", envvar="LOSSWATCH_DATABASE"),
+]
 Id = Annotated[str, typer.Argument(help="The key's id: what stands between its two underscores.", show_default=False)]
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -44,6 +48,7 @@ def create(
     name: Annotated[str, typer.Option(help="A name for people, such as who has it.")] = "",
     days: Annotated[float | None, typer.Option(help="It expires after so many days.", min=0.0)] = None,
     data: Data = None,
+    database: Database = None,
 ) -> None:
     """Make a key. It is printed alone on its line, and only now: what is stored cannot be turned back into it."""
     from losswatch_server.keys import table
@@ -56,52 +61,54 @@ def create(
     scopes = scope or [Scope.INGEST, Scope.READ]
     now = time.time()
     expires = None if days is None else now + days * 86400
-    token = _do(data, lambda one: table.create(one, project, scopes, now=now, name=name, expires_at=expires))
+    token = _do(
+        database or data, lambda one: table.create(one, project, scopes, now=now, name=name, expires_at=expires)
+    )
     allowed = " and ".join(scopes)
     typer.echo(f"Key {token.id} of project {project}, for {allowed}. It counts within two seconds:", err=True)
     typer.echo(token.text)
 
 
 @keys.command("list")
-def list_keys(data: Data = None) -> None:
+def list_keys(data: Data = None, database: Database = None) -> None:
     """List all keys: id, state, project, scopes, when each was made and last used, name."""
     from losswatch_server.keys import table
 
     now = time.time()
-    for key in _do(data, table.keys):
+    for key in _do(database or data, table.keys):
         typer.echo(_line(key, now))
 
 
 @keys.command()
-def rotate(id_: Id, data: Data = None) -> None:
+def rotate(id_: Id, data: Data = None, database: Database = None) -> None:
     """Give a key another secret, printed alone on its line. The old one and the sessions begun with it end."""
     from losswatch_server.keys import table
 
-    typer.echo(_do(data, lambda one: table.rotate(one, id_)).text)
+    typer.echo(_do(database or data, lambda one: table.rotate(one, id_)).text)
 
 
 @keys.command()
-def revoke(id_: Id, data: Data = None) -> None:
+def revoke(id_: Id, data: Data = None, database: Database = None) -> None:
     """End a key. When the last one is revoked, nobody can call the service until there is a new one."""
     from losswatch_server.keys import table
 
-    _do(data, lambda one: table.revoke(one, id_, time.time()))
+    _do(database or data, lambda one: table.revoke(one, id_, time.time()))
     typer.echo(f"Key {id_} is revoked; the service refuses it within two seconds.", err=True)
 
 
-def _do(data: Path | None, work: Callable[[Connection], T]) -> T:
+def _do(place: str | Path | None, work: Callable[[Connection], T]) -> T:
     """What ``work`` makes of the database, in one transaction. Ends the command where it cannot be had."""
     from losswatch_server.keys import table
     from losswatch_server.store import places
     from losswatch_server.store.errors import StoreError
 
-    where = data or default_data_dir()
+    where = place or default_data_dir()
     try:
         return places.change(where, table.KEYS_SINCE, work)
     except table.NoSuchKeyError as error:
         fail(f"there is no key {error}; `losswatch-server keys list` shows all of them", USAGE)
     except StoreError as error:
-        fail(f"{where}: {error}", UNAVAILABLE)
+        fail(f"{places.shown(where)}: {error}", UNAVAILABLE)
 
 
 def _line(key: Key, now: float) -> str:

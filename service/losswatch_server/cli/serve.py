@@ -22,6 +22,7 @@ from losswatch_server.api.http.proxy_users import PEER
 from losswatch_server.cli.connections import Connection, Limits
 from losswatch_server.cli.listening import Listener
 from losswatch_server.settings import Settings
+from losswatch_server.store import places
 from losswatch_server.store.errors import StoreError
 
 Scope = MutableMapping[str, Any]
@@ -103,7 +104,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         if remembered.failure is None:
             raise
     if remembered.failure is not None:
-        where = f"{settings.data_dir}: " if isinstance(remembered.failure, (StoreError, OSError)) else ""
+        where = f"{places.shown(settings.place)}: " if isinstance(remembered.failure, (StoreError, OSError)) else ""
         raise CannotServeError(f"{where}{remembered.failure}") from remembered.failure
     if ending.why is not None:
         raise CannotServeError(ending.why)
@@ -157,11 +158,12 @@ def open_to_all(host: str) -> str:
     )
 
 
-def needs_a_key(host: str, data: Path) -> str:
+def needs_a_key(host: str, place: Path | str) -> str:
     """Why a service without keys does not start there."""
+    which = f"--data {shlex.quote(str(place))}" if isinstance(place, Path) else "--database postgresql://…"
     return (
         f"--host {host} can be reached from other machines, and there is no API key. Make one first:\n\n"
-        f"    losswatch-server keys create --data {shlex.quote(str(data))} --scope ingest --scope read\n\n"
+        f"    losswatch-server keys create {which} --scope ingest --scope read\n\n"
         "Or listen on this machine alone (--host 127.0.0.1), or say --insecure where something else authenticates."
     )
 

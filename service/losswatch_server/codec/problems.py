@@ -42,6 +42,12 @@ def printable(text: str, limit: int = 64) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def one_line(text: str, limit: int) -> str:
+    """Text of a client as every store can keep it: one line, without U+0000 and what no UTF-8 has."""
+    kept = text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return " ".join(kept.split())[:limit]
+
+
 def name_problem(name: str, what: str = "a name") -> str | None:
     """Why ``name`` cannot be kept as a name, or None. Control characters, NUL and lone surrogates cannot."""
     if not name:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,11 +23,19 @@ WAITING = 1000
 """Tidings that wait for one listener before they are dropped for a ``reset``."""
 PAGE = 500
 IDLE_S = 60.0
+LOOK_S = 2.0
+"""Seconds between two passes where other services change runs, and none of them says so."""
+HEARD_S = 15.0
+"""So far back they are looked for: their clocks may be behind."""
 MOST_MISSED = 5000
 """Events that are told to a listener who returns; one who missed more reads everything again sooner."""
 
 ReadEvents = Callable[[str | None, int, str | None, int], Awaitable[list[StoredEvent]]]
 """Events of a project (None: all) with an id above one, of one run by its uid (None: all), at most so many."""
+
+
+LookAtRuns = Callable[[str, str | None, float], Awaitable[list[RunRow]]]
+"""The run of this uid, or (None) those under way in the project that were heard of since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +65,23 @@ class _Listener:
 
 
 class EventFeed:
-    """``read`` reads the outbox, ``newest`` the id of its last event."""
+    """``read`` reads the outbox, ``newest`` the id of its last event. Where other services change runs too, ``look``
+    finds those."""
 
-    def __init__(self, read: ReadEvents, newest: Callable[[], Awaitable[int]], *, tick_s: float = TICK_S) -> None:
+    def __init__(
+        self,
+        read: ReadEvents,
+        newest: Callable[[], Awaitable[int]],
+        *,
+        look: LookAtRuns | None = None,
+        clock: Callable[[], float] = time.time,
+        tick_s: float = TICK_S,
+    ) -> None:
         self._read = read
         self._newest = newest
+        self._look = look
+        self._clock = clock
+        self._told: dict[str, tuple[object, ...]] = {}
         self._tick_s = tick_s
         self._listeners: set[_Listener] = set()
         self._changed: dict[str, RunRow] = {}
@@ -119,6 +140,7 @@ class EventFeed:
             self._listeners.discard(listener)
             if not self._listeners:
                 self._changed.clear()
+                self._told.clear()
                 self._read_up_to = None
 
     async def _missed(
@@ -150,6 +172,9 @@ class EventFeed:
         if self._read_up_to != start:  # all left meanwhile, and others came
             return 0.0
         changed, self._changed = self._changed, {}
+        if self._look is not None:
+            changed = {**await self._changed_elsewhere(self._look), **changed}
+            self._told |= {uid: _standing(row) for uid, row in changed.items()}
         for event in page:
             self._read_up_to = event.id
             self._tell(event.project, event.uid, Tidings(event, event.id))
@@ -161,9 +186,23 @@ class EventFeed:
             return 0.0
         if page or changed:
             await asyncio.sleep(self._tick_s)
-        return IDLE_S
+        return IDLE_S if self._look is None else LOOK_S
+
+    async def _changed_elsewhere(self, look: LookAtRuns) -> dict[str, RunRow]:
+        """The runs that somebody listens to and that stand otherwise than was told last."""
+        since = self._clock() - HEARD_S
+        found: dict[str, RunRow] = {}
+        for project, uid in {(listener.project, listener.uid) for listener in self._listeners}:
+            for row in await look(project, uid, since):
+                if self._told.get(row.uid) != _standing(row):
+                    found[row.uid] = row
+        return found
 
     def _tell(self, project: str, uid: str, tidings: Tidings) -> None:
         for listener in self._listeners:
             if listener.is_of(project, uid):
                 listener.tell(tidings)
+
+
+def _standing(row: RunRow) -> tuple[object, ...]:
+    return row.version, row.state, row.status, row.last_seen_at

@@ -6,6 +6,8 @@ A live run is only a faster way to what the store says. It is dropped when a com
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +32,11 @@ EVERY = 256
 """Entries between snapshots, at most; so a restart folds at most this many again."""
 
 
+def new_uid() -> str:
+    """A new run's uid: the milliseconds since 1970, so that keys of one time lie together, and 48 random bits."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
+
+
 @dataclass(slots=True)
 class LiveRun:
     """One run in memory, one request at a time. What the store has too is as the last commit left it, or, within a
@@ -45,6 +52,10 @@ class LiveRun:
     """The place of the next entry in the record."""
     stored_seq: object = 0
     """``next_seq`` as the last commit left it in the store: the next one is refused where there is another."""
+    revision: int = 0
+    """How often the run's row was changed, as the last commit left it."""
+    stored_revision: object = 0
+    """The same as it stands in the store: the next change is refused where there is another."""
     unsealed: int = 0
     """Points in rows that are not compressed yet; at SEAL_POINTS they are."""
     rhythm: Rhythm = NOT_HEARD

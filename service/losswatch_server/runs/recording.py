@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -30,7 +31,8 @@ from losswatch_server.runs.points.accept import (
 )
 from losswatch_server.runs.record import standing, write
 from losswatch_server.runs.reports import row_without_report
-from losswatch_server.runs.run_cache import ENDED, RunCache
+from losswatch_server.runs.run_cache import ENDED, CachedRun, RunCache
+from losswatch_server.store import RunMovedError
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.rows import Change, RecordRow, RunRow, Snapshot, StoredRun, Writer
 
@@ -39,6 +41,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 BESIDE = 512
 """Points of a request from which on it is worked out in a thread: about a millisecond of work."""
+TRIES = 20
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.25
+"""Between tries of what several services do to one run: about 3 s in all, at random so that one of them is first."""
 SEEN_EVERY_S = 10.0
 """A request that changes nothing is written down as a sign of life only this often."""
 
@@ -104,30 +109,48 @@ class Recorder:
         """What became of the request, the run, and whether it is new. See Runs.record."""
         ordered = await _beside(len(points), in_order, points)
         async with self._cache.lock(project, name) as cached:
-            live = await self._cache.load(cached, project, name)
-            at = self._clock()
-            if writer is not None and (live is None or not live.cursor.knows(writer)):
-                await self._refuse_gone(project, name, writer)
-            if live is None:
-                row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=at, last_seen_at=at)
-                live = cached.live = LiveRun.new(row)
-            created = not live.stored
-            request = _Request(at, ordered, len(points), writer, _laid_over(live.row.context, context))
-            acceptance = await self._gather(live, request)
-            draft = await self._fold(live, request, acceptance)
-            if draft is not None:
-                await self.commit(live, draft, report)
-            answer = await self._cache.report(live) if report else None
-            recorded = Recorded(
-                run=live.row,
-                attempt=live.cursor.attempt,
-                accepted=acceptance.accepted,
-                duplicates=acceptance.duplicates,
-                late=acceptance.late,
-                conflicts=acceptance.conflicts,
-                report=answer,
+            return await persistent(
+                cached,
+                lambda: self._record_once(cached, (project, name), ordered, len(points), context, writer, report),
             )
-            return recorded, live, created
+
+    async def _record_once(
+        self,
+        cached: CachedRun,
+        key: tuple[str, str],
+        ordered: Sequence[Point],
+        sent: int,
+        context: Context | None,
+        writer: str | None,
+        report: bool,
+    ) -> tuple[Recorded, LiveRun, bool]:
+        project, name = key
+        live = await self._cache.load(cached, project, name, hopeful=True)
+        at = self._clock()
+        if writer is not None and (live is None or not live.cursor.knows(writer)):
+            await self._refuse_gone(project, name, writer)
+        if live is None:
+            row = RunRow(project=project, name=name, uid=self._new_uid(), created_at=at, last_seen_at=at)
+            live = cached.live = LiveRun.new(row)
+        created = not live.stored
+        request = _Request(at, ordered, sent, writer, _laid_over(live.row.context, context))
+        acceptance = await self._gather(live, request)
+        draft = await self._fold(live, request, acceptance)
+        if draft is not None:
+            await self.commit(live, draft, report)
+        elif await self._cache.has_moved(live):
+            raise RunMovedError(f"Run {name!r} was changed by another service.")
+        answer = await self._cache.report(live) if report else None
+        recorded = Recorded(
+            run=live.row,
+            attempt=live.cursor.attempt,
+            accepted=acceptance.accepted,
+            duplicates=acceptance.duplicates,
+            late=acceptance.late,
+            conflicts=acceptance.conflicts,
+            report=answer,
+        )
+        return recorded, live, created
 
     async def _refuse_gone(self, project: str, name: str, writer: str) -> None:
         if await self._store.is_gone(project, name, writer):
@@ -272,8 +295,10 @@ class Recorder:
                     unsealed=live.unsealed,
                     rhythm=live.rhythm.pack(),
                     report=final_report,
+                    revision=live.revision + 1,
                 ),
                 expected_seq=live.stored_seq if live.stored else None,
+                expected_revision=live.stored_revision,
                 at=at,
                 rows=draft.rows,
                 context_changed=draft.context_changed,
@@ -288,6 +313,24 @@ class Recorder:
         )
         live.stored = True
         live.stored_seq = live.next_seq
+        live.revision += 1
+        live.stored_revision = live.revision
+
+
+async def persistent(cached: CachedRun, work: Callable[[], Awaitable[T]]) -> T:
+    """What ``work`` returns, again where another service changed the run meanwhile. Raises RunMovedError.
+
+    The run stays locked here between two tries: who came later goes on waiting.
+    """
+    for tries in range(TRIES):
+        try:
+            return await work()
+        except RunMovedError:
+            if tries == TRIES - 1:
+                raise
+            cached.live = None
+            await asyncio.sleep(random.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**tries)))
+    raise AssertionError("not reached")
 
 
 async def _beside(count: int, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

@@ -23,9 +23,11 @@ from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.lookup import said_at
 from losswatch_server.runs.record import standing
 from losswatch_server.runs.reports import frozen_assessment, row_from_report, with_liveness_findings
-from losswatch_server.store import Store
+from losswatch_server.store import RunMovedError, Store
 from losswatch_server.store.rows import StoredRun
 
+LOADS = 10
+"""Times that a run is loaded which others change meanwhile."""
 KEPT = 512
 """Live runs in memory: at most 64 KiB of monitor each, 32 MiB together; twice that where points come in pieces."""
 
@@ -102,7 +104,9 @@ class RunCache:
         self._shrink()
 
     def peek(self, project: str, name: str) -> LiveRun | None:
-        """The run as its last commit left it, if it is in memory and nobody is changing it."""
+        """The run as its last commit left it, if it is in memory and nobody can be changing it."""
+        if self.store.is_shared:
+            return None
         cached = self._runs.get((project, name))
         return cached.live if cached is not None and not cached.lock.locked() else None
 
@@ -115,13 +119,32 @@ class RunCache:
                 if len(self._runs) <= self._kept:
                     return
 
-    async def load(self, cached: CachedRun, project: str, name: str) -> LiveRun | None:
-        """The live run in ``cached``, loaded if it is not there yet; None where there is no such run."""
-        if cached.live is None:
+    async def load(self, cached: CachedRun, project: str, name: str, *, hopeful: bool = False) -> LiveRun | None:
+        """The live run in ``cached``, loaded if it is not there yet; None where there is no such run.
+
+        Where other services write to the store, it is loaded anew if one of them has changed it; who is ``hopeful``
+        finds that out from the commit. Raises RunMovedError for one that changes faster than it can be loaded.
+        """
+        if cached.live is not None and not hopeful and await self.has_moved(cached.live):
+            cached.live = None
+        tries = LOADS
+        while cached.live is None:
             run = await self.store.find_run(project, name)
-            if run is not None:
-                cached.live = await self._revive(run)
+            if run is None:
+                return None
+            live = await self._revive(run)
+            if not await self.has_moved(live):  # what it was made of was read at several moments
+                cached.live = live
+            elif not (tries := tries - 1):
+                raise RunMovedError(f"Run {name!r} changes faster than it can be loaded.")
         return cached.live
+
+    async def has_moved(self, live: LiveRun) -> bool:
+        """Whether another service has changed the run since it was loaded or committed here."""
+        if not self.store.is_shared or not live.stored:
+            return False
+        row = live.row
+        return await self.store.place_of(row.project, row.name) != (row.uid, live.stored_seq, live.stored_revision)
 
     async def load_known(self, cached: CachedRun, project: str, name: str) -> LiveRun:
         """The same for a run that must exist. Raises RunNotFoundError."""
@@ -140,6 +163,8 @@ class RunCache:
             stored=True,
             next_seq=run.next_seq,
             stored_seq=run.stored_seq,
+            revision=run.revision,
+            stored_revision=run.stored_revision,
             unsealed=run.unsealed,
             rhythm=Rhythm.unpack(run.rhythm),
             attempts=run.attempts,

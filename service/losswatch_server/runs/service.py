@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
+from losswatch_server.codec.problems import one_line
 from losswatch_server.monitor.explain import Explanation
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.siblings import Standing
@@ -18,12 +19,12 @@ from losswatch_server.runs import explaining, marking, series
 from losswatch_server.runs.answers import FindingNotFoundError, Recorded, Report, RunNotFoundError, StoredPoint
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.finding_changes import FindingChanges, event
-from losswatch_server.runs.live_run import LiveRun
+from losswatch_server.runs.live_run import LiveRun, new_uid
 from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
 from losswatch_server.runs.project_findings import project_findings
-from losswatch_server.runs.recording import Draft, Recorder
-from losswatch_server.runs.run_cache import ENDED, KEPT, RunCache
+from losswatch_server.runs.recording import Draft, Recorder, persistent
+from losswatch_server.runs.run_cache import ENDED, KEPT, CachedRun, RunCache
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
 from losswatch_server.store import Store
@@ -47,11 +48,6 @@ Mark = Literal["acknowledged", "muted"]
 ALL_RUNS = RunFilter()
 MUTED_INDEFINITELY = 253402300799.0
 """A mute without an end: the last second of the year 9999."""
-
-
-def new_uid() -> str:
-    """A new run's uid: the milliseconds since 1970, so that keys of one time lie together, and 48 random bits."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(6)}"
 
 
 class Runs:
@@ -268,27 +264,33 @@ class Runs:
         return await self.finding(project, name, finding_id)
 
     async def finish(self, project: str, name: str, state: RunState, error: str = "") -> Report:
-        """The run ended as ``state`` says (finished, failed or cancelled), of ``error`` where it failed. Saying so
-        twice changes nothing."""
+        """The run ended as ``state`` says, of ``error`` where it failed. Saying so twice changes nothing."""
         if state not in ENDED:
             raise ValueError(f"a run ends finished, failed or cancelled, not {state}")
-        async with self._cache.lock(project, name) as cached:
+
+        async def end(cached: CachedRun) -> Report:
             live = await self._cache.load_known(cached, project, name)
             if live.row.state is not state:
                 now = self._clock()
                 draft = Draft(now, FindingChanges(live.findings), event_kinds=[f"run.{state}"])
                 draft.finding_changes.forward(returned(live.findings.values(), live.row.step, now))
-                live.row = live.row._replace(state=state, finished_at=now, paused_until=None, error=_one_line(error))
+                live.row = live.row._replace(
+                    state=state, finished_at=now, paused_until=None, error=one_line(error, ERROR_LENGTH)
+                )
                 live.report = None
                 await self._recorder.commit(live, draft)
                 self._seal(live)
-            report = await self._cache.report(live)
-        self._notify(live.row)
+            return await self._cache.report(live)
+
+        async with self._cache.lock(project, name) as cached:
+            report = await persistent(cached, partial(end, cached))
+        self._notify(report.run)
         return report
 
     async def pause(self, project: str, name: str, seconds: float) -> RunRow:
         """The run will be quiet for so long, or until its next point: it is not silent meanwhile."""
-        async with self._cache.lock(project, name) as cached:
+
+        async def pause(cached: CachedRun) -> RunRow:
             live = await self._cache.load_known(cached, project, name)
             now = self._clock()
             draft = Draft(now, FindingChanges(live.findings))
@@ -299,8 +301,12 @@ class Runs:
             live.row = live.row._replace(paused_until=now + seconds, last_seen_at=now)
             live.report = None
             await self._recorder.commit(live, draft)
-        self._notify(live.row)
-        return live.row
+            return live.row
+
+        async with self._cache.lock(project, name) as cached:
+            row = await persistent(cached, partial(pause, cached))
+        self._notify(row)
+        return row
 
     async def mark_silent(
         self, project: str, uid: str, at: float, last_seen: float, heard_at: float | None = None
@@ -377,7 +383,7 @@ class Runs:
 
         The error of one run is no reason not to go on with the next; the last one is raised at the end.
         """
-        if not self._looked_for_leftovers:
+        if not self._looked_for_leftovers and await self._store.leads("sealing", LEFTOVERS_EVERY_S):
             self._unsealed |= dict.fromkeys(await self._store.runs_to_seal())
             self._looked_for_leftovers = True
         failed: dict[tuple[str, str], Exception | None] = {}
@@ -392,8 +398,3 @@ class Runs:
             if why is not None:
                 raise why
         return LEFTOVERS_EVERY_S
-
-
-def _one_line(text: str) -> str:
-    """Text of a client as the store can keep it: one line, without what no UTF-8 has."""
-    return " ".join(text.encode("utf-8", "replace").decode().split())[:ERROR_LENGTH]

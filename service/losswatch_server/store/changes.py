@@ -21,8 +21,8 @@ RECORD = (
 )
 _INSERT = (
     "INSERT INTO run (attempt, step, points, version, detection_version, state, status, action, headline, "
-    "last_seen_at, finished_at, paused_until, error, next_seq, unsealed, rhythm, project, uid, name, created_at, "
-    "context, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "last_seen_at, finished_at, paused_until, error, next_seq, unsealed, rhythm, revision, project, uid, name, "
+    "created_at, context, report) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _FINDING = (
     "INSERT INTO finding (project, uid, id, condition, severity, opened_step, closed_by, opened_at, closed_at, body) "
@@ -33,10 +33,11 @@ _FINDING = (
 )
 _MOVING = (
     "attempt", "step", "points", "version", "detection_version", "state", "status", "action", "headline",
-    "last_seen_at", "finished_at", "paused_until", "error", "next_seq", "unsealed", "rhythm",
+    "last_seen_at", "finished_at", "paused_until", "error", "next_seq", "unsealed", "rhythm", "revision",
 )  # fmt: skip
 _UPDATE = (
-    f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} WHERE project = ? AND uid = ? AND next_seq = ?"
+    f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} WHERE project = ? AND uid = ? AND next_seq = ? "
+    "AND revision = ?"
 )
 GONE_WRITERS_KEPT_S = 90 * 86_400.0
 """A writer of a deleted run is refused for so long after it. A training that goes on for longer without the answer that
@@ -99,15 +100,24 @@ def _apply_findings(connection: Connection, key: tuple[str, str], change: Change
         connection.execute("DELETE FROM finding WHERE project = ? AND uid = ? AND id = ?", (*key, finding_id))
 
 
+def lock_runs(connection: Connection, group: Sequence[Change]) -> None:
+    """Wait for whoever changes these runs, in one order: two who wait for each other's runs would wait for ever."""
+    keys = sorted({(change.run.row.project, change.run.row.uid) for change in group if change.expected_seq is not None})
+    if connection.dialect.lock and len(keys) > 1:
+        connection.execute(
+            f"SELECT 1 FROM run WHERE (project, uid) IN ({', '.join(['(?, ?)'] * len(keys))}) "
+            f"ORDER BY project, uid{connection.dialect.lock}",
+            tuple(chain.from_iterable(keys)),
+        )
+
+
 def append_together(connection: Connection, appends: Sequence[Change]) -> bool:
     """Write changes that only append, to different runs, with few statements; False when a run is not as expected.
 
     Each statement gives the interpreter's lock away and has to wait for it again, up to 5 ms while the event loop is
     busy: 64 changes in two statements instead of 256 is what lets the loop and the writer share one process.
     """
-    runs = [
-        (*_changing(change.run), change.run.row.project, change.run.row.uid, change.expected_seq) for change in appends
-    ]
+    runs = [(*_changing(change.run), *_expected(change)) for change in appends]
     moved = 0
     for some in _portions(runs):
         moved += connection.execute(
@@ -138,11 +148,13 @@ def _portions(rows: Sequence[tuple[object, ...]]) -> list[Sequence[tuple[object,
 def _update_of(dialect: Dialect, count: int) -> str:
     if count == 1:
         return _UPDATE
-    given = ", ".join([dialect.typed((*_MOVING, "project", "uid", "next_seq"))] * count)
+    given = ", ".join([dialect.typed((*_MOVING, "project", "uid", "next_seq", "revision"))] * count)
     moves = ", ".join(f"{name} = new.{name}" for name in _MOVING)
     return (
-        f"WITH new ({', '.join(_MOVING)}, project, uid, expected_seq) AS (VALUES {given}) UPDATE run SET {moves} "
-        "FROM new WHERE run.project = new.project AND run.uid = new.uid AND run.next_seq = new.expected_seq"
+        f"WITH new ({', '.join(_MOVING)}, project, uid, expected_seq, expected_revision) AS (VALUES {given}) "
+        f"UPDATE run SET {moves} "
+        "FROM new WHERE run.project = new.project AND run.uid = new.uid AND run.next_seq = new.expected_seq "
+        "AND run.revision = new.expected_revision"
     )
 
 
@@ -175,6 +187,7 @@ def mark_finding(
 
 def delete(connection: Connection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
     """Remove a run with all it has; remember its writers (GONE_WRITERS_KEPT_S); leave the one event that says so."""
+    _hold(connection, (project, uid))
     connection.execute("DELETE FROM gone_writer WHERE gone_at < ?", (at - GONE_WRITERS_KEPT_S,))
     connection.execute(
         "INSERT INTO gone_writer (project, uid, name, writer, gone_at) "
@@ -192,7 +205,7 @@ def swap_sealed(
     connection: Connection, project: str, uid: str, old: Sequence[RecordRow], new: Sequence[RecordRow]
 ) -> bool:
     """Put ``new`` in the place of ``old``, unless they are no longer there as they were."""
-    connection.execute(f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}", (project, uid))
+    _hold(connection, (project, uid))
     seqs = [row.seq for row in old]
     found = connection.execute(
         "SELECT seq, n FROM record WHERE project = ? AND uid = ? AND seq BETWEEN ? AND ? ORDER BY seq",
@@ -205,6 +218,12 @@ def swap_sealed(
     )
     connection.executemany(RECORD, [(project, uid, *to_database(row)) for row in new])
     return True
+
+
+def _hold(connection: Connection, key: tuple[str, str]) -> None:
+    """Nobody else writes to the run until this transaction ends."""
+    if connection.dialect.lock:
+        connection.execute(f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}", key)
 
 
 def _create(connection: Connection, run: StoredRun) -> None:
@@ -230,7 +249,7 @@ def _create(connection: Connection, run: StoredRun) -> None:
 def _update(connection: Connection, change: Change) -> None:
     run, row = change.run, change.run.row
     key = (row.project, row.uid)
-    updated = connection.execute(_UPDATE, (*_changing(run), *key, change.expected_seq))
+    updated = connection.execute(_UPDATE, (*_changing(run), *_expected(change)))
     if updated.rowcount != 1:
         raise RunMovedError(f"Run {row.name} was changed by somebody else.")
     if change.context_changed:
@@ -240,10 +259,16 @@ def _update(connection: Connection, change: Change) -> None:
         connection.execute("UPDATE run SET report = ? WHERE project = ? AND uid = ?", (run.report, *key))
 
 
+def _expected(change: Change) -> tuple[object, ...]:
+    """Where the run must be, and as what."""
+    row = change.run.row
+    return row.project, row.uid, change.expected_seq, change.expected_revision
+
+
 def _changing(run: StoredRun) -> tuple[object, ...]:
     row = run.row  # sqlite3 adapts subclasses of str slowly: pass their values
     return (
         row.attempt, row.step, row.points, row.version, row.detection_version, row.state.value, row.status.value,
         row.action.value, row.headline, row.last_seen_at, row.finished_at, row.paused_until, row.error,
-        run.next_seq, run.unsealed, run.rhythm,
+        run.next_seq, run.unsealed, run.rhythm, run.revision,
     )  # fmt: skip

@@ -48,13 +48,13 @@ class Dialect(Hashable, Protocol):
 class SqliteDialect:
     """SQLite has one writer, so rows need no locks and events are numbered by the file."""
 
-    begin = "BEGIN IMMEDIATE"
-    begin_reading = "BEGIN"
-    lock = ""
-    lock_free = ""
-    begin_erasing = ("PRAGMA secure_delete = ON",)
-    end_erasing = ("PRAGMA secure_delete = OFF",)
-    newest_event = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+    begin: str = "BEGIN IMMEDIATE"
+    begin_reading: str = "BEGIN"
+    lock: str = ""
+    lock_free: str = ""
+    begin_erasing: tuple[str, ...] = ("PRAGMA secure_delete = ON",)
+    end_erasing: tuple[str, ...] = ("PRAGMA secure_delete = OFF",)
+    newest_event: str = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 
     def add_event(self, columns: str) -> str:
         """See Dialect."""

@@ -1,8 +1,7 @@
-"""What the use cases need of a store, described here once: ``SqliteStore`` is one, and says no more of its methods.
+"""What the use cases need of a store, described here once: ``SqlStore`` is one, and says no more of its methods.
 
-The use cases know nothing else of the store, so that PostgreSQL can join as a second class. The notifications read and
-write through ``alerting.transactions`` on SQLite's connection, whose statements PostgreSQL must take as they are or be
-given again; they join this interface with it.
+The use cases know nothing else of the store. Notifications, keys and retention read and write through
+``transactions``, with the statements of this package.
 """
 
 from __future__ import annotations
@@ -39,6 +38,16 @@ class Store(Protocol):
 
     async def find_run(self, project: str, name: str) -> StoredRun | None:
         """The run that has this name now."""
+        ...
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other services may write to it, too."""
+        ...
+
+    async def place_of(self, project: str, name: str) -> tuple[str, object, object] | None:
+        """Uid, next sequence number and revision of the run that has this name now: as long as they stand, nobody has
+        changed it."""
         ...
 
     async def run_of(self, project: str, uid: str) -> RunRow | None:
@@ -150,6 +159,14 @@ class Store(Protocol):
 
     async def summarise(self, project: str, uid: str) -> None:
         """Sum up what is settled of the run's record. Changes no answer, but what it costs."""
+        ...
+
+    async def heard_since(self, project: str, uid: str | None, since: float) -> list[RunRow]:
+        """The run of this uid, or (None) those under way in the project that were heard of since."""
+        ...
+
+    async def leads(self, work: str, seconds: float) -> bool:
+        """See ``transactions.Transactions``."""
         ...
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:

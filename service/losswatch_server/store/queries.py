@@ -44,7 +44,7 @@ _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condit
 
 def find_run(connection: Connection, project: str, name: str) -> StoredRun | None:
     """The run that has this name now, with its attempts and writers."""
-    columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report"
+    columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report, revision"
     found = connection.execute(
         f"SELECT {columns} FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid "
         "WHERE n.project = ? AND n.name = ?",
@@ -61,10 +61,33 @@ def find_run(connection: Connection, project: str, name: str) -> StoredRun | Non
     return stored_run(connection, found, name)
 
 
+def place_of(connection: Connection, project: str, name: str) -> tuple[str, object, object] | None:
+    """Uid, next sequence number and revision of the run that has this name now."""
+    query = (
+        "SELECT r.uid, r.next_seq, r.revision FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid "
+        "WHERE n.project = ? AND n.name = ?"
+    )
+    found: tuple[str, object, object] | None = connection.execute(query, (project, name)).fetchone()
+    return found
+
+
 def run_of(connection: Connection, project: str, uid: str) -> RunRow | None:
     """The run of this uid."""
     found = connection.execute(f"SELECT {RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
     return None if found is None else run_row(connection, found)
+
+
+MOST_HEARD = 1000
+
+
+def heard_since(connection: Connection, project: str, uid: str | None, since: float) -> list[RunRow]:
+    """The run of this uid, or (None) those under way in the project that were heard of since, at most MOST_HEARD."""
+    if uid is not None:
+        run = run_of(connection, project, uid)
+        return [] if run is None else [run]
+    query = f"SELECT {RUN} FROM run WHERE project = ? AND state = 'running' AND last_seen_at >= ? LIMIT {MOST_HEARD}"
+    found = connection.execute(query, (project, since)).fetchall()
+    return [row for row in (run_row(connection, cells) for cells in found) if row is not None]
 
 
 def is_gone(connection: Connection, project: str, name: str, writer: str) -> bool:

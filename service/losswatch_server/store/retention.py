@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt
-from losswatch_server.store.transactions import Transactions
 from losswatch_server.store.cells import given, moment, whole
-from losswatch_server.store.connection import Connection
 from losswatch_server.store.changes import RECORD, RUN_TABLES
+from losswatch_server.store.connection import Connection
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import Key, to_database
 from losswatch_server.store.rows import RecordRow
+from losswatch_server.store.transactions import Transactions
 
 THIN_TO_POINTS = 2000
 """Points that a thinned run keeps about, besides those near its findings: more than a chart has room for."""
@@ -144,7 +144,8 @@ def replace_record(connection: Connection, thinned: ThinnedRecord) -> None:
     """Put the thinned record in the place of the whole one. Raises RunMovedError where the run has gone on."""
     key = thinned.key
     moved = connection.execute(
-        f"UPDATE run SET next_seq = ?, unsealed = 0 WHERE project = ? AND uid = ? AND next_seq = ? AND {_ENDED}",
+        f"UPDATE run SET next_seq = ?, unsealed = 0, revision = revision + 1 "
+        f"WHERE project = ? AND uid = ? AND next_seq = ? AND {_ENDED}",
         (thinned.left, *key, thinned.entries),
     )
     if moved.rowcount != 1:

@@ -118,6 +118,10 @@ class StoredRun(NamedTuple):
     report: bytes | None = None
     attempts: tuple[Attempt, ...] = ()
     writers: tuple[Writer, ...] = ()
+    revision: int = 0
+    """Grows with every change of the run's row."""
+    stored_revision: object = 0
+    """The same as it stands in the database, where it may be damaged."""
     stored_seq: object = 0
     """``next_seq`` as it stands in the database, where it may be damaged: what the next change must find there."""
 
@@ -184,8 +188,9 @@ class StoredEvent:
 class Change(NamedTuple):
     """Everything that one request changes about one run: kept whole, or not at all.
 
-    ``expected_seq`` is the run's next sequence number as the writer knew it: another value in the database means
-    that somebody else wrote (RunMovedError). None creates the run.
+    ``expected_seq`` and ``expected_revision`` are the run's next sequence number and its revision as the writer knew
+    them: another value in the database means that somebody else wrote (RunMovedError). ``expected_seq`` None creates
+    the run.
     """
 
     run: StoredRun
@@ -200,6 +205,7 @@ class Change(NamedTuple):
     findings: Sequence[Finding] = ()
     withdrawn: Sequence[str] = ()
     events: Sequence[NewEvent] = ()
+    expected_revision: object = 0
 
     @property
     def only_appends(self) -> bool:

@@ -66,12 +66,12 @@ def run_row(connection: Connection, found: Sequence[Any], name: str | None = Non
 
 
 def stored_run(connection: Connection, found: Sequence[Any], name: str) -> StoredRun | None:
-    """The run of a row of ``RUN`` and ``next_seq, unsealed, rhythm, report``, with its attempts and writers."""
+    """The run of a row of ``RUN`` and ``next_seq, unsealed, rhythm, report, revision``, with attempts and writers."""
     row = run_row(connection, found, name)
     if row is None:
         return None
     key = (row.project, row.uid)
-    next_seq, unsealed, rhythm, report = found[-4:]
+    next_seq, unsealed, rhythm, report, revision = found[-5:]
     past = past_record(connection, key, next_seq)
     more = GuardedRow("run", row.project, name, row.uid)
     more.cell("next_seq", lambda: whole(next_seq, past, past), lambda: past)
@@ -79,6 +79,8 @@ def stored_run(connection: Connection, found: Sequence[Any], name: str) -> Store
         row=row._replace(damaged=(*row.damaged, *more.damaged)),
         next_seq=past,
         stored_seq=next_seq,
+        revision=more.cell("revision", lambda: whole(revision), lambda: 0),
+        stored_revision=revision,
         unsealed=more.cell("unsealed", lambda: whole(unsealed), lambda: SEAL_POINTS),
         rhythm=rhythm if type(rhythm) is bytes else b"",
         report=report if type(report) is bytes else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from losswatch_server.store.dialect import SQLITE
+from losswatch_server.store.dialect import SQLITE, Dialect
 from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -15,7 +15,7 @@ BUSY_MS = 10_000
 class SqliteConnection(sqlite3.Connection):
     """SQLite's connection, which has what ``connection.Connection`` describes."""
 
-    dialect = SQLITE
+    dialect: Dialect = SQLITE
 
 
 def connect(path: Path) -> SqliteConnection:

@@ -42,10 +42,39 @@ from losswatch_server.store.writer import GroupWriter
 
 T = TypeVar("T")
 READERS = 4
+WAITING_WRITES = 2048
+"""Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
+commit that is a wait of well under a second."""
+TRUSTED_S = 30.0
+"""A write that was kept so lately says that the next one can be, too: an idle service that is asked writes two pages
+a minute."""
+
+
+class Notices:
+    """What passes between services that share a database."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+        """Set when there is something to tell."""
+
+    def start(self) -> None:
+        """Begin to listen."""
+
+    async def close(self) -> None:
+        """Stop listening."""
+
+    async def tell(self) -> float:
+        """One pass: tell the others of commits; the seconds until the next, unless ``wake`` is set."""
+        return 60.0
 
 
 class SqlStore(ABC):
     """See ``interface.Store``."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other services may have the database open, too."""
+        return False
 
     def __init__(self, waiting_writes: int) -> None:
         self._writer = GroupWriter(self._connect_writer, waiting_writes, self._vouch)
@@ -56,6 +85,17 @@ class SqlStore(ABC):
         self._closed = False
 
     @abstractmethod
+    async def check(self, trusted_s: float = TRUSTED_S) -> None:
+        """Whether a write would be kept now. Raises the StoreError that it would raise.
+
+        A write that was kept in the last ``trusted_s`` is answer enough.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Commit what is waiting, close every connection. Blocks."""
+
+    @abstractmethod
     def _connect_writer(self) -> Connection: ...
 
     @abstractmethod
@@ -64,6 +104,14 @@ class SqlStore(ABC):
     @abstractmethod
     def _vouch(self) -> None:
         """Raises where what was committed is not to be relied on."""
+
+    @abstractmethod
+    async def empty_log(self) -> None:
+        """Leave nothing that was deleted in a log of the database."""
+
+    def notices(self, heard: Callable[[], None]) -> Notices:
+        """What tells other services of commits, and calls ``heard`` when they do. Here there are none."""
+        return Notices()
 
     def _end(self) -> None:
         """Commit what is waiting, and close every connection."""
@@ -178,6 +226,9 @@ class SqlStore(ABC):
     async def find_run(self, project: str, name: str) -> StoredRun | None:
         return await self.read(lambda connection: queries.find_run(connection, project, name))
 
+    async def place_of(self, project: str, name: str) -> tuple[str, object, object] | None:
+        return await self.read(lambda connection: queries.place_of(connection, project, name))
+
     async def run_of(self, project: str, uid: str) -> RunRow | None:
         return await self.read(lambda connection: queries.run_of(connection, project, uid))
 
@@ -273,6 +324,12 @@ class SqlStore(ABC):
             new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
             await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
         await self.summarise(project, uid)
+
+    async def heard_since(self, project: str, uid: str | None, since: float) -> list[RunRow]:
+        return await self.read(lambda connection: queries.heard_since(connection, project, uid, since))
+
+    async def leads(self, work: str, seconds: float) -> bool:
+        return True
 
     async def runs_to_seal(self) -> list[tuple[str, str]]:
         return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))

@@ -14,14 +14,8 @@ from losswatch_server.store.connection import Connection
 from losswatch_server.store.datadir import DataDirectory
 from losswatch_server.store.errors import StoreBusyError, StoreFailedError, StoreLostError, failed_write
 from losswatch_server.store.identity import OpenFiles, draw_mark
-from losswatch_server.store.sql_store import SqlStore
+from losswatch_server.store.sql_store import TRUSTED_S, WAITING_WRITES, SqlStore
 
-WAITING_WRITES = 2048
-"""Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
-commit that is a wait of well under a second."""
-TRUSTED_S = 30.0
-"""A write that was kept so lately says that the next one can be, too: an idle service that is asked writes two pages
-a minute."""
 PROBE_S = 1.0
 """A failed probe is not repeated sooner, however often somebody asks: each is a write that waits for the disk."""
 PATIENCE_S = 5.0
@@ -142,6 +136,8 @@ class SqliteStore(SqlStore):
         with contextlib.closing(await asyncio.to_thread(self._connect, self.path)) as connection:
             await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
 
+
+def _touch(connection: Connection) -> None:
     """Change one page, and open each table that a point is written to: its root page may be the one that fails.
 
     SQLite knows a row that is written as it was, and writes nothing; a counter it does not use itself always moves.

@@ -20,3 +20,8 @@ class Transactions(Protocol):
     async def write(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` returns, once its changes survive a power loss; an error of ``work`` undoes them."""
         ...
+
+    async def leads(self, work: str, seconds: float) -> bool:
+        """Whether this service is the one that does this work, of all that have the database open: then no other does
+        it for so many seconds."""
+        ...

@@ -25,12 +25,14 @@ from losswatch_server.store.connection import Connection
 from losswatch_server.store.errors import (
     RAW,
     REFUSED,
+    ConnectionBrokenError,
     DatabaseError,
     StoreBusyError,
     StoreClosedError,
     StoreError,
     StoreFailedError,
     StoreLostError,
+    TransactionOvertakenError,
     failed_write,
 )
 from losswatch_server.store.rows import Change
@@ -40,6 +42,9 @@ logger = logging.getLogger(__name__)
 
 GROUP = 256
 """Most writes in one commit: bounds how long the first of a group waits for the last."""
+TRIES = 5
+"""Times that a group is run while other transactions are in its way: two that locked each other cost one of them a
+second try, seldom a third."""
 BREATH_S = 0.1
 """After a failure without memory, before the result is handed over once more."""
 
@@ -50,6 +55,8 @@ class _Job(NamedTuple):
     work: Change | Callable[[Connection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    change: Change | None = None
+    """The Change that it writes, if it writes one."""
 
 
 class _WriteResult(NamedTuple):
@@ -111,11 +118,11 @@ class GroupWriter:
     async def apply(self, change: Change) -> None:
         """Write a Change, in the same way."""
         if change.only_appends:
-            await self._put(change)
+            await self._put(change, change)
         else:
-            await self._put(partial(changes.apply, change=change))
+            await self._put(partial(changes.apply, change=change), change)
 
-    async def _put(self, work: Change | Callable[[Connection], Any]) -> Any:
+    async def _put(self, work: Change | Callable[[Connection], Any], change: Change | None = None) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         with self._taking:  # nothing may follow the end
@@ -123,7 +130,7 @@ class GroupWriter:
                 raise StoreClosedError("The store is closed.")
             if self._jobs.qsize() >= self._capacity:
                 raise StoreBusyError(f"{self._capacity} writes are waiting already.")
-            self._jobs.put(_Job(work, loop, future))
+            self._jobs.put(_Job(work, loop, future, change))
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -181,8 +188,7 @@ class GroupWriter:
             return []
         if self.lost is not None:
             return self._all_failed(group, StoreLostError(str(self.lost)))
-        connection = self._connected()
-        results = _commit(connection, group)
+        connection, results = self._committed(group)
         self._vouch()
         refused = [result.error for result in results if isinstance(result.error, StoreFailedError)]
         if refused:  # a page that could not be read stays in the connection's cache, also when the file is whole again
@@ -192,6 +198,24 @@ class GroupWriter:
             logger.error("Nothing can be written: %s", failure)
         self._note(failure)
         return results
+
+    def _committed(self, group: list[_Job]) -> tuple[Connection, list[_WriteResult]]:
+        """Run the group, and again where another transaction was in the way, or (once) the connection had broken
+        before its COMMIT went out: nothing of it was kept then."""
+        tries, reconnected = 1, False
+        while True:
+            try:
+                connection = self._connected()
+                return connection, _commit(connection, group)
+            except TransactionOvertakenError:
+                if tries == TRIES:
+                    raise
+                tries += 1
+            except ConnectionBrokenError:
+                if reconnected:
+                    raise
+                reconnected = True
+            self._doubt()
 
     def _note(self, error: Exception | None) -> None:
         since = self.last.failed_since
@@ -249,11 +273,15 @@ class GroupWriter:
 def _commit(connection: Connection, group: list[_Job]) -> list[_WriteResult]:
     """Run every job, then commit them together; a failed commit fails all of them."""
     connection.execute(connection.dialect.begin)
+    changes.lock_runs(connection, [job.change for job in group if job.change is not None])
     together = _together(connection, group)
     results = [
         _kept(job) if together and isinstance(job.work, Change) else _run_alone(connection, job) for job in group
     ]
-    connection.execute("COMMIT")
+    try:
+        connection.execute("COMMIT")
+    except ConnectionBrokenError as error:
+        raise DatabaseError(f"it broke while it committed, and may have kept it: {error}") from error
     return results
 
 
@@ -280,6 +308,8 @@ def _run_alone(connection: Connection, job: _Job) -> _WriteResult:
     connection.execute("SAVEPOINT job")
     try:
         value = work(connection)
+    except (TransactionOvertakenError, ConnectionBrokenError):
+        raise
     except Exception as error:
         if not connection.in_transaction:  # a full disk may have ended the whole transaction
             if isinstance(error, RAW):

@@ -35,6 +35,8 @@ DEAF_S = 30.0
 """A tick that comes so much later than planned means that the process was stopped or its loop stalled: it may have
 heard nobody."""
 
+LEASE_S = 45.0
+"""So long another service leaves the watch to the one that looked last: three of its longest pauses."""
 GIVE_UP_EVERY_S = 300.0
 """Between two looks for silent runs that nobody waits for any more."""
 
@@ -83,7 +85,10 @@ class Watch:
         self._gave_up_at = clock()
 
     async def look(self) -> float:
-        """Look once; after how many seconds to look again."""
+        """Look once, where no other service does; after how many seconds to look again."""
+        if not await self._store.leads("watch for silent runs", LEASE_S):
+            self._has_woken_up(self._clock())
+            return TICK_S
         began = self._stopwatch()
         await self.tick()
         took = self._stopwatch() - began
@@ -94,11 +99,7 @@ class Watch:
     async def tick(self) -> None:
         """Look once."""
         now = self._clock()
-        woke_up = now - self._ticked_at > self._planned_s + DEAF_S
-        if woke_up:
-            self._listening_since = now
-        self._ticked_at = now
-        self._listening_since = min(self._listening_since, now)  # the clock may have been ahead when that was set
+        woke_up = self._has_woken_up(now)
         rows = await self._store.read(running)
         heard = self._heard_at(rows, now)
         for row in rows:
@@ -113,6 +114,15 @@ class Watch:
         if not 0 <= now - self._gave_up_at < GIVE_UP_EVERY_S:
             self._gave_up_at = now
             await self._give_up(now)
+
+    def _has_woken_up(self, now: float) -> bool:
+        """Whether this service may have heard nobody since the last time."""
+        woke_up = now - self._ticked_at > self._planned_s + DEAF_S
+        if woke_up:
+            self._listening_since = now
+        self._ticked_at = now
+        self._listening_since = min(self._listening_since, now)  # the clock may have been ahead when that was set
+        return woke_up
 
     async def _give_up(self, now: float) -> None:
         for row in await self._store.read(silent):

@@ -7,12 +7,14 @@ needed for the first time (see sealing and summary_tree).
 import sqlalchemy as sa
 from alembic import op
 
+from losswatch_server.store.migrations.columns import TEXT
+
 revision = "0003"
 down_revision = "0002"
 
 
 def _key() -> tuple[sa.Column[str], sa.Column[str]]:
-    return sa.Column("project", sa.Text, nullable=False), sa.Column("uid", sa.Text, nullable=False)
+    return sa.Column("project", TEXT, nullable=False), sa.Column("uid", TEXT, nullable=False)
 
 
 def upgrade() -> None:
@@ -42,7 +44,7 @@ def upgrade() -> None:
     op.create_table(  # the columns of a table of the run, as far as the summarised entries have values in them
         "series_name",
         *_key(),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("project", "uid", "name"),
         sqlite_with_rowid=False,
     )

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from losswatch_server.store.migrations.columns import TEXT
+
 revision = "0008"
 down_revision = "0007"
 
@@ -11,11 +13,11 @@ def upgrade() -> None:
     """Make the table."""
     op.create_table(
         "api_key",
-        sa.Column("project", sa.Text, nullable=False),
-        sa.Column("id", sa.Text, nullable=False),
-        sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("scopes", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("project", TEXT, nullable=False),
+        sa.Column("id", TEXT, nullable=False),
+        sa.Column("digest", TEXT, nullable=False),
+        sa.Column("scopes", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("expires_at", sa.Float),
         sa.Column("revoked_at", sa.Float),

@@ -3,15 +3,17 @@
 import sqlalchemy as sa
 from alembic import op
 
+from losswatch_server.store.migrations.columns import TEXT
+
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 
 
 def upgrade() -> None:
     """Make the tables."""
     op.create_table(
         "retention",
-        sa.Column("project", sa.Text, nullable=False),
+        sa.Column("project", TEXT, nullable=False),
         sa.Column("thin_after_days", sa.Double),
         sa.Column("thin_to_points", sa.BigInteger, nullable=False),
         sa.Column("delete_after_days", sa.Double),
@@ -20,8 +22,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "thinned",
-        sa.Column("project", sa.Text, nullable=False),
-        sa.Column("uid", sa.Text, nullable=False),
+        sa.Column("project", TEXT, nullable=False),
+        sa.Column("uid", TEXT, nullable=False),
         sa.Column("at", sa.Double, nullable=False),
         sa.Column("entries", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("project", "uid"),

@@ -1,0 +1,61 @@
+"""How PostgreSQL says what databases say differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_TYPES = {
+    "attempt": "integer",
+    "step": "bigint",
+    "points": "bigint",
+    "version": "bigint",
+    "detection_version": "integer",
+    "last_seen_at": "double precision",
+    "finished_at": "double precision",
+    "paused_until": "double precision",
+    "next_seq": "bigint",
+    "unsealed": "integer",
+    "rhythm": "bytea",
+    "revision": "bigint",
+}
+
+
+class PostgresDialect:
+    """Contexts are JSON that the service wrote, without the characters that PostgreSQL's JSON cannot give as text:
+    nothing in a cell of PostgreSQL is anything else than what its column may hold."""
+
+    begin: str = "BEGIN"
+    begin_reading: str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    lock: str = " FOR UPDATE"
+    lock_free: str = " FOR UPDATE SKIP LOCKED"
+    begin_erasing: tuple[str, ...] = ()
+    end_erasing: tuple[str, ...] = ()
+    newest_event: str = "SELECT last FROM event_number WHERE name = 'event'"
+
+    def add_event(self, columns: str) -> str:
+        """See Dialect. Who adds an event holds the one row of ``event_number`` until its transaction ends: a sequence
+        would let a later number be seen before an earlier one, and a reader that has passed it would miss that."""
+        given = ", ".join("?" * len(columns.split(", ")))
+        return (
+            "WITH number AS (UPDATE event_number SET last = last + 1 WHERE name = 'event' RETURNING last) "
+            f"INSERT INTO event (id, {columns}) SELECT last, {given} FROM number"
+        )
+
+    def typed(self, columns: Sequence[str]) -> str:
+        """See Dialect."""
+        return "(" + ", ".join(f"?::{_TYPES.get(column, 'text')}" for column in columns) + ")"
+
+    def group(self, run: str) -> str:
+        """See Dialect."""
+        return f"({run}.context::json ->> 'group')"
+
+    def expected_gap_s(self, run: str) -> str:
+        """See Dialect."""
+        return f"({run}.context::json ->> 'expected_gap_s')::double precision"
+
+    def tags(self, run: str) -> str:
+        """See Dialect."""
+        return f"json_each_text({run}.context::json -> 'tags')"
+
+
+POSTGRES = PostgresDialect()

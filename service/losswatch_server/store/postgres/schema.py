@@ -1,0 +1,59 @@
+"""The schema of a PostgreSQL database: the same migrations as SQLite's, by one service at a time."""
+
+from __future__ import annotations
+
+from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
+from losswatch_server.store.postgres.connection import Database, PostgresConnection
+from losswatch_server.store.schema import MIGRATIONS, head
+
+LOCK = 7_162_004_213
+"""Of whoever migrates; any number that others do not use."""
+
+
+def migrate(database: Database) -> tuple[str | None, str]:
+    """Bring the database up to date; the schema that was found (None: an empty one), and the one there now.
+
+    Raises SchemaTooNewError, ConnectionBrokenError, StoreFailedError.
+    """
+    newest = head()
+    connection = database.connect()
+    try:
+        found = current(connection)
+        if found is None or found < newest:
+            connection.execute("SELECT pg_advisory_lock(?)", (LOCK,))
+            found = current(connection)  # another service may have been first
+        if found is not None and found > newest:
+            raise SchemaTooNewError(found, newest)
+        if found != newest:
+            _upgrade(database)
+        return found, newest
+    finally:
+        connection.close()
+
+
+def current(connection: PostgresConnection) -> str | None:
+    """The schema of the database; None where there is none yet."""
+    if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _upgrade(database: Database) -> None:
+    # Alembic takes 0.4 s to import: only a database that is behind pays for it.
+    import sqlalchemy
+    import sqlalchemy.exc
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=database.connect_plainly)
+    try:
+        with engine.begin() as migrating:
+            config.attributes["connection"] = migrating
+            command.upgrade(config, "head")
+    except sqlalchemy.exc.DBAPIError as error:
+        raise StoreFailedError(f"The database cannot be brought up to date: {error.orig}.") from error
+    finally:
+        engine.dispose()

