@@ -26,7 +26,7 @@ from losswatch_server.alerts.stages.claim import Claimed, Receiver, choose
 from losswatch_server.alerts.stages.settle import DeliveryTry, after
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import StoreBusyError
 from losswatch_server.store.transactions import Transactions
 
@@ -135,7 +135,7 @@ class Deliverer:
         rows = await self._store.read(configuration.targets)
         self._metrics.set_targets(Counter(row.state for row in rows))
 
-    async def _write_down(self, work: Callable[[Connection], None]) -> None:
+    async def _write_down(self, work: Callable[[DatabaseConnection], None]) -> None:
         """A busy store is asked again: an outcome that is lost means a second copy for the receiver."""
         for pause in (0.1, 0.5, 2.0, 5.0):
             try:

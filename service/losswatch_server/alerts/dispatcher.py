@@ -13,7 +13,7 @@ from losswatch_server.alerts import row_codec
 from losswatch_server.alerts.pipeline import PLANNING
 from losswatch_server.alerts.stages.planning import Plan, Planning
 from losswatch_server.store.alerting import deliveries, outbox
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.transactions import Transactions
 
 
@@ -46,7 +46,7 @@ class Dispatcher:
         return await self._store.read(outbox.next_due)
 
 
-def plan(connection: Connection, now: float, new_id: Callable[[], str]) -> Plan:
+def plan(connection: DatabaseConnection, now: float, new_id: Callable[[], str]) -> Plan:
     """What follows from one state of the database. Writes nothing."""
     seen = outbox.cursor(connection)
     work = Planning(connection, now, new_id, Plan(seen=seen, event_id=seen.event_id))
@@ -55,7 +55,7 @@ def plan(connection: Connection, now: float, new_id: Callable[[], str]) -> Plan:
     return work.plan
 
 
-def commit(connection: Connection, planned: Plan, now: float) -> None:
+def commit(connection: DatabaseConnection, planned: Plan, now: float) -> None:
     """Write a plan. Raises OvertakenError, and then nothing of it is kept."""
     if not outbox.advance(connection, planned.seen, planned.event_id):
         raise OvertakenError

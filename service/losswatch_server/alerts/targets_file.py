@@ -27,7 +27,7 @@ from losswatch_server.alerts.registry import default_rules
 from losswatch_server.alerts.targets import Target
 from losswatch_server.monitor.vocabulary import Condition, Severity
 from losswatch_server.store.alerting import configuration
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.transactions import Transactions
 
 _RULES = {field.name for field in fields(Rules)} - {"tracks_state", "since"}
@@ -62,7 +62,7 @@ def read_targets(path: Path, now: float, *, allow_private: bool) -> list[Target]
 async def install(store: Transactions, targets: list[Target]) -> None:
     """Make the store's targets from the file what the file says; those of the API stay."""
 
-    def write(connection: Connection) -> None:
+    def write(connection: DatabaseConnection) -> None:
         wanted = {(t.project, t.id): t for t in targets}
         for row in configuration.targets(connection):
             if row.source != "file":

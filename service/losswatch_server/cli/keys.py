@@ -14,7 +14,7 @@ import typer
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.keys import Key, Scope
 from losswatch_server.settings import default_data_dir
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 keys = typer.Typer(
     name="keys",
@@ -96,7 +96,7 @@ def revoke(id_: Id, data: Data = None, database: Database = None) -> None:
     typer.echo(f"Key {id_} is revoked; the service refuses it within two seconds.", err=True)
 
 
-def _do(place: str | Path | None, work: Callable[[Connection], T]) -> T:
+def _do(place: str | Path | None, work: Callable[[DatabaseConnection], T]) -> T:
     """What ``work`` makes of the database, in one transaction. Ends the command where it cannot be had."""
     from losswatch_server.keys import table
     from losswatch_server.store import places

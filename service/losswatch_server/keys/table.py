@@ -11,7 +11,7 @@ from losswatch_server.keys.key import Key, Scope
 from losswatch_server.keys.token import Token, new_token
 from losswatch_server.store import key_rows
 from losswatch_server.store.cells import given, moment, text
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.transactions import Transactions
 
 KEYS_SINCE = "0008"
@@ -22,14 +22,14 @@ class NoSuchKeyError(LookupError):
     """There is no key of this id."""
 
 
-def keys(connection: Connection) -> list[Key]:
+def keys(connection: DatabaseConnection) -> list[Key]:
     """All keys, oldest first, the revoked ones too; a damaged one counts as revoked, and still as a key: a service
     none of whose keys can be read is closed, not open."""
     return list(map(_key, key_rows.key_rows(connection)))
 
 
 def create(
-    connection: Connection,
+    connection: DatabaseConnection,
     project: str,
     scopes: Iterable[Scope],
     *,
@@ -44,7 +44,7 @@ def create(
     return token
 
 
-def rotate(connection: Connection, id_: str) -> Token:
+def rotate(connection: DatabaseConnection, id_: str) -> Token:
     """Give a key another secret: the old one, and the sessions begun with it, end. Raises NoSuchKeyError."""
     token = new_token(id_)
     if not key_rows.change_digest(connection, id_, token.digest):
@@ -52,7 +52,7 @@ def rotate(connection: Connection, id_: str) -> Token:
     return token
 
 
-def revoke(connection: Connection, id_: str, now: float) -> None:
+def revoke(connection: DatabaseConnection, id_: str, now: float) -> None:
     """End a key for ever; once revoked it keeps its time. Raises NoSuchKeyError."""
     if not key_rows.revoke_key(connection, id_, now):
         raise NoSuchKeyError(id_)

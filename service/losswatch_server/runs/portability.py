@@ -16,11 +16,11 @@ from losswatch_server.monitor.entries import Attempt, EntryKind
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 from losswatch_server.runs.answers import RunNotFoundError
 from losswatch_server.store import RunMovedError
-from losswatch_server.store.alerting.transactions import Transactions
 from losswatch_server.store.cells import LATEST, MOST, given, moment, text, whole
 from losswatch_server.store.portable import NewRun, put_run, write_run
 from losswatch_server.store.rows import RecordRow, RunRow, Snapshot, StoredFinding, StoredRun, Writer
 from losswatch_server.store.sealing import SEAL_POINTS, is_full, seal
+from losswatch_server.store.transactions import Transactions
 
 _MS = int(LATEST * 1000)
 

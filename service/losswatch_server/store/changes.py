@@ -9,7 +9,7 @@ from itertools import chain
 
 from losswatch_server.codec.contexts import context_text
 from losswatch_server.codec.findings import finding_text
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.dialect import Dialect, upsert
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import to_database
@@ -51,7 +51,7 @@ RUN_TABLES = (
 """All that is kept of a run, by project and uid."""
 
 
-def apply(connection: Connection, change: Change) -> None:
+def apply(connection: DatabaseConnection, change: Change) -> None:
     """Write everything of ``change``. Raises RunMovedError when the run is not as it expects."""
     row = change.run.row
     key = (row.project, row.uid)
@@ -76,7 +76,7 @@ def apply(connection: Connection, change: Change) -> None:
         add_event(connection, row.project, row.uid, row.name, event)
 
 
-def _apply_snapshots(connection: Connection, key: tuple[str, str], change: Change) -> None:
+def _apply_snapshots(connection: DatabaseConnection, key: tuple[str, str], change: Change) -> None:
     for seq in change.dropped_snapshots:
         connection.execute("DELETE FROM snapshot WHERE project = ? AND uid = ? AND seq = ?", (*key, seq))
     for snapshot in change.snapshots:  # not compressed: mantissas hardly shrink, and it took longer than to freeze them
@@ -86,7 +86,7 @@ def _apply_snapshots(connection: Connection, key: tuple[str, str], change: Chang
         )
 
 
-def _apply_findings(connection: Connection, key: tuple[str, str], change: Change) -> None:
+def _apply_findings(connection: DatabaseConnection, key: tuple[str, str], change: Change) -> None:
     for finding in change.findings:
         closed_at = None if finding.is_open else change.at
         connection.execute(
@@ -100,7 +100,7 @@ def _apply_findings(connection: Connection, key: tuple[str, str], change: Change
         connection.execute("DELETE FROM finding WHERE project = ? AND uid = ? AND id = ?", (*key, finding_id))
 
 
-def lock_runs(connection: Connection, group: Sequence[Change]) -> None:
+def lock_runs(connection: DatabaseConnection, group: Sequence[Change]) -> None:
     """Wait for whoever changes these runs, in one order: two who wait for each other's runs would wait for ever."""
     keys = sorted({(change.run.row.project, change.run.row.uid) for change in group if change.expected_seq is not None})
     if connection.dialect.lock and len(keys) > 1:
@@ -111,7 +111,7 @@ def lock_runs(connection: Connection, group: Sequence[Change]) -> None:
         )
 
 
-def append_together(connection: Connection, appends: Sequence[Change]) -> bool:
+def append_together(connection: DatabaseConnection, appends: Sequence[Change]) -> bool:
     """Write changes that only append, to different runs, with few statements; False when a run is not as expected.
 
     Each statement gives the interpreter's lock away and has to wait for it again, up to 5 ms while the event loop is
@@ -164,7 +164,7 @@ def _record_of(count: int) -> str:
     return f"{head}VALUES {', '.join([values] * count)}"
 
 
-def add_event(connection: Connection, project: str, uid: str, run: str, event: NewEvent) -> None:
+def add_event(connection: DatabaseConnection, project: str, uid: str, run: str, event: NewEvent) -> None:
     """Put one event into the outbox."""
     connection.execute(
         connection.dialect.add_event("project, uid, run, kind, at, finding_id, body"),
@@ -173,7 +173,7 @@ def add_event(connection: Connection, project: str, uid: str, run: str, event: N
 
 
 def mark_finding(
-    connection: Connection,
+    connection: DatabaseConnection,
     key: tuple[str, str, str],
     column: str,
     value: float | None,
@@ -185,7 +185,7 @@ def mark_finding(
     add_event(connection, key[0], key[1], run, event)
 
 
-def delete(connection: Connection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
+def delete(connection: DatabaseConnection, project: str, uid: str, name: str, at: float, event: NewEvent) -> None:
     """Remove a run with all it has; remember its writers (GONE_WRITERS_KEPT_S); leave the one event that says so."""
     _hold(connection, (project, uid))
     connection.execute("DELETE FROM gone_writer WHERE gone_at < ?", (at - GONE_WRITERS_KEPT_S,))
@@ -202,7 +202,7 @@ def delete(connection: Connection, project: str, uid: str, name: str, at: float,
 
 
 def swap_sealed(
-    connection: Connection, project: str, uid: str, old: Sequence[RecordRow], new: Sequence[RecordRow]
+    connection: DatabaseConnection, project: str, uid: str, old: Sequence[RecordRow], new: Sequence[RecordRow]
 ) -> bool:
     """Put ``new`` in the place of ``old``, unless they are no longer there as they were."""
     _hold(connection, (project, uid))
@@ -220,13 +220,13 @@ def swap_sealed(
     return True
 
 
-def _hold(connection: Connection, key: tuple[str, str]) -> None:
+def _hold(connection: DatabaseConnection, key: tuple[str, str]) -> None:
     """Nobody else writes to the run until this transaction ends."""
     if connection.dialect.lock:
         connection.execute(f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}", key)
 
 
-def _create(connection: Connection, run: StoredRun) -> None:
+def _create(connection: DatabaseConnection, run: StoredRun) -> None:
     row = run.row
     named = connection.execute(
         "INSERT INTO run_name (project, name, uid) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
@@ -246,7 +246,7 @@ def _create(connection: Connection, run: StoredRun) -> None:
     )
 
 
-def _update(connection: Connection, change: Change) -> None:
+def _update(connection: DatabaseConnection, change: Change) -> None:
     run, row = change.run, change.run.row
     key = (row.project, row.uid)
     updated = connection.execute(_UPDATE, (*_changing(run), *_expected(change)))

@@ -30,7 +30,7 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-class Connection(Protocol):
+class DatabaseConnection(Protocol):
     """One connection, used by one thread at a time. Begins no transaction by itself."""
 
     @property

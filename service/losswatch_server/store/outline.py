@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
 from losswatch_server.store.record_rows import Key
@@ -16,7 +16,7 @@ from losswatch_server.store.summaries import FANOUT, Summary, bucket, buckets, l
 from losswatch_server.store.summary_tree import below, rows_between, tail_start, top
 
 
-def count_between(connection: Connection, key: Key, low: int, high: int) -> int:
+def count_between(connection: DatabaseConnection, key: Key, low: int, high: int) -> int:
     """About how many points there are at steps from low to high: at most two leaves' points too many, where the steps
     came in order."""
     n = 0
@@ -37,7 +37,7 @@ def count_between(connection: Connection, key: Key, low: int, high: int) -> int:
 
 
 def outline(
-    connection: Connection, key: Key, attempts: Sequence[Attempt], low: int, high: int, stretches: int
+    connection: DatabaseConnection, key: Key, attempts: Sequence[Attempt], low: int, high: int, stretches: int
 ) -> list[Entry]:
     """Entries at steps from low to high: in each of at least so many stretches, where the leaves are as fine as that,
     the first and the last, the extremes, and those that are not finite (see summaries).

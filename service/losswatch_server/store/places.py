@@ -10,7 +10,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from losswatch_server.store import schema
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.datadir import DATABASE, DataDirectory
 from losswatch_server.store.errors import RAW, DataDirectoryLockedError, StoreFailedError
 from losswatch_server.store.sql_store import SqlStore
@@ -56,11 +56,11 @@ def migrate(place: Place) -> str:
     return shown(place)
 
 
-def look(place: Place, since: str, work: Callable[[Connection], T]) -> T | None:
+def look(place: Place, since: str, work: Callable[[DatabaseConnection], T]) -> T | None:
     """What ``work`` reads of the database, whether or not a service has it open; None where it cannot be read, or its
     schema is older than ``since``."""
     try:
-        connection: Connection
+        connection: DatabaseConnection
         if isinstance(place, Path):
             if (schema.current(place / DATABASE) or "") < since:
                 return None
@@ -75,14 +75,14 @@ def look(place: Place, since: str, work: Callable[[Connection], T]) -> T | None:
         return None
 
 
-def change(place: Place, since: str, work: Callable[[Connection], T]) -> T:
+def change(place: Place, since: str, work: Callable[[DatabaseConnection], T]) -> T:
     """What ``work`` makes of the database, in one transaction, whether or not a service has it open; then its schema
     may not be older than ``since``.
 
     Raises StoreError where the database cannot be had, and what ``work`` raises.
     """
     try:
-        connection: Connection
+        connection: DatabaseConnection
         if isinstance(place, Path):
             _bring_up_to_date(place, since)
             connection = schema.connect(place / DATABASE)

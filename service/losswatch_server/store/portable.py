@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -12,6 +11,7 @@ from losswatch_server.codec.damage import DamagedCellError
 from losswatch_server.codec.findings import finding_text
 from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.store import changes, queries
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.damage import note_block
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.rows import Change, RecordRow, Snapshot, StoredFinding, StoredRun
@@ -24,7 +24,7 @@ RUN_FIELDS = (
 )  # fmt: skip
 
 
-def write_run(connection: sqlite3.Connection, project: str, name: str, file: BinaryIO) -> bool:
+def write_run(connection: DatabaseConnection, project: str, name: str, file: BinaryIO) -> bool:
     """Write all lines of a run; False where there is none of this name. What is damaged is left out, and noted."""
     run = queries.find_run(connection, project, name)
     if run is None:
@@ -98,7 +98,7 @@ class NewRun(NamedTuple):
     snapshots: Sequence[Snapshot]
 
 
-def put_run(connection: sqlite3.Connection, new: NewRun) -> None:
+def put_run(connection: DatabaseConnection, new: NewRun) -> None:
     """Keep all of a run that is not there yet. Raises RunMovedError where its name or its uid is taken."""
     row = new.run.row
     key = (row.project, row.uid)

@@ -12,7 +12,7 @@ from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.vocabulary import RunState, Status
 from losswatch_server.store.cells import MOST, GuardedRow, given, moment, sound_rows
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.dialect import contains
 from losswatch_server.store.record_rows import RECORD, Key, as_written
 from losswatch_server.store.rows import (
@@ -42,7 +42,7 @@ _PLACES = {
 _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condition, severity, opened_step, closed_by"
 
 
-def find_run(connection: Connection, project: str, name: str) -> StoredRun | None:
+def find_run(connection: DatabaseConnection, project: str, name: str) -> StoredRun | None:
     """The run that has this name now, with its attempts and writers."""
     columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report, revision"
     found = connection.execute(
@@ -61,7 +61,7 @@ def find_run(connection: Connection, project: str, name: str) -> StoredRun | Non
     return stored_run(connection, found, name)
 
 
-def place_of(connection: Connection, project: str, name: str) -> tuple[str, object, object] | None:
+def place_of(connection: DatabaseConnection, project: str, name: str) -> tuple[str, object, object] | None:
     """Uid, next sequence number and revision of the run that has this name now."""
     query = (
         "SELECT r.uid, r.next_seq, r.revision FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid "
@@ -71,7 +71,7 @@ def place_of(connection: Connection, project: str, name: str) -> tuple[str, obje
     return found
 
 
-def run_of(connection: Connection, project: str, uid: str) -> RunRow | None:
+def run_of(connection: DatabaseConnection, project: str, uid: str) -> RunRow | None:
     """The run of this uid."""
     found = connection.execute(f"SELECT {RUN} FROM run WHERE project = ? AND uid = ?", (project, uid)).fetchone()
     return None if found is None else run_row(connection, found)
@@ -80,7 +80,7 @@ def run_of(connection: Connection, project: str, uid: str) -> RunRow | None:
 MOST_HEARD = 1000
 
 
-def heard_since(connection: Connection, project: str, uid: str | None, since: float) -> list[RunRow]:
+def heard_since(connection: DatabaseConnection, project: str, uid: str | None, since: float) -> list[RunRow]:
     """The run of this uid, or (None) those under way in the project that were heard of since, at most MOST_HEARD."""
     if uid is not None:
         run = run_of(connection, project, uid)
@@ -90,14 +90,14 @@ def heard_since(connection: Connection, project: str, uid: str | None, since: fl
     return [row for row in (run_row(connection, cells) for cells in found) if row is not None]
 
 
-def is_gone(connection: Connection, project: str, name: str, writer: str) -> bool:
+def is_gone(connection: DatabaseConnection, project: str, name: str, writer: str) -> bool:
     """Whether this writer posted to a deleted run of this name."""
     query = "SELECT 1 FROM gone_writer WHERE project = ? AND name IN (?, '') AND writer = ?"  # '': of an erased project
     return connection.execute(query, (project, name, writer)).fetchone() is not None
 
 
 def list_runs(
-    connection: Connection,
+    connection: DatabaseConnection,
     project: str,
     wanted: RunFilter,
     order: RunOrder,
@@ -136,7 +136,7 @@ def list_runs(
     return runs
 
 
-def projects(connection: Connection) -> dict[str, RunCounts]:
+def projects(connection: DatabaseConnection) -> dict[str, RunCounts]:
     """Every project that has runs, by name, with how many."""
     found: dict[str, RunCounts] = {}
     query = "SELECT project, status, state, count(*) FROM run GROUP BY project, status, state ORDER BY project"
@@ -151,7 +151,7 @@ def projects(connection: Connection) -> dict[str, RunCounts]:
     return found
 
 
-def runs_to_seal(connection: Connection, at_least: int) -> list[tuple[str, str]]:
+def runs_to_seal(connection: DatabaseConnection, at_least: int) -> list[tuple[str, str]]:
     """(project, uid) of runs with this many unsealed rows, or of whose entries so many are not summed up that an older
     version must have kept them."""
     query = (
@@ -161,7 +161,9 @@ def runs_to_seal(connection: Connection, at_least: int) -> list[tuple[str, str]]
     return connection.execute(query, (at_least, 4 * at_least)).fetchall()
 
 
-def record_page(connection: Connection, project: str, uid: str, first_seq: int, max_points: int) -> list[RecordRow]:
+def record_page(
+    connection: DatabaseConnection, project: str, uid: str, first_seq: int, max_points: int
+) -> list[RecordRow]:
     """Rows of a record from the one that holds ``first_seq`` on, in order, until about ``max_points`` points."""
     rows: list[RecordRow] = []
     points = 0
@@ -173,7 +175,7 @@ def record_page(connection: Connection, project: str, uid: str, first_seq: int, 
     return rows
 
 
-def unsealed_stretches(connection: Connection, project: str, uid: str) -> list[list[RecordRow]]:
+def unsealed_stretches(connection: DatabaseConnection, project: str, uid: str) -> list[list[RecordRow]]:
     """Adjacent rows at the end of a record that can become one: back to the last block that is full or cannot grow."""
     stretches: list[list[RecordRow]] = [[]]
     for cells in _backwards(connection, (project, uid)):
@@ -189,7 +191,7 @@ def unsealed_stretches(connection: Connection, project: str, uid: str) -> list[l
     return [stretch[::-1] for stretch in stretches if len(stretch) > 1]
 
 
-def _backwards(connection: Connection, key: Key) -> Iterator[Sequence[Any]]:
+def _backwards(connection: DatabaseConnection, key: Key) -> Iterator[Sequence[Any]]:
     """The rows of a record from its end, as they are stored."""
     past: object = None
     while True:
@@ -204,14 +206,14 @@ def _backwards(connection: Connection, key: Key) -> Iterator[Sequence[Any]]:
         past = found[-1][0]
 
 
-def snapshot_marks(connection: Connection, project: str, uid: str) -> list[tuple[int, int, int]]:
+def snapshot_marks(connection: DatabaseConnection, project: str, uid: str) -> list[tuple[int, int, int]]:
     """(seq, step, detection_version) of a run's snapshots, oldest first."""
     query = "SELECT seq, step, detection_version FROM snapshot WHERE project = ? AND uid = ? ORDER BY seq"
     found = connection.execute(query, (project, uid))
     return [mark for mark in found if all(type(cell) is int and -1 <= cell <= MOST for cell in mark)]
 
 
-def snapshot(connection: Connection, project: str, uid: str, seq: int) -> Snapshot | None:
+def snapshot(connection: DatabaseConnection, project: str, uid: str, seq: int) -> Snapshot | None:
     """One snapshot; None where there is none that can be read."""
     query = "SELECT seq, step, detection_version, body FROM snapshot WHERE project = ? AND uid = ? AND seq = ?"
     found = connection.execute(query, (project, uid, seq)).fetchone()
@@ -224,7 +226,7 @@ def snapshot(connection: Connection, project: str, uid: str, seq: int) -> Snapsh
         return None
 
 
-def findings(connection: Connection, project: str, uid: str) -> list[StoredFinding]:
+def findings(connection: DatabaseConnection, project: str, uid: str) -> list[StoredFinding]:
     """Every finding of a run, in the order in which they opened."""
     query = f"SELECT {_FINDING} FROM finding WHERE project = ? AND uid = ? ORDER BY opened_at, opened_step, id"
     found = (_stored_finding(project, uid, columns) for columns in connection.execute(query, (project, uid)))
@@ -232,7 +234,7 @@ def findings(connection: Connection, project: str, uid: str) -> list[StoredFindi
 
 
 def project_findings(
-    connection: Connection,
+    connection: DatabaseConnection,
     project: str,
     wanted: FindingFilter,
     before: tuple[object, object, object] | None,
@@ -287,7 +289,9 @@ def _stored_finding(project: str, uid: str, columns: Sequence[Any]) -> StoredFin
     )
 
 
-def events(connection: Connection, project: str | None, after: int, uid: str | None, limit: int) -> list[StoredEvent]:
+def events(
+    connection: DatabaseConnection, project: str | None, after: int, uid: str | None, limit: int
+) -> list[StoredEvent]:
     """Events with a greater id, oldest first; of one project or of all, of one run or of all."""
     where, values = "id > ?", [after]
     arguments: list[Any] = [*values]
@@ -300,7 +304,7 @@ def events(connection: Connection, project: str | None, after: int, uid: str | N
     return [StoredEvent(**row._asdict()) for row in sound_rows(_EventRow, "event", 3, found)]
 
 
-def newest_event(connection: Connection) -> int:
+def newest_event(connection: DatabaseConnection) -> int:
     """The id of the last event that was ever written, also where it was forgotten since; 0 before the first."""
     found = connection.execute(connection.dialect.newest_event).fetchone()
     return 0 if found is None else found[0] if type(found[0]) is int else 0

@@ -14,7 +14,7 @@ from typing import Any
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, EntryKind
 from losswatch_server.store.cells import MOST, given, text, whole
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import shape
 
@@ -40,7 +40,7 @@ def to_database(row: RecordRow) -> tuple[Any, ...]:
     return seq, n, kind.value, attempt, writer, received_ms, first_step, last_step, head + body
 
 
-def from_database(connection: Connection, key: Key, found: Iterable[tuple[Any, ...]]) -> Iterator[RecordRow]:
+def from_database(connection: DatabaseConnection, key: Key, found: Iterable[tuple[Any, ...]]) -> Iterator[RecordRow]:
     """The rows of a run as they were selected by ``RECORD``. One whose place is damaged is left out; one that cannot
     be mended has no body, so that whoever reads it names it."""
     for cells in found:
@@ -68,7 +68,7 @@ def as_written(cells: Sequence[Any]) -> RecordRow | None:
         return None
 
 
-def past_record(connection: Connection, key: Key, otherwise: object) -> int:
+def past_record(connection: DatabaseConnection, key: Key, otherwise: object) -> int:
     """The place past the last entry of a record: that of the next one. ``otherwise`` is what the run says of it, for
     a record whose last row is damaged itself."""
     found = connection.execute(
@@ -86,7 +86,7 @@ def past_record(connection: Connection, key: Key, otherwise: object) -> int:
     return otherwise if type(otherwise) is int and past <= otherwise <= MOST else past
 
 
-def attempts_of(connection: Connection, key: Key) -> list[Attempt]:
+def attempts_of(connection: DatabaseConnection, key: Key) -> list[Attempt]:
     """The attempts of a run after the first, by their numbers; where a row of them is damaged, as the record has
     them."""
     query = "SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ? ORDER BY number"
@@ -111,7 +111,7 @@ def _are_whole(*cells: object) -> bool:
     return all(type(cell) is int and 0 <= cell <= MOST for cell in cells)
 
 
-def _mended(connection: Connection, key: Key, cells: Sequence[Any]) -> RecordRow | None:
+def _mended(connection: DatabaseConnection, key: Key, cells: Sequence[Any]) -> RecordRow | None:
     seq, _, _, attempt, writer, received_ms, first_step, last_step, body = cells
     place = (*key, seq)
     if type(seq) is not int or not 0 <= seq <= MOST:
@@ -139,7 +139,7 @@ def _mended(connection: Connection, key: Key, cells: Sequence[Any]) -> RecordRow
 
 
 def _stand_in(
-    connection: Connection, key: Key, cells: Sequence[Any], numbers: Sequence[Any], content: bytes
+    connection: DatabaseConnection, key: Key, cells: Sequence[Any], numbers: Sequence[Any], content: bytes
 ) -> RecordRow:
     """The row with plain values in the place of damaged cells; it keeps its place, and its steps as far as they can
     be told."""
@@ -189,7 +189,7 @@ def _guesses(
                     yield one, found
 
 
-def attempts_in_table(connection: Connection, key: Key) -> list[Attempt]:
+def attempts_in_table(connection: DatabaseConnection, key: Key) -> list[Attempt]:
     """Those of the table whose cells are sound."""
     found = connection.execute("SELECT number, step, seq FROM attempt WHERE project = ? AND uid = ?", key)
     return [Attempt._make(cells) for cells in found if _are_whole(*cells)]

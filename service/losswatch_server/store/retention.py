@@ -13,7 +13,7 @@ from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt
 from losswatch_server.store.cells import given, moment, whole
 from losswatch_server.store.changes import RECORD, RUN_TABLES
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import Key, to_database
 from losswatch_server.store.rows import RecordRow
@@ -73,7 +73,7 @@ _HEARD = "EXISTS (SELECT 1 FROM record r WHERE r.project = run.project AND r.uid
 _POLICY = "thin_after_days, thin_to_points, delete_after_days, max_mib"
 
 
-def policies(connection: Connection) -> dict[str, Policy]:
+def policies(connection: DatabaseConnection) -> dict[str, Policy]:
     """Those of all projects that have one of their own. A damaged one keeps everything."""
     found: dict[str, Policy] = {}
     for project, *cells in connection.execute(f"SELECT project, {_POLICY} FROM retention"):
@@ -88,14 +88,14 @@ def policies(connection: Connection) -> dict[str, Policy]:
     return found
 
 
-def put_policy(connection: Connection, project: str, policy: Policy | None) -> None:
+def put_policy(connection: DatabaseConnection, project: str, policy: Policy | None) -> None:
     """Give a project a policy of its own, or (None) that of the service."""
     connection.execute("DELETE FROM retention WHERE project = ?", (project,))
     if policy is not None:
         connection.execute(f"INSERT INTO retention (project, {_POLICY}) VALUES (?, ?, ?, ?, ?)", (project, *policy))
 
 
-def unheard(connection: Connection, project: str, before: float, limit: int) -> list[OldRun]:
+def unheard(connection: DatabaseConnection, project: str, before: float, limit: int) -> list[OldRun]:
     """Runs of which nothing was heard since, whatever their state, the oldest first. What the record says of its last
     request counts too: one damaged cell of a run must not delete it."""
     return _old_runs(
@@ -106,7 +106,7 @@ def unheard(connection: Connection, project: str, before: float, limit: int) -> 
     )
 
 
-def to_thin(connection: Connection, project: str, before: float, at_least: int, limit: int) -> list[OldRun]:
+def to_thin(connection: DatabaseConnection, project: str, before: float, at_least: int, limit: int) -> list[OldRun]:
     """Runs that ended before, have at least so many entries, and were not thinned since, the oldest first."""
     return _old_runs(
         connection,
@@ -116,12 +116,12 @@ def to_thin(connection: Connection, project: str, before: float, at_least: int, 
     )
 
 
-def ended(connection: Connection, project: str) -> list[OldRun]:
+def ended(connection: DatabaseConnection, project: str) -> list[OldRun]:
     """All runs that are over, the oldest first."""
     return _old_runs(connection, _ENDED, (project,), 1 << 30)
 
 
-def _old_runs(connection: Connection, where: str, values: Sequence[object], limit: int) -> list[OldRun]:
+def _old_runs(connection: DatabaseConnection, where: str, values: Sequence[object], limit: int) -> list[OldRun]:
     query = (
         f"SELECT name, uid, CASE WHEN {_IS_THINNED} THEN 1 ELSE 0 END FROM run WHERE project = ? AND {where} "
         "ORDER BY last_seen_at, uid LIMIT ?"
@@ -130,7 +130,7 @@ def _old_runs(connection: Connection, where: str, values: Sequence[object], limi
     return [OldRun(name, uid, bool(thin)) for name, uid, thin in found if type(name) is str and type(uid) is str]
 
 
-def sizes(connection: Connection, project: str) -> Mapping[str, int]:
+def sizes(connection: DatabaseConnection, project: str) -> Mapping[str, int]:
     """How many bytes the points and snapshots of each run take, by uid."""
     found: dict[str, int] = {}
     for table in ("record", "snapshot", "summary"):
@@ -140,7 +140,7 @@ def sizes(connection: Connection, project: str) -> Mapping[str, int]:
     return found
 
 
-def replace_record(connection: Connection, thinned: ThinnedRecord) -> None:
+def replace_record(connection: DatabaseConnection, thinned: ThinnedRecord) -> None:
     """Put the thinned record in the place of the whole one. Raises RunMovedError where the run has gone on."""
     key = thinned.key
     moved = connection.execute(
@@ -163,7 +163,7 @@ def replace_record(connection: Connection, thinned: ThinnedRecord) -> None:
     mark_thinned(connection, key, thinned.at, thinned.entries)
 
 
-def mark_thinned(connection: Connection, key: Key, at: float, entries: int) -> None:
+def mark_thinned(connection: DatabaseConnection, key: Key, at: float, entries: int) -> None:
     """The run need not be looked at again, unless it goes on: it had so many entries before."""
     connection.execute("DELETE FROM thinned WHERE project = ? AND uid = ?", key)
     connection.execute("INSERT INTO thinned (project, uid, at, entries) VALUES (?, ?, ?, ?)", (*key, at, entries))
@@ -172,7 +172,7 @@ def mark_thinned(connection: Connection, key: Key, at: float, entries: int) -> N
 _OF_A_PROJECT = ("run_name", "concern", "target_group", "delivery", "target", "silence", "retention")
 
 
-def erase(connection: Connection, project: str, at: float) -> None:
+def erase(connection: DatabaseConnection, project: str, at: float) -> None:
     """Remove everything that there is of a project, and end its keys.
 
     Two things stay, without a name of anything: that these keys are over (a service that once asked for keys goes on

@@ -12,7 +12,7 @@ from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
 from losswatch_server.store.cells import MOST, GuardedRow, given, moment, text, whole
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.record_rows import RECORD, Key, attempts_of, from_database, past_record
 from losswatch_server.store.rows import RecordRow, RunRow, StoredRun, Writer
 from losswatch_server.store.sealing import SEAL_POINTS
@@ -25,7 +25,7 @@ OF_AN_OLDER_VERSION = 0
 """No version of the rules: a run of which it cannot be told is judged anew at its next point."""
 
 
-def run_row(connection: Connection, found: Sequence[Any], name: str | None = None) -> RunRow | None:
+def run_row(connection: DatabaseConnection, found: Sequence[Any], name: str | None = None) -> RunRow | None:
     """The row of ``RUN``; ``name`` is the run's, where it is known. None where the key is damaged."""
     project, uid = found[0], found[2]
     if type(project) is not str or type(uid) is not str:
@@ -65,7 +65,7 @@ def run_row(connection: Connection, found: Sequence[Any], name: str | None = Non
     )
 
 
-def stored_run(connection: Connection, found: Sequence[Any], name: str) -> StoredRun | None:
+def stored_run(connection: DatabaseConnection, found: Sequence[Any], name: str) -> StoredRun | None:
     """The run of a row of ``RUN`` and ``next_seq, unsealed, rhythm, report, revision``, with attempts and writers."""
     row = run_row(connection, found, name)
     if row is None:
@@ -89,7 +89,7 @@ def stored_run(connection: Connection, found: Sequence[Any], name: str) -> Store
     )
 
 
-def _writers(connection: Connection, key: Key) -> list[Writer]:
+def _writers(connection: DatabaseConnection, key: Key) -> list[Writer]:
     """In the order in which they began. One of which that cannot be told counts as the last, in the attempt under
     way: it is the one that posts."""
     query = (
@@ -104,7 +104,7 @@ def _writers(connection: Connection, key: Key) -> list[Writer]:
     return writers
 
 
-def _writer(connection: Connection, key: Key, cells: Sequence[Any], place: int) -> Writer | None:
+def _writer(connection: DatabaseConnection, key: Key, cells: Sequence[Any], place: int) -> Writer | None:
     name, attempt, ordinal, rival = cells
     row = GuardedRow("writer", *key, name)
     if not row.cell("name", lambda: text(name, 1), str):
@@ -116,13 +116,13 @@ def _writer(connection: Connection, key: Key, cells: Sequence[Any], place: int) 
     return Writer(name, number, order, row.cell("rival", lambda: given(text, rival), lambda: None))
 
 
-def last_seen_at(connection: Connection, key: Key) -> float:
+def last_seen_at(connection: DatabaseConnection, key: Key) -> float:
     """When the last row of the record came; 0 where there is none."""
     row = _last_row(connection, key)
     return 0.0 if row is None else row.received_ms / 1000
 
 
-def _created_at(connection: Connection, key: Key) -> float:
+def _created_at(connection: DatabaseConnection, key: Key) -> float:
     """When the first row of the record came."""
     query = "SELECT received_ms FROM record WHERE project = ? AND uid = ? ORDER BY seq LIMIT 1"
     found = connection.execute(query, key).fetchone()
@@ -132,27 +132,27 @@ def _created_at(connection: Connection, key: Key) -> float:
         return last_seen_at(connection, key)
 
 
-def _last_row(connection: Connection, key: Key) -> RecordRow | None:
+def _last_row(connection: DatabaseConnection, key: Key) -> RecordRow | None:
     query = f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? ORDER BY seq DESC LIMIT 1"
     return next(from_database(connection, key, connection.execute(query, key).fetchall()), None)
 
 
-def _name(connection: Connection, key: Key) -> str:
+def _name(connection: DatabaseConnection, key: Key) -> str:
     query = "SELECT name FROM run_name WHERE project = ? AND uid = ? AND CAST(name AS TEXT) = name LIMIT 1"
     found = connection.execute(query, key).fetchone()
     return key[1] if found is None else str(found[0])
 
 
-def _attempt(connection: Connection, key: Key) -> int:
+def _attempt(connection: DatabaseConnection, key: Key) -> int:
     return max((attempt.number for attempt in attempts_of(connection, key)), default=1)
 
 
-def _step(connection: Connection, key: Key) -> int | None:
+def _step(connection: DatabaseConnection, key: Key) -> int | None:
     row = _last_row(connection, key)
     return None if row is None else row.last_step
 
 
-def _context(connection: Connection, key: Key) -> Context:
+def _context(connection: DatabaseConnection, key: Key) -> Context:
     """As the record has it last: the column of the run is only a copy."""
     query = f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND kind = ? ORDER BY seq DESC"
     found = connection.execute(query, (*key, EntryKind.CONTEXT.value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from losswatch_server.store.cells import GuardedRow, given, moment, whole
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.run_rows import last_seen_at
 
 
@@ -21,7 +21,7 @@ class RunningRow(NamedTuple):
     rhythm: bytes
 
 
-def running(connection: Connection) -> list[RunningRow]:
+def running(connection: DatabaseConnection) -> list[RunningRow]:
     """All of them."""
     found = connection.execute(
         "SELECT project, uid, step, last_seen_at, paused_until, "
@@ -32,7 +32,7 @@ def running(connection: Connection) -> list[RunningRow]:
 
 
 def _row(
-    connection: Connection, project: Any, uid: Any, step: Any, seen: Any, paused: Any, gap: Any, rhythm: Any
+    connection: DatabaseConnection, project: Any, uid: Any, step: Any, seen: Any, paused: Any, gap: Any, rhythm: Any
 ) -> RunningRow | None:
     """What lists say of the run, where a cell is damaged; None where its key is."""
     if type(project) is not str or type(uid) is not str:
@@ -58,7 +58,7 @@ class SilentRow(NamedTuple):
     replaced: bool
 
 
-def silent(connection: Connection) -> list[SilentRow]:
+def silent(connection: DatabaseConnection) -> list[SilentRow]:
     """All of them."""
     group = connection.dialect.group
     found = connection.execute(

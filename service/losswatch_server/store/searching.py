@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from losswatch_server.monitor.entries import Attempt, EntryKind
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
@@ -27,7 +27,9 @@ _AT_ONCE = 32
 """Rows of a tail that are opened at a time, from the end."""
 
 
-def rows_at(connection: Connection, key: Key, steps: Sequence[int], first_seq: int, max_points: int) -> list[RecordRow]:
+def rows_at(
+    connection: DatabaseConnection, key: Key, steps: Sequence[int], first_seq: int, max_points: int
+) -> list[RecordRow]:
     """Rows that may hold entries at some of the steps (ascending), in order, from the one that holds ``first_seq`` on,
     until about ``max_points`` points."""
 
@@ -49,7 +51,9 @@ def rows_at(connection: Connection, key: Key, steps: Sequence[int], first_seq: i
     return rows
 
 
-def standing_rows(connection: Connection, key: Key, cuts: Cuts, first_seq: int, max_points: int) -> list[RecordRow]:
+def standing_rows(
+    connection: DatabaseConnection, key: Key, cuts: Cuts, first_seq: int, max_points: int
+) -> list[RecordRow]:
     """Rows with entries that no attempt has superseded, in order, from the one that holds ``first_seq`` on, until about
     ``max_points`` points. Contexts always stand."""
 
@@ -70,7 +74,7 @@ def standing_rows(connection: Connection, key: Key, cuts: Cuts, first_seq: int, 
 
 
 def _found(
-    connection: Connection, key: Key, wanted: object, first_seq: int, low: int, high: int
+    connection: DatabaseConnection, key: Key, wanted: object, first_seq: int, low: int, high: int
 ) -> Iterator[RecordRow]:
     """The rows of the leaves that are wanted and of the tail, each once, by place in the record."""
     seen = first_seq
@@ -81,7 +85,7 @@ def _found(
     yield from tail_rows(connection, key, max(tail_start(connection, key), seen), low, high)
 
 
-def tail_rows(connection: Connection, key: Key, seq: int, low: int, high: int) -> Iterator[RecordRow]:
+def tail_rows(connection: DatabaseConnection, key: Key, seq: int, low: int, high: int) -> Iterator[RecordRow]:
     """The rows from the one that holds ``seq`` on, with the contexts, and with points at steps from low to high."""
     found = connection.execute(
         f"SELECT {RECORD} FROM record WHERE project = ? AND uid = ? AND seq >= coalesce("
@@ -92,7 +96,7 @@ def tail_rows(connection: Connection, key: Key, seq: int, low: int, high: int) -
     return from_database(connection, key, found)
 
 
-def last_main_step(connection: Connection, key: Key, before: int) -> int | None:
+def last_main_step(connection: DatabaseConnection, key: Key, before: int) -> int | None:
     """The step of the last point of rank 0 that was new when it came, before a place in the record."""
     start = tail_start(connection, key)
     while before > start:
@@ -127,7 +131,7 @@ def _last_main(row: RecordRow, before: int) -> int | None:
     return steps[-1] if steps else None
 
 
-def all_rank_tails(connection: Connection, key: Key, attempts: Sequence[Attempt]) -> dict[int, int]:
+def all_rank_tails(connection: DatabaseConnection, key: Key, attempts: Sequence[Attempt]) -> dict[int, int]:
     """The last step of each rank other than 0."""
     cuts = Cuts(attempts)
     tails = stored_tails(connection, key)
@@ -141,7 +145,7 @@ def _tails_of(row: RecordRow, known: dict[int, Tail], cuts: Cuts) -> dict[int, T
     return rank_tails(read((row,)), known, cuts)
 
 
-def all_column_names(connection: Connection, key: Key) -> set[str]:
+def all_column_names(connection: DatabaseConnection, key: Key) -> set[str]:
     """The names of all columns that a table of the run has."""
     names = stored_names(connection, key)
     for row in tail_rows(connection, key, tail_start(connection, key), 0, _PAST):

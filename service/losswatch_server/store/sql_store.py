@@ -17,7 +17,7 @@ from typing import TypeVar
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store import changes, outline, queries, searching, summary_tree, windows
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.errors import RAW, ConnectionBrokenError, StoreClosedError, StoreLostError, failed_read
 from losswatch_server.store.record_rows import Key
@@ -79,7 +79,7 @@ class SqlStore(ABC):
     def __init__(self, waiting_writes: int) -> None:
         self._writer = GroupWriter(self._connect_writer, waiting_writes, self._vouch)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
-        self._connections: set[Connection] = set()
+        self._connections: set[DatabaseConnection] = set()
         self._local = threading.local()
         self._growing = asyncio.Lock()
         self._closed = False
@@ -96,10 +96,10 @@ class SqlStore(ABC):
         """Commit what is waiting, close every connection. Blocks."""
 
     @abstractmethod
-    def _connect_writer(self) -> Connection: ...
+    def _connect_writer(self) -> DatabaseConnection: ...
 
     @abstractmethod
-    def _open_reader(self) -> Connection: ...
+    def _open_reader(self) -> DatabaseConnection: ...
 
     @abstractmethod
     def _vouch(self) -> None:
@@ -121,11 +121,11 @@ class SqlStore(ABC):
         for connection in self._connections:
             connection.close()
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """What ``work`` returns, once its changes survive a power loss; see GroupWriter.write."""
         return await self._writer.write(work)
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[DatabaseConnection], T]) -> T:
         """What ``work`` returns, run on a reader thread and on one state of the database throughout.
 
         Raises StoreUnreadableError, StoreClosedError, StoreLostError.
@@ -140,7 +140,7 @@ class SqlStore(ABC):
         if self._writer.lost is not None:
             raise StoreLostError(str(self._writer.lost))
 
-    async def _searched(self, key: Key, work: Callable[[Connection], T]) -> T:
+    async def _searched(self, key: Key, work: Callable[[DatabaseConnection], T]) -> T:
         """The same for what is found through the summaries of a run: damaged ones are made anew first."""
         try:
             return await self.read(work)
@@ -153,7 +153,7 @@ class SqlStore(ABC):
         damage.note("summaries of run", key, error)
         await self.write(partial(summary_tree.forget, key=key))
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def _read(self, work: Callable[[DatabaseConnection], T]) -> T:
         try:
             try:
                 return self._read_once(work)
@@ -165,7 +165,7 @@ class SqlStore(ABC):
                 raise
             raise told from error
 
-    def _read_once(self, work: Callable[[Connection], T]) -> T:
+    def _read_once(self, work: Callable[[DatabaseConnection], T]) -> T:
         try:
             connection = self._reader()
             connection.execute(connection.dialect.begin_reading)
@@ -176,9 +176,9 @@ class SqlStore(ABC):
             raise
         return value
 
-    def _reader(self) -> Connection:
+    def _reader(self) -> DatabaseConnection:
         """The connection of this thread."""
-        connection: Connection | None = getattr(self._local, "connection", None)
+        connection: DatabaseConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._open_reader()
             self._connections.add(connection)
@@ -187,7 +187,7 @@ class SqlStore(ABC):
 
     def _drop_reader(self) -> None:
         """The next read of this thread opens a connection anew: after a failure this one is not trusted."""
-        connection: Connection | None = getattr(self._local, "connection", None)
+        connection: DatabaseConnection | None = getattr(self._local, "connection", None)
         if connection is not None:
             self._local.connection = None
             self._connections.discard(connection)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from losswatch_server.store import schema
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.datadir import DataDirectory
 from losswatch_server.store.errors import StoreBusyError, StoreFailedError, StoreLostError, failed_write
 from losswatch_server.store.identity import OpenFiles, draw_mark
@@ -82,7 +82,7 @@ class SqliteStore(SqlStore):
     def _vouch(self) -> None:
         self._files.check()
 
-    def _open_reader(self) -> Connection:
+    def _open_reader(self) -> DatabaseConnection:
         return self._connect_reader(self.path)
 
     def _connect_writer(self) -> schema.SqliteConnection:
@@ -137,7 +137,7 @@ class SqliteStore(SqlStore):
             await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _touch(connection: Connection) -> None:
+def _touch(connection: DatabaseConnection) -> None:
     """Change one page, and open each table that a point is written to: its root page may be the one that fails.
 
     SQLite knows a row that is written as it was, and writes nothing; a counter it does not use itself always moves.

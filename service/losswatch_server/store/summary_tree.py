@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.store.cells import text, whole
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.dialect import upsert
 from losswatch_server.store.entries import read
@@ -49,20 +49,20 @@ class DamagedSummariesError(Exception):
     anew."""
 
 
-def tail_start(connection: Connection, key: Key) -> int:
+def tail_start(connection: DatabaseConnection, key: Key) -> int:
     """The place in the record from which on nothing is summed up. Raises DamagedSummariesError."""
     query = f"SELECT {_SUMMARY} FROM summary WHERE project = ? AND uid = ? AND level = ? ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (*key, 0)).fetchone()
     return 0 if found is None else _summary(found).past
 
 
-def forget(connection: Connection, key: Key) -> None:
+def forget(connection: DatabaseConnection, key: Key) -> None:
     """Remove the summaries of a run, with what they say of ranks and names."""
     for table in ("summary", "rank_tail", "series_name"):
         connection.execute(f"DELETE FROM {table} WHERE project = ? AND uid = ?", key)
 
 
-def rows_between(connection: Connection, key: Key, seq: int, past: int) -> Iterator[RecordRow]:
+def rows_between(connection: DatabaseConnection, key: Key, seq: int, past: int) -> Iterator[RecordRow]:
     """The rows that hold the entries from ``seq`` up to, not including, ``past``; the first and last may hold more."""
     first: tuple[str, tuple[object, ...]] = (
         "seq >= coalesce((SELECT max(seq) FROM record WHERE project = ? AND uid = ? AND seq <= ?), 0)",
@@ -82,7 +82,7 @@ def rows_between(connection: Connection, key: Key, seq: int, past: int) -> Itera
         first = "seq > ?", (found[-1][0],)
 
 
-def growth(connection: Connection, key: Key) -> Growth | None:
+def growth(connection: DatabaseConnection, key: Key) -> Growth | None:
     """Summaries of the next entries, up to ``AT_ONCE``; None while there are too few.
 
     Leaves end where rows end that will not be compressed together with later ones.
@@ -116,7 +116,7 @@ def growth(connection: Connection, key: Key) -> Growth | None:
     return Growth(key, start, [*leaves, *_above(connection, key, leaves)], tails, names - stored_names(connection, key))
 
 
-def _above(connection: Connection, key: Key, new: Sequence[Summary]) -> Iterator[Summary]:
+def _above(connection: DatabaseConnection, key: Key, new: Sequence[Summary]) -> Iterator[Summary]:
     """The nodes that new ones of one level complete, on all levels above it."""
     while new:
         level = new[0].level
@@ -127,7 +127,7 @@ def _above(connection: Connection, key: Key, new: Sequence[Summary]) -> Iterator
         yield from new
 
 
-def grow(connection: Connection, growth: Growth) -> bool:
+def grow(connection: DatabaseConnection, growth: Growth) -> bool:
     """Keep new summaries, unless somebody else did. False where the run is gone."""
     key = growth.key
     exists = f"SELECT 1 FROM run WHERE project = ? AND uid = ?{connection.dialect.lock}"
@@ -150,7 +150,7 @@ def grow(connection: Connection, growth: Growth) -> bool:
     return True
 
 
-def top(connection: Connection, key: Key, *, body: bool = False) -> list[Summary]:
+def top(connection: DatabaseConnection, key: Key, *, body: bool = False) -> list[Summary]:
     """The fewest summaries that together cover all that is summed up, by place in the record.
 
     Raises DamagedSummariesError.
@@ -165,7 +165,7 @@ def top(connection: Connection, key: Key, *, body: bool = False) -> list[Summary
     return nodes
 
 
-def below(connection: Connection, key: Key, node: Summary, *, body: bool = False) -> list[Summary]:
+def below(connection: DatabaseConnection, key: Key, node: Summary, *, body: bool = False) -> list[Summary]:
     """The summaries from which a node was made. Raises DamagedSummariesError."""
     nodes = _nodes(connection, key, node.level - 1, node.seq, node.past, body=body)
     _without_gap(nodes, node.seq, node.past)
@@ -182,7 +182,9 @@ def _without_gap(nodes: Sequence[Summary], seq: int, past: int | None) -> None:
         raise DamagedSummariesError(f"there is none at {seq}")
 
 
-def _nodes(connection: Connection, key: Key, level: int, seq: int, past: int | None, *, body: bool) -> list[Summary]:
+def _nodes(
+    connection: DatabaseConnection, key: Key, level: int, seq: int, past: int | None, *, body: bool
+) -> list[Summary]:
     query = (
         f"SELECT {_SUMMARY}{', body' if body else ''} FROM summary "
         "WHERE project = ? AND uid = ? AND level = ? AND seq >= ? AND seq < ? ORDER BY seq"
@@ -220,7 +222,7 @@ def _summary(found: Sequence[Any]) -> Summary:
 
 
 def leaves(
-    connection: Connection, key: Key, wanted: Callable[[Summary], bool], *, backwards: bool = False
+    connection: DatabaseConnection, key: Key, wanted: Callable[[Summary], bool], *, backwards: bool = False
 ) -> Iterator[Summary]:
     """The leaves that are wanted, and lie below nodes that are all wanted, by place in the record."""
     stack = top(connection, key)
@@ -237,7 +239,7 @@ def leaves(
             stack += nodes if backwards else nodes[::-1]
 
 
-def stored_tails(connection: Connection, key: Key) -> dict[int, Tail]:
+def stored_tails(connection: DatabaseConnection, key: Key) -> dict[int, Tail]:
     """How far each other rank has come in what is summed up."""
     query = "SELECT rank, step, seq FROM rank_tail WHERE project = ? AND uid = ?"
     found = connection.execute(query, key)
@@ -247,7 +249,7 @@ def stored_tails(connection: Connection, key: Key) -> dict[int, Tail]:
         raise DamagedSummariesError(f"the last step of a rank: {error}") from None
 
 
-def stored_names(connection: Connection, key: Key) -> set[str]:
+def stored_names(connection: DatabaseConnection, key: Key) -> set[str]:
     """The names of the columns in what is summed up."""
     query = "SELECT name FROM series_name WHERE project = ? AND uid = ?"
     try:

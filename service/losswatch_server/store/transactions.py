@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 T = TypeVar("T")
 
@@ -13,11 +13,11 @@ T = TypeVar("T")
 class Transactions(Protocol):
     """Every store offers them."""
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[DatabaseConnection], T]) -> T:
         """What ``work`` returns."""
         ...
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """What ``work`` returns, once its changes survive a power loss; an error of ``work`` undoes them."""
         ...
 

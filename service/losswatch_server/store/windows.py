@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
 from losswatch_server.store.cells import MOST
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.entries import read
 from losswatch_server.store.record_rows import Key
 from losswatch_server.store.searching import tail_rows
@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 
 def next_window(
-    connection: Connection, key: Key, sources: Sequence[Source], low: int, high: int, points: int
+    connection: DatabaseConnection, key: Key, sources: Sequence[Source], low: int, high: int, points: int
 ) -> Window | None:
     """The next window from ``low`` on with about so many points, at most to ``high``; None where there are no more."""
     start = tail_start(connection, key)
@@ -91,7 +91,7 @@ def next_window(
 
 
 def _entries(
-    connection: Connection,
+    connection: DatabaseConnection,
     key: Key,
     taken: Sequence[Summary],
     start: int,
@@ -119,7 +119,7 @@ def _entries(
 
 
 def _tail(
-    connection: Connection, key: Key, sources: Sequence[Source], start: int, low: int, high: int
+    connection: DatabaseConnection, key: Key, sources: Sequence[Source], start: int, low: int, high: int
 ) -> list[Summary]:
     """The tail as a leaf, at the steps that are left of it."""
     query = (

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from losswatch_server.store import changes
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import (
     RAW,
     REFUSED,
@@ -52,7 +52,7 @@ BREATH_S = 0.1
 class _Job(NamedTuple):
     """``work`` is a Change that only appends, which is written together with others, or a function of its own."""
 
-    work: Change | Callable[[Connection], Any]
+    work: Change | Callable[[DatabaseConnection], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     change: Change | None = None
@@ -83,15 +83,15 @@ class GroupWriter:
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        connect: Callable[[], DatabaseConnection],
         capacity: int,
         vouch: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
         self._capacity = capacity
         self._vouch = vouch
-        self._connection: Connection | None = None
-        self._doubtful: Connection | None = None
+        self._connection: DatabaseConnection | None = None
+        self._doubtful: DatabaseConnection | None = None
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._taking = threading.Lock()
         self._closing = False
@@ -105,7 +105,7 @@ class GroupWriter:
         """Whether the thread is there."""
         return self._thread.is_alive()
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[DatabaseConnection], T]) -> T:
         """What ``work`` returns, after its COMMIT. An error of ``work`` undoes its own changes alone.
 
         Raises StoreBusyError, StoreClosedError, StoreFailedError, StoreConflictError, StoreLostError. A write whose
@@ -122,7 +122,7 @@ class GroupWriter:
         else:
             await self._put(partial(changes.apply, change=change), change)
 
-    async def _put(self, work: Change | Callable[[Connection], Any], change: Change | None = None) -> Any:
+    async def _put(self, work: Change | Callable[[DatabaseConnection], Any], change: Change | None = None) -> Any:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         with self._taking:  # nothing may follow the end
@@ -199,7 +199,7 @@ class GroupWriter:
         self._note(failure)
         return results
 
-    def _committed(self, group: list[_Job]) -> tuple[Connection, list[_WriteResult]]:
+    def _committed(self, group: list[_Job]) -> tuple[DatabaseConnection, list[_WriteResult]]:
         """Run the group, and again where another transaction was in the way, or (once) the connection had broken
         before its COMMIT went out: nothing of it was kept then."""
         tries, reconnected = 1, False
@@ -224,7 +224,7 @@ class GroupWriter:
         at = time.monotonic()
         self.last = Committed(at) if error is None else Committed(at, time.time() if since is None else since, error)
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> DatabaseConnection:
         if self._connection is None:
             # The new one is opened before the old one is closed: with the last connection SQLite takes away the log.
             self._connection = self._connect()
@@ -270,7 +270,7 @@ class GroupWriter:
                     break
 
 
-def _commit(connection: Connection, group: list[_Job]) -> list[_WriteResult]:
+def _commit(connection: DatabaseConnection, group: list[_Job]) -> list[_WriteResult]:
     """Run every job, then commit them together; a failed commit fails all of them."""
     connection.execute(connection.dialect.begin)
     changes.lock_runs(connection, [job.change for job in group if job.change is not None])
@@ -289,7 +289,7 @@ def _kept(job: _Job, value: Any = None) -> _WriteResult:
     return _WriteResult(job.future, value, None)
 
 
-def _together(connection: Connection, group: Sequence[_Job]) -> bool:
+def _together(connection: DatabaseConnection, group: Sequence[_Job]) -> bool:
     """Write all changes that only append at once; False where that cannot be, and then nothing of them is written."""
     appends = [job.work for job in group if isinstance(job.work, Change)]
     try:
@@ -302,7 +302,7 @@ def _together(connection: Connection, group: Sequence[_Job]) -> bool:
     return False
 
 
-def _run_alone(connection: Connection, job: _Job) -> _WriteResult:
+def _run_alone(connection: DatabaseConnection, job: _Job) -> _WriteResult:
     """Run one job in a savepoint of its own."""
     work = partial(changes.apply, change=job.work) if isinstance(job.work, Change) else job.work
     connection.execute("SAVEPOINT job")

@@ -10,7 +10,7 @@ from losswatch_server.alerts.policy import Reason
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
 from losswatch_server.store.alerting.deliveries import DeliveryRow
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 LEASE_S = 120.0
 Receiver = tuple[str, str]
@@ -37,7 +37,7 @@ def choose(
     return list(chosen.values())
 
 
-def claim(connection: Connection, rows: Iterable[DeliveryRow], worker: str, now: float) -> list[Claimed]:
+def claim(connection: DatabaseConnection, rows: Iterable[DeliveryRow], worker: str, now: float) -> list[Claimed]:
     """Take deliveries for this worker; those whose target is gone or switched off are dropped."""
     taken: list[Claimed] = []
     for row in rows:

@@ -17,7 +17,7 @@ from losswatch_server.codec.damage import MISSHAPEN
 from losswatch_server.store.alerting import configuration, outbox
 from losswatch_server.store.alerting.deliveries import DeliveryRow
 from losswatch_server.store.alerting.outbox import Cursor, GroupRow
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Planning:
     """One pass over one state of the database. Stages add to ``plan`` and leave to the next what it needs:
     ``touched`` are the groups (target, key) that events changed, ``speaking`` the reviews that make a message."""
 
-    connection: Connection
+    connection: DatabaseConnection
     now: float
     new_id: Callable[[], str]
     plan: Plan

@@ -18,7 +18,7 @@ from losswatch_server.alerts.stages.compose import delivery_row
 from losswatch_server.alerts.targets import Target, TargetState
 from losswatch_server.store.alerting import configuration, deliveries
 from losswatch_server.store.alerting.deliveries import DeliveryRow
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 logger = logging.getLogger(__name__)
 logger.addFilter(ScrubbingFilter())
@@ -62,7 +62,7 @@ def after(claimed: Claimed, tried: DeliveryTry, rng: random.Random) -> DeliveryR
 
 
 def settle(
-    connection: Connection,
+    connection: DatabaseConnection,
     row: DeliveryRow,
     worker: str,
     tried: DeliveryTry,
@@ -92,7 +92,7 @@ def settle(
         configuration.set_health(connection, target.project, target.id, failing, ("active", "failing"))
 
 
-def _disable(connection: Connection, target: Target, why: str, new_id: Callable[[], str], now: float) -> None:
+def _disable(connection: DatabaseConnection, target: Target, why: str, new_id: Callable[[], str], now: float) -> None:
     """Switch a target off and tell the project's other targets."""
     disabled = (TargetState.DISABLED.value, target.failing_since, why)
     if not configuration.set_health(connection, target.project, target.id, disabled, ("active", "failing")):

@@ -26,7 +26,7 @@ from losswatch_server.codec import Problem, run_json
 from losswatch_server.codec.portable import MAX_LINE, NotPortableError
 from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.runs.portability import Importer, RunExistsError, export, put, take_lines
-from losswatch_server.store.alerting.transactions import Transactions
+from losswatch_server.store.transactions import Transactions
 
 router = APIRouter(tags=["runs"])
 

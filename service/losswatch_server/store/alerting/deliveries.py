@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from losswatch_server.store.cells import MOST, sound_row, sound_rows
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.dialect import contains, marks
 
 
@@ -46,7 +46,7 @@ _FIRST_OF_LANE = (
 _FREE = "(state = 'pending' AND next_at <= ? OR state = 'sending' AND claimed_until <= ?)"
 
 
-def add(connection: Connection, row: DeliveryRow) -> None:
+def add(connection: DatabaseConnection, row: DeliveryRow) -> None:
     """Insert a delivery behind the target's last one; its ``number`` is given here."""
     query = (
         "SELECT coalesce(max(number), 0) + 1 FROM delivery WHERE project = ? AND target = ? AND number <= ? "
@@ -56,7 +56,7 @@ def add(connection: Connection, row: DeliveryRow) -> None:
     connection.execute(f"INSERT INTO delivery ({_FIELDS}) VALUES {marks(_FIELDS)}", row._replace(number=number))
 
 
-def claimable(connection: Connection, now: float, limit: int) -> list[DeliveryRow]:
+def claimable(connection: DatabaseConnection, now: float, limit: int) -> list[DeliveryRow]:
     """What may be sent now: the first of each lane, whose time has come or whose claim has lapsed."""
     query = (
         f"SELECT {_FIELDS} FROM delivery AS d WHERE {_OPEN} AND {_FREE} AND {_FIRST_OF_LANE} "
@@ -65,7 +65,7 @@ def claimable(connection: Connection, now: float, limit: int) -> list[DeliveryRo
     return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (now, now, limit))))
 
 
-def claim(connection: Connection, row: DeliveryRow, worker: str, now: float, until: float) -> bool:
+def claim(connection: DatabaseConnection, row: DeliveryRow, worker: str, now: float, until: float) -> bool:
     """Take a delivery for this worker; False when another took it first."""
     taken = connection.execute(
         f"UPDATE delivery SET state = 'sending', claim = ?, claimed_until = ? WHERE project = ? AND id = ? AND {_FREE}",
@@ -74,12 +74,12 @@ def claim(connection: Connection, row: DeliveryRow, worker: str, now: float, unt
     return taken.rowcount == 1
 
 
-def release_all(connection: Connection) -> None:
+def release_all(connection: DatabaseConnection) -> None:
     """Let every claim lapse: for the start of the only process there is."""
     connection.execute("UPDATE delivery SET claimed_until = 0 WHERE state = 'sending'")
 
 
-def settle(connection: Connection, row: DeliveryRow, worker: str) -> bool:
+def settle(connection: DatabaseConnection, row: DeliveryRow, worker: str) -> bool:
     """Write what became of a claimed delivery; False when the claim had lapsed and another worker took over."""
     settled = connection.execute(
         "UPDATE delivery SET state = ?, next_at = ?, tries = ?, claim = NULL, claimed_until = NULL, finished_at = ?, "
@@ -92,7 +92,7 @@ def settle(connection: Connection, row: DeliveryRow, worker: str) -> bool:
     return settled.rowcount == 1
 
 
-def hurry(connection: Connection, project: str, target: str, now: float) -> None:
+def hurry(connection: DatabaseConnection, project: str, target: str, now: float) -> None:
     """The target answers again: what waits for it need not wait any longer."""
     connection.execute(
         "UPDATE delivery SET next_at = ? WHERE project = ? AND target = ? AND state = 'pending' AND next_at > ?",
@@ -100,7 +100,7 @@ def hurry(connection: Connection, project: str, target: str, now: float) -> None
     )
 
 
-def next_due(connection: Connection) -> float | None:
+def next_due(connection: DatabaseConnection) -> float | None:
     """When the next delivery may be sent or its claim lapses."""
     query = (
         "SELECT min(CASE state WHEN 'pending' THEN next_at ELSE claimed_until END) "
@@ -110,7 +110,7 @@ def next_due(connection: Connection) -> float | None:
     return float(found[0]) if type(found[0]) in (int, float) else None
 
 
-def waiting(connection: Connection, project: str, target: str, key: str) -> list[DeliveryRow]:
+def waiting(connection: DatabaseConnection, project: str, target: str, key: str) -> list[DeliveryRow]:
     """Undelivered messages of one group to one target, oldest first, that nobody is sending now."""
     query = (
         f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND target = ? AND key = ? AND state = 'pending' "
@@ -119,13 +119,13 @@ def waiting(connection: Connection, project: str, target: str, key: str) -> list
     return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (project, target, key))))
 
 
-def waiting_about(connection: Connection, project: str, uid: str) -> list[DeliveryRow]:
+def waiting_about(connection: DatabaseConnection, project: str, uid: str) -> list[DeliveryRow]:
     """Undelivered messages of a project that name a run; to be looked at one by one."""
     query = f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND state = 'pending' AND body LIKE ? ESCAPE '!'"
     return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (project, contains(uid)))))
 
 
-def retire(connection: Connection, project: str, delivery_id: str, state: str, detail: str, now: float) -> bool:
+def retire(connection: DatabaseConnection, project: str, delivery_id: str, state: str, detail: str, now: float) -> bool:
     """End a pending delivery unsent; False when it is no longer pending."""
     retired = connection.execute(
         "UPDATE delivery SET state = ?, detail = ?, finished_at = ? WHERE project = ? AND id = ? AND state = 'pending'",
@@ -134,7 +134,7 @@ def retire(connection: Connection, project: str, delivery_id: str, state: str, d
     return retired.rowcount == 1
 
 
-def drop_waiting(connection: Connection, project: str, target: str, detail: str, now: float) -> None:
+def drop_waiting(connection: DatabaseConnection, project: str, target: str, detail: str, now: float) -> None:
     """End everything that waits for a target that was switched off."""
     connection.execute(
         "UPDATE delivery SET state = 'dropped', detail = ?, finished_at = ? "
@@ -143,7 +143,7 @@ def drop_waiting(connection: Connection, project: str, target: str, detail: str,
     )
 
 
-def sent_since(connection: Connection, project: str, target: str, since: float) -> list[float]:
+def sent_since(connection: DatabaseConnection, project: str, target: str, since: float) -> list[float]:
     """When each message to a target was made, after ``since``, oldest first; tests and redeliveries do not count."""
     found = connection.execute(
         "SELECT created_at FROM delivery WHERE project = ? AND target = ? AND created_at > ? "
@@ -154,7 +154,7 @@ def sent_since(connection: Connection, project: str, target: str, since: float) 
 
 
 def log(
-    connection: Connection, project: str, target: str, state: str | None, before: int | None, limit: int
+    connection: DatabaseConnection, project: str, target: str, state: str | None, before: int | None, limit: int
 ) -> list[DeliveryRow]:
     """The deliveries of a target, newest first, before a number."""
     where, values = "project = ? AND target = ?", [project, target]
@@ -169,14 +169,14 @@ def log(
     return list(sound_rows(DeliveryRow, "delivery", 2, connection.execute(query, (*arguments, limit))))
 
 
-def find(connection: Connection, project: str, target: str, delivery_id: str) -> DeliveryRow | None:
+def find(connection: DatabaseConnection, project: str, target: str, delivery_id: str) -> DeliveryRow | None:
     """One delivery."""
     query = f"SELECT {_FIELDS} FROM delivery WHERE project = ? AND target = ? AND id = ?"
     found = connection.execute(query, (project, target, delivery_id)).fetchone()
     return sound_row(DeliveryRow, "delivery", 2, found)
 
 
-def revive(connection: Connection, project: str, target: str, ids: Iterable[str], now: float) -> int:
+def revive(connection: DatabaseConnection, project: str, target: str, ids: Iterable[str], now: float) -> int:
     """Send finished deliveries once more, with the same id; how many were."""
     revived = 0
     for delivery_id in ids:
@@ -189,7 +189,7 @@ def revive(connection: Connection, project: str, target: str, ids: Iterable[str]
     return revived
 
 
-def failed_since(connection: Connection, project: str, target: str, since: float) -> list[str]:
+def failed_since(connection: DatabaseConnection, project: str, target: str, since: float) -> list[str]:
     """The ids of what never arrived since then, oldest first."""
     found = connection.execute(
         "SELECT id FROM delivery WHERE project = ? AND target = ? AND created_at >= ? "

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from losswatch_server.store.cells import sound_rows
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 
 
-def muted_until(connection: Connection, project: str, uid: str, finding: str) -> float | None:
+def muted_until(connection: DatabaseConnection, project: str, uid: str, finding: str) -> float | None:
     """Until when a finding is muted."""
     query = "SELECT muted_until FROM finding WHERE project = ? AND uid = ? AND id = ?"
     found = connection.execute(query, (project, uid, finding)).fetchone()
@@ -26,7 +26,7 @@ class SweepRow(NamedTuple):
     context: str
 
 
-def sweep(connection: Connection, project: str, group: str) -> list[SweepRow]:
+def sweep(connection: DatabaseConnection, project: str, group: str) -> list[SweepRow]:
     """The runs that say they belong to this group, the newest of a very large one."""
     found = connection.execute(
         f"SELECT uid, status, context FROM run WHERE project = ? AND {connection.dialect.group('run')} = ? "

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from losswatch_server.store.connection import Connection
+from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import RAW, StoreFailedError
 from losswatch_server.store.postgres import schema
 from losswatch_server.store.postgres.connection import Database, PostgresConnection
@@ -80,7 +80,7 @@ class PostgresStore(SqlStore):
         """The server's log and the room of deleted rows are the server's: VACUUM and its archive settings decide."""
 
 
-def _lease(connection: Connection, work: str, holder: str, seconds: float) -> bool:
+def _lease(connection: DatabaseConnection, work: str, holder: str, seconds: float) -> bool:
     held = connection.execute(
         "INSERT INTO lease (name, holder, until) VALUES (?, ?, extract(epoch FROM clock_timestamp()) + ?) "
         "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until "
@@ -90,6 +90,6 @@ def _lease(connection: Connection, work: str, holder: str, seconds: float) -> bo
     return held.rowcount == 1
 
 
-def _touch(connection: Connection) -> None:
+def _touch(connection: DatabaseConnection) -> None:
     """Write one row: a server that only reads (a standby) refuses it."""
     connection.execute("UPDATE event_number SET last = last WHERE name = 'event'")
