@@ -115,7 +115,8 @@ def serve(**given: Any) -> None:
         proxy_users(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    is_closed = settings.user_header is not None or places.look(settings.place, table.KEYS_SINCE, table.keys)
+    keys_there = places.look(settings.place, table.KEYS_SINCE, table.keys)
+    is_closed = settings.user_header is not None or bool(keys_there)
     if not is_loopback(settings.host) and not is_closed:
         if not settings.insecure:
             fail(needs_a_key(settings.host, settings.place), USAGE)

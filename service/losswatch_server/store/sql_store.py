@@ -63,7 +63,7 @@ class Notices:
     async def close(self) -> None:
         """Stop listening."""
 
-    async def tell(self) -> float:
+    async def tell(self) -> float | None:
         """One pass: tell the others of commits; the seconds until the next, unless ``wake`` is set."""
         return 60.0
 

@@ -14,7 +14,7 @@ import secrets
 import threading
 from collections.abc import Callable
 
-from losswatch_server.store.errors import RAW
+from losswatch_server.store.errors import RAW, ConnectionBrokenError, DatabaseError
 from losswatch_server.store.postgres.connection import Database, PostgresConnection
 from losswatch_server.store.sql_store import Notices
 
@@ -54,9 +54,15 @@ class PostgresNotices(Notices):
         if self._sender is not None:
             self._sender.close()
 
-    async def tell(self) -> float:
+    async def tell(self) -> float | None:
         """One pass: tell the others of commits; the seconds until the next, unless ``wake`` is set."""
-        await asyncio.to_thread(self._tell)
+        try:
+            await asyncio.to_thread(self._tell)
+        except ConnectionBrokenError:
+            raise
+        except DatabaseError as error:
+            logger.info("other services are told nothing, and look by themselves: %s", error)
+            return None
         await asyncio.sleep(SHORTEST_PASS_S)
         return LONGEST_PAUSE_S
 
