@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,30 @@ def test_a_request_that_is_sent_again_changes_nothing(service: Service, client: 
     assert [(point["step"], point["loss"]) for point in points] == [(n, 5.0 - 0.01 * n) for n in range(60)]
     assert all(point["metrics"] == {"acc": point["loss"]} for point in points)
     assert service.get(f"/{run}")["attempt"] == 1
+
+
+def test_an_asynchronous_client_whose_steps_overtake_each_other_loses_none(
+    service: Service, client: MlflowClient
+) -> None:
+    """As the Hugging Face Trainer logs: ten threads send, and the order of arrival is theirs."""
+    run = client.create_run("0", run_name="async").info.run_id
+    order = sorted(range(200), key=lambda step: step + random.Random(step).uniform(0, 6))
+    assert order != sorted(order)
+    for step in order:
+        metrics = [
+            {"key": key, "value": 5.0 - 0.02 * step, "timestamp": 10**12 + step // 3, "step": step}
+            for key in ("loss", "grad_norm", "accuracy")
+        ]
+        parts = [metrics] if step % 3 else [metrics[:1], metrics[1:]]
+        for part in parts:
+            assert posted(service, "runs/log-batch", {"run_id": run, "metrics": part}).status_code == 200
+    points = service.points(run)
+    assert [(point["step"], point["loss"], point["grad_norm"]) for point in points] == [
+        (step, 5.0 - 0.02 * step, 5.0 - 0.02 * step) for step in range(200)
+    ]
+    found = service.get(f"/{run}")
+    assert (found["attempt"], found["status"], "metrics_numbered" in found["context"]) == (1, "healthy", False)
+    assert service.get(f"/{run}/report")["notes"] == []
 
 
 def test_the_mean_of_a_whole_training_does_not_contradict_its_last_loss(service: Service) -> None:

@@ -65,13 +65,18 @@ def test_no_two_values_of_a_request_contradict_each_other_and_none_is_lost(
         assert seen.setdefault((one.step, one.field or one.name), repr(one.value)) == repr(one.value)
 
 
-def test_a_value_that_comes_late_begins_no_attempt() -> None:
+def test_a_value_that_comes_late_keeps_its_step_and_says_so_each_time() -> None:
     run = fresh()
     run.place([Logged("loss", 1.0, 1, 10), Logged("loss", 0.9, 2, 20), Logged("loss", 0.8, 4, 40)])
-    ((point,),) = points_of(run.place([Logged("loss", 0.85, 3, 30)]))
-    assert (point.step, point.loss, point.metrics) == (3, None, {"loss": 0.85})
-    ((point,),) = points_of(run.place([Logged("loss", 0.9, 2, 20)]))
-    assert (point.step, point.loss) == (2, 0.9)
+    for _ in range(2):
+        (placed,) = run.place([Logged("loss", 0.85, 3, 30)])
+        assert (placed.step, placed.field, placed.is_late) == (3, "loss", True)
+    (placed,) = run.place([Logged("loss", 0.9, 2, 20)])
+    assert (placed.step, placed.is_late) == (2, False)
+    (placed,) = run.place([Logged("grad_norm", 1.0, 3, 31)])
+    assert placed.is_late
+    (placed,) = run.place([Logged("val_loss", 1.0, 2, 21)])
+    assert not placed.is_late
 
 
 def test_a_validation_that_is_logged_later_goes_to_the_step_that_was_reached() -> None:

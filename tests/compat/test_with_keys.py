@@ -17,8 +17,9 @@ from opentelemetry.sdk.resources import Resource
 
 from api.conftest import serving
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, folder, table
+from losswatch_server.keys import Scope, table
 from losswatch_server.settings import Settings
+from losswatch_server.store import places
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str,
     """A service with keys of project team: its address, a key that logs, a key that reads."""
     data = tmp_path_factory.mktemp("locked")
     log, read = (
-        folder.change(data, lambda one, s=scope: table.create(one, "team", [s], now=time.time())).text
+        places.change(data, table.KEYS_SINCE, lambda one, s=scope: table.create(one, "team", [s], now=time.time())).text
         for scope in (Scope.INGEST, Scope.READ)
     )
     with serving(create_app(Settings(data_dir=data))) as (host, port):

@@ -15,9 +15,10 @@ from losswatch.metric_names import Rules, rules_of
 from losswatch_server.api.http.access import runs_of
 from losswatch_server.api.http.rate_limits import GRANT
 from losswatch_server.compat.contexts import Describe
-from losswatch_server.compat.series import Logged, RunSeries, points_of, remembered
+from losswatch_server.compat.series import Logged, Placed, RunSeries, points_of, remembered
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
 from losswatch_server.runs import Recorded, RunNotFoundError, RunRow, Runs
+from losswatch_server.runs.points.writers import FORKED
 
 KEPT = 256
 """Runs whose series are kept in memory, about 100 KB each; those of another run are read from its last points."""
@@ -61,23 +62,39 @@ class Recording:
         async with kept.lock:
             row, series = await self._series(runs, kept, project, name)
             before = series.notes()
-            requests = points_of(series.place(logged, steps_count=steps_count))
+            placed = series.place(logged, steps_count=steps_count)
             context = None if describe is None else describe(row.context if row else EMPTY_CONTEXT)
             notes = series.notes()
             if notes != before:
                 context = _noted(context or Context(), notes)
             try:
-                for points in requests or [[]]:
-                    recorded = await runs.record(project, name, points, context, report=False)
-                    request.app.state.metrics.count_points(recorded)
-                    if (grant := request.scope.get(GRANT)) is not None:
-                        grant.take_points(len(points))
+                if row is None:
+                    row, _ = await runs.upsert(project, name, context or EMPTY_CONTEXT)
                     context = None
+                kept.uid = row.uid
+                recorded = await self._store(request, row, placed, context)
             except BaseException:
                 kept.series = None  # what is stored is known, and nothing else
                 raise
-            kept.uid = recorded.run.uid
             return recorded
+
+    async def _store(
+        self, request: Request, row: RunRow, placed: Sequence[Placed], context: Context | None
+    ) -> Recorded:
+        """Records the numbers as one writer of the run, and late ones as one that was forked from it: what such a
+        writer logs fills gaps and begins no attempt."""
+        writer = f"compat-{row.uid}"
+        parts = [(points, writer) for points in points_of([one for one in placed if not one.is_late])]
+        parts += [(points, f"{writer}{FORKED}late") for points in points_of([one for one in placed if one.is_late])]
+        recorded: Recorded | None = None
+        for points, by in parts or [([], writer)]:
+            recorded = await runs_of(request).record(row.project, row.name, points, context, by, report=False)
+            request.app.state.metrics.count_points(recorded)
+            if (grant := request.scope.get(GRANT)) is not None:
+                grant.take_points(len(points))
+            context = None
+        assert recorded is not None
+        return recorded
 
     async def resume(self, request: Request, project: str, name: str) -> None:
         """The run is taken up again: its steps may go back."""

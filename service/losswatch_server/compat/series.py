@@ -35,13 +35,15 @@ class Logged(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where a number goes: to a step, as a field or (``field`` empty) a metric of its name."""
+    """Where a number goes: to a step, as a field or (``field`` empty) a metric of its name. ``is_late``: it comes after
+    what was measured later, and says nothing of a resume."""
 
     step: int
     field: str
     name: str
     value: float
     at_ms: int | None
+    is_late: bool = False
 
 
 @dataclass(slots=True)
@@ -64,12 +66,15 @@ class RunSeries:
     series: dict[str, Series] = field(default_factory=dict)
     top: int = -1
     """The highest step of the run."""
-    seen: dict[int, tuple[int, str]] = field(default_factory=dict)
-    """By the hash of a value with all that came with it, the step and the field to which it went."""
+    trained: int = -1
+    """The highest step of the training since it began or was taken up again."""
+    seen: dict[int, tuple[int, str, bool]] = field(default_factory=dict)
+    """By the hash of a value with all that came with it, the step and the field to which it went, and whether late."""
     order: deque[int] = field(default_factory=deque)
 
     def resume(self) -> None:
         """Somebody takes the run up again: the steps of each series may begin anew, once."""
+        self.trained = -1
         for one in self.series.values():
             if not one.counted:
                 one.given = one.at_ms = -1
@@ -88,18 +93,20 @@ class RunSeries:
         word = one.value if one.value == one.value else "NaN"
         key = hash((one.name, one.step, one.at_ms, word))
         if key in self.seen and (one.at_ms is not None or one.step is not None):
-            return Placed(*self.seen[key], one.name, one.value, one.at_ms)
+            step, known, is_late = self.seen[key]
+            return Placed(step, known, one.name, one.value, one.at_ms, is_late)
         series = self.series.setdefault(one.name, Series())
-        step, late = self._step(series, one, steps_count)
-        if late and known in TRAINING:
-            known = ""  # it would begin an attempt
-        if not late:
+        step, passed = self._step(series, one, steps_count)
+        is_late = known in TRAINING and not steps_count and (passed or step < self.trained)
+        if not passed:
             self.top = max(self.top, step)
             series.taken = step
             series.at_ms = series.at_ms if one.at_ms is None else max(series.at_ms, one.at_ms)
             series.value = one.value
-        self._remember(key, (step, known))
-        return Placed(step, known, one.name, one.value, one.at_ms)
+        if known in TRAINING:
+            self.trained = max(self.trained, step)
+        self._remember(key, (step, known, is_late))
+        return Placed(step, known, one.name, one.value, one.at_ms, is_late)
 
     def _step(self, series: Series, one: Logged, steps_count: bool) -> tuple[int, bool]:
         """The step of a value that is new, and whether the series has passed it."""
@@ -111,7 +118,7 @@ class RunSeries:
             return step, False
         elif series.counted:
             pass
-        elif one.at_ms is not None and one.at_ms < series.at_ms:
+        elif one.at_ms is not None and (one.at_ms, step) < (series.at_ms, series.given):
             return step, True
         elif step == series.given and step > 0 and _same(series.value, one.value):
             return step, False
@@ -119,7 +126,7 @@ class RunSeries:
             series.counted = True
         return min(max(series.taken + 1, self.top), MAX_STEP), False
 
-    def _remember(self, key: int, place: tuple[int, str]) -> None:
+    def _remember(self, key: int, place: tuple[int, str, bool]) -> None:
         if len(self.order) >= REMEMBERED:
             self.seen.pop(self.order.popleft(), None)
         self.seen[key] = place
@@ -144,6 +151,8 @@ def remembered(notes: Mapping[str, Any], rules: Mapping[str, str], points: Itera
     at_ms = -1
     for point in points:
         run.top = max(run.top, point.step)
+        if point.loss is not None or point.grad_norm is not None:
+            run.trained = max(run.trained, point.step)
         if point.time is not None:
             at_ms = max(at_ms, int(datetime.fromisoformat(point.time).timestamp() * 1000))
         for known in ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch"):
@@ -171,11 +180,11 @@ def points_of(placed: Sequence[Placed]) -> list[list[Point]]:
             point = {"metrics": {}}
             requests.append({one.step: point})
         if one.field:
-            point[one.field] = one.value
+            point.setdefault(one.field, one.value)
         else:
-            point["metrics"][plain(one.name)] = one.value
+            point["metrics"].setdefault(plain(one.name), one.value)
         if one.field == "loss" and one.at_ms is not None:
-            point["time"] = moment(one.at_ms)
+            point.setdefault("time", moment(one.at_ms))
     return [
         [Point(step, **{**request[step], "metrics": request[step]["metrics"] or None}) for step in sorted(request)]
         for request in requests

@@ -9,7 +9,6 @@ from losswatch_server import codec
 from losswatch_server.api.http.problems import (
     INVALID_REQUEST,
     NOT_FOUND,
-    RUN_GONE,
     RUN_NOT_FOUND,
     ProblemError,
     ProblemKind,
@@ -21,22 +20,20 @@ _CODES = {
     403: "PERMISSION_DENIED",
     404: "RESOURCE_DOES_NOT_EXIST",
     405: "ENDPOINT_NOT_FOUND",
-    408: "REQUEST_LIMIT_EXCEEDED",
+    408: "BAD_REQUEST",
     410: "RESOURCE_DOES_NOT_EXIST",
     422: "INVALID_PARAMETER_VALUE",
+    429: "REQUEST_LIMIT_EXCEEDED",
     500: "INTERNAL_ERROR",
     503: "TEMPORARILY_UNAVAILABLE",
 }
 _STATUSES = {405: 404, 410: 404, 422: 400}
 """MLflow answers 400 for what is not as described, and has no word for the others."""
 
-INVALID = INVALID_REQUEST
-GONE = (RUN_GONE, RUN_NOT_FOUND)
-
 
 def invalid(message: str) -> ProblemError:
     """A parameter that cannot be read."""
-    return ProblemError(INVALID, message)
+    return ProblemError(INVALID_REQUEST, message)
 
 
 def missing(message: str) -> ProblemError:
