@@ -29,21 +29,29 @@ _INTEGRATIONS = frozenset(
 
 
 def preflight(
-    model: Any, loss_fn: Any, batch: Any, optimizer: Any = None, *, seconds: float = 30.0, quiet: bool = False
+    model: Any,
+    loss_fn: Any = None,
+    batch: Any = None,
+    optimizer: Any = None,
+    *,
+    seconds: float = 30.0,
+    quiet: bool = False,
 ) -> Preflight:
-    """Checks a PyTorch training before it begins, on copies: neither the model nor any random state is changed.
+    """Checks a PyTorch or Keras training before it begins, on copies: neither model nor random state is changed.
 
     The loss at the start against chance; inputs and targets in range; what the model ends in against what the loss
     expects; a gradient for every parameter, each held by ``optimizer``; dead and saturated layers; samples that leak
     into each other's output; a learning-rate range test; whether the batch can be learned by heart in 100 steps.
     ``batch`` is ``(inputs, targets)`` on the model's device, or a mapping for models that compute their own loss (then
-    ``loss_fn`` may be None). All together may take ``seconds``; what is not done by then is named. The report is said
+    ``loss_fn`` may be None). Of a Keras model (torch backend) loss and optimizer are those it was compiled with, unless
+    they are given. All together may take ``seconds``; what is not done by then is named. The report is said
     in the terminal unless ``quiet``, and told to a run by ``report.post(run)``.
     """
-    from losswatch.checks.torch import preflight as check
     from losswatch.notices import logger, prepare
 
-    report = check(model, loss_fn, batch, optimizer, seconds=seconds)
+    of_keras = any(kind.__module__.partition(".")[0] == "keras" for kind in type(model).__mro__)
+    checks = import_module("losswatch.checks." + ("keras" if of_keras else "torch"))
+    report: Preflight = checks.preflight(model, loss_fn, batch, optimizer, seconds=seconds)
     if not quiet:
         prepare()
         for line in report.lines():

@@ -134,6 +134,8 @@ def of_end(graph: Optional[GraphFacts], facts: Dict[str, Any]) -> List[Finding]:
             ("linear", "log_probabilities"): "The loss expects log-probabilities, and the model gives none.",
             ("softmax", "log_probabilities"): "The loss expects log-probabilities, and the model gives probabilities.",
         }.get((end or "", expects or ""))
+        if wrong is not None and graph.loss_name == "cross_entropy":
+            wrong = wrong.replace("without a sigmoid", "without a softmax")
         if wrong is None and expects == "values" and facts.get("target_kind") == "classes":
             wrong = "The targets are classes, and the loss is one for values."
         if wrong is not None:

@@ -9,7 +9,7 @@ from losswatch.checks import data
 from losswatch.checks.report import Finding, Preflight, ordered
 from losswatch.checks.trial import Trial
 from losswatch.facts import torch as facts_of
-from losswatch.facts.graph import GraphFacts, read_graph
+from losswatch.facts.graph import GraphFacts
 
 if TYPE_CHECKING:
     torch: Any
@@ -29,9 +29,14 @@ BLOWN_UP = 4.0
 
 def preflight(model: Any, loss_fn: Any, batch: Any, optimizer: Any = None, *, seconds: float = 30.0) -> Preflight:
     """See `losswatch.preflight`."""
+    return check_trial(Trial(model, loss_fn, batch, optimizer, seconds))
+
+
+def check_trial(trial: Trial) -> Preflight:
+    """Every check of what is to be trained."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        return _Checks(Trial(model, loss_fn, batch, optimizer, seconds)).run()
+        return _Checks(trial).run()
 
 
 class _Checks:
@@ -82,7 +87,7 @@ class _Checks:
 
     def _data(self) -> None:
         trial = self.trial
-        self.facts.update(facts_of.of_model(trial.model, trial.optimizer))
+        self.facts.update(trial.facts())
         if trial.inputs is not None:
             self.facts.update(_read(facts_of.of_inputs(trial.inputs)))
         if trial.targets is not None:
@@ -98,7 +103,7 @@ class _Checks:
             self.facts.update(_read(facts_of.of_units(tensor)))
         loss = trial.loss(model, output)
         self.start = self.facts["initial_loss"] = loss.item()
-        self.graph = read_graph(loss.grad_fn, is_loss=True)
+        self.graph = trial.graph(loss)
         if self.graph is not None:
             self.facts.update(facts_of.of_graph(self.graph, None))
             own = {id(p) for p in model.parameters()}
@@ -151,7 +156,7 @@ class _Checks:
         without: List[str] = []
         zero: List[str] = []
         unheld: List[str] = []
-        for (name, original), copied in zip(trial.model.named_parameters(), model.parameters()):
+        for name, original, copied in trial.pairs(model):
             if not copied.requires_grad:
                 continue
             if held is not None and id(original) not in held:

@@ -6,7 +6,10 @@ import copy
 import inspect
 import math
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from losswatch.facts import torch as facts_of
+from losswatch.facts.graph import GraphFacts, read_graph
 
 if TYPE_CHECKING:
     torch: Any
@@ -37,6 +40,14 @@ class Trial:
         found = self.batch.get("labels") if isinstance(self.batch, Mapping) else self.batch[1]
         return found if isinstance(found, torch.Tensor) else None
 
+    def facts(self) -> Dict[str, Any]:
+        """Counts of parameters, and which layers normalise."""
+        return facts_of.of_model(self.model, self.optimizer)
+
+    def graph(self, loss: Any) -> Optional[GraphFacts]:
+        """What autograd's graph of the loss says of the model; None where it says nothing."""
+        return read_graph(loss.grad_fn, is_loss=True)
+
     def is_over(self) -> bool:
         """Whether the time for all checks is used up."""
         return time.monotonic() > self.deadline
@@ -44,6 +55,11 @@ class Trial:
     def copy(self) -> Any:
         """The model anew, with the same weights."""
         return copy.deepcopy(self.model)
+
+    def pairs(self, model: Any) -> Iterable[Tuple[str, Any, Any]]:
+        """Each parameter: its name, itself, and its like in a copy."""
+        pairs = zip(self.model.named_parameters(), model.parameters())
+        return ((name, original, copied) for (name, original), copied in pairs)
 
     def output(self, model: Any, inputs: Any = None) -> Any:
         """What a copy makes of the batch, or of other inputs."""
