@@ -51,8 +51,11 @@ $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.to
 test-frameworks: $(STAMP) $(FRAMEWORKS)/.installed ## train tiny models in real frameworks: integrations, preflight, readers
 	@OMP_NUM_THREADS=1 PYTHONPATH=service:tests $(FRAMEWORKS)/bin/python -m pytest tests/frameworks tests/benchmarks/detection/test_torch_zoo.py
 
-test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those that are large to install: CatBoost and TRL
+test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those that are large to install: CatBoost, TRL and fastai
 	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt catboost trl
+	@# without torchvision and spaCy, which fastai.vision and fastai.text need: a torchvision for another torch breaks both
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt --no-deps fastai fastcore fastprogress fasttransform fastdownload plum-dispatch python-fasthtml
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt matplotlib pandas pillow requests pyyaml beartype cloudpickle python-dateutil starlette python-multipart itsdangerous oauthlib beautifulsoup4 uvicorn httpx2
 	@$(MAKE) --no-print-directory test-frameworks
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs, ask four times too much for a minute

@@ -24,7 +24,19 @@ __all__ = ["Run", "__version__", "current", "finish", "init", "log", "preflight"
 __version__ = "0.1.0"
 
 _INTEGRATIONS = frozenset(
-    ("accelerate", "catboost", "jax", "keras", "lightgbm", "lightning", "sklearn", "torch", "transformers", "xgboost")
+    (
+        "accelerate",
+        "catboost",
+        "fastai",
+        "jax",
+        "keras",
+        "lightgbm",
+        "lightning",
+        "sklearn",
+        "torch",
+        "transformers",
+        "xgboost",
+    )
 )
 
 
