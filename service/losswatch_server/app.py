@@ -24,14 +24,17 @@ from losswatch_server.alerts.egress.redaction import scrub
 from losswatch_server.alerts.metrics import DeliveryMetrics
 from losswatch_server.alerts.service import Alerts, AlertSettings
 from losswatch_server.api import create_api
+from losswatch_server.api.app import Callers
 from losswatch_server.api.http.proxy_users import ProxyUsers, networks
 from losswatch_server.api.http.rate_limits import RateLimits
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site
+from losswatch_server.api.http.tracing import otlp_tracer
 from losswatch_server.dashboard import pages
 from losswatch_server.keys import KeyRing, Scope
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
+from losswatch_server.operation import OperationMetrics
 from losswatch_server.runs import RunRow, Runs
 from losswatch_server.runs.event_feed import EventFeed
 from losswatch_server.runs.retention import Retention
@@ -89,13 +92,14 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
-            app.state.transactions = store
-            app.state.retention = Retention(runs, store, StoredRetention(store), policy(settings))
+            retention = Retention(runs, store, StoredRetention(store), policy(settings))
+            app.state.transactions, app.state.retention = store, retention
             app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
             await alerts.start()
             supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)
             supervisor.start("sealing", runs.seal_leftovers)
-            supervisor.start("retention", partial(_retain, store, app.state.retention))
+            supervisor.start("retention", partial(_retain, store, retention))
+            supervisor.start("measuring", OperationMetrics(app.state.metrics.registry, store, feed, retention).look)
             supervisor.start("telling listeners", feed.pass_on, feed.wake)
             notices.start()
             if store.is_shared:
@@ -121,9 +125,9 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
         lifespan,
         site=site(settings),
         request_memory=settings.request_memory_mib << 20,
-        limits=RateLimits(settings.requests_per_minute, settings.points_per_minute),
-        users=proxy_users(settings),
+        callers=Callers(RateLimits(settings.requests_per_minute, settings.points_per_minute), proxy_users(settings)),
         supervisor=supervisor,
+        tracer=otlp_tracer() if settings.tracing else None,
         more_routers=(pages.router, agents.router, *compat.ROUTERS),
         dialects=compat.DIALECTS,
     )

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import platformdirs
 
 PREFIX = "LOSSWATCH_"
+LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off", ""))
@@ -28,6 +29,7 @@ _RANGES = (
     ("progress_timeout_s", 0.1, 3600),
     ("idle_timeout_s", 0.1, 86400),
     ("graceful_timeout_s", 0, 3600),
+    ("drain_s", 0, 3600),
     ("requests_per_minute", 1, 1_000_000_000),
     ("points_per_minute", 1, 1_000_000_000),
     ("thin_after_days", 0, 36500),
@@ -112,6 +114,10 @@ class Settings:
         "team-a:dev_ce=validation_loss (in one project), lr=metric (a metric of its own).",
     )
     log_level: str = _setting("info", f"Log level: {', '.join(LOG_LEVELS)}.")
+    log_format: str = _setting("text", "Log as lines for people (text) or as JSON with request ids (json).")
+    tracing: bool = _setting(
+        False, "Send a trace of each request as OTEL_EXPORTER_OTLP_ENDPOINT says; needs losswatch-server[tracing]."
+    )
     max_connections: int = _setting(
         1000, "Largest number of connections. One more closes the one that has been idle longest, or gets 503."
     )
@@ -136,6 +142,9 @@ class Settings:
         30.0, "Seconds within which more of a body must arrive, or the client must read more of an answer."
     )
     idle_timeout_s: float = _setting(75.0, "Seconds for which an idle connection is kept open.")
+    drain_s: float = _setting(
+        0.0, "Seconds for which a service that is to stop goes on while /readyz is 503, so that a balancer can notice."
+    )
     graceful_timeout_s: float = _setting(10.0, "Seconds that open requests get when the service stops.")
 
     thin_after_days: float | None = _setting(
@@ -154,6 +163,8 @@ class Settings:
             raise SettingsError(f"log_level must be one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
         if self.database is not None and not self.database.startswith(("postgresql://", "postgres://")):
             raise SettingsError("database must begin with postgresql://")
+        if self.log_format not in LOG_FORMATS:
+            raise SettingsError(f"log_format must be one of {', '.join(LOG_FORMATS)}, not {self.log_format!r}")
         for name, least, most in _RANGES:
             value = getattr(self, name)
             if value is not None and not least <= value <= most:

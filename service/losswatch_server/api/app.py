@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI, Request
@@ -32,6 +32,7 @@ from losswatch_server.api.http.problems import (
 from losswatch_server.api.http.proxy_users import ProxyUsers
 from losswatch_server.api.http.rate_limits import RateLimits
 from losswatch_server.api.http.site import LOOPBACK_NAMES, Site, is_navigation
+from losswatch_server.api.http.tracing import Tracing
 from losswatch_server.api.routes import (
     catalogue,
     deliveries,
@@ -85,6 +86,13 @@ ROUTERS = (
 )
 
 
+class Callers(NamedTuple):
+    """How much each caller may send, and which users a proxy may name."""
+
+    limits: RateLimits = RateLimits()
+    users: ProxyUsers | None = None
+
+
 class Application(FastAPI):
     """FastAPI within ``EdgeMiddleware`` and with the fast path."""
 
@@ -92,11 +100,12 @@ class Application(FastAPI):
     memory: RequestMemory
     limits: RateLimits
     users: ProxyUsers | None
+    tracer: Any
 
     def build_middleware_stack(self) -> ASGIApp:
         """FastAPI's own layers lie inside: what they answer by themselves passes ``EdgeMiddleware`` too."""
         inside = FastPathApp(super().build_middleware_stack(), _on_any_error)
-        return EdgeMiddleware(
+        edge = EdgeMiddleware(
             inside,
             metrics=self.state.metrics,
             site=self.site,
@@ -104,6 +113,7 @@ class Application(FastAPI):
             authentication=Authentication(lambda: getattr(self.state, "keys", None), self.users),
             limits=self.limits,
         )
+        return edge if self.tracer is None else Tracing(edge, self.tracer)
 
 
 def create_api(
@@ -111,8 +121,8 @@ def create_api(
     *,
     site: Site | None = None,
     request_memory: int = 384 * MIB,
-    limits: RateLimits | None = None,
-    users: ProxyUsers | None = None,
+    callers: Callers | None = None,
+    tracer: Any = None,
     supervisor: Supervisor | None = None,
     more_routers: Sequence[APIRouter] = (),
     dialects: Mapping[str, Dialect] | None = None,
@@ -121,9 +131,9 @@ def create_api(
     the API keys at ``app.state.keys``.
 
     ``site`` None answers under the names of loopback alone. ``request_memory``: bytes for all requests together.
-    ``limits`` are those of each caller, ``users`` those whom a proxy may name. ``supervisor`` is that of the work in
-    the background. ``dialects``: by the beginning of a path, how errors are written there for clients that do not read
-    problem details.
+    ``callers``: what is known and asked of them. ``tracer``: one of OpenTelemetry, where requests are traced.
+    ``supervisor`` is that of the work in the background. ``dialects``: by the beginning of a path, how errors are
+    written there for clients that do not read problem details.
     """
     app = Application(
         title="Losswatch",
@@ -150,7 +160,8 @@ def create_api(
     of_all = (app.routes, *(router.routes for router in routers))
     app.state.routes = [route for routes in of_all for route in routes if isinstance(route, Route)]
     app.site, app.memory = site or Site(LOOPBACK_NAMES), RequestMemory(request_memory)
-    app.limits, app.users = limits or RateLimits(), users
+    app.limits, app.users = callers or Callers()
+    app.tracer = tracer
     errors: tuple[type[Exception], ...] = (ProblemError, *_PROBLEMS)
     for error in errors:
         app.add_exception_handler(error, _on_domain_error)

@@ -13,6 +13,7 @@ import typer
 import losswatch_server
 from losswatch_server.cli.backups import backup, restore
 from losswatch_server.cli.diagnose import diagnose
+from losswatch_server.cli.doctor import doctor
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.keys import keys
 from losswatch_server.cli.mcp import mcp
@@ -38,6 +39,7 @@ app.command()(show)
 app.command()(mcp)
 app.command()(backup)
 app.command()(restore)
+app.command()(doctor)
 app.command()(export)
 app.command("import")(import_)
 app.add_typer(targets)
@@ -103,6 +105,7 @@ DatabaseUrl = Annotated[str | None, typer.Option("--database", help=setting_help
 def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
     settings = _settings(**given)
+    from losswatch_server.api.http.tracing import TracingMissingError
     from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules, proxy_users
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
     from losswatch_server.cli.serve import serve as run
@@ -122,8 +125,12 @@ def serve(**given: Any) -> None:
             fail(needs_a_key(settings.host, settings.place), USAGE)
         typer.echo(open_to_all(settings.host), err=True)
     ending = Ending()
-    app = create_app(settings, on_lost=ending.because)
+    try:
+        app = create_app(settings, on_lost=ending.because)
+    except TracingMissingError as error:
+        raise typer.BadParameter(str(error)) from error
     ending.before = lambda: app.state.feed.close()
+    ending.drain = lambda: setattr(app.state, "is_draining", True)
     try:
         run(app, settings, lambda address: typer.echo(f"Losswatch answers on {address}"), ending)
     except CannotServeError as error:

@@ -10,9 +10,11 @@ import shlex
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import uvicorn
@@ -21,6 +23,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from losswatch_server.api.http.proxy_users import PEER
 from losswatch_server.cli.connections import Connection, Limits
 from losswatch_server.cli.listening import Listener
+from losswatch_server.cli.logs import set_up_logs
 from losswatch_server.settings import Settings
 from losswatch_server.store import places
 from losswatch_server.store.errors import StoreError
@@ -48,6 +51,8 @@ class Ending:
     def __init__(self) -> None:
         self.why: str | None = None
         self.stop: Callable[[], None] = lambda: None
+        self.drain: Callable[[], None] = lambda: None
+        """Called when it is known that the service will stop, while it still answers."""
         self.before: Callable[[], None] = lambda: None
         """Called when the service begins to stop: ends answers that would go on for ever."""
 
@@ -70,12 +75,7 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
     cannot go on.
     """
     ending = ending or Ending()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    if settings.log_level != "debug":
-        for chatty in ("uvicorn", "alembic", "mcp", "httpx"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+    set_up_logs(settings.log_level, settings.log_format)
     sys.setswitchinterval(SWITCH_S)
     logging.getLogger("uvicorn.error").addFilter(_is_worth_a_line)
     listening = bind(settings.host, settings.port)
@@ -94,7 +94,8 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout_s)),
     )
     most = min(settings.max_connections, allow_descriptors(settings.max_connections + OTHER_DESCRIPTORS))
-    server = _Server(config, lambda: announce(address(listening)), most)
+    server = _Server(config, lambda: announce(address(listening)), most, settings.drain_s)
+    server.on_drain = ending.drain
     ending.stop = lambda: setattr(server, "should_exit", True)
     server.on_stop = ending.before
     try:
@@ -220,8 +221,13 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 class _Server(uvicorn.Server):
     """Uvicorn, with limits on connections, a call once it answers, and a quiet end on SIGINT and SIGTERM."""
 
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None], max_connections: int) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[], None], max_connections: int, drain_s: float = 0.0
+    ) -> None:
         super().__init__(config)
+        self._drain_s = drain_s
+        self._drained_at: float | None = None
+        self.on_drain: Callable[[], None] = lambda: None
         self._on_ready = on_ready
         self._max_connections = max_connections
         self._listeners: list[Listener] = []
@@ -239,6 +245,8 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         now = asyncio.get_running_loop().time()
+        if self._drained_at is not None and now >= self._drained_at:
+            self.should_exit = True
         if now - self._checked_at >= CHECK_S:
             self._checked_at = now
             self._check(now)
@@ -258,6 +266,14 @@ class _Server(uvicorn.Server):
             app_state=self.lifespan.state,
         )
         return Listener(listening, make, cast("set[Connection]", self.server_state.connections), self._max_connections)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal begins to drain, where that takes time; the next one stops."""
+        if self._drain_s > 0 and self._drained_at is None and not self.should_exit:
+            self._drained_at = time.monotonic() + self._drain_s
+            self.on_drain()
+            return
+        super().handle_exit(sig, frame)
 
     def _check(self, now: float) -> None:
         for connection in tuple(self.server_state.connections):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def connect(path: Path) -> SqliteConnection:
         "wal_autocheckpoint = 4000",  # 16 MiB of log before pages are copied back
         "journal_size_limit = 67108864",
     )
+
+
+def empty_log(path: Path) -> None:
+    """Copy what was committed into the file and cut the log off, where no reader is in the way."""
+    with contextlib.closing(connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def connect_reader(path: Path) -> SqliteConnection:

@@ -109,6 +109,11 @@ class SqlStore(ABC):
     async def empty_log(self) -> None:
         """Leave nothing that was deleted in a log of the database."""
 
+    @property
+    def work(self) -> tuple[int, int, int]:
+        """Commits and writes since the start, and how many writes wait."""
+        return self._writer.commits, self._writer.writes, self._writer.waiting
+
     def notices(self, heard: Callable[[], None]) -> Notices:
         """What tells other services of commits, and calls ``heard`` when they do. Here there are none."""
         return Notices()

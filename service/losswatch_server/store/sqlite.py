@@ -133,8 +133,7 @@ class SqliteStore(SqlStore):
 
     async def empty_log(self) -> None:
         """Copy what was committed into the file and cut the log off, where no reader is in the way."""
-        with contextlib.closing(await asyncio.to_thread(self._connect, self.path)) as connection:
-            await asyncio.to_thread(connection.execute, "PRAGMA wal_checkpoint(TRUNCATE)")
+        await asyncio.to_thread(schema.empty_log, self.path)
 
 
 def _touch(connection: DatabaseConnection) -> None:

@@ -97,8 +97,16 @@ class GroupWriter:
         self._closing = False
         self.lost: StoreLostError | None = None
         self.last = Committed(time.monotonic())
+        self.commits = 0
+        self.writes = 0
+        """Since the start: how many share a commit is what both tell together."""
         self._thread = threading.Thread(target=self._run, name="losswatch-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait."""
+        return self._jobs.qsize()
 
     @property
     def is_alive(self) -> bool:
@@ -189,6 +197,8 @@ class GroupWriter:
         if self.lost is not None:
             return self._all_failed(group, StoreLostError(str(self.lost)))
         connection, results = self._committed(group)
+        self.commits += 1
+        self.writes += len(group)
         self._vouch()
         refused = [result.error for result in results if isinstance(result.error, StoreFailedError)]
         if refused:  # a page that could not be read stays in the connection's cache, also when the file is whole again

@@ -64,6 +64,12 @@ class Metrics:
             ("part", "of", "error"),
             registry=self.registry,
         )
+        self._verdict = Histogram(
+            "losswatch_verdict_seconds",
+            "From points that were read to the report on them: stored, judged and worded.",
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
         self._by_label: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def watch_shedding(self, gates: Mapping[str, Shedding]) -> None:
@@ -79,6 +85,10 @@ class Metrics:
             self._late.inc(counts.late)
         if counts.conflicts:
             self._conflicts.inc(counts.conflicts)
+
+    def count_verdict(self, seconds: float) -> None:
+        """One request of points was stored and judged."""
+        self._verdict.observe(seconds)
 
     def count_fault(self, fault: Fault) -> None:
         """A rule, a cause or a sentence that failed, as often as it did."""

@@ -20,6 +20,8 @@ from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
 from losswatch_server.api.http.problems import ProblemError, problem_response
 from losswatch_server.api.http.rate_limits import GRANT, RateLimits
+from losswatch_server.api.http.request_id import HEADER as REQUEST_ID
+from losswatch_server.api.http.request_id import name_request
 from losswatch_server.api.http.shedding import OVERLOADED, Shedding
 from losswatch_server.api.http.site import Site
 from losswatch_server.keys import Scope as Role
@@ -69,6 +71,7 @@ class EdgeMiddleware:
         head = method == "HEAD"
         if head:
             scope = {**scope, "method": "GET"}
+        named = name_request(scope)
         scope["losswatch.share"] = share = self.memory.share()
         gate: Shedding | None = None
 
@@ -76,7 +79,7 @@ class EdgeMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *HEADERS]
+                message["headers"] = [*message["headers"], *HEADERS, (REQUEST_ID, named)]
                 if (grant := scope.get(GRANT)) is not None:
                     message["headers"] += grant.headers()
             elif head and message["type"] == "http.response.body":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 from urllib.parse import parse_qs
@@ -98,6 +99,7 @@ async def answer_points(request: Request, name: str) -> bytes:
     brought = await read_as(request, POINTS_LIMIT, codec.read_body)
     if (grant := request.scope.get(GRANT)) is not None:
         grant.take_points(len(brought.points))
+    began = time.perf_counter()
     try:
         recorded = await runs_of(request).record(
             project, name, brought.points, brought.context, brought.writer, report=report
@@ -106,6 +108,7 @@ async def answer_points(request: Request, name: str) -> bytes:
         raise _refused(refusal, brought) from refusal
     metrics: Metrics = request.app.state.metrics
     metrics.count_points(recorded)
+    metrics.count_verdict(time.perf_counter() - began)
     if recorded.report is not None:
         return report_bytes(recorded.report, recorded)
     return dumps_plain(counts(recorded))

@@ -9,7 +9,7 @@ from losswatch_server.api.description import examples, schemas
 from losswatch_server.api.description.describe import answer, refusals
 from losswatch_server.api.http.access import UseCases, json_answer
 from losswatch_server.api.http.metrics import Metrics
-from losswatch_server.api.http.problems import ProblemError, problem_of
+from losswatch_server.api.http.problems import STOPPING, ProblemError, problem_of
 from losswatch_server.codec.encoding import timestamp
 from losswatch_server.store.errors import StoreError
 from losswatch_server.supervision import Supervisor
@@ -43,6 +43,8 @@ async def readyz(request: Request, runs: UseCases) -> Response:
     not_running = [
         {"name": found.name, "since": timestamp(found.since), "why": found.why} for found in supervisor.not_running()
     ]
+    if getattr(request.app.state, "is_draining", False):
+        raise ProblemError(STOPPING, "The service is about to stop.", members={"not_running": not_running})
     try:
         await runs.check()
     except StoreError as error:
