@@ -111,11 +111,8 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             finally:
                 await app.state.workers.close()
                 feed.close()
-                await agents.close()
-                await supervisor.stop()
-                await notices.close()
-                await alerts.stop()
-                await runs.close()
+                for ends in (agents.close, supervisor.stop, notices.close, alerts.stop, runs.close):
+                    await ends()
                 with contextlib.suppress(StoreError):
                     await keys.close()
         finally:

@@ -17,7 +17,7 @@ from losswatch_server.store.transactions import Transactions
 EVERY_S = 5.0
 
 
-class Measured(Transactions, Protocol):
+class BusyStore(Transactions, Protocol):
     """A store that says how much it does."""
 
     @property
@@ -33,7 +33,7 @@ class Measured(Transactions, Protocol):
 class OperationMetrics(Collector):
     """Asked at every scrape; what must be read from the database is read by ``look``, now and then."""
 
-    def __init__(self, registry: CollectorRegistry, store: Measured, feed: EventFeed, retention: Retention) -> None:
+    def __init__(self, registry: CollectorRegistry, store: BusyStore, feed: EventFeed, retention: Retention) -> None:
         self._store = store
         self._feed = feed
         self._retention = retention

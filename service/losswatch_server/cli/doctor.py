@@ -52,7 +52,7 @@ def doctor(
         str | None, typer.Option(help="Address of a PostgreSQL database.", envvar="LOSSWATCH_DATABASE")
     ] = None,
 ) -> None:
-    """Examine a data folder or a database, also beside a service that uses it: database, disk, clock, targets, versions.
+    """Examine a data folder or a database, also beside a service: database, disk, clock, targets, versions.
 
     Exit status: 0 nothing is wrong, 1 something is.
     """
