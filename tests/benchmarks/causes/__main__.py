@@ -45,7 +45,7 @@ def main() -> None:
     worth = fitting.neg_log_likelihood(grades, data)
     gains = likely[best] < worth
     total = tried[best] if gains else grades
-    fitted = fitting.fit(data, best) if gains else fitting.GRADES
+    fitted = fitting.fit(data, best) if gains else fitting.BY_GRADE
     lines = [
         "# How much evidence tells: the fit",
         "",
@@ -61,7 +61,9 @@ def main() -> None:
     ]
     heat = temperatures(cases, data, total)
     warm = np.array([heat.of(c) for c in cases])
-    lines += by_knowledge(cases, data, total, warm) + by_condition(cases, data, total, warm, heat)
+    lines += (
+        owed(cases, data, total) + by_knowledge(cases, data, total, warm) + by_condition(cases, data, total, warm, heat)
+    )
     lines += reliability(cases, data, total, warm) + by_cause(cases, data, total)
     print("\n".join(lines))
     if not arguments.dry:
@@ -106,6 +108,37 @@ def temperatures(cases: list[Case], data: fitting.Design, total: fitting.Array) 
     )
 
 
+KINDS = {
+    "no context": ("no context", "loss alone"),
+    "the whole context": ("whole context",),
+    "context and facts": ("context and facts",),
+    "as logged": ("as is",),
+}
+"""How much the client sent, and the ways of logging that send so much."""
+
+
+def owed(cases: list[Case], data: fitting.Design, total: fitting.Array) -> list[str]:
+    """What keeps the injected cause from standing first: a run that no rule found, or a ranking that is wrong."""
+    lines = [
+        "",
+        "A run that no rule found has no first cause: what the rules owe, and what the ranking owes.",
+        "",
+        "| the client sent | cases | found | cause first: of the found | of the missed, had they been found | of all |",
+        "|---|---|---|---|---|---|",
+    ]
+    found, right = np.array([c.found for c in cases]), total.argmax(axis=1) == data.truth
+    for name, ways in KINDS.items():
+        here = np.array([c.way in ways for c in cases])
+        if not here.any():
+            continue
+        shares = [
+            float(data.weight[of] @ what[of] / data.weight[of].sum()) if of.any() else float("nan")
+            for of, what in ((here, found), (here & found, right), (here & ~found, right), (here, right & found))
+        ]
+        lines.append(f"| {name} | {here.sum()} | {' | '.join(f'{share:.2f}' for share in shares)} |")
+    return lines
+
+
 def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, warm: np.ndarray) -> list[str]:
     """How often the injected cause stands first, by how much the client said."""
     lines = [
@@ -113,13 +146,7 @@ def by_knowledge(cases: list[Case], data: fitting.Design, total: fitting.Array, 
         "| the client sent | cases | cause first, strictly | among three | calibration error |",
         "|---|---|---|---|---|",
     ]
-    kinds = {
-        "no context": ("no context", "loss alone"),
-        "the whole context": ("whole context",),
-        "context and facts": ("context and facts",),
-        "as logged": ("as is",),
-    }
-    for name, ways in kinds.items():
+    for name, ways in KINDS.items():
         chosen = np.array([c.way in ways for c in cases])
         if chosen.any():
             d, t = fitting.part(data, chosen), total[chosen]
@@ -188,18 +215,26 @@ def by_cause(cases: list[Case], data: fitting.Design, total: fitting.Array) -> l
     return lines
 
 
-def document(data: fitting.Design, fitted: fitting.Array, heat: Heat) -> dict[str, object]:
+def document(data: fitting.Design, fitted: fitting.Fitted, heat: Heat) -> dict[str, object]:
     """What is kept: fitted values with the number of runs behind each; what stayed at its grade is left out."""
     rows: dict[str, dict[str, dict[str, float]]] = {}
     behind = data.weight @ (data.strengths > 0.5)
     for i, name in enumerate(fitting.row_names()):
         for place in np.flatnonzero(fitting.USED[i]):
-            value, grade = fitted[i, place], fitting.GRADES[i, place]
+            value, grade = fitted.magnitudes[i, place], fitting.GRADES[i, place]
             if behind[i] >= LEAST_RUNS and abs(value - grade) >= LEAST_CHANGE:
                 entry = {"value": round(float(value), 2), "runs": round(float(behind[i]))}
                 rows.setdefault(name, {})[str(fitting.CAUSES[place])] = entry
+    base_rates: dict[str, dict[str, dict[str, float]]] = {}
+    for i, condition in enumerate(fitting.CONDITIONS):
+        of = data.condition == i
+        for place in np.flatnonzero(abs(fitted.rates[i]) >= LEAST_CHANGE):
+            runs = round(float(data.weight @ (of & (data.truth == place))))
+            entry = {"value": round(float(fitted.rates[i, place]), 2), "runs": runs}
+            base_rates.setdefault(str(condition), {})[str(fitting.CAUSES[place])] = entry
     kept = {"temperatures": heat.conditions, "by_knowledge": heat.by_knowledge}
-    return {"rows": rows} | {key: {k: {"value": t, "runs": n} for k, (t, n) in of.items()} for key, of in kept.items()}
+    temperatures = {key: {k: {"value": t, "runs": n} for k, (t, n) in of.items()} for key, of in kept.items()}
+    return {"rows": rows, "base_rates": base_rates} | temperatures
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Magnitudes by maximum a posteriori: grades as the prior mean, signs fixed, whole families left out in turn.
+"""Magnitudes and base rates by maximum a posteriori: grades and hand-set base rates as the prior mean, signs fixed,
+whole families left out in turn.
 
 The model is the engine's own: log-odds of a cause are its prior plus what each group of rows adds, capped; "none of
 these" is an answer too. Facts are not fitted: nothing that a curve suggests may outweigh them.
@@ -35,12 +36,22 @@ LEAK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Cases as arrays: strengths (cases, rows), what is fixed (cases, causes), the injected cause, and weights."""
+    """Cases as arrays: strengths (cases, rows), what is fixed (cases, causes), the injected cause, the condition, and
+    weights."""
 
     strengths: Array
     fixed: Array
     truth: NDArray[np.intp]
+    condition: NDArray[np.intp]
     weight: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Magnitudes (rows, causes), and what is added to the hand-set base rates (conditions, causes)."""
+
+    magnitudes: Array
+    rates: Array
 
 
 _PLACE = {cause: place for place, cause in enumerate(CAUSES)}
@@ -58,6 +69,15 @@ for _i, _row in enumerate(_FITTED):
             SIGNS[_i, _PLACE[_cause]] = _sign
             GRADES[_i, _PLACE[_cause]] = _grade.log_odds
 USED = SIGNS != 0
+CONDITIONS = tuple(PRIORS)
+POSSIBLE = np.array([[cause in PRIORS[condition] for cause in CAUSES] for condition in CONDITIONS])
+"""Causes that a condition can have: only those have a base rate to fit."""
+BY_GRADE = Fitted(GRADES, np.zeros(POSSIBLE.shape))
+RATES_STRENGTH = 3.0
+"""How many times the strength of the prior holds for base rates: which causes were injected more often is not how
+often people meet them, and what a condition tells of its cause shows in hundreds of runs."""
+FARTHEST = 2.0
+"""A fitted base rate is at most so many log-odds from the hand-set one."""
 
 
 def design(cases: Sequence[Case]) -> Design:
@@ -79,7 +99,8 @@ def design(cases: Sequence[Case]) -> Design:
         for i, row in enumerate(_FITTED):
             strengths[n, i] = case.strengths.get(row.name, 0.0)
     truth = np.array([_PLACE[CauseName(case.cause)] for case in cases])
-    return Design(strengths, fixed, truth, np.array([1 / times[case.run] for case in cases]))
+    condition = np.array([CONDITIONS.index(Condition(case.condition)) for case in cases])
+    return Design(strengths, fixed, truth, condition, np.array([1 / times[case.run] for case in cases]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +124,9 @@ def patches(data: Design) -> list[Patch]:
     return found
 
 
-def scores(data: Design, magnitudes: Array, leak: float = 0.0, of: Sequence[Patch] = ()) -> tuple[Array, list[Array]]:
+def scores(data: Design, fitted: Fitted, leak: float = 0.0, of: Sequence[Patch] = ()) -> tuple[Array, list[Array]]:
     """Log-odds (cases, causes), and for each group where its cap does not hold. ``of``: the patches of ``data``."""
-    signed, total, free = SIGNS * magnitudes, data.fixed.copy(), []
+    signed, total, free = SIGNS * fitted.magnitudes, data.fixed + fitted.rates[data.condition], []
     for patch in of or patches(data):
         inside = patch.strengths @ signed[np.ix_(patch.rows, patch.where[1])]
         cut = np.clip(inside, -CAP, CAP)
@@ -123,31 +144,35 @@ def probabilities(total: Array, temperature: Array | float = 1.0) -> Array:
     return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
-def fit(data: Design, strength: float) -> Array:
-    """Magnitudes (rows, causes). ``strength``: how many runs the prior is worth, per log-odds squared."""
-    start, weight, parts = GRADES[USED], balanced(data), patches(data)
+def fit(data: Design, strength: float) -> Fitted:
+    """What the cases tell. ``strength``: how many runs the prior is worth, per log-odds squared."""
+    count = int(USED.sum())
+    start = np.concatenate([GRADES[USED], np.zeros(int(POSSIBLE.sum()))])
+    bounds = [(0.0, LARGEST)] * count + [(-FARTHEST, FARTHEST)] * (len(start) - count)
+    held = strength * np.concatenate([np.ones(count), np.full(len(start) - count, RATES_STRENGTH)])
+    weight, parts = balanced(data), patches(data)
 
     def objective(values: Array) -> tuple[float, Array]:
-        magnitudes = np.zeros_like(GRADES)
-        magnitudes[USED] = values
-        total, free = scores(data, magnitudes, LEAK, parts)
+        total, free = scores(data, _unpacked(values), LEAK, parts)
         p = probabilities(total)
         likely = np.log(np.maximum(p[np.arange(len(p)), data.truth], 1e-12))
         slope = p[:, :-1] * weight[:, None]
         slope[np.arange(len(p)), data.truth] -= weight
-        gradient = np.zeros_like(GRADES)
+        gradient, rates = np.zeros_like(GRADES), np.zeros(POSSIBLE.shape)
         for patch, open_ in zip(parts, free, strict=True):
             gradient[np.ix_(patch.rows, patch.where[1])] = patch.strengths.T @ (slope[patch.where] * open_)
+        np.add.at(rates, data.condition, slope)
         away = values - start
-        loss = -float(weight @ likely) + 0.5 * strength * float(away @ away)
-        return loss, (gradient * SIGNS)[USED] + strength * away
+        loss = -float(weight @ likely) + 0.5 * float(held @ away**2)
+        return loss, np.concatenate([(gradient * SIGNS)[USED], rates[POSSIBLE]]) + held * away
 
-    found = minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=[(0.0, LARGEST)] * len(start), options={"ftol": 1e-7}
-    )
-    magnitudes = np.zeros_like(GRADES)
-    magnitudes[USED] = found.x
-    return magnitudes
+    return _unpacked(minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-7}).x)
+
+
+def _unpacked(values: Array) -> Fitted:
+    magnitudes, rates, count = np.zeros_like(GRADES), np.zeros(POSSIBLE.shape), int(USED.sum())
+    magnitudes[USED], rates[POSSIBLE] = values[:count], values[count:]
+    return Fitted(magnitudes, rates)
 
 
 def left_out(cases: Sequence[Case], data: Design, strength: float | None) -> Array:
@@ -155,7 +180,7 @@ def left_out(cases: Sequence[Case], data: Design, strength: float | None) -> Arr
 
     Families are left out a few at a time: each is in one of ``FOLDS`` groups.
     """
-    total, _ = scores(data, GRADES)
+    total, _ = scores(data, BY_GRADE)
     if strength is None:
         return total
     fold = {family: place % FOLDS for place, family in enumerate(sorted({case.family for case in cases}))}
@@ -168,7 +193,9 @@ def left_out(cases: Sequence[Case], data: Design, strength: float | None) -> Arr
 
 def part(data: Design, chosen: NDArray[np.bool_]) -> Design:
     """Some of the cases."""
-    return Design(data.strengths[chosen], data.fixed[chosen], data.truth[chosen], data.weight[chosen])
+    return Design(
+        data.strengths[chosen], data.fixed[chosen], data.truth[chosen], data.condition[chosen], data.weight[chosen]
+    )
 
 
 def balanced(data: Design) -> Array:

@@ -13,7 +13,7 @@ import pytest
 from losswatch_server.monitor.diagnosis.engine import rank, score, strengths
 from losswatch_server.monitor.diagnosis.evidence import ROWS
 from losswatch_server.monitor.diagnosis.evidence.row import Seen
-from losswatch_server.monitor.diagnosis.magnitudes import MAGNITUDES, Magnitudes
+from losswatch_server.monitor.diagnosis.magnitudes import MAGNITUDES
 from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.diagnosis.suspicions import as_finding, suspects
@@ -230,6 +230,8 @@ _SAID_BESIDE = "another row of its group, there in the same runs, says the same,
 _FAR_BEHIND = "the cause is far behind in every such run, for what else is seen there"
 _LEADS = "the cause leads in every such run, or its rivals are far behind"
 NOT_HELD: Mapping[Grade, str] = {
+    ("accuracy_constant", CauseName.DEAD_ACTIVATIONS): _FAR_BEHIND,
+    ("accuracy_rises", CauseName.DEAD_ACTIVATIONS): _FAR_BEHIND,
     ("accuracy_rises", CauseName.PARAMETERS_NOT_UPDATED): _SAID_BESIDE,
     ("accuracy_well_above_chance", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
     ("ascends_gradient", CauseName.WRONG_LOSS_FUNCTION): _SAID_BESIDE,
@@ -243,6 +245,10 @@ NOT_HELD: Mapping[Grade, str] = {
     ("grew_before_overflow", CauseName.BAD_BATCH): _FAR_BEHIND,
     ("layers_dead_from_start", CauseName.SATURATED_ACTIVATIONS): _FAR_BEHIND,
     ("layers_died_after_blow_up", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
+    ("more_parameters_than_samples", CauseName.OVERFIT_SMALL_DATA): _LEADS,
+    ("predicted_fall_below_noise", CauseName.MISSING_NONLINEARITY): _FAR_BEHIND,
+    ("predicted_fall_came", CauseName.LEARNING_RATE_TOO_LOW): _FAR_BEHIND,
+    ("predicted_fall_came", CauseName.MISSING_NONLINEARITY): _FAR_BEHIND,
     ("rises_from_first_step", CauseName.LABELS_UNINFORMATIVE): _FAR_BEHIND,
     ("single_step_jump", CauseName.OVERFIT_SMALL_DATA): _FAR_BEHIND,
     ("validation_broke_alone", CauseName.NON_FINITE_DATA): _LEADS,
@@ -270,7 +276,7 @@ def witnessed() -> tuple[frozenset[str], frozenset[Grade]]:
             if name not in rows and first_of({s.cause: s.score for s in score(seen, without)}) != with_all:
                 rows.add(name)
         for name, cause in fresh:
-            silent = Magnitudes({**MAGNITUDES.rows, (name, cause): 0.0}, MAGNITUDES.temperatures)
+            silent = replace(MAGNITUDES, rows={**MAGNITUDES.rows, (name, cause): 0.0})
             changed = next(s.score for s in score(seen, there, silent) if s.cause is cause)
             if first_of({**scored, cause: changed}) != with_all:
                 grades.add((name, cause))

@@ -16,7 +16,7 @@ from losswatch_server.monitor.diagnosis.evidence import ROWS, Evidence
 from losswatch_server.monitor.diagnosis.evidence.row import Grade, Seen
 from losswatch_server.monitor.diagnosis.magnitudes import MAGNITUDES, Magnitudes
 from losswatch_server.monitor.diagnosis.measures import Measured
-from losswatch_server.monitor.diagnosis.priors import NONE, PRIORS, RARE
+from losswatch_server.monitor.diagnosis.priors import NONE, PRIORS
 from losswatch_server.monitor.findings import Cause, Finding
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName
@@ -90,8 +90,12 @@ LEAST_STRENGTH = 0.01
 
 def score(seen: Seen, found: Mapping[str, float], magnitudes: Magnitudes = MAGNITUDES) -> list[Scored]:
     """Every cause with its log-odds, best first. A cause that the condition does not have is out of the question."""
-    prior = PRIORS[seen.finding.condition]
-    scored = [_score(cause, prior.get(cause, RARE), found, magnitudes, cause in prior) for cause in CauseName]
+    condition = seen.finding.condition
+    possible = PRIORS[condition].keys()
+    scored = [
+        _score(cause, magnitudes.base_rate(condition, cause), found, magnitudes, cause in possible)
+        for cause in CauseName
+    ]
     return sorted(scored, key=lambda s: (-s.score, s.cause))
 
 

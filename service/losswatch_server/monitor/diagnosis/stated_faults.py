@@ -27,13 +27,13 @@ _PLAINLY = 0.5
 _CONDITIONS = (Condition.PLATEAU, Condition.NOT_LEARNING, Condition.NON_FINITE)
 """What a fault shows itself as: the first of these that it can be the cause of."""
 _FAULTS = tuple(row for row in ROWS if row.group == "facts" and Grade.FACT in row.for_.values())
-_SETTINGS = tuple(row for row in ROWS if row.name in ("rate_low", "decay_strong", "momentum_high"))
+_SETTINGS = tuple(row for row in ROWS if row.name in ("rate_low", "rate_very_high", "decay_strong", "momentum_high"))
 """Settings so far out of the ordinary that few trainings that are well have them. Of 928 healthy trainings of the zoo's
-develop half 16 have a rate that low, most of them for a loss of hundred thousands; none decays or averages that
-strongly. Of 45 trainings with a rate that was lowered on purpose 30, of 29 with a stronger decay 25, of 13 with a
-higher momentum all."""
-LARGE_LOSS = 100.0
-"""A first loss from which on the usual rates of SGD say nothing: the stable rate goes with the inverse of its scale."""
+develop half 16 have a rate that low and 10 one that high, most of them for a loss of hundred thousands or of a
+millionth; none decays or averages that strongly. Of 45 trainings with a rate that was lowered on purpose 30, of 78 with
+one that was raised 29, of 29 with a stronger decay 25, of 13 with a higher momentum all."""
+ORDINARY_LOSS = 0.01, 100.0
+"""First losses for which the usual rates of SGD are usual: the stable rate goes with the inverse of the scale."""
 _UNMOVED = "weights_do_not_move"
 _STAGNANT = PRIORS[Condition.PLATEAU].keys()
 
@@ -44,7 +44,7 @@ def stated_causes(context: Context, rates: Rates, first_loss: float, *, at_rest:
     ``at_rest``: the gradient is gone, so that weights which do not move are no fault of the optimiser.
     """
     adaptive = is_adaptive(context.optimizer)
-    judged = adaptive or abs(first_loss) < LARGE_LOSS
+    judged = adaptive or ORDINARY_LOSS[0] < abs(first_loss) < ORDINARY_LOSS[1]
     measured = Measured(
         learning_rate=rates.current if rates.current is not None else context.learning_rate,
         rate_decades=rate_decades(rates, context) if judged else None,
