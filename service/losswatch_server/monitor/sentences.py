@@ -27,6 +27,15 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits - 1}e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
+def apart(one: float | None, other: float | None) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart, at most eight."""
+    for digits in range(3, 8):
+        told = number(one, digits), number(other, digits)
+        if told[0] != told[1]:
+            return told
+    return number(one, 8), number(other, 8)
+
+
 def percent(share: float | None) -> str:
     """A share for people: whole percents, finer ones where they are few."""
     if share is None or not math.isfinite(share):
@@ -75,7 +84,8 @@ def diverging(f: Finding, e: Facts) -> str:
 def loss_spike(f: Finding, e: Facts) -> str:
     end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
     # the height is that of the first point over the limit, the peak may have come later: only one of them is told
-    levels = f"from about {number(e['level_before'])} to {number(e['peak'])}"
+    before, peak = apart(e["level_before"], e["peak"])
+    levels = f"from about {before} to {peak}"
     factor = e.get("factor")
     far = f", {number(factor, 2)} times that" if factor is not None and factor > 1.05 else ""
     return f"The loss jumped at step {f.onset_step} {levels}{far}{end}."
@@ -141,7 +151,9 @@ HARDLY = 0.1
 
 
 def plateau(f: Finding, e: Facts) -> str:
-    return f"The loss stopped falling at {number(e['level'])} near step {f.onset_step}: {_levels(e)}."
+    level = number(e["level"])
+    asked = "" if e.get("chance_level") else f" More of the same steps will not lower it: is {level} good enough?"
+    return f"The loss stopped falling at {level} near step {f.onset_step}: {_levels(e)}.{asked}"
 
 
 def slow_convergence(f: Finding, e: Facts) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from losswatch_server.monitor.advice import ACTIONS
 from losswatch_server.monitor.findings import Advice
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import Assessment, diagnose
+from losswatch_server.monitor.sentences import apart
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.diagnosis.odd_trainings import trainings
 
@@ -118,3 +120,22 @@ def test_every_sentence_agrees_with_its_numbers_and_no_advice_does_harm(part: in
         rate = points[-1].learning_rate
         found += [f"{name}: {wrong}" for wrong in harm(points, report, rate, context.loss_name)]
     assert not found, "\n".join(dict.fromkeys(found))
+
+
+def test_a_floor_of_unknown_level_is_asked_about_and_a_known_one_is_not() -> None:
+    floor = (0.0057 + 0.04 * np.exp(-np.arange(400) / 10)).tolist()
+    points = [Point(step, loss) for step, loss in enumerate(floor, 1)]
+    asked = diagnose(points, Context(loss_name="mse", full_batch=True))
+    assert "is 0.0057 good enough?" in asked.headline
+    high = [Point(step, 1.6 + 17 * (loss - 0.0057)) for step, loss in enumerate(floor, 1)]
+    known = diagnose(high, Context(loss_name="cross_entropy", num_classes=10, full_batch=True))
+    assert "stopped falling" in known.headline
+    assert "?" not in known.headline
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [(0.005676, 0.0056789, ("0.005676", "0.005679")), (1.0, 2.0, ("1", "2")), (1.0, 1.0, ("1", "1"))],
+)
+def test_two_numbers_that_differ_are_told_so_that_one_sees_it(one: float, other: float, told: tuple[str, str]) -> None:
+    assert apart(one, other) == told

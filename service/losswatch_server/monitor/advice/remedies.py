@@ -68,13 +68,14 @@ def _insufficient_capacity(finding: Finding, measured: Measured, context: Contex
     fall = measured.loss.fall if measured.loss else 1.0
     left = measured.now_over_chance if measured.now_over_chance is not None else 1 - fall
     if left > HARDLY_LEARNED:
-        factor, text = 32.0, "Make the hidden layers many times as wide (32 times, if they have only a few units)"
+        factor, text = 32.0, "Make each hidden layer 32 times as wide if it has only a few units (4 become 128)"
     else:
-        factor, text = 4.0, "Make the hidden layers 4 times as wide"
+        factor, text = 4.0, "Make each hidden layer 4 times as wide (10 units become 40)"
+    floor = f" of {number(measured.loss.now)}" if measured.loss else ""
     yield Advice(
         action="increase_capacity",
         value=factor,
-        summary=f"{text}, or add one: training longer cannot go below this floor.",
+        summary=f"{text}, or add one: training longer cannot go below the floor{floor}.",
     )
 
 
@@ -252,12 +253,15 @@ def _batch_too_small(finding: Finding, measured: Measured, context: Context) -> 
     if context.full_batch:
         return
     size = max(32, 8 * (context.batch_size or 1))
+    text = f"Use a batch of about {size} samples"
+    if context.batch_size:
+        text = f"Raise the batch size from {context.batch_size} to about {size}"
     yield Advice(
         action="increase_batch_size",
         value=float(size),
         current=context.batch_size,
-        summary=f"Use a batch of about {size} samples (or accumulate gradients over that many): the noise of a step "
-        "falls with the square root of the batch.",
+        summary=f"{text} (or accumulate gradients over that many samples): the noise of a step falls with the square "
+        "root of the batch.",
     )
 
 
@@ -268,7 +272,8 @@ def _weight_decay_too_strong(finding: Finding, measured: Measured, context: Cont
         action="reduce_weight_decay",
         value=1e-4,
         current=context.weight_decay,
-        summary="Set the weight decay to 1e-4: now it pulls the weights to 0 faster than the data can move them."
+        summary=f"Lower the weight decay from {number(context.weight_decay)} to 1e-4: now it pulls the weights to 0 "
+        "faster than the data can move them."
         if context.weight_decay is not None
         else "If a weight decay is set, bring it down to 1e-4: a strong one pulls the weights to 0 faster than the "
         "data can move them.",
@@ -312,9 +317,9 @@ def _clip_too_tight(finding: Finding, measured: Measured, context: Context) -> I
     if measured.clip is None or measured.blew_up:
         return
     value = rounded(measured.gradient.p90, 2) if measured.gradient and not measured.clip_inferred else None
-    raised = "Raise the clip value tenfold"
+    raised = f"Raise the clip value from {number(measured.clip)} to {number(value or measured.clip * 10)}"
     if value:
-        raised = f"Raise the clip value to {number(value)}, which nine of ten norms stay below"
+        raised += ", which nine of ten norms stay below"
     yield Advice(
         action="loosen_gradient_clip",
         value=value if value is not None else (measured.clip * 10 if measured.clip else None),
@@ -326,11 +331,14 @@ def _clip_too_tight(finding: Finding, measured: Measured, context: Context) -> I
 def _momentum_too_high(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
     if context.momentum is not None and context.momentum <= 0.9:
         return
+    lowered = "Set the momentum"
+    if context.momentum is not None:
+        lowered = f"Lower the momentum from {number(context.momentum, 4)}"
     yield Advice(
         action="set_momentum",
         value=0.9,
         current=context.momentum,
-        summary="Set the momentum to 0.9: it averages over 10 steps instead of hundreds, and so stops overshooting.",
+        summary=f"{lowered} to 0.9: it averages over 10 steps instead of hundreds, and so stops overshooting.",
     )
 
 

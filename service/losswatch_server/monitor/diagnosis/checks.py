@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from losswatch_server.monitor.diagnosis.changes import NOTHING_KNOWN, Changes
 from losswatch_server.monitor.vocabulary import CauseName as C
 
 _CHECKS: dict[C, str] = {
     C.LEARNING_RATE_TOO_HIGH: (
-        "Train again from the same start with a tenth of the learning rate for 20 steps; the loss must fall."
+        "Train again from the same start for 20 steps with the learning rate {rate_down}; the loss must fall."
     ),
     C.LEARNING_RATE_TOO_LOW: (
-        "Multiply the learning rate by 10 for 100 steps; the loss must fall about ten times as fast."
+        "Train on for 100 steps with the learning rate {rate_up}; the loss must fall about ten times as fast."
     ),
     C.INPUTS_NOT_SCALED: (
         "Print the mean and the standard deviation of one batch of inputs and targets; they should be near 0 and "
@@ -20,8 +21,7 @@ _CHECKS: dict[C, str] = {
         "only with it does the loss go to 0."
     ),
     C.INSUFFICIENT_CAPACITY: (
-        "Train on one batch of 32 samples for 500 steps; a large enough model brings its loss to 0. Then double "
-        "the width and compare the floors."
+        "Train again with {wider}; the loss must get below {floor}."
     ),
     C.WRONG_LOSS_FUNCTION: (
         "Look at what the last layer gives and what the loss expects: logits or probabilities, class numbers or "
@@ -62,10 +62,12 @@ _CHECKS: dict[C, str] = {
         "Print the labels of three consecutive batches; shuffle every epoch and see whether the pattern goes."
     ),
     C.BATCH_TOO_SMALL: (
-        "Take a batch 8 times as large at the same learning rate for 200 steps; the swings must shrink to about a "
-        "third."
+        "Train on for 200 steps with the batch size {batch_up} at the same learning rate; the swings must shrink to "
+        "about a third."
     ),
-    C.WEIGHT_DECAY_TOO_STRONG: "Set the weight decay to 0 for 200 steps; the loss must leave its floor.",
+    C.WEIGHT_DECAY_TOO_STRONG: (
+        "Train on for 200 steps with the weight decay {decay_off}; the loss must leave its floor."
+    ),
     C.NO_WARMUP: (
         "Let the learning rate rise from 0 over the first 5 % of the steps; the blow-up at the start must vanish."
     ),
@@ -74,8 +76,8 @@ _CHECKS: dict[C, str] = {
         "Compare training and validation loss in evaluation mode at the best step and now; the gap must have "
         "widened."
     ),
-    C.GRADIENT_CLIP_TOO_TIGHT: "Raise the clip value tenfold for 100 steps; the loss must fall faster.",
-    C.MOMENTUM_TOO_HIGH: "Set the momentum to 0.9 for 200 steps; the swings must die down.",
+    C.GRADIENT_CLIP_TOO_TIGHT: "Train on for 100 steps with the clip value {clip_up}; the loss must fall faster.",
+    C.MOMENTUM_TOO_HIGH: "Train on for 200 steps with the momentum {momentum_down}; the swings must die down.",
 }  # fmt: skip
 
 _PAIRS: dict[frozenset[C], str] = {
@@ -96,8 +98,8 @@ _PAIRS: dict[frozenset[C], str] = {
         "means a rate too low."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.INPUTS_NOT_SCALED}): (
-        "Standardise the inputs and keep the learning rate: if it trains now, the scale was the reason; else "
-        "divide the rate by 10."
+        "Standardise the inputs and keep the learning rate: if it trains now, the scale was the reason, else the "
+        "rate is."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.GRADIENTS_ACCUMULATING}): (
         "Compute the gradient twice on the same batch without a step: a norm that doubles adds up; an equal one "
@@ -108,22 +110,25 @@ _PAIRS: dict[frozenset[C], str] = {
         "only this one to the data."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.MOMENTUM_TOO_HIGH}): (
-        "Set the momentum to 0.9 and keep the rate for 200 steps: if it is calm then, it was the momentum."
+        "Train on for 200 steps with the momentum {momentum_down} at the same rate: if it is calm then, it was the "
+        "momentum."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.POOR_INITIALIZATION}): (
         "Look at the first loss, before any step: far above chance level is the initialisation; ordinary is "
         "the rate."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.BATCH_TOO_SMALL}): (
-        "Take a batch 8 times as large at the same rate: noise shrinks to a third, a rate beyond the limit keeps "
-        "swinging."
+        "Train on for 200 steps with the batch size {batch_up} at the same rate: noise shrinks to a third, a "
+        "rate beyond "
+        "the limit keeps swinging."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.PRECISION_OVERFLOW}): (
         "Repeat the steps before the first non-finite value in float32: finite there means overflow; non-finite "
         "there too, the rate."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.DEAD_ACTIVATIONS}): (
-        "Train again with a tenth of the rate: units killed by large early steps stay alive then; if the loss "
+        "Train again with the learning rate {rate_down}: units killed by large early steps stay alive then; if "
+        "the loss "
         "still rests, they were dead from the start."
     ),
     frozenset({C.LEARNING_RATE_TOO_LOW, C.GRADIENT_CLIP_TOO_TIGHT}): (
@@ -131,15 +136,16 @@ _PAIRS: dict[frozenset[C], str] = {
         "rate does."
     ),
     frozenset({C.LEARNING_RATE_TOO_LOW, C.INSUFFICIENT_CAPACITY}): (
-        "Multiply the learning rate by 10 for 100 steps: a faster fall is the rate; the same floor is the model."
+        "Train on for 100 steps with the learning rate {rate_up}: a faster fall is the rate, {floor} as before "
+        "the model."
     ),
     frozenset({C.LEARNING_RATE_TOO_LOW, C.SATURATED_ACTIVATIONS}): (
         "Print the gradient norm of each layer: even norms point to the rate, a first layer a hundred times "
         "smaller to saturation."
     ),
     frozenset({C.MISSING_NONLINEARITY, C.INSUFFICIENT_CAPACITY}): (
-        "Double the width of the hidden layer: the same floor to all digits means that the model is linear; a "
-        "lower one, too small."
+        "Train again with {wider}: {floor} to all digits means that the model is linear, a lower one that it was too "
+        "small."
     ),
     frozenset({C.MISSING_NONLINEARITY, C.WRONG_LOSS_FUNCTION}): (
         "Fit a linear regression to the same data: the same loss means that the network is linear."
@@ -177,7 +183,7 @@ _PAIRS: dict[frozenset[C], str] = {
     ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.INSUFFICIENT_CAPACITY}): (
         "Copy the parameters now, do one step, and print the largest change of each layer: 0 in a layer that should "
-        "learn is no update; if all change, double the width and compare the floors."
+        "learn is no update; if all change, train again with {wider}: a lower floor is the model."
     ),
     frozenset({C.PARAMETERS_NOT_UPDATED, C.DEAD_ACTIVATIONS}): (
         "Print the gradient norm of each layer for one batch: 0 in the early layers is dead units; if none is 0 and "
@@ -204,16 +210,17 @@ _PAIRS: dict[frozenset[C], str] = {
         "that do not, the model."
     ),
     frozenset({C.WRONG_LOSS_FUNCTION, C.LEARNING_RATE_TOO_HIGH}): (
-        "Divide the learning rate by 1,000 for 20 steps: a loss that still rises follows +gradient or is of the wrong "
-        "sign; one that falls had too high a rate."
+        "Train again for 20 steps with a thousandth of the learning rate: a loss that still rises follows +gradient or "
+        "is of the wrong sign; one that falls had too high a rate."
     ),
     frozenset({C.WRONG_LOSS_FUNCTION, C.LABELS_UNINFORMATIVE}): (
         "Print the shapes and ten rows of outputs and targets as the loss gets them: shapes that differ are the loss; "
         "then look at the inputs beside their labels."
     ),
     frozenset({C.LEARNING_RATE_TOO_LOW, C.LABELS_UNINFORMATIVE}): (
-        "Multiply the learning rate by 10 for 100 steps: a faster fall is the rate; the same level, look at inputs and "
-        "labels side by side."
+        "Train on for 100 steps with the learning rate {rate_up}: a faster fall is the rate; at the same level, "
+        "look at "
+        "inputs and labels side by side."
     ),
     frozenset({C.LABELS_UNINFORMATIVE, C.MISSING_NONLINEARITY}): (
         "Fit a linear regression to the same data: the same loss means that the network is linear; then look at inputs "
@@ -228,11 +235,12 @@ _PAIRS: dict[frozenset[C], str] = {
         "initialisation; values there only later, the activation."
     ),
     frozenset({C.WEIGHT_DECAY_TOO_STRONG, C.INSUFFICIENT_CAPACITY}): (
-        "Set the weight decay to 0 for 200 steps: a loss that leaves its floor was held by it; the same floor is the "
-        "model."
+        "Train on for 200 steps with the weight decay {decay_off}: a loss that leaves its floor was held by it, "
+        "{floor} "
+        "as before is the model."
     ),
     frozenset({C.DATA_NOT_SHUFFLED, C.LEARNING_RATE_TOO_HIGH}): (
-        "Shuffle every epoch and keep the rate: if it is calm then, it was the order; if not, divide the rate by 10."
+        "Shuffle every epoch and keep the rate: if it is calm then, it was the order; if not, the rate."
     ),
     frozenset({C.DATA_NOT_SHUFFLED, C.BAD_BATCH}): (
         "Print the labels of three consecutive batches: all of one kind is the order; mixed, look at the batch of that "
@@ -242,8 +250,9 @@ _PAIRS: dict[frozenset[C], str] = {
         "Print np.isnan(X).any() and the largest absolute value of X: NaN is broken data, finite but huge is the scale."
     ),
     frozenset({C.LEARNING_RATE_TOO_HIGH, C.LABELS_UNINFORMATIVE}): (
-        "Train again from the same start with a tenth of the learning rate: a loss that falls now had too high a rate; "
-        "the same level, look at inputs and labels side by side."
+        "Train again from the same start with the learning rate {rate_down}: a loss that falls now had too high "
+        "a rate; "
+        "at the same level, look at inputs and labels side by side."
     ),
     frozenset({C.WRONG_LOSS_FUNCTION, C.GRADIENTS_ACCUMULATING}): (
         "Compute the gradient twice on the same batch without a step: a norm that doubles adds up; an equal one, "
@@ -255,8 +264,8 @@ _PAIRS: dict[frozenset[C], str] = {
 }  # fmt: skip
 
 
-def separating_check(cause: C, rival: C | None) -> str:
-    """What to do to tell ``cause`` from ``rival``; the cause's own check where the pair has none."""
-    if rival is not None and (check := _PAIRS.get(frozenset({cause, rival}))):
-        return check
-    return _CHECKS[cause]
+def separating_check(cause: C, rival: C | None, known: Changes = NOTHING_KNOWN) -> str:
+    """What to do to tell ``cause`` from ``rival``, with its numbers where they are known; the cause's own check where
+    the pair has none."""
+    pair = None if rival is None else _PAIRS.get(frozenset({cause, rival}))
+    return (pair or _CHECKS[cause]).format(**known.words())

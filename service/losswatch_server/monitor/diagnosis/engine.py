@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from losswatch_server.monitor.diagnosis.changes import changes
 from losswatch_server.monitor.diagnosis.checks import separating_check
 from losswatch_server.monitor.diagnosis.evidence import ROWS, Evidence
 from losswatch_server.monitor.diagnosis.evidence.row import Grade, Seen
@@ -58,13 +59,14 @@ def rank(
         (s, w / total) for s, w in zip(scored, weights, strict=True) if w / total >= LEAST_PROBABILITY or s is scored[0]
     ][:MOST]
     names = [s.cause for s, _ in kept]
+    known = changes(measured, context)
     return tuple(
         Cause(
             cause=s.cause,
             probability=probability,
             because=_told(s.contributions, seen, FOR),
             against=_told([(-weight, row) for weight, row in reversed(s.contributions)], seen, AGAINST),
-            check=separating_check(s.cause, next((n for n in names if n is not s.cause), None)),
+            check=separating_check(s.cause, next((n for n in names if n is not s.cause), None), known),
         )
         for s, probability in kept
     )
