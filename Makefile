@@ -59,7 +59,7 @@ test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those th
 	@$(MAKE) --no-print-directory test-frameworks
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs, ask four times too much for a minute
-	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py --kill-rounds 100
+	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py tests/e2e/test_replicas.py --kill-rounds 100
 	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
@@ -77,6 +77,8 @@ fix: $(STAMP) ## format, and mend what ruff can mend
 
 bench: $(STAMP) ## speed: ingest beside an echo and one transaction per request, and the monitor alone (3 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest --publish
+	@echo
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest.databases
 	@echo
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.monitor --publish
 

@@ -64,6 +64,12 @@ class PostgresServer:
                 time.sleep(0.05)
 
     @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def address(self) -> str:
         """Of the server's own database."""
         return self._url("postgres")

@@ -287,3 +287,60 @@ def test_an_address_that_cannot_be_used_is_said_without_its_password() -> None:
         places.open_store("postgresql://somebody:secret@127.0.0.1:1/none?connect_timeout=2")
     assert "secret" not in str(refused.value)
     assert places.shown("postgresql://somebody:secret@db.example.org:5432/watch") == "db.example.org/watch"
+
+
+OF_THE_WHOLE_DATABASE = {"alembic_version", "alert_cursor", "event_number", "lease"}
+
+
+def test_every_table_can_be_distributed_by_project(postgres: PostgresServer) -> None:
+    """As the catalogue has it: each primary key and unique index begins with the project; no foreign keys."""
+    query = (
+        "SELECT c.relname, x.indisprimary, a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid "
+        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.indkey[0] "
+        "WHERE x.indisunique AND c.relnamespace = 'public'::regnamespace"
+    )
+    store = open_store(postgres.url())
+    try:
+        found = asyncio.run(store.read(lambda one: one.execute(query).fetchall()))
+        tables = asyncio.run(
+            store.read(
+                lambda one: one.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            )
+        )
+        foreign = asyncio.run(
+            store.read(lambda one: one.execute("SELECT conname FROM pg_constraint WHERE contype = 'f'").fetchall())
+        )
+    finally:
+        store.close()
+    assert foreign == []
+    assert {table for table, is_primary, _ in found if is_primary} == {table for (table,) in tables}
+    assert {table for table, _, first in found if first != "project"} == OF_THE_WHOLE_DATABASE
+
+
+def test_two_services_send_one_message_at_a_time_to_a_target(two: tuple[House, House]) -> None:
+    from losswatch_server.store.alerting import configuration, deliveries
+
+    def row(number: int) -> deliveries.DeliveryRow:
+        return deliveries.DeliveryRow(
+            project="p", id=f"msg_{number}", target="t", number=0, lane=f"run {number}", key="k", reason="opened",
+            state="pending", created_at=1.0, next_at=1.0, tries=0, claim=None, claimed_until=None, finished_at=None,
+            status=None, detail="", attempts="[]", body="{}",
+        )  # fmt: skip
+
+    target = configuration.TargetRow("p", "t", "webhook", "api", "{}", "{}", "active", None, None, 1.0, 1.0)
+    here, there = two
+    here.do(here.store.write(lambda one: configuration.put_target(one, target)))
+    adds = [[house.store.write(lambda one, n=n: deliveries.add(one, row(n))) for n in range(first, 40, 2)]  # type: ignore[misc]
+            for first, house in enumerate(two)]  # fmt: skip
+    at_once(two, *adds)
+    rows = here.do(here.store.read(lambda one: deliveries.claimable(one, 2.0, 100)))
+    assert [found.number for found in rows] == list(range(1, 41)), "each its own number"
+
+    def claims(house: House) -> list[Coroutine[Any, Any, bool]]:
+        return [
+            house.store.write(lambda one, found=found: deliveries.claim(one, found, "w", 2.0, 100.0))  # type: ignore[misc]
+            for found in rows
+        ]
+
+    taken = at_once(two, claims(here), claims(there))
+    assert sum(map(sum, taken)) == 1

@@ -283,7 +283,8 @@ class GroupWriter:
 def _commit(connection: DatabaseConnection, group: list[_Job]) -> list[_WriteResult]:
     """Run every job, then commit them together; a failed commit fails all of them."""
     connection.execute(connection.dialect.begin)
-    changes.lock_runs(connection, [job.change for job in group if job.change is not None])
+    if len(group) > 1:
+        changes.lock_runs(connection, [job.change for job in group if job.change is not None])
     together = _together(connection, group)
     results = [
         _kept(job) if together and isinstance(job.work, Change) else _run_alone(connection, job) for job in group

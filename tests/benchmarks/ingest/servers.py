@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import sys
@@ -80,10 +81,19 @@ KINDS: dict[str, Callable[[Path], FastAPI]] = {
 }
 
 
+def postgresql(directory: Path) -> FastAPI:
+    """The same on the database of LOSSWATCH_DATABASE."""
+    return create_app(Settings(database=os.environ["LOSSWATCH_DATABASE"], request_memory_mib=1024))
+
+
+MORE: dict[str, Callable[[Path], FastAPI]] = {"postgresql": postgresql}
+"""What is measured elsewhere."""
+
+
 def main() -> None:
     """Serve on a free port, print it, and stop with the standard input."""
     with TemporaryDirectory(prefix="losswatch-bench-") as directory:
-        app = KINDS[sys.argv[1]](Path(directory))
+        app = (KINDS | MORE)[sys.argv[1]](Path(directory))
 
         @app.get("/cpu")
         async def cpu() -> float:

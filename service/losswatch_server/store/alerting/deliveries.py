@@ -48,6 +48,9 @@ _FREE = "(state = 'pending' AND next_at <= ? OR state = 'sending' AND claimed_un
 
 def add(connection: DatabaseConnection, row: DeliveryRow) -> None:
     """Insert a delivery behind the target's last one; its ``number`` is given here."""
+    if connection.dialect.lock:  # two who add at once would give the same number
+        held = f"SELECT 1 FROM target WHERE project = ? AND id = ?{connection.dialect.lock}"
+        connection.execute(held, (row.project, row.target))
     query = (
         "SELECT coalesce(max(number), 0) + 1 FROM delivery WHERE project = ? AND target = ? AND number <= ? "
         "AND CAST(number AS BIGINT) = number"
@@ -66,10 +69,15 @@ def claimable(connection: DatabaseConnection, now: float, limit: int) -> list[De
 
 
 def claim(connection: DatabaseConnection, row: DeliveryRow, worker: str, now: float, until: float) -> bool:
-    """Take a delivery for this worker; False when another took it first."""
+    """Take a delivery for this worker; False when another took it first, or another to the same target."""
+    held = f"SELECT 1 FROM target WHERE project = ? AND id = ?{connection.dialect.lock_free}"
+    if connection.execute(held, (row.project, row.target)).fetchone() is None:
+        return False
     taken = connection.execute(
-        f"UPDATE delivery SET state = 'sending', claim = ?, claimed_until = ? WHERE project = ? AND id = ? AND {_FREE}",
-        (worker, until, row.project, row.id, now, now),
+        f"UPDATE delivery SET state = 'sending', claim = ?, claimed_until = ? WHERE project = ? AND id = ? AND {_FREE} "
+        "AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.project = delivery.project AND o.target = delivery.target "
+        "AND o.id <> delivery.id AND o.state = 'sending' AND o.claimed_until > ?)",
+        (worker, until, row.project, row.id, now, now, now),
     )
     return taken.rowcount == 1
 

@@ -29,7 +29,15 @@ T = TypeVar("T")
 
 PATIENCE_S = 30.0
 """A statement that takes longer has lost its server. The longest of them writes 256 requests, in some milliseconds."""
-LOCK_TIMEOUT_MS = 10_000
+SESSION = {
+    "lock_timeout": 10_000,
+    "idle_in_transaction_session_timeout": 30_000,
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
+"""For each connection; times without a unit are milliseconds, of keepalives seconds. A service whose machine is gone
+without a word must not hold the rows that it had locked for longer than that."""
 DEFAULTS: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -72,7 +80,8 @@ class Database:
         raw.adapters.register_dumper(int, Int8BinaryDumper)
         raw.adapters.register_dumper(str, _TextDumper)
         connection = PostgresConnection(raw)
-        connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}")
+        for name, value in SESSION.items():
+            connection.execute(f"SET {name} = {value}")
         # What was acknowledged survives a crash of the server, whatever its configuration says.
         connection.execute(
             "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
