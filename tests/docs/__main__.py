@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,10 @@ from docs.service import running_service
 
 
 def main() -> None:
-    """Everything that is written by machine."""
+    """Everything that is written by machine; with ``--tables`` only what needs no service."""
+    if "--tables" in sys.argv[1:]:
+        write_tables()
+        return
     parts.FIGURES.write_text(parts.figures_json(parts.summary_of()), encoding="utf-8")
     draw_all()
     write_tables()

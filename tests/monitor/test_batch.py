@@ -43,6 +43,12 @@ _some = st.lists(
 )
 
 
+@given(st.lists(st.tuples(_some, st.booleans()), min_size=1, max_size=5))
+def test_parts_are_joined_in_their_order(parts: list[tuple[list[Point], bool]]) -> None:
+    joined = Batch.joined(Batch.of(points) if packed else points for points, packed in parts)
+    assert list(joined) == [point for points, _ in parts for point in points]
+
+
 @given(_some, st.data())
 def test_a_batch_is_the_list_of_its_points(points: list[Point], data: st.DataObject) -> None:
     batch = Batch.of(points)

@@ -87,7 +87,7 @@ def sections(points: Sequence[Point]) -> tuple[bytes, list[Section]]:
     return _HEAD.pack(FORMAT, presence, n), parts
 
 
-def unpack(data: bytes) -> list[Point]:
+def unpack(data: bytes) -> Sequence[Point]:
     """The points of a block, exactly as they were packed. Raises ValueError for an unknown format."""
     version, presence, n = _HEAD.unpack_from(data)
     if n == 1 and version == FORMAT and presence < _STEPS:
@@ -116,7 +116,7 @@ def _unpack_one(data: bytes, presence: int) -> Point:
     return Point._make((step, *series, *_NO_MORE))
 
 
-def read_sections(head: bytes, take: Callable[[int, int], bytes]) -> list[Point]:
+def read_sections(head: bytes, take: Callable[[int, int], bytes]) -> Batch:
     """The points of a head and its columns, where ``take(size, count)`` gives the next column's bytes."""
     version, presence, n = _HEAD.unpack(head)
     if version != FORMAT:
@@ -144,7 +144,7 @@ def read_sections(head: bytes, take: Callable[[int, int], bytes]) -> list[Point]
         times = json.loads(text() or b"null") or times
         layers = _read_maps(text(), numbers(), n)
         metrics = _read_maps(text(), numbers(), n)
-    return list(map(Point, steps, *series, times, layers, metrics, ranks, nulls))
+    return Batch((steps, *series, times, layers, metrics, ranks, nulls))
 
 
 def _read_series(code: int, n: int, take: Callable[[int, int], bytes]) -> Sequence[float | None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from losswatch_server.codec.contexts import context_of_text, context_text
@@ -43,7 +44,7 @@ def line(kind: str, **fields: Any) -> bytes:
     return dumps({"line": kind, **fields}) + b"\n"
 
 
-def points_json(points: list[Point]) -> list[dict[str, Any]]:
+def points_json(points: Sequence[Point]) -> list[dict[str, Any]]:
     """The points of one part of a record."""
     return [point_json(point) for point in points]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from operator import lt
@@ -14,6 +14,13 @@ STEP, LOSS, GRAD_NORM, LEARNING_RATE, VALIDATION, EPOCH, TIME, LAYERS, METRICS, 
 """The places of the columns: those of the fields of a point."""
 
 _make = partial(tuple.__new__, Point)
+
+
+def _append(columns: tuple[list[Any], ...], singles: list[Point]) -> None:
+    """Empty ``singles`` into the columns."""
+    for column, more in zip(columns, zip(*singles, strict=True), strict=False):
+        column += more
+    singles.clear()
 
 
 class Batch(Sequence[Point]):
@@ -29,6 +36,21 @@ class Batch(Sequence[Point]):
     def of(cls, points: Sequence[Point]) -> Batch:
         """The columns of some points (at least one)."""
         return points if isinstance(points, Batch) else cls(tuple(zip(*points, strict=True)))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Sequence[Point]]) -> Batch:
+        """The columns of all points of the parts (one at least), one part after the other."""
+        columns: tuple[list[Any], ...] = tuple([] for _ in Point._fields)
+        singles: list[Point] = []
+        for part in parts:
+            if isinstance(part, Batch):
+                _append(columns, singles)
+                for column, more in zip(columns, part.columns, strict=True):
+                    column += more
+            else:
+                singles += part
+        _append(columns, singles)
+        return cls(columns)
 
     def __len__(self) -> int:
         return len(self.columns[STEP])

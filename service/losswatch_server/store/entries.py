@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import repeat
 
 from losswatch_server.codec.contexts import context_of_text
 from losswatch_server.codec.damage import DamagedCellError
 from losswatch_server.monitor.entries import Entry, EntryKind
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import EMPTY_CONTEXT, Point
 from losswatch_server.store.damage import note_block
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.sealing import opened
+
+_entry = partial(tuple.__new__, Entry)
 
 
 def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Entry]:
@@ -33,6 +37,5 @@ def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Entry]:
 
 def _point_entries(row: RecordRow) -> Iterator[Entry]:
     for part, points in opened(row):
-        kind, attempt = part.kind, part.attempt
-        for seq, point in enumerate(points, part.seq):
-            yield Entry(seq, kind, attempt, point)
+        seqs, same = range(part.seq, part.seq + part.n), (repeat(part.kind), repeat(part.attempt))
+        yield from map(_entry, zip(seqs, *same, points, repeat(EMPTY_CONTEXT), strict=False))

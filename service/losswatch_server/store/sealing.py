@@ -16,6 +16,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from losswatch_server.codec.blocks import Section, count, read_sections, sections, unpack
+from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import Point
 from losswatch_server.store.damage import note_block
@@ -29,6 +30,8 @@ _SLACK = 200
 FULL_BYTES = TARGET_BYTES - _SLACK
 """A sealed row of this size stays as it is."""
 _TRIES = 4
+_SMALL = 8
+"""Points of a part below which objects are cut faster than columns."""
 _AT_ONCE = 4096
 _GUESS = 1260
 """Points that a full block usually holds, of loss and gradient norm: the first try, so that there are few."""
@@ -46,16 +49,13 @@ def seal(rows: Sequence[RecordRow]) -> list[RecordRow]:
 
     A row may be cut in two: its points keep their sequence numbers and receive time.
     """
-    damaged = next((place for place, row in enumerate(rows) if len(row_points(row)) != row.n), None)
+    found = [opened(row) for row in rows]
+    damaged = next((place for place, parts_of_row in enumerate(found) if not parts_of_row), None)
     if damaged is not None:  # it stays as it is: somebody may be able to read it some day
         before, after = rows[:damaged], rows[damaged + 1 :]
         return [*(seal(before) if before else ()), rows[damaged], *(seal(after) if after else ())]
-    parts: list[RecordRow] = []
-    points: list[Point] = []
-    for row in rows:
-        for part, mine in opened(row):
-            parts.append(part)
-            points += mine
+    parts = [part for parts_of_row in found for part, _ in parts_of_row]
+    points = Batch.joined(mine for parts_of_row in found for _, mine in parts_of_row)
     sealed = []
     guess = _GUESS
     while parts:
@@ -90,7 +90,7 @@ def is_full(row: RecordRow) -> bool:
     return row.kind == EntryKind.SEALED and len(row.body) >= FULL_BYTES
 
 
-def opened(row: RecordRow) -> list[tuple[RecordRow, list[Point]]]:
+def opened(row: RecordRow) -> list[tuple[RecordRow, Sequence[Point]]]:
     """The rows that ``row`` was sealed from, without their bodies, each with its points; itself if it is not sealed.
 
     Nothing where its block is damaged.
@@ -99,12 +99,14 @@ def opened(row: RecordRow) -> list[tuple[RecordRow, list[Point]]]:
         points = row_points(row)
         return [(row, points)] if points else []
     parts, points = _read_or_nothing(row)
+    if len(parts) > 1 and len(points) < _SMALL * len(parts):
+        points = list(points)
     result = []
     start = 0
     seq = row.seq
     for n, kind, attempt, writer, received_ms in parts:
         mine = points[start : start + n]
-        steps = [point.step for point in mine]
+        steps = mine.steps if isinstance(mine, Batch) else [point.step for point in mine]
         part = RecordRow(seq, n, EntryKind(kind), attempt, writer, received_ms, min(steps), max(steps), b"")
         result.append((part, mine))
         start += n
@@ -117,7 +119,7 @@ def unseal(row: RecordRow) -> list[RecordRow]:
     return [row] if row.kind != EntryKind.SEALED else [part for part, _ in opened(row)]
 
 
-def row_points(row: RecordRow) -> list[Point]:
+def row_points(row: RecordRow) -> Sequence[Point]:
     """The points of a row, sealed or not, in the order of the record; none where its block is damaged."""
     return _read_or_nothing(row)[1]
 
@@ -128,13 +130,13 @@ def shape(kind: EntryKind, body: bytes) -> tuple[int, int, int] | None:
         if kind != EntryKind.SEALED:
             points = unpack(body)
             return len(points), points[0].step, points[-1].step
-        steps = [point.step for point in _read_body(body, None)[1]]
+        steps = _read_body(body, None)[1].steps
         return len(steps), min(steps), max(steps)
     except Exception:  # noqa: BLE001 - as below
         return None
 
 
-def _cut(parts: Sequence[RecordRow], points: Sequence[Point], wanted: int) -> tuple[list[RecordRow], list[RecordRow]]:
+def _cut(parts: Sequence[RecordRow], points: Batch, wanted: int) -> tuple[list[RecordRow], list[RecordRow]]:
     """``parts`` with the first ``wanted`` points (at least one), and the others."""
     first: list[RecordRow] = []
     start = 0
@@ -152,12 +154,12 @@ def _cut(parts: Sequence[RecordRow], points: Sequence[Point], wanted: int) -> tu
     return first, []
 
 
-def _resized(part: RecordRow, seq: int, points: Sequence[Point]) -> RecordRow:
-    steps = [point.step for point in points]
+def _resized(part: RecordRow, seq: int, points: Batch) -> RecordRow:
+    steps = points.steps
     return part._replace(seq=seq, n=len(points), first_step=min(steps), last_step=max(steps))
 
 
-def _body(parts: Sequence[RecordRow], points: Sequence[Point]) -> bytes:
+def _body(parts: Sequence[RecordRow], points: Batch) -> bytes:
     writers = sorted({part.writer for part in parts if part.writer is not None})
     number = {writer: index + 1 for index, writer in enumerate(writers)}
     times = [part.received_ms for part in parts]
@@ -194,8 +196,10 @@ Part = tuple[int, int, int, str | None, int]
 """Points, kind, attempt, writer, receive time in milliseconds: one row before sealing."""
 
 
-def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
+def _read_or_nothing(row: RecordRow) -> tuple[list[Part], Sequence[Point]]:
     """The parts and points of a block, or none and a note of the damage: one block is no reason to lose the run."""
+    parts: list[Part]
+    points: Sequence[Point]
     try:
         parts, points = (
             _read_body(row.body, row.n) if row.kind == EntryKind.SEALED else ([], unpack(_sized(row.body, row.n)))
@@ -212,7 +216,7 @@ def _read_or_nothing(row: RecordRow) -> tuple[list[Part], list[Point]]:
     return parts, points
 
 
-def _read_body(body: bytes, n: int | None) -> tuple[list[Part], list[Point]]:
+def _read_body(body: bytes, n: int | None) -> tuple[list[Part], Batch]:
     """The parts and points of a sealed block; of ``n`` points, where that is known."""
     version, count, names_bytes, head_bytes = _HEAD.unpack_from(body)
     if version != FORMAT:

@@ -11,9 +11,13 @@ from collections.abc import Iterator, Sequence
 
 import uvloop
 
+from benchmarks.ingest.beside import beside, beside_ratio
+from benchmarks.ingest.beside import text as beside_text
 from benchmarks.ingest.load import HISTORY, Sample, connect, load, paced, served
 from benchmarks.ingest.results import RESULTS, heading
 from benchmarks.ingest.servers import KINDS
+from benchmarks.ingest.stages import measured
+from benchmarks.ingest.stages import text as stages_text
 from benchmarks.ingest.table import ratios, text
 
 SIZES = (1, 10, 100, 1000)
@@ -98,9 +102,13 @@ def main() -> int:
     )
     tables = text(samples, kept, many)
     print(tables)
+    heavy = beside(seconds=4 * given.seconds)
+    more = "\n\n".join((beside_text(heavy), stages_text(measured())))
+    print(f"\n{more}")
+    tables += f"\n\n{more}"
     if given.publish:
         RESULTS.write_text(f"{told}\n\n{tables}\n", encoding="utf-8")
-    missed = any(ratio.verdict == "MISSED" for ratio in ratios(samples, kept, many))
+    missed = any(ratio.verdict == "MISSED" for ratio in [*ratios(samples, kept, many), *map(beside_ratio, heavy)])
     return int(given.strict and missed)
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import uvloop
 
 from benchmarks.ingest.load import Sample, paced, served
+from benchmarks.ingest.table import Ratio
 
 LIGHT_RUNS, CARRIERS = 80, 8
 """Runs that post a point a second, and the connections that carry them."""
@@ -153,14 +154,21 @@ def _log(size: int) -> bytes:
     return "".join(lines).encode()
 
 
+def beside_ratio(found: Beside) -> Ratio:
+    """The targets: five times as long at most, beside streams three times."""
+    must = 3 if "stream" in found.work else 5
+    return Ratio(f"p99 beside {found.work}, / alone", found.ratio, must, 2, more=False)
+
+
 def text(found: list[Beside]) -> str:
-    """The table."""
+    """The table, and the ratios beside their targets."""
     lines = [f"{'posts of one point, p50 / p99 ms, beside':<46}{'alone':>14}{'beside':>16}{'p99 ratio':>11}{'done':>6}"]
     lines += [
         f"{one.work:<46}{one.alone.p50_ms:>7.1f}{one.alone.p99_ms:>7.1f}{one.beside.p50_ms:>8.1f}{one.beside.p99_ms:>8.1f}"
         f"{one.ratio:>11.1f}{one.done:>6}"
         for one in found
     ]
+    lines += ["", f"{'ratio':<52}{'here':>8}{'must':>7}{'aim':>7}", *(beside_ratio(one).line() for one in found)]
     return "\n".join(lines)
 
 

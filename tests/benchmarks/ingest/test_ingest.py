@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.ingest.__main__ import measure
+from benchmarks.ingest.beside import Beside, beside, beside_ratio
+from benchmarks.ingest.beside import text as beside_text
 from benchmarks.ingest.load import Sample
+from benchmarks.ingest.stages import WRITER, measured
+from benchmarks.ingest.stages import text as stages_text
 from benchmarks.ingest.table import Ratio, medians, text
 
 
@@ -32,6 +37,34 @@ def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.Mo
     assert "losswatch" in shown
     assert "p50, one connection" in shown
     assert len(medians(samples)) == 12
+
+
+@pytest.mark.slow
+def test_posts_are_measured_beside_heavy_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
+    found = beside(seconds=0.5, points=2000, log_bytes=100_000, runs=8)
+    assert [one.done > 0 for one in found] == [True] * 3
+    assert all(one.alone.requests > 0 and one.beside.requests > 0 for one in found)
+    shown = beside_text(found)
+    assert "bodies of 2,000 points" in shown
+    assert shown.count("/ alone") == 3
+
+
+def test_a_ratio_beside_streams_has_a_target_of_its_own() -> None:
+    sample = Sample(server="x", connections=1, points=1, requests=9, seconds=2, cpu_s=0.5, p50_ms=1, p99_ms=2)
+    slower = replace(sample, p99_ms=8)
+    found = [Beside(work=work, alone=sample, beside=slower, done=1) for work in ("4 streams of a run", "2 diagnoses")]
+    assert [(one.ratio, beside_ratio(one).verdict) for one in found] == [(4.0, "MISSED"), (4.0, "must")]
+
+
+def test_the_stages_of_a_request_add_up_to_it() -> None:
+    (found,) = measured(((10, 8, "spiked", 2),))
+    assert found.spent_us["judge (fold)"] > 0
+    assert found.spent_us[WRITER] > 0
+    assert all(spent >= 0 for spent in found.spent_us.values())
+    shown = stages_text([found])
+    assert "10 pts, spiked" in shown
+    assert f"{found.total_us:.0f}" in shown
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from scipy import stats
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.snapshot import freeze
+from losswatch_server.runs.offline import diagnose_bytes
 
 LAYERS = [f"layer{number}" for number in range(32)]
 BATCHES = (1, 100)
@@ -80,6 +81,31 @@ def follow(name: str, counts: Sequence[int], batch: int = 1) -> Iterator[Cost]:
                 last_us=1e6 * sum(late) / len(late) / WINDOW,
                 state_bytes=len(freeze(monitor)),
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCost:
+    """A log read and diagnosed: its lines, its megabytes, and the processor seconds that it took."""
+
+    lines: int
+    megabytes: float
+    cpu_s: float
+
+
+def log_cost(lines: int) -> LogCost:
+    """A console log with a validation loss at every tenth line."""
+    draw = random.Random(3)
+    written = []
+    for step in range(lines):
+        point = everything(step, draw)
+        validation = "" if point.validation_loss is None else f" val_loss={point.validation_loss:.6f}"
+        written.append(f"step {step} loss={point.loss:.6f} grad_norm={point.grad_norm:.6f} lr=0.001{validation}\n")
+    raw = "".join(written).encode()
+    began = time.process_time()
+    diagnosis = diagnose_bytes(raw)
+    spent = time.process_time() - began
+    assert diagnosis.assessment.points == lines
+    return LogCost(lines=lines, megabytes=len(raw) / 1e6, cpu_s=spent)
 
 
 def kendall_us(calls: int = 200) -> float:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.ingest.table import Ratio
-from benchmarks.monitor.cost import Cost
+from benchmarks.monitor.cost import Cost, LogCost
 
 
-def ratios(costs: Sequence[Cost], kendall: float) -> list[Ratio]:
+def ratios(costs: Sequence[Cost], kendall: float, log: LogCost | None = None) -> list[Ratio]:
     """What the targets speak of, of the run with a loss and a gradient norm."""
+    of_log = [] if log is None else [Ratio(f"log of {log.lines:,} lines, s of a core", log.cpu_s, 5, 2, more=False)]
     mine = [cost for cost in costs if (cost.series, cost.batch) == (costs[0].series, 1)]
     early = next(cost for cost in mine if cost.points > mine[0].points)
     last = mine[-1]
@@ -29,10 +30,11 @@ def ratios(costs: Sequence[Cost], kendall: float) -> list[Ratio]:
             more=False,
         ),
         Ratio("largest state, KiB", max(cost.state_bytes for cost in costs) / 1024, 64, 32, more=False),
+        *of_log,
     ]
 
 
-def text(costs: Sequence[Cost], kendall: float, loop: float) -> str:
+def text(costs: Sequence[Cost], kendall: float, loop: float, log: LogCost | None = None) -> str:
     """Both tables."""
     title = "monitor alone"
     lines = [f"{title:<36}{'batch':>6}{'points':>9}{'us each':>9}{'last tenth':>11}{'state KiB':>11}"]
@@ -42,6 +44,11 @@ def text(costs: Sequence[Cost], kendall: float, loop: float) -> str:
         for cost in costs
     ]
     lines += ["", f"{'ratio':<52}{'here':>8}{'must':>7}{'aim':>7}"]
-    lines += [ratio.line() for ratio in ratios(costs, kendall)]
+    lines += [ratio.line() for ratio in ratios(costs, kendall, log)]
     lines += ["", f"One scipy kendalltau of 200 points: {kendall:.0f} us; one turn of a Python loop: {loop:.3f} us."]
+    if log is not None:
+        lines.append(
+            f"A log of {log.lines:,} lines ({log.megabytes:.0f} MB) read and diagnosed: "
+            f"{log.cpu_s / log.megabytes:.2f} s of a core for each MB, {1e6 * log.cpu_s / log.lines:.0f} us a line."
+        )
     return "\n".join(lines)

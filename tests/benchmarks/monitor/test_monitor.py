@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.monitor.cost import BATCHES, SERIES, Cost, follow, kendall_us, loop_us
+from benchmarks.monitor.cost import BATCHES, SERIES, Cost, follow, kendall_us, log_cost, loop_us
 from benchmarks.monitor.table import ratios, text
 
 
@@ -28,6 +28,8 @@ def test_costs_are_judged_by_their_targets() -> None:
     batched = Cost(series="x", batch=100, points=10_000, mean_us=0.5, last_us=0.5, state_bytes=70_000)
     found = [(round(ratio.value, 3), ratio.verdict) for ratio in ratios([early, middle, late, batched], 100.0)]
     assert found == [(3.0, "aim"), (0.03, "must"), (0.005, "aim"), (1.1, "must"), (68.359, "MISSED")]
-    shown = text([early, middle, late, batched], 100.0, 0.03)
+    log = log_cost(300)
+    shown = text([early, middle, late, batched], 100.0, 0.03, log)
+    assert "A log of 300 lines" in shown
     assert shown.count("MISSED") == 1
     assert "68.4" in shown
