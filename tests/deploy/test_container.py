@@ -43,10 +43,13 @@ def test_the_last_stage_takes_nothing_from_the_build_folder(stages):
 
 
 def test_no_file_of_deploy_carries_a_secret_or_an_environment_to_put_one():
-    for path in (ROOT / "deploy").iterdir():
+    for path in (ROOT / "deploy").rglob("*"):
+        if path.is_dir():
+            continue
         text = path.read_text()
         assert not re.search(r"(?i)^\s*(ENV|ARG)\s.*(secret|token|passw|key)", text, re.MULTILINE), path.name
-        assert "environment:" not in text, path.name
+        for name in re.findall(r"(?m)^\s*-?\s*(\w*(?:SECRET|TOKEN|PASSW|KEY)\w*)[:=]", text):
+            assert name.endswith("_FILE") or path.suffix not in (".yaml", ".yml"), (path.name, name)
 
 
 def test_the_build_may_see_only_what_it_copies(stages):

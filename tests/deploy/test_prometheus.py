@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -65,5 +66,25 @@ def test_the_rules_are_strict_yaml():
     shutil.which("promtool") is None, reason="promtool is not installed (Debian: apt-get install prometheus)"
 )
 def test_prometheus_itself_takes_the_rules():
-    run = subprocess.run(["promtool", "check", "rules", RULES], capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 0, run.stdout + run.stderr
+    for words in (["check", "rules", RULES], ["test", "rules", RULES.with_name("prometheus-rules-test.yaml")]):
+        run = subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_tests_of_the_rules_are_about_rules_that_there_are():
+    tests = yaml.safe_load(RULES.with_name("prometheus-rules-test.yaml").read_text())["tests"]
+    named = {one["alertname"] for test in tests for one in test["alert_rule_test"]}
+    assert named <= {alert["alert"] for alert in alerts()}
+    assert len(named) >= 4
+
+
+DASHBOARD = json.loads((RULES.parent / "team" / "grafana" / "losswatch.json").read_text())
+
+
+@pytest.mark.parametrize("panel", DASHBOARD["panels"], ids=lambda panel: panel["title"])
+def test_a_panel_of_the_dashboard_names_metrics_of_the_service(panel, metrics):
+    for target in panel["targets"]:
+        expression = re.sub(r"\[[^]]*\]", "", target["expr"])
+        names = set(re.findall(r"[a-z_]{4,}", re.sub(r"\{.*?\"\}|\".*?\"|\((?:\w+, )*\w+\) \(", "(", expression)))
+        for name in {name for name in names if name.startswith(("losswatch_", "process_"))}:
+            assert re.search(rf"^(# TYPE )?{name}[ {{]", metrics, re.MULTILINE), name

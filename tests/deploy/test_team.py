@@ -1,0 +1,116 @@
+"""The compose file for a team, without a container engine: what it names is there, and only the proxy is open."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from losswatch_server.settings import Settings, option
+
+TEAM = Path(__file__).parents[2] / "deploy" / "team"
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((TEAM / "compose.yaml").read_text())
+    return read
+
+
+KNOWN = {
+    "build", "image", "command", "depends_on", "environment", "secrets", "networks", "volumes", "ports", "restart",
+    "read_only", "tmpfs", "cap_drop", "cap_add", "security_opt", "mem_limit", "pids_limit", "shm_size",
+    "stop_grace_period", "healthcheck",
+}  # fmt: skip
+
+
+def test_everything_that_is_named_is_there(compose: dict[str, Any]) -> None:
+    assert {key for key in compose if not key.startswith("x-")} == {
+        "name",
+        "services",
+        "networks",
+        "secrets",
+        "volumes",
+    }
+    for name, service in compose["services"].items():
+        assert set(service) <= KNOWN, name
+        assert set(service.get("networks", ())) <= set(compose["networks"]), name
+        assert set(service.get("secrets", ())) <= set(compose["secrets"]), name
+        assert set(service.get("depends_on", ())) <= set(compose["services"]), name
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert (TEAM / source).exists() if source.startswith(".") else source in compose["volumes"], volume
+        for secret in re.findall(r"/run/secrets/(\w+)", str(service)):
+            assert secret in service["secrets"], (name, secret)
+    for service in (one for one in compose["services"].values() if "build" in one):
+        context = (TEAM / service["build"]["context"]).resolve()
+        assert (context / service["build"]["dockerfile"]).is_file()
+
+
+def test_only_the_proxy_is_published_and_the_database_is_inside(compose: dict[str, Any]) -> None:
+    assert [name for name, service in compose["services"].items() if service.get("ports")] == ["proxy"]
+    assert compose["services"]["postgres"]["networks"] == ["inside"]
+    assert compose["networks"]["inside"] == {"internal": True}
+    for name, service in compose["services"].items():
+        assert "privileged" not in service
+        assert "no-new-privileges:true" in service["security_opt"], name
+        if name != "postgres":
+            assert service["cap_drop"] == ["ALL"], name
+        if not name.startswith("losswatch"):
+            assert re.fullmatch(r"[\w/.-]+:v?\d+[\w.-]*", service["image"]), "of a version"
+
+
+def test_there_are_two_services_and_each_is_called_as_it_can_be(compose: dict[str, Any]) -> None:
+    services = [service for name, service in compose["services"].items() if name.startswith("losswatch")]
+    assert len(services) == 2
+    options = {option(field.name) for field in fields(Settings)}
+    for service in services:
+        command, *given = service["command"]
+        assert command == "serve"
+        assert {one.split("=")[0] for one in given} <= options
+
+
+def test_the_secrets_are_made_once_and_the_service_takes_its_settings(tmp_path: Path, compose: dict[str, Any]) -> None:
+    script = shutil.copy(TEAM / "secrets.sh", tmp_path)
+    run = subprocess.run([script, "losswatch.example.org"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
+    assert {Path(secret["file"]).name for secret in compose["secrets"].values()} == set(made)
+    assert (tmp_path / "secrets").stat().st_mode & 0o077 == 0
+    assert len(made["postgres_password"]) == 48 != made["grafana_password"]
+    assert f"losswatch:{made['postgres_password']}@postgres/" in tomllib.loads(made["settings.toml"])["database"]
+    settings = Settings.from_env({"LOSSWATCH_CONFIG": str(tmp_path / "secrets" / "settings.toml")})
+    assert settings.base_url == "https://losswatch.example.org"
+    assert (tmp_path / ".env").read_text() == "LOSSWATCH_SITE=losswatch.example.org\n"
+    again = subprocess.run([script, "x"], capture_output=True, text=True, timeout=60)
+    assert (again.returncode, made["settings.toml"]) == (1, (tmp_path / "secrets" / "settings.toml").read_text())
+
+
+def test_the_proxy_and_prometheus_know_every_service_and_no_other(compose: dict[str, Any]) -> None:
+    services = {name for name in compose["services"] if name.startswith("losswatch")}
+    caddy = (TEAM / "Caddyfile").read_text()
+    assert caddy.count("{") == caddy.count("}")
+    assert set(re.search(r"reverse_proxy (losswatch.*) \{", caddy)[1].split()) == {f"{name}:8000" for name in services}
+    assert "{$SITE}" in caddy
+    assert "SITE" in compose["services"]["proxy"]["environment"]
+    prometheus = yaml.safe_load((TEAM / "prometheus.yml").read_text())
+    (job,) = prometheus["scrape_configs"]
+    assert set(job["static_configs"][0]["targets"]) == {f"{name}:8000" for name in services}
+    mounted = [volume.split(":")[1] for volume in compose["services"]["prometheus"]["volumes"]]
+    assert {f"/etc/prometheus/{name}" for name in prometheus["rule_files"]} <= set(mounted)
+
+
+def test_grafana_shows_the_dashboard_that_is_mounted(compose: dict[str, Any]) -> None:
+    (source,) = yaml.safe_load((TEAM / "grafana" / "datasource.yaml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((TEAM / "grafana" / "dashboards.yaml").read_text())["providers"]
+    mounted = [volume.split(":")[1] for volume in compose["services"]["grafana"]["volumes"]]
+    assert provider["options"]["path"] in mounted
+    assert f'"uid": "{source["uid"]}"' in (TEAM / "grafana" / "losswatch.json").read_text()
