@@ -152,6 +152,11 @@ HARDLY = 0.1
 
 def plateau(f: Finding, e: Facts) -> str:
     level = number(e["level"])
+    if e.get("best_level") is not None:
+        return (
+            f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step} and stays at "
+            f"{level}."
+        )
     asked = "" if e.get("chance_level") else f" More of the same steps will not lower it: is {level} good enough?"
     return f"The loss stopped falling at {level} near step {f.onset_step}: {_levels(e)}.{asked}"
 
@@ -170,9 +175,10 @@ def oscillation(f: Finding, e: Facts) -> str:
 
 
 def overfitting(f: Finding, e: Facts) -> str:
+    meanwhile = f"stays near {number(e['train_now'])}" if e.get("rule") == "apart" else "kept falling"
     return (
         f"The validation loss was lowest at step {e['best_step']} ({number(e['best_validation'])}) and is now "
-        f"{number(e['validation_now'])}, while the training loss kept falling."
+        f"{number(e['validation_now'])}, while the training loss {meanwhile}."
     )
 
 

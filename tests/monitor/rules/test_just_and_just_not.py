@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,36 @@ def blown_up(peak: float) -> Run:
     return a_loss([1.0, *[peak] * 4, *rest], Context(total_steps=100))
 
 
+def left_behind(lost: float) -> Run:
+    """Down to 0.5, then slowly back up by that share of the way."""
+    up = 0.5 + 1.5 * lost * np.clip(np.arange(300) / 100, 0, 1)
+    return a_loss(np.concatenate([falling(300, start=2.0, floor=0.5, noise=0.0), up]) + noise(600, 0.01))
+
+
+def every_25th(values: list[float]) -> Run:
+    return [Point(25 * (i + 1), loss=value) for i, value in enumerate(values)], NOTHING
+
+
+def epochs_from(first: int, train: list[float], validation: list[float]) -> Run:
+    return points(train, first, validation_loss=validation), NOTHING
+
+
+def warming(warmup_steps: int) -> Run:
+    return points(flat(250)), replace(TEN, warmup_steps=warmup_steps)
+
+
+def full_batch(wander: float) -> Run:
+    """Four fifths of the way down, with a floor that a running mean would give where it wanders."""
+    steps = np.arange(600)
+    return a_loss(0.2 + 0.8 * np.exp(-steps / 40) + wander * np.sin(steps / 9.0) * (steps > 150))
+
+
+def steps_of_500(fall: float) -> Run:
+    levels = np.round(1.6 * (1 - fall * np.linspace(0, 1, 24)), 3)
+    return [Point(500 * (i + 1), loss=float(level)) for i, level in enumerate(levels)], NOTHING
+
+
+RISING = [2.0 + 0.004 * i * i for i in range(10)]
 PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "a validation loss that is NaN": (Condition.NON_FINITE, with_validation(math.nan), with_validation(1.7)),
     "a first loss out of all proportion": (
@@ -124,7 +155,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "chance level": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),
-    "nine tenths of the answers right": (Condition.PLATEAU, accuracy(0.88), accuracy(0.92)),
+    "half of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.53), accuracy(0.57)),
     "all answers right": (Condition.PLATEAU, accuracy(0.5), accuracy(1.0)),
     "how near the line comes to guessing": (
         Condition.SLOW_CONVERGENCE,
@@ -136,6 +167,40 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
         a_loss(line(LN10, 0.89 * LN10), TEN),
         a_loss(LN10 * (0.89 + 0.11 * np.exp(-np.arange(400) / 60)) + noise(400, 0.01), TEN),
     ),
+    "a better level left behind": (Condition.PLATEAU, left_behind(0.45), left_behind(0.33)),
+    "half of a log above twice the rest": (
+        Condition.DIVERGING,
+        every_25th([1.7, 1.5, 3.5, 6.0, 5.6, 5.1, 4.9, 4.7]),
+        every_25th([1.7, 1.5, 3.3, 6.0, 5.6, 5.1, 4.9, 4.7]),
+    ),
+    "two losses that rise in order": (
+        Condition.DIVERGING,
+        epochs_from(1, RISING, [loss + 0.2 for loss in RISING]),
+        epochs_from(1, RISING, [2.2, *[loss + 0.2 for loss in RISING[:0:-1]]]),
+    ),
+    "a jump that stays": (
+        Condition.DIVERGING,
+        every_25th([1.0, 0.9, 0.8, 0.8, 0.7, 5000.0, 90.0]),
+        every_25th([1.0, 0.9, 0.8, 0.8, 0.7, 5000.0, 60.0]),
+    ),
+    "an outlier of single steps": (
+        Condition.LOSS_SPIKE,
+        a_loss([0.11, 0.1, 0.12, 0.1, 0.11, 130.0, 0.1, 0.11]),
+        a_loss([0.11, 0.1, 0.12, 0.1, 0.11, 110.0, 0.1, 0.11]),
+    ),
+    "an excerpt whose losses part": (
+        Condition.OVERFITTING,
+        epochs_from(180, [0.9, 0.92, 0.89, 0.91] * 4, [1.4 + 0.02 * i for i in range(16)]),
+        epochs_from(180, [0.9, 0.92, 0.89, 0.91] * 4, [1.3 + 0.02 * i for i in range(16)]),
+    ),
+    "a model that was trained before": (
+        Condition.SLOW_CONVERGENCE,
+        a_loss(line(LN10, 0.92 * LN10, size=0.005), TEN),
+        a_loss(line(0.98 * LN10, 0.9 * LN10, size=0.005), TEN),
+    ),
+    "a warm-up counted in other steps": (Condition.NOT_LEARNING, warming(400), warming(150)),
+    "a floor without noise": (Condition.PLATEAU, full_batch(0.0), full_batch(0.01)),
+    "means of many steps that stand still": (Condition.NOT_LEARNING, steps_of_500(0.0005), steps_of_500(0.06)),
     "a jump by a tenth of the level": (Condition.LOSS_SPIKE, rise_of(1.13), rise_of(1.07)),
     "a hinge at rest": (Condition.LOSS_SPIKE, rise_of(1.2, zeros=300), rise_of(0.6, zeros=300)),
     "a rise above what the validation loss did before": (

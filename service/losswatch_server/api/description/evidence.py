@@ -30,9 +30,13 @@ class _Levels(Evidence):
             "ignores its gradients",
             "at chance",
             "not moved",
+            "fell back",
             "stopped",
             "settles",
             "too slow",
+            "not moved, and the client says why",
+            "stopped, and the client says why",
+            "not done, and the client says why",
             "settled",
         ]
         | None
@@ -81,7 +85,10 @@ class DivergingEvidence(Evidence):
     initial: Number | None = None
     """The loss at the start."""
     rule: (
-        Literal["growth", "jump", "multiplying", "start", "monotone", "risen", "lost", "unbounded", "ladder"] | None
+        Literal[
+            "growth", "jump", "multiplying", "start", "monotone", "risen", "both rise", "lost", "unbounded", "ladder"
+        ]
+        | None
     ) = None
     """The rule that found it."""
     highest_at_start: Number | None = None
@@ -199,6 +206,8 @@ class PlateauEvidence(_Levels):
 
     expected_floor: Number | None = None
     """Where the curve would end if it went on; given for a curve that has nearly arrived there."""
+    best_level: Number | None = None
+    """The lowest level before the present one; given for a run that had been better for long and lost it."""
 
 
 class SlowConvergenceEvidence(_Levels):
@@ -213,6 +222,8 @@ class SlowConvergenceEvidence(_Levels):
 class OscillationEvidence(Evidence):
     """`oscillation`."""
 
+    rule: Literal["period", "alternation", "swings"] | None = None
+    """The rule that found it."""
     amplitude: Number
     """How far the loss swings from crest to trough, in units of the loss."""
     level: Number
@@ -234,7 +245,7 @@ class OscillationEvidence(Evidence):
 class OverfittingEvidence(Evidence):
     """`overfitting`."""
 
-    rule: Literal["turned", "few", "unbroken", "from the first"] | None = None
+    rule: Literal["turned", "few", "unbroken", "from the first", "apart"] | None = None
     """The rule that found it."""
     best_step: int
     """The step of the lowest validation loss."""

@@ -4,17 +4,12 @@ Several rules; together they alarm on 1 of 972 runs of pure noise of nine kinds 
 
 - *Growth* (from the 5th point): four rises in a row, each larger than the one before, to half above any earlier
   record. Geometric growth by 1.3 a point is seen at its 5th point.
-- *Jump*, *multiplying* (points 2 to 40): a jump by 1000 between neighbours, or rises by large factors in a row, to a
-  record.
+- *Jump*, *multiplying*, *monotone*, *risen*, *both rise* (few points): see ``few_points``.
 - *Start*: a first loss out of all proportion to any loss of its kind, or to the baseline, that has fallen since: what
   exploded did so before it was first printed, and the fall does not undo it.
-- *Monotone* (6 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test
-  upwards over the second half (at least 6 points) at p < 0.0015, by more than half of the lowest value, ending above
-  everything before.
 - *Ladder* (any length): the mean of the last 3 blocks of 8 * 2**k points above the lowest earlier 3-block mean by
   more than 12 robust standard deviations of such blocks (20 for blocks of 8 and 16), still rising, and at least half
   of the progress lost.
-- *Risen* (6 to 64 points): the last 3 losses all above 3 times the highest of the first half.
 - *Lost*: the loss had fallen below 70 % of its start, and has been above its start for the last quarter of the run.
 - *Unbounded*: a loss that falls below zero to a million times the size of its first values.
 """
@@ -32,9 +27,20 @@ from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import BLOCK, LADDER_LEVELS, Track, step_back
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
+from losswatch_server.monitor.rules.few_points import (
+    FewParameters,
+    both_rise,
+    jump_place,
+    jumped,
+    monotone,
+    multiplies,
+    rise_place,
+    risen,
+)
+from losswatch_server.monitor.rules.flat_parameters import of_means
 from losswatch_server.monitor.rules.rises import first_climb, first_convex
 from losswatch_server.monitor.stats.growth import growth_evidence
-from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median
+from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 LARGEST_START: dict[Family, float] = {Family.CROSS_ENTROPY: 1e6, Family.BINARY: 1e6, Family.FOCAL: 1e6}
@@ -61,34 +67,23 @@ class DivergingState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diverging:
+class Diverging(FewParameters):
     """The loss grows persistently. Critical when it is far above its initial level or grows geometrically."""
 
     condition: ClassVar[Condition] = Condition.DIVERGING
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Needs]] = {
-        **dict.fromkeys(("start", "jump", "multiplying", "growth", "monotone", "risen", "unbounded"), ()),
+        **dict.fromkeys(("start", "jump", "multiplying", "growth", "monotone", "risen", "both rise", "unbounded"), ()),
         **{f"ladder {BLOCK << level}": () for level in range(LADDER_LEVELS)},
         "lost": (Need.START,),
     }
-    total_rise: float = 0.5
-    few_points: int = 40
-    """Up to which a jump is told by its factor alone: later the run's own noise says more (loss_spike)."""
     fell: float = 10.0
     """Times: a huge first loss that stays is no explosion, but what not_learning says."""
-    jump: float = 1000.0
-    two_rises: float = 5.0
-    two_rises_total: float = 50.0
-    """Single steps of small batches scatter by factors: two rises by 5 in a row, to 50 times all before, do not."""
-    mean_stride: float = 10.0
-    """Steps between two points from which a value counts as the mean of many."""
-    risen: float = 3.0
     ladder_sds: float = 12.0
     fine_ladder_sds: float = 20.0
     lost_progress: float = 0.5
     learned: float = 0.7
-    significance: float = 0.0015
     relative_rise: float = 0.1
     """A rise of less than a tenth of the level is drift, not divergence."""
     steady_spread: float = 1.15
@@ -117,19 +112,22 @@ class Diverging:
         found: list[tuple[str, int]] = []
         if view.review and n > 1 and view.holds("start", self._start(view, track)):
             found.append(("start", 0))
-        if 1 < n <= self.few_points and (explains or recent[-1] > 2 * recent[-2]):
-            if view.holds("jump", self._jump(track)):
-                found.append(("jump", len(recent) - 2))
-            if n > 2 and view.holds("multiplying", self._multiplies(track)):
+        if 1 < n <= self.few_points:
+            at = jump_place(self, track)
+            if view.holds("jump", jumped(self, track, at)):
+                found.append(("jump", at))
+            if n > 2 and view.holds("multiplying", multiplies(self, track)):
                 found.append(("multiplying", len(recent) - 3))
         if n > 4 and (explains or recent[-1] > recent[-2] > recent[-3]) and view.holds("growth", self._grows(track)):
             found.append(("growth", len(recent) - 5))
         if view.review:
-            means = self._of_means(view)
-            if (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", self._monotone(track)):
+            means = of_means(view)
+            if (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", monotone(self, track)):
                 found.append(("monotone", _lowest_late(recent)))
-            if means and 6 <= n <= 64 and view.holds("risen", self._risen(track)):
-                found.append(("risen", _lowest_late(recent)))
+            if means and 6 <= n <= 64 and view.holds("risen", risen(self, track)):
+                found.append(("risen", len(recent) - rise_place(self, track)[0]))
+            if 6 <= n <= 64 and view.memory.validation.n >= n - 1 and view.holds("both rise", both_rise(self, view)):
+                found.append(("both rise", 0))
             if n >= 6 * BLOCK and view.holds("lost", self._lost(view), self.needs["lost"]):
                 found.append(("lost", max(0, len(recent) - n // 4)))
             if recent[-1] < 0 and view.holds("unbounded", self._falls_without_bound(track)):
@@ -166,32 +164,6 @@ class Diverging:
             "loss at the start over the present one", first / max(track.recent[-1], 1e-300), self.fell, True, "times"
         )
 
-    def _jump(self, track: Track) -> Iterator[Test]:
-        before, now = track.recent[-2:]
-        yield Test(
-            "loss over the one before",
-            now / before if before > 0 else 0.0,
-            self.jump,
-            True,
-            "times",
-            track.recent_steps[-2],
-        )
-        yield Test("loss over the first one", now, 2 * track.head[0])
-        yield Test("loss over every earlier one", now, track.highest)
-
-    def _multiplies(self, track: Track) -> Iterator[Test]:
-        a, b, c = track.recent[-3:]
-        smaller = min(b / a, c / b) if a > 0 and b > 0 else 0.0
-        yield Test("smaller of the last two rises", smaller, self.two_rises, True, "times", track.recent_steps[-3])
-        before = max(track.recent[:-2] + track.head[: max(0, track.n - 2)])
-        yield Test(
-            "loss over the highest before them", c / before if before > 0 else 0.0, self.two_rises_total, True, "times"
-        )
-
-    def _of_means(self, view: View) -> bool:
-        """Whether a value stands for many steps, so that two or three of them say something."""
-        return view.known.by_epoch or view.known.stride >= self.mean_stride
-
     def _spiking(self, view: View) -> bool:
         """A jump makes blocks rise by itself: while it lasts, only a block above all of the one before goes on
         growing. Needs two blocks."""
@@ -212,29 +184,6 @@ class Diverging:
         rise = e - max(a, record)
         share = rise / start if start > 0 else math.inf if rise > 0 else 0.0
         yield Test("rise above the highest earlier loss", share, self.total_rise, True, "of that loss", from_step)
-
-    def _monotone(self, track: Track) -> Iterator[Test]:
-        count = max(6, track.n // 2)
-        values = track.recent[-count:]
-        from_step = track.recent_steps[-count]
-        s, p = kendall_test(values)
-        yield Test(
-            "chance that losses without a trend rise as orderly (Kendall's test)",
-            p if s > 0 else 1.0 - p,
-            self.significance,
-            False,
-            "probability",
-            from_step,
-        )
-        yield Test("loss over every earlier one", values[-1], track.highest)
-        yield Test("loss over the first ones", values[-1], max(track.head[:3]))
-        lowest = min(values)
-        yield Test("rise from the lowest loss", values[-1] - lowest, self.total_rise * abs(lowest), True, "", from_step)
-
-    def _risen(self, track: Track) -> Iterator[Test]:
-        half = max(track.recent[: track.n // 2])
-        yield Test("lowest of the last three losses", min(track.recent[-3:]), self.risen * half)
-        yield Test("highest loss of the first half", half, 0.0)
 
     def _lost(self, view: View) -> Iterator[Test]:
         """Learnt, then lost all of it for the last quarter of the run, and does not come back."""

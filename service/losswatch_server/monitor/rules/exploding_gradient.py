@@ -20,6 +20,7 @@ import numpy as np
 from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
+from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import Array, median, middle
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -225,7 +226,7 @@ class ExplodingGradient:
             state.onset = view.memory.loss.head_steps[0]
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
-            confidence=0.8,
+            confidence=precision(self.condition, "start"),
             severity=Severity.WARNING,
             evidence={
                 "loss_over_chance": ratio,

@@ -13,30 +13,32 @@ from typing import Any, ClassVar
 
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
-from losswatch_server.monitor.rules.flat_stated import not_done, rests, still_falls, unmoved
-from losswatch_server.monitor.rules.flat_tests import (
-    FlatParameters,
-    Tests,
+from losswatch_server.monitor.rules.flat_levels import (
     at_chance,
     bad,
     blown_up,
     constant,
+    fell_back,
+    good,
+    not_moved,
+)
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth
+from losswatch_server.monitor.rules.flat_stated import not_done, rests, still_falls, unmoved
+from losswatch_server.monitor.rules.flat_tests import (
     does_not_move,
     enough,
     enough_for_slow,
     falls_too_slowly,
-    good,
     ignores_its_gradients,
-    is_smooth,
     level_at_end,
     level_error,
-    not_moved,
     settles,
     stays_at_chance,
     stopped,
 )
-from losswatch_server.monitor.stats.onset import onset_of_floor
+from losswatch_server.monitor.stats.onset import onset_of_floor, onset_of_loss
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -47,12 +49,13 @@ class Line:
     condition: Condition
     name: str
     parts: tuple[Callable[[FlatParameters, View], Tests], ...]
-    confidence: float
     needs: Needs = ()
     severity: Severity = Severity.WARNING
     held: bool = False
     floor: bool = False
     """Whether it began where the floor was reached, else at the start."""
+    lost: bool = False
+    """Whether it began where a better level was left behind."""
 
     def tests(self, p: FlatParameters, view: View) -> Tests:
         """All tests of the row, its needs first."""
@@ -62,6 +65,8 @@ class Line:
 
     def onset(self, view: View) -> int:
         """The step at which it began."""
+        if self.lost:
+            return onset_of_loss(view.memory.loss, view.shape.means)
         return (
             onset_of_floor(view.memory.loss, view.shape.first, view.shape.progress)
             if self.floor
@@ -70,37 +75,36 @@ class Line:
 
 
 C = Condition
+CONVERGED = 0.7
+"""Confidence in a finding that raises no alarm."""
 LEVEL = (Need.QUALITY, Need.CHANCE, Need.START)
 """What says how good a level is."""
 LINES = (
-    Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,), confidence=0.97),
-    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), confidence=0.8, needs=(Need.START,)),
+    Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,)),
+    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), needs=(Need.START,)),
     Line(
         condition=C.NOT_LEARNING,
         name="ignores its gradients",
         parts=(ignores_its_gradients, not_moved),
-        confidence=0.8,
         needs=(Need.START, Need.GRADIENTS),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="at chance",
         parts=(at_chance, enough, stays_at_chance),
-        confidence=0.9,
         needs=(Need.CHANCE,),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="not moved",
         parts=(not_moved, does_not_move, enough),
-        confidence=0.8,
         needs=(Need.START,),
     ),
+    Line(condition=C.PLATEAU, name="fell back", parts=(fell_back,), lost=True),
     Line(
         condition=C.PLATEAU,
         name="stopped",
         parts=(bad, stopped, enough),
-        confidence=0.8,
         held=True,
         floor=True,
         needs=(LEVEL,),
@@ -109,7 +113,6 @@ LINES = (
         condition=C.PLATEAU,
         name="settles",
         parts=(bad, settles, enough),
-        confidence=0.75,
         held=True,
         floor=True,
         needs=(LEVEL,),
@@ -118,21 +121,18 @@ LINES = (
         condition=C.SLOW_CONVERGENCE,
         name="too slow",
         parts=(falls_too_slowly, enough_for_slow),
-        confidence=0.75,
         needs=((Need.CHANCE, Need.START),),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="not moved, and the client says why",
         parts=(unmoved, does_not_move, enough),
-        confidence=0.8,
         needs=(Need.CAUSE, Need.START),
     ),
     Line(
         condition=C.PLATEAU,
         name="stopped, and the client says why",
         parts=(not_done, rests, enough),
-        confidence=0.8,
         held=True,
         floor=True,
         needs=(Need.CAUSE, Need.START),
@@ -141,14 +141,12 @@ LINES = (
         condition=C.SLOW_CONVERGENCE,
         name="not done, and the client says why",
         parts=(not_done, still_falls, enough_for_slow),
-        confidence=0.75,
         needs=(Need.CAUSE, Need.START),
     ),
     Line(
         condition=C.CONVERGED,
         name="settled",
         parts=(good, stopped),
-        confidence=0.7,
         severity=Severity.INFO,
         floor=True,
     ),
@@ -185,7 +183,10 @@ def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
             "blown_up": row.name == "blown up",
         }
     if row.condition is C.PLATEAU:
-        evidence["expected_floor"] = forecast(view.memory, view.context).floor if row.name == "settles" else None
+        evidence |= {
+            "expected_floor": forecast(view.memory, view.context).floor if row.name == "settles" else None,
+            "best_level": shape.best if row.lost else None,
+        }
     if row.condition is C.SLOW_CONVERGENCE:
         evidence |= {"level_at_end": level_at_end(view), "slope_per_point": shape.slope_half}
     return evidence
@@ -234,7 +235,7 @@ class Flat(FlatParameters):
         state.opened = True
         return Alarm(
             onset_step=row.onset(view),
-            confidence=row.confidence,
+            confidence=CONVERGED if row.condition is C.CONVERGED else precision(row.condition, row.name),
             severity=row.severity,
             evidence=_evidence(self, view, row),
         )

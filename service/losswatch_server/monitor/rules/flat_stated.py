@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.rules.flat_tests import (
-    FlatParameters,
-    Tests,
-    gained,
-    late_falls,
-    no_better_metric,
-    no_better_validation,
-)
+from losswatch_server.monitor.rules.flat_levels import gained, no_better_metric, no_better_validation
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests
+from losswatch_server.monitor.rules.flat_tests import late_falls
 from losswatch_server.monitor.stats.looks import standard_errors
 
 

@@ -184,6 +184,8 @@ class LossSpike:
     early_points: int = 4
     early_stride: int = 10
     """Single steps are too noisy for a verdict on so few points: only epochs, or points 10 steps apart or more."""
+    early_jump: float = 1000.0
+    """Times all that came before: no noise of single steps does that."""
     least_rise: float = 0.1
     """Of the level before: less is no event for who trains."""
     least_undone: float = 0.3
@@ -254,9 +256,10 @@ class LossSpike:
         if len(before) < self.early_points:
             return Waiting(self.early_points + 1 - len(before))
         stride = (track.last_step - track.head_steps[0]) / len(before)
-        if view.context.step_unit != "epoch" and stride < self.early_stride:
-            return Waiting(self.warmup - len(before))
         highest = max(before)
+        huge = highest > 0 and loss >= self.early_jump * highest
+        if view.context.step_unit != "epoch" and stride < self.early_stride and not huge:
+            return Waiting(self.warmup - len(before))
         if loss <= max(2 * highest, 0.0) and not view.explains:
             return QUIET
         centre = median(before[-8:])

@@ -7,6 +7,7 @@ the saddle; Saxe, McClelland and Ganguli 2014), and the warm-up. They set the pa
 
 from __future__ import annotations
 
+from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.rules.base import View
 from losswatch_server.monitor.stats.trend import median
 
@@ -30,13 +31,22 @@ def gradient_rises(view: View) -> bool:
     return early > 0 and median(track.recent[-count:]) > 1.3 * early
 
 
+def warmup_end(context: Context) -> float:
+    """The step at which the warm-up ends, in the steps of the log; 0 without one. A log by the epoch counts epochs, and
+    a warm-up as long as the whole plan, or longer, was counted in other steps."""
+    warmup = float(context.warmup_steps or 0)
+    if context.step_unit == "epoch" and context.steps_per_epoch:
+        return warmup / context.steps_per_epoch
+    return 0.0 if context.total_steps and warmup >= context.total_steps else warmup
+
+
 def patience_over(view: View, share: float, *, rising_share: float | None = None, least: int | None = None) -> bool:
     """Whether ``share`` of the planned length is done (``rising_share`` while the gradient norm rises).
 
     Without a planned length: ``UNKNOWN_LENGTH_STEPS`` steps, or 10 epochs, scaled by ``share`` / 0.5.
     """
     n = view.shape.n
-    if view.context.warmup_steps and view.point.step < 2 * view.context.warmup_steps:
+    if view.point.step < 2 * warmup_end(view.context):
         return False
     if rising_share is not None and gradient_rises(view):
         share = rising_share

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.points import SMALLEST
+from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.trend import slope_test
@@ -92,7 +93,7 @@ class Oscillation:
         recent = view.memory.loss.recent
         return Alarm(
             onset_step=view.memory.loss.recent_steps[-min(len(recent), shape.n // 2)],
-            confidence=0.75,
+            confidence=precision(self.condition, evidence["rule"]),
             severity=Severity.WARNING,
             evidence=evidence | {"level": shape.now, "progress_share": shape.share, "noise": shape.noise},
         )
@@ -101,7 +102,12 @@ class Oscillation:
         found: list[dict[str, Any]] = []
         if (wave := _wave(view)) is not None and view.holds("period", self._repeats(view, wave)):
             found.append(
-                {"amplitude": wave.amplitude, "period": float(wave.lag), "period_correlation": wave.correlation}
+                {
+                    "rule": "period",
+                    "amplitude": wave.amplitude,
+                    "period": float(wave.lag),
+                    "period_correlation": wave.correlation,
+                }
             )
         quiet = not view.explains and (view.shape.t_half < -2 or view.shape.t_log_half < -2)
         if (
@@ -109,7 +115,7 @@ class Oscillation:
             and (pair := _pairs(view)) is not None
             and view.holds("alternation", self._alternates(view, pair), self.needs["alternation"])
         ):
-            found.append({"lag1": pair.lag1, "amplitude": pair.swing, "period": 2.0})
+            found.append({"rule": "alternation", "lag1": pair.lag1, "amplitude": pair.swing, "period": 2.0})
         swings = None if quiet else _swing(view)
         if swings is None or not view.holds("swings", self._swings(view, swings), self.needs["swings"]):
             state.since = 0
@@ -117,7 +123,12 @@ class Oscillation:
             state.since = state.since or view.shape.n
             if state.since < self.hold_points or view.shape.n >= self.hold * state.since:
                 found.append(
-                    {"amplitude": swings.spread, "wider_than_noise": swings.wider_than_noise, "period": swings.period}
+                    {
+                        "rule": "swings",
+                        "amplitude": swings.spread,
+                        "wider_than_noise": swings.wider_than_noise,
+                        "period": swings.period,
+                    }
                 )
         return found[0] if found else None
 

@@ -6,7 +6,9 @@ optimism of a minimum over noise; by half more than the largest bump that this r
 is a quarter of the run old. The last two keep the false-alarm rate of long healthy runs at 13 % in 500 evaluations of
 nine kinds of noise, random walks included, where z alone has 57 %. *Few* (5 to 9 evaluations): an unbroken rise,
 three long, by a sixth. *Unbroken*: six rises in a row, one more for each doubling of the run. *From the first*: the
-first evaluation was the best, the rest rises, and the training loss has fallen by a third since.
+first evaluation was the best, the rest rises, and the training loss has fallen by a third since. *Apart*: the log
+begins in the middle, the validation loss is half above the training loss and rises eight times in a row, and the
+training loss does not rise.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
+from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum
@@ -113,7 +116,7 @@ class Overfitting:
     series: ClassVar[str] = "validation_loss"
     every_point: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
-        ("few", "turned", "unbroken", "from the first"), (Need.VALIDATION,)
+        ("few", "turned", "unbroken", "from the first", "apart"), (Need.VALIDATION,)
     )
     least_points: int = 5
     z_warning: float = 3.0
@@ -127,6 +130,9 @@ class Overfitting:
     few_total_rise: float = 0.5
     """Where the first epoch was the best, nothing shows that the model ever generalised: only a large rise counts."""
     unbroken: int = 6
+    unbroken_apart: int = 8
+    apart: float = 1.5
+    """Times the training loss, before the rise."""
     first_best_age: int = 10
     """A narrow curriculum begins so too, and widens."""
     first_best_fall: float = 0.3
@@ -157,6 +163,7 @@ class Overfitting:
                 ("turned", None if few else self._turned(state, view, turn)),
                 ("unbroken", self._unbroken(state, view, turn)),
                 ("from the first", self._from_the_first(state, view, turn)),
+                ("apart", self._apart(state, view, turn)),
             )
             if tests is not None and view.holds(rule, tests, self.needs[rule])
         ]
@@ -164,7 +171,9 @@ class Overfitting:
             return QUIET
         return Alarm(
             onset_step=state.lowest_step,
-            confidence=min(0.97, 0.7 + 0.03 * max(turn.z, 0.0)) if held[0] == "turned" else 0.8,
+            confidence=min(0.97, 0.7 + 0.03 * max(turn.z, 0.0))
+            if held[0] == "turned"
+            else precision(self.condition, held[0]),
             severity=Severity.WARNING,
             evidence={
                 "rule": held[0],
@@ -329,3 +338,15 @@ class Overfitting:
             state.train_then - turn.train_now,
             self.first_best_fall * abs(state.train_then),
         )
+
+    def _apart(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
+        """An excerpt of a run that overfits already: its beginning is not there, the losses are far apart, and the one
+        goes on rising while the other does not."""
+        yield Test("the beginning is missing", float(not view.known.begins_at_start), 0.5)
+        least = self.unbroken_apart + math.floor(doublings(turn.n, 32)) - 1
+        yield Test("rises in a row", float(state.rises), float(least), True, "evaluations", state.risen_from_step)
+        rise = state.latest[-1] - state.risen_from
+        yield Test("rise over them", rise, max(self.material * abs(state.risen_from), self.z_warning * turn.scale))
+        yield Test("validation loss", state.risen_from, self.apart * state.train_at_rise, True, "training loss")
+        noise = difference_scale(view.memory.loss.recent[-64:])
+        yield Test("training loss since", turn.train_now, state.train_at_rise + noise, False)

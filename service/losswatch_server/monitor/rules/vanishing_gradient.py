@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.layers import DEAD, LayerNorms, layer_norms
@@ -53,28 +54,30 @@ class VanishingGradient:
         shape = view.shape
         if shape.n < self.least_points:
             return Waiting(self.least_points - shape.n)
-        found: list[tuple[float, dict[str, Any]]] = []
+        found: list[tuple[str, dict[str, Any]]] = []
         track = view.memory.grad_norm
         if track.n >= self.least_points and view.holds("zero", self._zero(view), self.needs["zero"]):
             found.append(
-                (0.95, {"ratio": 0.0, "median_before": median(track.head[:32]), "median_now": 0.0, "layers_dead": 0})
+                ("zero", {"ratio": 0.0, "median_before": median(track.head[:32]), "median_now": 0.0, "layers_dead": 0})
             )
         layers = layer_norms(view.memory.layers, view.context.layer_order)
         if layers is not None:
             evidence = _layer_evidence(layers)
             if view.holds("dead layers", self._dead(view, layers), self.needs["dead layers"]):
-                found.append((0.9, evidence))
+                found.append(("dead layers", evidence))
             if view.holds("early layers", self._early(view, layers), self.needs["early layers"]):
-                found.append((0.8, evidence))
+                found.append(("early layers", evidence))
         if track.n >= self.least_points and view.holds("total", self._total(view), self.needs["total"]):
             early, late = median(track.head[:32]), median(track.recent[-16:])
-            found.append((0.8, {"ratio": late / early, "median_before": early, "median_now": late, "layers_dead": 0}))
+            found.append(
+                ("total", {"ratio": late / early, "median_before": early, "median_now": late, "layers_dead": 0})
+            )
         if not found:
             return QUIET
-        confidence, evidence = found[0]
+        rule, evidence = found[0]
         return Alarm(
             onset_step=view.memory.loss.head_steps[0],
-            confidence=confidence,
+            confidence=precision(self.condition, rule),
             severity=Severity.WARNING,
             evidence=evidence | {"level": shape.now, "first_level": shape.first, "chance_level": shape.chance},
         )

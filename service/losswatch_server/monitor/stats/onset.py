@@ -1,8 +1,11 @@
-"""When a floor was reached."""
+"""When a floor was reached, and when one was left again."""
 
 from __future__ import annotations
 
-from losswatch_server.monitor.memory.track import FIRST_STEP, MEAN, Track
+import numpy as np
+from numpy.typing import NDArray
+
+from losswatch_server.monitor.memory.track import FIRST_STEP, MEAN, Track, step_back
 from losswatch_server.monitor.stats.trend import median
 
 
@@ -22,3 +25,10 @@ def onset_of_floor(track: Track, first: float, progress: float) -> int:
         if row[MEAN] <= target:
             return int(row[FIRST_STEP])
     return track.last_step
+
+
+def onset_of_loss(track: Track, means: NDArray[np.float64]) -> int:
+    """The first step from which all levels are above the middle between the lowest of them and the last; ``means`` are
+    equal-width means of the whole history, shape (m,)."""
+    below = np.nonzero(means <= 0.5 * (float(means.min()) + float(means[-1])))[0]
+    return step_back(track, round((len(means) - 1 - int(below[-1])) * track.n / len(means)))

@@ -1,0 +1,120 @@
+"""The parameters of the table over flat runs (``flat``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from losswatch_server.monitor.loss_summary import Shape
+from losswatch_server.monitor.rules.base import Test, View
+from losswatch_server.monitor.stats.trend import median
+
+Tests = Iterator[Test]
+MEAN_STRIDE = 10.0
+"""Steps between two points from which a value counts as the mean of many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatParameters:
+    """The parameters of the table."""
+
+    least_points: int = 8
+    plain_points: int = 40
+    """Points from which a loss that merely does not fall is judged, unless half of a known plan is done."""
+    floor_points: int = 24
+    chance_margin: float = 0.02
+    """Of 197 runs that learned nothing 95 % stayed above this; fine-tuned ones that gain 5 % in all are below it by the
+    middle of their plan."""
+    learned_before: float = 0.7
+    """A loss that begins under this share of chance was trained before (fine-tuning): its start is no measure."""
+    bad_share_of_chance: float = 0.6
+    slow_share_of_chance: float = 0.85
+    """Words, labels with noise and rare events are done at 70 to 80 % of chance level."""
+    far_share_of_chance: float = 0.95
+    """From here on nothing was learned to speak of: then it need not fall as fast as ever."""
+    late_t: float = 3.0
+    """Standard errors of a fall since the first quarter."""
+    least_fall: float = 0.005
+    """Of the first level, over the second half: less is a saddle, which not_learning waits for."""
+    steady: float = 0.5
+    """Of the fall over the middle three eighths of the run, which the last three eighths reach beyond doubt (a standard
+    error): a loss that nears its floor is not slow."""
+    good_share_of_chance: float = 0.5
+    unmoved: float = 0.05
+    """A smaller gain since a known start is none."""
+    bad_gain: float = 0.5
+    """Of the first value, for a squared error: the model explains less than half of the variance."""
+    bad_gain_smooth: float = 0.9
+    """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
+    good_gain: float = 0.9
+    nearly_all: float = 0.97
+    """Of the first value: from here on a floor is more likely good than not, whatever fault is stated."""
+    slow_gain: float = 0.3
+    """Of the first level, by the end of the plan, for a squared error."""
+    slow_gain_unknown: float = 0.05
+    """The same for other losses: fine-tuning a language model gains 7 to 30 % and is done."""
+    excluded: float = 0.1
+    """A fall of this share of all progress over the second half is excluded where the loss has stopped."""
+    excluded_of_first: float = 0.05
+    """The same as a share of the first level, up to half of all progress: of a small progress no noise lets a tenth be
+    excluded."""
+    excluded_at_start: float = 0.25
+    """The same for a loss that has not moved, as a share of its first level."""
+    excluded_if_stated: float = 0.5
+    """The same as a share of all progress, where the client states a fault that keeps the loss up."""
+    goes_on: float = 0.02
+    """A fall of this share of all progress over the second half is one that matters, however sure a smaller one is."""
+    goes_on_smooth: float = 0.001
+    """The same without noise: full-batch training creeps on, and means it."""
+    blow_up: float = 3.0
+    blown_points: int = 16
+    blown_sds: float = 5.0
+    """Standard deviations of single points by which the highest loss is above the first one."""
+    patience: float = 0.5
+    rising_patience: float = 0.8
+    slow_patience: float = 0.6
+    slow_points: int = 64
+    hold: float = 1.25
+    """By how much the count of points must grow while a floor holds, from ``hold_points`` on."""
+    hold_points: int = 200
+    excluded_of_bad: float = 0.3
+    """The same as ``excluded`` where the level is worse than bad and the loss shows no sign of falling: what may be
+    left to fall would not make it good. Of logs of every tenth step, with too few points to see a sign in, a half would
+    make 3 of 94 healthy ones alarm."""
+    worse_share_of_chance: float = 0.6
+    worse_gain: float = 0.35
+    """Of the first value, for a squared error: less is worse than bad. There the largest fall that the noise allows may
+    also be more, up to where ``bad_gain`` would be gained."""
+    no_sign: float = 2.0
+    no_late_sign: float = 3.0
+    """Standard errors of a fall over the second half, and since the first quarter, that are no sign of one."""
+    few_floor_points: int = 10
+    """``floor_points`` for means of many steps (an epoch, a line every tenth step), late in a known plan."""
+    untrained_share_of_chance: float = 0.99
+    """A model that was not trained before begins at chance or above."""
+    better_than_guessing: float = 0.5
+    """Of the way from guessing among the known classes to all answers right: less is bad."""
+    lost_of_gain: float = 0.4
+    """Of what was gained at the best level, for all of the last quarter of the run: said of 28 faulty runs and of 2 of
+    928 healthy ones."""
+    lost_sds: float = 8.0
+    """Standard errors of that."""
+    lost_points: int = 40
+    lost_few_points: int = 12
+    """For means of many steps."""
+
+
+def is_smooth(shape: Shape) -> bool:
+    """Whether the loss has no noise to speak of, as in full-batch training: neither from point to point nor, as a
+    running mean has, from block to block."""
+    finest = 1e-3 * max(shape.progress, 0.0)
+    if not shape.noise < finest:
+        return False
+    late = shape.means[len(shape.means) // 2 :].tolist()
+    bends = [after - 2 * here + before for before, here, after in zip(late, late[1:], late[2:], strict=False)]
+    return not bends or median([abs(bend) for bend in bends]) < finest
+
+
+def of_means(view: View) -> bool:
+    """Whether a value stands for many steps, so that few of them say something."""
+    return view.known.by_epoch or view.known.stride >= MEAN_STRIDE

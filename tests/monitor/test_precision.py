@@ -1,0 +1,45 @@
+"""The confidence of a rule is how often it was right."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from losswatch_server.monitor.conditions import CONDITIONS
+from losswatch_server.monitor.precision import COUNTS, precision
+from losswatch_server.monitor.rules.flat import LINES
+from losswatch_server.monitor.vocabulary import Condition
+
+OWN_MEASURE = {"turned", "rise", "inputs"}
+"""Rules whose confidence grows with what they measure, or that are counted with another."""
+ALL = [(condition, rule) for condition, rules in COUNTS.items() for rule in rules]
+
+
+@pytest.mark.parametrize(("condition", "rule"), ALL, ids=lambda name: str(name))
+def test_the_confidence_of_a_rule_lies_between_what_was_counted_and_what_is_true_of_its_condition(
+    condition: Condition, rule: str
+) -> None:
+    right, alarms = COUNTS[condition][rule]
+    together = [precision(condition, name) for name in COUNTS[condition]]
+    assert 0 <= right <= alarms
+    assert 0.3 <= precision(condition, rule) <= 0.99
+    if alarms >= 10:
+        assert abs(precision(condition, rule) - right / alarms) < 0.15
+    assert min(together) <= precision(condition, rule) <= max(together)
+
+
+def test_of_two_rules_that_alarmed_alike_the_one_that_was_right_more_often_is_surer() -> None:
+    for rules in COUNTS.values():
+        for one, other in itertools.permutations(rules.values(), 2):
+            if one[1] == other[1] and one[0] > other[0]:
+                names = {counts: name for name, counts in rules.items()}
+                condition = next(c for c, r in COUNTS.items() if r is rules)
+                assert precision(condition, names[one]) > precision(condition, names[other])
+
+
+def test_every_rule_of_those_conditions_was_counted() -> None:
+    for condition, counted in COUNTS.items():
+        rules = {rule for detector in CONDITIONS[condition].rules for rule in detector.needs}
+        flat = {line.name for line in LINES if line.condition is not condition}
+        assert rules - flat - OWN_MEASURE <= set(counted)
