@@ -10,7 +10,7 @@ WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest
 SIDE_BY_SIDE = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: bench-dashboard zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: bench-dashboard bench-charts zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -115,6 +115,9 @@ bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which noth
 
 bench-dashboard: $(STAMP) ## the dashboard in a browser: a run of a million points, a list of 10,000, a hundred open pages (5 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.dashboard
+
+bench-charts: $(STAMP) ## the dashboard's charts beside three libraries, which npm fetches into a temporary folder (4 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.dashboard.charts
 
 bench-client: $(STAMP) $(FRAMEWORKS)/.installed ## what the client and the PyTorch integration cost a training step (3 minutes)
 	@$(BIN)/python tests/benchmarks/client/overhead.py
