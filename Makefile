@@ -60,6 +60,7 @@ test-frameworks-all: $(STAMP) $(FRAMEWORKS)/.installed ## the same with those th
 
 soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damage every column, try thousands of new examples and a million odd runs, ask four times too much for a minute
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_kill.py tests/e2e/test_replicas.py --kill-rounds 100
+	@$(BIN)/python -m pytest -q --timeout 3000 tests/e2e/test_plug.py --plug-pulls 30
 	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
@@ -119,8 +120,15 @@ bench-dashboard: $(STAMP) ## the dashboard in a browser: a run of a million poin
 bench-charts: $(STAMP) ## the dashboard's charts beside three libraries, which npm fetches into a temporary folder (4 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.dashboard.charts
 
-bench-client: $(STAMP) $(FRAMEWORKS)/.installed ## what the client and the PyTorch integration cost a training step (3 minutes)
-	@$(BIN)/python tests/benchmarks/client/overhead.py
+TRACKERS := .venv-trackers
+$(TRACKERS)/.installed: clients/python/pyproject.toml
+	@test -x $(TRACKERS)/bin/python || $(PYTHON) -m venv $(TRACKERS)
+	@echo "installing what the client is compared with into $(TRACKERS) ..."
+	@$(TRACKERS)/bin/python -m pip install -q -e clients/python tensorboardX==2.6.5 trackio==0.43.0 wandb==0.31.0
+	@touch $@
+
+bench-client: $(STAMP) $(FRAMEWORKS)/.installed $(TRACKERS)/.installed ## what the client costs a training step, beside others; also the PyTorch integration (5 minutes)
+	@$(BIN)/python tests/benchmarks/client/overhead.py --python $(TRACKERS)/bin/python
 	@$(FRAMEWORKS)/bin/python tests/benchmarks/client/torch_overhead.py
 
 bench-programs: $(STAMP) $(FRAMEWORKS)/.installed ## forty faulty PyTorch programs: is the true cause named first? (3 minutes)

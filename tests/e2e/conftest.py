@@ -4,5 +4,6 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--kill-rounds N``: how often the kill test kills (make soak)."""
+    """``--kill-rounds N``, ``--plug-pulls N``: how often these tests kill the service (make soak)."""
     parser.addoption("--kill-rounds", type=int, default=None, help="rounds of the kill -9 test")
+    parser.addoption("--plug-pulls", type=int, default=None, help="how often a training loses its service")

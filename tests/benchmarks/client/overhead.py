@@ -1,13 +1,15 @@
-"""Time of ``run.log`` inside the training thread, next to the floor and to what a user would write by hand.
+"""Time of ``run.log`` in the training thread, next to the floor, to what a user would write by hand, and to others.
 
-``python -m benchmarks.client.overhead`` from ``tests/`` (or ``make bench-client``). Every figure is of one process
-of its own, in interleaved rounds, with 1 ms of busy work per step, against a real service on this machine.
+``make bench-client``. Every figure is of one process of its own, in interleaved rounds, with 1 ms of busy work at each
+step, against a real service on this machine. trackio, tensorboardX and wandb (offline) are measured where ``--python``
+has them. ``losswatch, away`` is the client without a service; how its memory grows over a million steps stands last.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -18,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from losswatch_server.cli.demo import service
-
 STEPS = 2000
 BUSY_S = 0.001
-WAYS = ("nothing", "SimpleQueue.put", "losswatch", "httpx.Client.post")
+NOWHERE = "http://127.0.0.1:9"
+WAYS = ("nothing", "SimpleQueue.put", "losswatch", "losswatch, away", "httpx.Client.post")
+OTHERS = ("tensorboardX", "trackio", "wandb")
+"""What people log with now, writing to this machine alone."""
 
 
 def _way(name: str, url: str) -> tuple[Callable[[int], object], Callable[[], object]]:
@@ -32,10 +35,10 @@ def _way(name: str, url: str) -> tuple[Callable[[int], object], Callable[[], obj
 
         waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
         return (lambda step: waiting.put((step, 0.5, 1.5))), (lambda: None)
-    if name == "losswatch":
+    if name.startswith("losswatch"):
         import losswatch
 
-        run = losswatch.Run(f"bench-{time.time_ns()}", url=url, quiet=True)
+        run = losswatch.Run(f"bench-{time.time_ns()}", url=NOWHERE if name.endswith("away") else url, quiet=True)
         return (lambda step: run.log(step, loss=0.5, grad_norm=1.5)), run.finish
     if name == "httpx.Client.post":
         import httpx
@@ -43,12 +46,32 @@ def _way(name: str, url: str) -> tuple[Callable[[int], object], Callable[[], obj
         client = httpx.Client(base_url=url, verify=False, trust_env=False)
         path = f"/v1/runs/bench-{time.time_ns()}/points"
         return (lambda step: client.post(path, json={"step": step, "loss": 0.5, "grad_norm": 1.5})), client.close
+    if name == "tensorboardX":
+        from tensorboardX import SummaryWriter
+
+        writer = SummaryWriter("events")
+
+        def both(step: int) -> None:
+            writer.add_scalar("loss", 0.5, step)
+            writer.add_scalar("grad_norm", 1.5, step)
+
+        return both, writer.close
+    if name == "trackio":
+        import trackio
+
+        trackio.init(project="bench", embed=False)
+        return (lambda step: trackio.log({"loss": 0.5, "grad_norm": 1.5}, step=step)), trackio.finish
+    if name == "wandb":
+        import wandb
+
+        wandb.init(project="bench", mode="offline", settings=wandb.Settings(silent=True))
+        return (lambda step: wandb.log({"loss": 0.5, "grad_norm": 1.5}, step=step)), wandb.finish
     return (lambda step: None), (lambda: None)
 
 
 def measure(name: str, url: str, steps: int) -> dict[str, float]:
     """One process: microseconds of the call at every step, and what starting and ending cost."""
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = resident_mib()
     before = time.perf_counter()
     log, finish = _way(name, url)
     started = time.perf_counter() - before
@@ -71,16 +94,39 @@ def measure(name: str, url: str, steps: int) -> dict[str, float]:
         "cpu_us": max(processor / steps * 1e6, 0.0),
         "start_ms": started * 1e3,
         "finish_ms": (time.perf_counter() - before) * 1e3,
-        "memory_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) / 1024,
+        "memory_mib": resident_mib() - memory,
     }
 
 
-def import_ms() -> float:
+def resident_mib() -> float:
+    """What this process holds in memory now. Its peak would be that of whoever started it, where that is higher."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 2**20
+
+
+def away_memory(steps: int) -> tuple[float, float, int]:
+    """Without a service: MiB that the process has grown by over the last nine tenths of its steps, MiB of its spool, and
+    how many points found no room."""
+    import losswatch
+
+    run = losswatch.Run("away", url=NOWHERE, quiet=True)
+    held = []
+    for step in range(steps):
+        run.log(step, loss=0.5, grad_norm=1.5)
+        if step % 1000 == 0:
+            time.sleep(0.02)  # 50,000 steps a second: ten times what a training makes
+        if step in (steps // 10, steps - 1):
+            held.append(resident_mib())
+    run.finish(timeout=1.0)
+    spool = sum(path.stat().st_size for path in Path(os.environ["LOSSWATCH_SPOOL_DIR"]).glob("*"))
+    return held[1] - held[0], spool / 2**20, run.dropped
+
+
+def import_ms(python: str) -> float:
     """``import losswatch`` over an empty interpreter."""
 
     def spent(code: str) -> float:
         before = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
+        subprocess.run([python, "-c", code], check=True)
         return time.perf_counter() - before
 
     times = [spent("import losswatch") - spent("pass") for _ in range(7)]
@@ -91,24 +137,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--python", default=sys.executable, help="the interpreter whose packages are measured")
+    parser.add_argument("--away-steps", type=int, default=1_000_000)
+    parser.add_argument("--away", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=2, metavar=("WAY", "URL"), help=argparse.SUPPRESS)
     given = parser.parse_args()
+    given.python = str(Path(given.python).absolute())
     if given.one:
         print(json.dumps(measure(*given.one, given.steps)))
         return
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    if given.away:
+        print(json.dumps(away_memory(given.away)))
+        return
+    from losswatch_server.cli.demo import service
+
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in (*WAYS, *installed(given.python))}
     with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as url:
         for _ in range(given.rounds):
-            for way in WAYS:
-                command = [sys.executable, __file__, "--one", way, url, "--steps", str(given.steps)]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                found[way].append(json.loads(done.stdout))
+            for way, rounds in found.items():
+                rounds.append(asked(given.python, ["--one", way, url, "--steps", str(given.steps)]))
     columns = list(found[WAYS[0]][0])
     print(f"{'per step, median of ' + str(given.rounds):24}" + "".join(f"{column:>12}" for column in columns))
     for way, rounds in found.items():
         medians = [statistics.median(each[column] for each in rounds) for column in columns]
         print(f"{way:24}" + "".join(f"{value:12.2f}" for value in medians))
-    print(f"import losswatch: {import_ms():.0f} ms")
+    print(f"import losswatch: {import_ms(given.python):.0f} ms")
+    grown, spool, dropped = asked(given.python, ["--away", str(given.away_steps)])
+    print(
+        f"{given.away_steps:,} steps without a service: memory {grown:+.1f} MiB over the last 90 %, "
+        f"{spool:.0f} MiB on disk, {dropped:,} points without room there"
+    )
+
+
+def installed(python: str) -> list[str]:
+    """Which of the others this interpreter has."""
+    return [
+        name for name in OTHERS if subprocess.run([python, "-c", f"import {name}"], capture_output=True).returncode == 0
+    ]
+
+
+def asked(python: str, arguments: list[str]) -> Any:
+    """What this program prints in a process and a folder of its own: the last line, as JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "LOSSWATCH_SPOOL_DIR": f"{folder}/spool", "TRACKIO_DIR": f"{folder}/trackio"}
+        environment |= {"WANDB_DIR": folder, "WANDB_SILENT": "true", "HF_HUB_OFFLINE": "1"}
+        command = [python, str(Path(__file__).resolve()), *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":
