@@ -104,7 +104,7 @@ def resident_mib() -> float:
 
 
 def away_memory(steps: int) -> tuple[float, float, int]:
-    """Without a service: MiB that the process has grown by over the last nine tenths of its steps, MiB of its spool, and
+    """Without a service: MiB that the process grew by over the last nine tenths of its steps, MiB of its spool, and
     how many points found no room."""
     import losswatch
 
