@@ -10,7 +10,7 @@ WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest
 SIDE_BY_SIDE = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: bench-dashboard bench-charts zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: audit bench-dashboard bench-charts zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -64,13 +64,19 @@ soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damag
 	@$(BIN)/python -m pytest -q --timeout 3000 -m hypothesis --hypothesis-profile soak
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
+	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_every_request.py --hypothesis-profile soak
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.overload 60
 
-lint: $(STAMP) ## ruff, mypy --strict, import-linter
+lint: $(STAMP) ## ruff, mypy --strict, import-linter, bandit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/bandit -q -c pyproject.toml -r service clients/python/src clients/logs/src
+
+audit: $(STAMP) ## known vulnerabilities of what is installed, where their data can be had
+	@$(BIN)/python -m pip install -q -c constraints.txt --group audit
+	@$(BIN)/pip-audit --skip-editable
 
 fix: $(STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .

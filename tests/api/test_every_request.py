@@ -27,15 +27,18 @@ CHECKS = [
 ]
 
 
+SOAKS = settings().max_examples > 1000
+"""Many new requests (make soak) instead of the same few."""
+
 description = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
 
 
 @pytest.mark.slow
 @description.exclude(path_regex="/events$").parametrize()  # tests/api/test_events.py reads these: they do not end
 @settings(
-    max_examples=8,
+    max_examples=200 if SOAKS else 8,
     deadline=None,
-    derandomize=True,
+    derandomize=not SOAKS,
     database=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],

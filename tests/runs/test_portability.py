@@ -138,6 +138,40 @@ def test_what_was_cut_off_or_changed_on_its_way_is_not_taken_in(source: House, t
     house.close()
 
 
+LINES = ("run", "writer", "points", "late", "context", "attempt", "finding", "state", "end", "news")
+FIELDS = (
+    "format", "name", "uid", "entries", "attempt", "writer", "received_ms", "points", "step", "exact", "context",
+    "report", "packed", "seq", "detection_version", "opened_at", "closed_at", "lines", "state", "status", "ordinal",
+)  # fmt: skip
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("e30="),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*FIELDS, "loss"]), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    kinds=st.lists(st.sampled_from(LINES), max_size=4),
+    given_fields=st.lists(st.dictionaries(st.sampled_from(FIELDS), odd, max_size=6), min_size=4, max_size=4),
+    raw=st.binary(max_size=40),
+)
+def test_no_line_does_more_than_be_refused(kinds: list[str], given_fields: list[dict[str, Any]], raw: bytes) -> None:
+    first = {
+        "line": "run", "format": 1, "uid": "u", "created_at": 1.0, "last_seen_at": 1.0, "attempt": 1, "step": None,
+        "points": 0, "version": 0, "detection_version": 1, "state": "running", "status": "waiting",
+        "action": "continue", "headline": "", "context": "{}", "error": "", "entries": 0,
+    }  # fmt: skip
+    importer = Importer("default", "r", lambda size: None)
+    try:
+        importer.line(json.dumps(first).encode())
+        for kind, more in zip(kinds, given_fields, strict=False):
+            importer.line(json.dumps({**more, "line": kind}).encode())
+        importer.line(raw)
+        importer.finish()
+    except NotPortableError:
+        pass
+
+
 class Quiet:
     """What a changed line may do: be refused, or be a run all the same."""
 
