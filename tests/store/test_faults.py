@@ -217,7 +217,7 @@ def test_a_failing_store_says_so_until_a_probe_is_kept(
         faults.of.clear()
         with pytest.raises(StoreFailedError):
             await store.check()  # asked again at once: the last probe's answer
-        monkeypatch.setattr("losswatch_server.store.sqlite.PROBE_S", 0.0)
+        monkeypatch.setattr("losswatch_server.store.probe.PROBE_S", 0.0)
         await store.check()
         assert store.failing_since is None
 
@@ -233,7 +233,6 @@ def test_many_who_ask_share_one_probe(store: SqliteStore, faults: Faults, monkey
 
     async def scene() -> None:
         await store.write(put("a"))
-        monkeypatch.setattr("losswatch_server.store.sqlite.TRUSTED_S", 0.0)
         await asyncio.gather(*(store.check(trusted_s=0.0) for _ in range(50)))
 
     monkeypatch.setattr(faults, "error", count)
@@ -246,7 +245,7 @@ def test_a_disk_that_does_not_answer_is_not_waited_for(store: SqliteStore, monke
         gate = threading.Event()
         stuck = asyncio.create_task(store.write(lambda connection: gate.wait(120)))
         await asyncio.sleep(0)
-        monkeypatch.setattr("losswatch_server.store.sqlite.PATIENCE_S", 0.05)
+        monkeypatch.setattr("losswatch_server.store.probe.PATIENCE_S", 0.05)
         with pytest.raises(StoreFailedError, match="longer than"):
             await store.check(trusted_s=0.0)
         gate.set()

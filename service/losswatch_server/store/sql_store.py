@@ -20,6 +20,7 @@ from losswatch_server.store import changes, outline, queries, searching, summary
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.errors import RAW, ConnectionBrokenError, StoreClosedError, StoreLostError, failed_read
+from losswatch_server.store.probe import TRUSTED_S
 from losswatch_server.store.record_rows import Key
 from losswatch_server.store.rows import (
     Change,
@@ -45,9 +46,6 @@ READERS = 4
 WAITING_WRITES = 2048
 """Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
 commit that is a wait of well under a second."""
-TRUSTED_S = 30.0
-"""A write that was kept so lately says that the next one can be, too: an idle service that is asked writes two pages
-a minute."""
 
 
 class Notices:

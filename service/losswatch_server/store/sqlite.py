@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from losswatch_server.store import schema
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.datadir import DataDirectory
-from losswatch_server.store.errors import StoreBusyError, StoreFailedError, StoreLostError, failed_write
+from losswatch_server.store.errors import StoreLostError, failed_write
 from losswatch_server.store.identity import OpenFiles, draw_mark
-from losswatch_server.store.sql_store import TRUSTED_S, WAITING_WRITES, SqlStore
+from losswatch_server.store.probe import TRUSTED_S, WriteProbe
+from losswatch_server.store.sql_store import WAITING_WRITES, SqlStore
 
-PROBE_S = 1.0
-"""A failed probe is not repeated sooner, however often somebody asks: each is a write that waits for the disk."""
-PATIENCE_S = 5.0
-"""A disk that takes longer for one small write keeps nothing, for whoever asks whether it does."""
 WRITTEN_BY_A_POINT = ("run", "record", "attempt", "writer", "snapshot", "finding", "event")
 """The tables that a probe opens: a database can take a counter and yet refuse every point."""
 
@@ -41,8 +37,7 @@ class SqliteStore(SqlStore):
         self._connect_reader = connect_reader
         self._files = OpenFiles(directory.database, mark)
         super().__init__(waiting_writes)
-        self._probing: asyncio.Task[None] | None = None
-        self._probed_at = -PROBE_S
+        self._probe = WriteProbe(self._writer, _touch)
 
     @classmethod
     def open(cls, path: Path, *, waiting_writes: int = WAITING_WRITES) -> SqliteStore:
@@ -102,34 +97,13 @@ class SqliteStore(SqlStore):
         A write that was kept in the last ``trusted_s`` is answer enough; else one page is written, however many ask.
         """
         self._check_open()
-        if not self._writer.is_alive:
-            raise StoreFailedError("The writer thread has ended.")
         try:
             self._files.check()
         except StoreLostError:
             await self._writer.write(lambda connection: None)  # so that the writer knows, and says so
         except OSError as error:
             raise failed_write(error) from error
-        last = self._writer.last
-        if last.error is None and time.monotonic() - last.at < trusted_s:
-            return
-        if last.error is not None and time.monotonic() - self._probed_at < PROBE_S:
-            raise StoreFailedError(str(last.error))
-        if self._probing is None or self._probing.done():
-            self._probing = asyncio.create_task(self._probe())
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                await asyncio.shield(self._probing)
-        except TimeoutError:
-            raise StoreFailedError(f"The disk took longer than {PATIENCE_S:g} s to keep a single page.") from None
-
-    async def _probe(self) -> None:
-        try:
-            await self._writer.write(_touch)
-        except StoreBusyError:
-            return  # others are writing: their outcome will tell
-        finally:
-            self._probed_at = time.monotonic()
+        await self._probe.check(trusted_s)
 
     async def empty_log(self) -> None:
         """Copy what was committed into the file and cut the log off, where no reader is in the way."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -12,7 +11,8 @@ from losswatch_server.store.errors import RAW, StoreFailedError
 from losswatch_server.store.postgres import schema
 from losswatch_server.store.postgres.connection import Database, PostgresConnection
 from losswatch_server.store.postgres.notices import PostgresNotices
-from losswatch_server.store.sql_store import TRUSTED_S, WAITING_WRITES, SqlStore
+from losswatch_server.store.probe import TRUSTED_S, WriteProbe
+from losswatch_server.store.sql_store import WAITING_WRITES, SqlStore
 
 
 class PostgresStore(SqlStore):
@@ -27,6 +27,7 @@ class PostgresStore(SqlStore):
         self._database = database
         self._holder = secrets.token_hex(8)
         super().__init__(waiting_writes)
+        self._probe = WriteProbe(self._writer, _touch)
 
     @classmethod
     def open(cls, url: str, *, waiting_writes: int = WAITING_WRITES) -> PostgresStore:
@@ -69,12 +70,7 @@ class PostgresStore(SqlStore):
         A write that was kept in the last ``trusted_s`` is answer enough.
         """
         self._check_open()
-        if not self._writer.is_alive:
-            raise StoreFailedError("The writer thread has ended.")
-        last = self._writer.last
-        if last.error is None and time.monotonic() - last.at < trusted_s:
-            return
-        await self.write(_touch)
+        await self._probe.check(trusted_s)
 
     async def empty_log(self) -> None:
         """The server's log and the room of deleted rows are the server's: VACUUM and its archive settings decide."""
