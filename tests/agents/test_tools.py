@@ -23,8 +23,9 @@ from starlette.testclient import TestClient
 from api.conftest import serving
 from losswatch_server.agents import endpoint
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, folder, table
+from losswatch_server.keys import Scope, table
 from losswatch_server.settings import Settings
+from losswatch_server.store import places
 
 DIVERGING = [{"step": step, "loss": 450.0 * 3.55**step} for step in range(20)]
 LOG = "step,loss\n" + "".join(f"{point['step']},{point['loss']}\n" for point in DIVERGING)
@@ -38,7 +39,9 @@ class Service:
 
     def __init__(self, data: Path) -> None:
         self.keys = {
-            name: folder.change(data, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())).text
+            name: places.change(
+                data, table.KEYS_SINCE, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())
+            ).text
             for name, project, scope in (
                 ("ingest", "a", Scope.INGEST),
                 ("read", "a", Scope.READ),

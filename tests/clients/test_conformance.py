@@ -22,8 +22,9 @@ import pytest
 from api.conftest import serving
 from clients.lossy_proxy import LossyProxy
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, folder, table
+from losswatch_server.keys import Scope, table
 from losswatch_server.settings import Settings
+from losswatch_server.store import places
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = "tests/clients"
@@ -55,6 +56,7 @@ CLIENTS: dict[str, Any] = {
     "shell": (shell_with_curl, "sh and curl", [f"{DRIVERS}/driver.sh"]),
     "javascript": (node, "Node 18", [f"{DRIVERS}/driver.mjs"]),
     "r": (lambda: r_with("jsonlite", "curl"), "R with jsonlite and curl", [f"{DRIVERS}/driver.R"]),
+    "julia": (lambda: shutil.which("julia"), "Julia", [f"{DRIVERS}/driver.jl"]),
     "r-by-program": (lambda: r_with("jsonlite"), "R with jsonlite", [f"{DRIVERS}/driver.R", "--by-program"]),
 }
 
@@ -74,7 +76,7 @@ class Service:
 
     def __init__(self, data: Path) -> None:
         scopes = [Scope.INGEST, Scope.READ]
-        made = folder.change(data, lambda one: table.create(one, "default", scopes, now=time.time()))
+        made = places.change(data, table.KEYS_SINCE, lambda one: table.create(one, "default", scopes, now=time.time()))
         self.key = made.text
         self.app = create_app(Settings(data_dir=data))
         self.url = ""

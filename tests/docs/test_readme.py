@@ -18,7 +18,8 @@ from losswatch_server.cli.commands import app
 
 README = parts.README
 REPORT = parts.PAGES / "report.md"
-OF_CLIENTS = ("shell/README.md", "r/README.md", "javascript/README.md", "agents/losswatch/SKILL.md")
+CLIENTS = ("shell", "r", "javascript", "julia")
+OF_CLIENTS = [*(f"{client}/README.md" for client in CLIENTS), "agents/losswatch/SKILL.md"]
 RUNTIMES = {"r": "Rscript", "javascript": "node"}
 DOCUMENTS = [README, *sorted(parts.PAGES.glob("*.md")), *(parts.ROOT / "clients" / place for place in OF_CLIENTS)]
 ALL_PROSE = [
