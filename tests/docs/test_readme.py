@@ -30,7 +30,7 @@ ALL_PROSE = [
 ]
 LONGEST_README = 140
 """Lines: a screen and a half, as GitHub renders them."""
-OF_OTHER_PROGRAMS = {"--data-binary", "--file", "--tag", "--strict"}
+OF_OTHER_PROGRAMS = {"--data-binary", "--detach", "--file", "--no-deps", "--tag", "--strict"}
 """Options of curl, podman and docker, mypy."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (parts.ROOT / "Makefile").read_text(), re.MULTILINE))
 ALL = [(path, block) for path in DOCUMENTS for block in blocks(path)]
