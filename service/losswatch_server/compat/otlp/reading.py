@@ -74,15 +74,21 @@ class NotProtobufError(ValueError):
 
 
 def _quoted(value: Any) -> Any:
-    """JSON with non-finite numbers as protobuf's JSON writes them."""
+    """JSON as protobuf has it: non-finite numbers as text, and no half of a surrogate pair."""
     match value:
+        case str():
+            return _whole(value)
         case float() if not math.isfinite(value):
             return json.dumps(value)
         case dict():
-            return {name: _quoted(item) for name, item in value.items()}
+            return {_whole(name): _quoted(item) for name, item in value.items()}
         case list():
             return [_quoted(item) for item in value]
     return value
+
+
+def _whole(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _read(request: Any) -> Read:
