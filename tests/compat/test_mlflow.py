@@ -178,6 +178,23 @@ def test_an_asynchronous_client_whose_steps_overtake_each_other_loses_none(
     assert service.get(f"/{run}/report")["notes"] == []
 
 
+def test_a_metric_that_counts_otherwise_does_not_disturb_the_training(service: Service, client: MlflowClient) -> None:
+    run = client.create_run("0", run_name="two-axes").info.run_id
+    client.log_metric(run, "loss", 1.0, step=0)
+    for step in range(1, 40):
+        client.log_metric(run, "tokens", float(step), step=step * 1000)
+        client.log_batch(run, [Metric("system/cpu", 50.0, int(time.time() * 1000), step * 10**6)])
+        client.log_metric(run, "loss", 1.0 / step if step < 20 else math.nan, step=step)
+    found = service.get(f"/{run}")
+    assert (found["attempt"], found["status"], found["action"], found["step"]) == (1, "critical", "stop", 39)
+    points = [(point["step"], point["loss"], point.get("metrics")) for point in service.points(run)]
+    assert points == [
+        (step, 1.0 / max(step, 1) if step < 20 else "NaN", {"tokens": step + 1.0} if step < 39 else None)
+        for step in range(40)
+    ]
+    assert service.get(f"/{run}/report")["notes"] == []
+
+
 def test_the_mean_of_a_whole_training_does_not_contradict_its_last_loss(service: Service) -> None:
     """As the Hugging Face Trainer ends: train_loss at the step of the last loss."""
     with mlflow.start_run(run_name="hugging") as run:
@@ -273,6 +290,12 @@ def test_errors_are_in_mlflows_words(
     answer = httpx.request(method, f"{service.url}/api/2.0/mlflow/{path}", content=body)
     assert (answer.status_code, answer.json()["error_code"]) == (status, code)
     assert answer.json()["message"]
+
+
+def test_another_host_is_refused_in_mlflows_words(service: Service) -> None:
+    answer = httpx.post(f"{service.url}/api/2.0/mlflow/runs/create", json={}, headers={"Host": "evil.example"})
+    assert answer.status_code == 421
+    assert answer.json()["error_code"] == "BAD_REQUEST"
 
 
 def test_a_page_of_another_site_logs_nothing(service: Service) -> None:

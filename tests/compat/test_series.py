@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from losswatch.metric_names import Naming
-from losswatch_server.compat.series import Logged, RunSeries, points_of, remembered
+from losswatch_server.compat.series import TRAINING, Logged, RunSeries, points_of, remembered
 from losswatch_server.monitor.points import Point
+from losswatch_server.runs.points.accept import in_order
 
+Stream = list[tuple[str, int | None, float]]
 STREAMS = st.lists(
     st.tuples(
         st.sampled_from(["loss", "train_loss", "val_loss", "acc", "grad_norm"]),
@@ -54,15 +56,17 @@ def test_requests_that_are_sent_again_change_nothing(
 
 
 @given(STREAMS)
-def test_no_two_values_of_a_request_contradict_each_other_and_none_is_lost(
-    stream: list[tuple[str, int | None, float]],
-) -> None:
+def test_no_two_values_of_a_request_contradict_each_other_and_no_loss_is_lost(stream: Stream) -> None:
     logged = [Logged(name, value, step, at) for at, (name, step, value) in enumerate(stream)]
     placed = fresh().place(logged)
     assert len(placed) == len(logged)
+    for is_late in (False, True):
+        for points in points_of([one for one in placed if one.is_late is is_late]):
+            assert in_order(points) == points  # it raises where two contradict
     seen: dict[tuple[int, str], str] = {}
     for one in placed:
-        assert seen.setdefault((one.step, one.field or one.name), repr(one.value)) == repr(one.value)
+        if one.field in TRAINING and not one.is_late:
+            assert seen.setdefault((one.step, one.field), repr(one.value)) == repr(one.value)
 
 
 def test_a_value_that_comes_late_keeps_its_step_and_says_so_each_time() -> None:
@@ -77,6 +81,17 @@ def test_a_value_that_comes_late_keeps_its_step_and_says_so_each_time() -> None:
     assert placed.is_late
     (placed,) = run.place([Logged("val_loss", 1.0, 2, 21)])
     assert not placed.is_late
+
+
+def test_what_comes_before_the_loss_of_its_step_stays_at_its_step() -> None:
+    run = fresh()
+    for step in range(10, 100, 10):
+        first = run.place([Logged("acc", 0.5, step, step), Logged("val_loss", 0.5, step, step)])
+        then = run.place([Logged("loss", 1.0 / step, step, step)])
+        assert [(one.step, one.is_late) for one in (*first, *then)] == [(step, False)] * 3
+    (ahead,) = run.place([Logged("tokens", 1.0, 10**6, 100)])
+    assert ahead.step == 90
+    assert not run.place([Logged("loss", 0.001, 100, 101)])[0].is_late
 
 
 def test_a_validation_that_is_logged_later_goes_to_the_step_that_was_reached() -> None:

@@ -35,8 +35,8 @@ class Logged(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Where a number goes: to a step, as a field or (``field`` empty) a metric of its name. ``is_late``: it comes after
-    what was measured later, and says nothing of a resume."""
+    """Where a number goes: to a step, as a field or (``field`` empty) a metric of its name. ``is_late``: a training is
+    past that step, as with a client that sends from several threads, and was not taken up again."""
 
     step: int
     field: str
@@ -67,14 +67,16 @@ class RunSeries:
     top: int = -1
     """The highest step of the run."""
     trained: int = -1
-    """The highest step of the training since it began or was taken up again."""
+    """The last step of the training since it began or was taken up again."""
+    stride: int = 1
+    """The most steps that the training has gone at once."""
     seen: dict[int, tuple[int, str, bool]] = field(default_factory=dict)
     """By the hash of a value with all that came with it, the step and the field to which it went, and whether late."""
     order: deque[int] = field(default_factory=deque)
 
     def resume(self) -> None:
         """Somebody takes the run up again: the steps of each series may begin anew, once."""
-        self.trained = -1
+        self.trained = self.top = -1
         for one in self.series.values():
             if not one.counted:
                 one.given = one.at_ms = -1
@@ -97,16 +99,23 @@ class RunSeries:
             return Placed(step, known, one.name, one.value, one.at_ms, is_late)
         series = self.series.setdefault(one.name, Series())
         step, passed = self._step(series, one, steps_count)
-        is_late = known in TRAINING and not steps_count and (passed or step < self.trained)
+        if known not in TRAINING and not steps_count and 0 <= self.trained < step - self.stride:
+            step = self.trained  # it counts otherwise (tokens): past it no loss would be the next one
+        is_late = known in TRAINING and not steps_count and (passed or step < self.top) and self.trained >= 0
         if not passed:
             self.top = max(self.top, step)
             series.taken = step
             series.at_ms = series.at_ms if one.at_ms is None else max(series.at_ms, one.at_ms)
             series.value = one.value
         if known in TRAINING:
-            self.trained = max(self.trained, step)
+            self._trained_at(step)
         self._remember(key, (step, known, is_late))
         return Placed(step, known, one.name, one.value, one.at_ms, is_late)
+
+    def _trained_at(self, step: int) -> None:
+        if step > self.trained:
+            self.stride = max(self.stride, step - max(self.trained, 0))
+            self.trained = step
 
     def _step(self, series: Series, one: Logged, steps_count: bool) -> tuple[int, bool]:
         """The step of a value that is new, and whether the series has passed it."""
@@ -152,7 +161,7 @@ def remembered(notes: Mapping[str, Any], rules: Mapping[str, str], points: Itera
     for point in points:
         run.top = max(run.top, point.step)
         if point.loss is not None or point.grad_norm is not None:
-            run.trained = max(run.trained, point.step)
+            run._trained_at(point.step)
         if point.time is not None:
             at_ms = max(at_ms, int(datetime.fromisoformat(point.time).timestamp() * 1000))
         for known in ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch"):

@@ -28,6 +28,8 @@ router = APIRouter(prefix=PREFIX, include_in_schema=False)
 pages = APIRouter(include_in_schema=False)
 
 _ENDS = {"FINISHED": RunState.FINISHED, "FAILED": RunState.FAILED, "KILLED": RunState.CANCELLED}
+MACHINE = "system/"
+"""How MLflow calls what it measures of the machine, in steps of its own: no part of the training, and not kept."""
 LOOKED_BACK = 10_000
 """Steps of which a run's latest metrics are read."""
 MAX_RESULTS = 1000
@@ -105,7 +107,7 @@ async def set_tag(request: Request, runs: UseCases, project: Project = "default"
 async def log_batch(request: Request, runs: UseCases, project: Project = "default") -> Response:
     body = await fields(request)
     row = await _of(runs, project, body)
-    logged = [metric(item) for item in items(body, "metrics")]
+    logged = [one for one in map(metric, items(body, "metrics")) if not one.name.startswith(MACHINE)]
     return await _log(request, row, logged, parameters(items(body, "params")), pairs(items(body, "tags")))
 
 
