@@ -28,10 +28,15 @@ def assessment_json(assessment: Assessment, *, exact: bool = False) -> dict[str,
 
 
 def verdict_json(
-    assessment: Assessment, *, exact: bool = False, findings: Sequence[msgspec.Raw] | None = None
+    assessment: Assessment,
+    *,
+    exact: bool = False,
+    findings: Sequence[msgspec.Raw] | None = None,
+    told_forecast: msgspec.Raw | None = None,
 ) -> dict[str, Any]:
     """``status``, ``action``, ``headline``, ``findings``, ``suspicions``, ``forecast``, ``notes``. What is stored is of
-    watched runs, which have no suspicions: the exact form leaves them out. ``findings``: they are encoded already."""
+    watched runs, which have no suspicions: the exact form leaves them out. ``findings`` and ``told_forecast``: encoded
+    already."""
     told = [finding_json(finding, exact=exact) for finding in assessment.findings] if findings is None else findings
     forecast = assessment.forecast
     return {
@@ -40,7 +45,9 @@ def verdict_json(
         "headline": assessment.headline,
         "findings": told,
         **({} if exact else {"suspicions": [suspicion_json(suspicion) for suspicion in assessment.suspicions]}),
-        "forecast": [forecast.floor, forecast.interval, forecast.steps_to_floor] if exact else _forecast_json(forecast),
+        "forecast": [forecast.floor, forecast.interval, forecast.steps_to_floor]
+        if exact
+        else told_forecast or forecast_json(forecast),
         "notes": list(assessment.notes),
     }
 
@@ -58,7 +65,8 @@ def assessment_from_bytes(data: bytes) -> Assessment:
         raise DamagedCellError(f"not an assessment: {error}") from error
 
 
-def _forecast_json(forecast: Forecast) -> dict[str, Any]:
+def forecast_json(forecast: Forecast) -> dict[str, Any]:
+    """The contract's forecast."""
     return {
         "floor": rounded(forecast.floor),
         "interval": rounded(forecast.interval),

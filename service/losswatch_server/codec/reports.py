@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from losswatch_server.codec.assessments import verdict_json
+from losswatch_server.codec.assessments import forecast_json, verdict_json
 from losswatch_server.codec.contexts import context_json
 from losswatch_server.codec.encoding import NOT_PLAIN, dumps_plain, encode_plain, timestamp
 from losswatch_server.codec.findings import EncodedFindings
+from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.report import Assessment
 from losswatch_server.monitor.vocabulary import LoopAction, RunState, Status
@@ -70,7 +70,7 @@ class ReportFacts(Protocol):
     @property
     def stale(self) -> bool: ...
     @property
-    def encoded(self) -> EncodedFindings | None: ...
+    def encoded(self) -> EncodedParts | None: ...
 
 
 class CountFacts(Protocol):
@@ -122,10 +122,10 @@ def counts_json(counts: CountFacts) -> dict[str, Any]:
 
 
 def report_json(
-    report: ReportFacts, counts: CountFacts | None = None, findings: Sequence[msgspec.Raw] | None = None
+    report: ReportFacts, counts: CountFacts | None = None, encoded: EncodedParts | None = None
 ) -> dict[str, Any]:
-    """The contract's report; with ``counts`` when it answers a request that brought points. ``findings``: they are
-    encoded already."""
+    """The contract's report; with ``counts`` when it answers a request that brought points. ``encoded``: what is not
+    to be encoded again."""
     run, assessment = report.run, report.assessment
     return {
         "run": run.name,
@@ -138,10 +138,38 @@ def report_json(
         "detection_version": run.detection_version,
         **({} if counts is None else counts_json(counts)),
         "state": run.state.value,
-        **verdict_json(assessment, findings=findings),
+        **_verdict_json(assessment, encoded),
         "error": run.error or None,
         "stale": report.stale,
     }
+
+
+class EncodedParts:
+    """What the last answer wrote of a run's findings and forecast, for the next one."""
+
+    __slots__ = ("_findings", "_forecast")
+
+    def __init__(self) -> None:
+        self._findings = EncodedFindings()
+        self._forecast: tuple[Forecast, msgspec.Raw] | None = None
+
+    def findings(self, assessment: Assessment) -> list[msgspec.Raw]:
+        """See EncodedFindings."""
+        return self._findings.encode(assessment.findings)
+
+    def forecast(self, assessment: Assessment) -> msgspec.Raw:
+        """Encoded again where it is another one."""
+        if self._forecast is None or self._forecast[0] is not assessment.forecast:
+            made = msgspec.Raw(dumps_plain(forecast_json(assessment.forecast)))
+            self._forecast = assessment.forecast, made
+        return self._forecast[1]
+
+
+def _verdict_json(assessment: Assessment, encoded: EncodedParts | None) -> dict[str, Any]:
+    if encoded is None:
+        return verdict_json(assessment)
+    findings, forecast = encoded.findings(assessment), encoded.forecast(assessment)
+    return verdict_json(assessment, findings=findings, told_forecast=forecast)
 
 
 def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes:
@@ -149,5 +177,5 @@ def report_bytes(report: ReportFacts, counts: CountFacts | None = None) -> bytes
     encoded, only what changed since the last one is."""
     if report.encoded is not None:
         with contextlib.suppress(*NOT_PLAIN):
-            return encode_plain(report_json(report, counts, report.encoded.encode(report.assessment.findings)))
+            return encode_plain(report_json(report, counts, report.encoded))
     return dumps_plain(report_json(report, counts))

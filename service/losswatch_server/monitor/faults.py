@@ -104,6 +104,8 @@ class Faults:
 
     def drain(self) -> list[Fault]:
         """The faults since the last call, with tracebacks."""
+        if not self._fresh:  # at every point
+            return []
         fresh, self._fresh = list(self._fresh.values()), {}
         return fresh
 

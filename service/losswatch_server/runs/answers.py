@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from losswatch_server import codec
-from losswatch_server.codec.findings import EncodedFindings
+from losswatch_server.codec.reports import EncodedParts
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.report import Assessment
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:  # `offline` answers without a store
 
 class Report(NamedTuple):
     """The health of a run. ``stale``: a newer version judged it, and this one does not judge what came since.
-    ``encoded``: what answers wrote of the run's findings, for the next one."""
+    ``encoded``: what answers wrote of the run, for the next one."""
 
     run: RunRow
     assessment: Assessment
     stale: bool = False
-    encoded: EncodedFindings | None = None
+    encoded: EncodedParts | None = None
 
 
 class Recorded(NamedTuple):

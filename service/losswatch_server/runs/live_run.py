@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from losswatch_server.codec.findings import EncodedFindings
+from losswatch_server.codec.reports import EncodedParts
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.faults import Faults
 from losswatch_server.monitor.findings import Finding
@@ -81,8 +81,8 @@ class LiveRun:
     """What the points alone say, as of ``report``; None before the first report."""
     report: Report | None = None
     """The report, with the findings of the clock and the notes of writers in it; None where a change made it old."""
-    encoded: EncodedFindings = field(default_factory=EncodedFindings)
-    """The findings of the last report as answers write them."""
+    encoded: EncodedParts = field(default_factory=EncodedParts)
+    """The parts of the last report as answers write them."""
     merges_into_last: bool = False
     """Whether points of this run come in pieces: then the state before the last point is kept for the next piece."""
     before_last: bytes | None = None

@@ -193,10 +193,9 @@ class RunCache:
 
     def take_faults(self, live: LiveRun, more: Iterable[Fault] = ()) -> None:
         """Count and log what failed since the last call in folding the run, and ``more``."""
-        faults = [] if live.monitor is None else live.monitor.drain_faults()
-        self._faults.take(
-            [*faults, *live.faults.drain(), *more], f"run {live.row.name!r} in project {live.row.project!r}"
-        )
+        faults = [*([] if live.monitor is None else live.monitor.drain_faults()), *live.faults.drain(), *more]
+        if faults:
+            self._faults.take(faults, f"run {live.row.name!r} in project {live.row.project!r}")
 
     async def _last_point(self, live: LiveRun) -> Point | None:
         """The last point of rank 0 without folding anything."""

@@ -22,7 +22,7 @@ from losswatch_server import codec, monitor
 
 RANKING = ("diagnosis/evidence", "diagnosis/engine.py", "diagnosis/priors.py", "diagnosis/magnitudes.py",
            "diagnosis/checks.py", "diagnosis/stated_faults.py", "diagnosis/suspicions.py", "advice", "explain",
-           "forecast.py", "learning_rate_limit.py", "report.py", "siblings.py")  # fmt: skip
+           "diagnoses.py", "forecast.py", "learning_rate_limit.py", "report.py", "siblings.py")  # fmt: skip
 """What comes after the fold and the measures: changes there leave what is kept as it is."""
 
 

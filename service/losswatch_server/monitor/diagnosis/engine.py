@@ -107,12 +107,10 @@ def _score(
     groups: dict[str, float] = {}
     contributions = []
     total = prior
-    for row in _ABOUT[cause]:
+    for row, sign, grade in _ABOUT[cause]:
         strength = found.get(row.name)
-        told = row.grades.get(cause)
-        if strength is None or told is None:
+        if strength is None:
             continue
-        sign, grade = told
         weight = sign * magnitudes.of(row.name, cause, grade) * strength
         if grade is Grade.FACT:
             total += weight if possible or weight < 0 else 0.0
@@ -125,7 +123,7 @@ def _score(
     return Scored(cause, total, tuple(contributions))
 
 
-_ABOUT: dict[CauseName, tuple[Evidence, ...]] = {
-    cause: tuple(row for row in ROWS if cause in row.grades) for cause in CauseName
+_ABOUT: dict[CauseName, tuple[tuple[Evidence, int, Grade], ...]] = {
+    cause: tuple((row, *row.grades[cause]) for row in ROWS if cause in row.grades) for cause in CauseName
 }
 """The rows that tell something of each cause."""
