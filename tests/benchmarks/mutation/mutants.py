@@ -81,32 +81,41 @@ def _is_rule(item: object) -> bool:
 
 
 def _of_rules() -> Iterator[Mutant]:
+    """Rules that inherit a parameter share it (one table decides all flat conditions): it is changed in all at once."""
+    sharing: dict[tuple[str, str], list[Any]] = {}
     for rule in rules():
-        title = type(rule).__name__
         for parameter in fields(rule):
-            value = getattr(rule, parameter.name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            half = value // 2 if isinstance(value, int) else value / 2
-            for changed in (half, 2 * value):
-                if changed != value:
-                    name = f"{title}.{parameter.name}: {value:g} -> {changed:g}"
-                    yield Mutant(
-                        name, (title, f"{rule.condition}"), THROUGH_RULES, _parameter(rule, parameter.name, changed)
-                    )
+            owner = next(base for base in reversed(type(rule).__mro__) if parameter.name in _own_fields(base))
+            sharing.setdefault((owner.__name__, parameter.name), []).append(rule)
+    for (title, name), of in sharing.items():
+        value = getattr(of[0], name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        half = value // 2 if isinstance(value, int) else value / 2
+        words = (title, *(f"{rule.condition}" for rule in of))
+        for changed in (half, 2 * value):
+            if changed != value:
+                yield Mutant(
+                    f"{title}.{name}: {value:g} -> {changed:g}", words, THROUGH_RULES, _parameter(of, name, changed)
+                )
 
 
-def _parameter(rule: Any, name: str, changed: float) -> Callable[[], Callable[[], None]]:
+def _own_fields(base: type) -> set[str]:
+    return set(vars(base).get("__annotations__", {})) if is_dataclass(base) else set()
+
+
+def _parameter(of: list[Any], name: str, changed: float) -> Callable[[], Callable[[], None]]:
     def make() -> Callable[[], None]:
-        before = getattr(rule, name)
+        before = getattr(of[0], name)
         # tests make rules of their own too: a default that was the same value changes along
-        defaults = type(rule).__init__.__kwdefaults__ or {}
-        shared = defaults.get(name) == before
+        defaults = [type(rule).__init__.__kwdefaults__ or {} for rule in of]
+        shared = [known for known in defaults if known.get(name) == before]
 
         def put(value: float) -> None:
-            object.__setattr__(rule, name, value)
-            if shared:
-                defaults[name] = value
+            for rule in of:
+                object.__setattr__(rule, name, value)
+            for known in shared:
+                known[name] = value
 
         put(changed)
         return lambda: put(before)

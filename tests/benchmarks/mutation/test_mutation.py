@@ -24,8 +24,17 @@ def test_every_number_of_a_rule_is_halved_and_doubled() -> None:
     for rule in rules():
         for parameter in fields(rule):
             if not isinstance(getattr(rule, parameter.name), bool):
-                changes = [n for n in names if n.startswith(f"{type(rule).__name__}.{parameter.name}: ")]
+                owners = [base.__name__ for base in type(rule).__mro__]
+                changes = [n for n in names if any(n.startswith(f"{owner}.{parameter.name}: ") for owner in owners)]
                 assert len(changes) == 2, (rule, parameter.name)
+
+
+def test_a_parameter_that_rules_share_is_changed_in_all_of_them() -> None:
+    flat = detectors_of(Condition.PLATEAU) + detectors_of(Condition.NOT_LEARNING)
+    (mutant,) = [m for m in mutants() if m.name.startswith("FlatParameters.bad_gain: ") and m.name.endswith("-> 1")]
+    with mutant.made():
+        assert {rule.bad_gain for rule in flat} == {1.0}
+    assert {rule.bad_gain for rule in flat} == {0.5}
 
 
 def test_evidence_is_dropped_row_by_row() -> None:

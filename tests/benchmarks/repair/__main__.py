@@ -31,6 +31,8 @@ def summarize(repairs: Sequence[Repair]) -> dict[str, Any]:
         "repaired": share(r.repaired for r in repairs).json(),
         "repaired_within_rounds": within,
         "advised": share(bool(r.rounds) for r in repairs).json(),
+        "asked_for": share(any(round_.suspected for round_ in r.rounds[:1]) for r in repairs).json(),
+        "harmed": share(r.harmed for r in repairs).json(),
         "causes": {cause: {"repaired": share(r.repaired for r in of).json()} for cause, of in sorted(by_cause.items())},
     }
 
@@ -45,6 +47,10 @@ def markdown(summary: dict[str, Any]) -> str:
         "| --- | --- |",
         *(f"| {n} round{'s' if n != '1' else ''} | {percent(s)} |" for n, s in within),
         "",
+        f"Made worse by the first piece of advice: {percent(summary['harmed'])}. In {percent(summary['asked_for'])} of "
+        "the runs no rule was sure, and the advice was that of a suspicion, for who asks; "
+        f"{summary['repaired']['of'] - summary['advised']['hits']} got none.",
+        "",
         "| cause | runs | repaired |",
         "| --- | --- | --- |",
         *(f"| {c} | {r['repaired']['of']} | {percent(r['repaired'])} |" for c, r in summary["causes"].items()),
@@ -54,8 +60,12 @@ def markdown(summary: dict[str, Any]) -> str:
 
 def line(done: Repair) -> str:
     """One run in one line."""
-    steps = "; ".join(f"[{r.finding}] {r.advice} -> {r.share:.2f}" for r in done.rounds) or "no advice"
-    return f"{'ok    ' if done.repaired else 'FAILED'} {done.id}: {done.condition}, {done.before:.2f}: {steps}"
+    steps = (
+        "; ".join(f"[{r.finding}{'?' if r.suspected else ''}] {r.advice} -> {r.share:.2f}" for r in done.rounds)
+        or "no advice"
+    )
+    verdict = f"{'ok    ' if done.repaired else 'FAILED'}{' HARM' if done.harmed else ''}"
+    return f"{verdict} {done.id}: {done.condition}, {done.before:.2f}: {steps}"
 
 
 def main(given: Sequence[str] | None = None) -> None:

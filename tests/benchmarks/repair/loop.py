@@ -1,4 +1,8 @@
-"""Three rounds of: diagnose, do the first piece of advice that changes anything, train again, keep what is better."""
+"""Three rounds of: diagnose, do the first piece of advice that changes anything, train again, keep what is better.
+
+The report is that of somebody who asks: who is not content with a run of which nothing is wrong beyond doubt is told
+what may be wrong, and what to do about it. Such advice is counted as asked for.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ from losswatch_server.monitor.report import diagnose, worst_first
 ROUNDS = 3
 AS_WELL = GOOD
 """A repaired run is as good as its twin from this share of the twin's gain over chance, on held-out data."""
+NOTABLE = 0.05
+"""Of the twin's gain: a run is worse from so much less on."""
 LEAST_GAIN = 0.1
 """A twin that gains less than this share of the chance level on held-out data is no measure of anything."""
 VIEW = View(validation=True)
@@ -35,6 +41,8 @@ class Round:
     finding: str
     share: float
     """What the run then reached, as a share of its twin's gain."""
+    suspected: bool = False
+    """The advice is about a suspicion: no rule was sure of anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,11 @@ class Repair:
     condition: str
     before: float
     rounds: tuple[Round, ...]
+
+    @property
+    def harmed(self) -> bool:
+        """The first piece of advice left the run worse than it was, by more than two seeds differ."""
+        return bool(self.rounds) and self.rounds[0].share < self.before - NOTABLE
 
     @property
     def repaired(self) -> bool:
@@ -66,12 +79,22 @@ def share_of(trace: Trace, twin: Trace) -> float:
     return share if math.isfinite(share) else -math.inf
 
 
-def advice_for(recipe: Recipe) -> list[tuple[str, Advice]]:
-    """What the report of the recipe's run advises, worst finding first: (condition, advice)."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One piece of advice, and the finding or suspicion that it is about."""
+
+    condition: str
+    advice: Advice
+    suspected: bool
+
+
+def advice_for(recipe: Recipe) -> list[Told]:
+    """What the report of the recipe's run advises, worst finding first; without one, the likeliest suspicion first."""
     trace = trained(validating(recipe))
-    report = diagnose(points_seen(trace, VIEW), context_seen(recipe, VIEW))
+    report = diagnose(points_seen(trace, VIEW), context_seen(recipe, VIEW), asked=True)
     alarming = [f for f in worst_first(report.findings) if f.severity.rank > 0]
-    return [(f.condition.value, advice) for f in alarming for advice in f.advice]
+    said = [Told(f.condition, advice, False) for f in alarming for advice in f.advice]
+    return said or [Told(s.condition, advice, True) for s in report.suspicions for advice in s.advice]
 
 
 def repair(fault: Fault) -> Repair | None:
@@ -91,14 +114,15 @@ def repair(fault: Fault) -> Repair | None:
     tried = {recipe}
     rounds: list[Round] = []
     while len(rounds) < ROUNDS and best < AS_WELL:
-        advised = ((c, a, applied(recipe, a.action, a.value)) for c, a in advice_for(recipe))
-        found = next((entry for entry in advised if entry[2] not in tried), None)
+        advised = ((told, applied(recipe, told.advice.action, told.advice.value)) for told in advice_for(recipe))
+        found = next((entry for entry in advised if entry[1] not in tried), None)
         if found is None:
             break
-        condition, advice, candidate = found
+        told, candidate = found
         tried.add(candidate)
         share = share_of(trained(validating(candidate)), twin)
-        rounds.append(Round(advice=f"{advice.action} {advice.value}", finding=condition, share=share))
+        said = f"{told.advice.action} {told.advice.value}"
+        rounds.append(Round(advice=said, finding=told.condition, share=share, suspected=told.suspected))
         if share > best:
             recipe, best = candidate, share
     return Repair(id=fault.id, cause=fault.cause, condition=label.condition, before=before, rounds=tuple(rounds))

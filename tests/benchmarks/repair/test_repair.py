@@ -9,8 +9,9 @@ import pytest
 from benchmarks.detection.zoo.bases import BASES
 from benchmarks.detection.zoo.faults import Fault, faults
 from benchmarks.detection.zoo.recipe import Recipe
+from benchmarks.repair.__main__ import markdown, summarize
 from benchmarks.repair.applying import ACTIONS, applied
-from benchmarks.repair.loop import repair
+from benchmarks.repair.loop import Repair, Round, advice_for, repair
 from losswatch_server.monitor.advice.actions import ACTIONS as ADVISED
 
 BASE = BASES["rings-sgd"]
@@ -57,6 +58,28 @@ def test_an_action_changes_what_it_says(
 ) -> None:
     recipe: Recipe = replace(BASE, **faulty)
     assert applied(recipe, action, value) == replace(BASE, **cured)
+
+
+def done(before: float, *shares: float, suspected: bool = False) -> Repair:
+    rounds = tuple(Round(advice="none", finding="plateau", share=s, suspected=suspected) for s in shares)
+    return Repair(id="x", cause="bad_batch", condition="plateau", before=before, rounds=rounds)
+
+
+def test_harm_is_what_the_first_piece_of_advice_does() -> None:
+    assert [done(*shares).harmed for shares in ((0.5, 0.4, 0.95), (0.5, 0.48), (0.5, 0.9, 0.1), (0.5,))] == [
+        True, False, False, False,
+    ]  # fmt: skip
+    summary = summarize([done(0.5, 0.4, 0.95), done(0.2, 0.99, suspected=True), done(0.3)])
+    assert {name: summary[name]["hits"] for name in ("repaired", "harmed", "asked_for", "advised")} == {
+        "repaired": 2, "harmed": 1, "asked_for": 1, "advised": 2,
+    }  # fmt: skip
+    assert "33 % (6-79)" in markdown(summary)
+
+
+def test_who_asks_is_advised_where_no_rule_is_sure() -> None:
+    told = advice_for(replace(BASE, hidden=(1,), steps=120))
+    assert told
+    assert {t.suspected for t in told} in ({True}, {False})
 
 
 @pytest.mark.slow
