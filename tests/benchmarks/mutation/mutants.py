@@ -56,7 +56,7 @@ def _modules() -> Iterator[ModuleType]:
 
 
 THROUGH_RULES = ("watch(", "diagnose", "Monitor(", ".step(")
-THROUGH_EVIDENCE = ("rank", "diagnose", "assess(")
+THROUGH_EVIDENCE = ("rank", "diagnose", "assess(", "MAGNITUDES")
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from benchmarks.mutation.__main__ import kept, part_of, report
 from benchmarks.mutation.mutants import mutants, rules
-from benchmarks.mutation.trial import files_for
+from benchmarks.mutation.reasons import REASONS
+from benchmarks.mutation.trial import Trial, files_for
 from losswatch_server.catalogue.rules import detectors_of
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import conditions, falling, growing, points, watch
@@ -63,3 +67,25 @@ def test_a_change_is_seen_by_the_monitor_and_taken_back() -> None:
 def test_tests_that_speak_of_what_is_changed_are_run_first() -> None:
     (spiking, *_) = [mutant for mutant in mutants() if mutant.name.startswith("LossSpike.")]
     assert "spike" in files_for(spiking)[0].name
+
+
+def test_parts_are_all_the_changes_each_once() -> None:
+    every = mutants()
+    parts = [part_of(every, f"{number}/4") for number in range(1, 5)]
+    assert sorted(m.name for part in parts for m in part) == sorted(m.name for m in every)
+
+
+def test_what_was_tried_is_kept_and_the_report_tells_survivors_with_and_without_a_reason(tmp_path: Path) -> None:
+    file = tmp_path / "kept.jsonl"
+    assert kept(file) == {}
+    file.write_text('{"name": "a", "noticed_by": "t.py::x"}\n{"name": "b", "noticed_by": null}\n')
+    assert kept(file) == {"a": Trial("a", "t.py::x"), "b": Trial("b", None)}
+    told = report(kept(file).values())
+    assert "1 noticed by t.py" in told
+    assert "No test notices 1 of 2 changes; 1 without a reason:\n  b" in told
+
+
+def test_every_reason_is_of_changes_that_there_are() -> None:
+    names = [mutant.name for mutant in mutants()]
+    for pattern in REASONS:
+        assert any(re.fullmatch(pattern, name) for name in names), pattern

@@ -11,6 +11,11 @@ import pytest
 from benchmarks.mutation.mutants import Mutant
 
 TESTS = Path(__file__).parents[2]
+INVARIANTS = frozenset(
+    {"test_stretches.py", "test_odd_runs.py", "test_explain.py", "test_fold.py", "test_batch.py", "test_faults.py",
+     "test_detector_contract.py", "test_siblings.py", "test_robustness.py"}
+)  # fmt: skip
+"""Files whose tests hold for any threshold and any evidence: they notice no change, and cost half of the time."""
 OPTIONS = (
     "-x",
     "-q",
@@ -53,7 +58,8 @@ class _First:
 
 def files_for(mutant: Mutant | None, folder: Path = TESTS / "monitor") -> list[Path]:
     """The monitor's test files that a change can matter to, those first that speak of it; None: all of them."""
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(folder.rglob("test_*.py"))}
+    paths = [path for path in sorted(folder.rglob("test_*.py")) if path.name not in INVARIANTS]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
     if mutant is None:
         return list(texts)
     reached = [path for path, text in texts.items() if any(call in text for call in mutant.through)]
@@ -65,14 +71,18 @@ def files_for(mutant: Mutant | None, folder: Path = TESTS / "monitor") -> list[P
     return sorted(reached, key=rank)
 
 
-def try_out(mutant: Mutant | None) -> Trial:
-    """One run of the tests with the change made; None: without any. Only for a process that then ends."""
+def try_out(mutant: Mutant | None, before: str = "") -> Trial:
+    """One run of the tests with the change made; None: without any. Only for a process that then ends.
+
+    ``before``: the test that noticed the same change the last time, asked first.
+    """
     quiet = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(quiet, stream)
     os.chdir(TESTS.parent)
     first = _First()
-    arguments = [*OPTIONS, *map(str, files_for(mutant))]
+    arguments = [*OPTIONS, *([before] if (TESTS.parent / before.split("::")[0]).is_file() else []),
+                 *map(str, files_for(mutant))]  # fmt: skip
     if mutant is None:
         code = pytest.main(arguments, plugins=[first])
     else:
