@@ -28,7 +28,7 @@ OPTIONS = (
     "-p",
     "no:schemathesis",
     "--timeout",
-    "60",
+    "600",
 )
 NOTICED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
 """A failed test; or a test file that cannot even be imported."""

@@ -207,3 +207,38 @@ def test_a_rate_is_not_raised_at_a_stationary_point() -> None:
         finding = found(Condition.PLATEAU, memory)
         raised = REMEDIES[C.LEARNING_RATE_TOO_LOW](finding, gather(memory, context), context)
         assert bool(list(raised)) is told
+
+
+SCALES = {
+    "sgd": 0.1, "adadelta": 1.0, "adafactor": 3e-3, "adagrad": 0.01, "lion": 1e-4, "muon": 0.02, "adamw": 1e-3,
+    "rmsprop": 1e-3, "lars": 1.0, "lamb": 3e-3, "sophia": 3e-4,
+}  # fmt: skip
+"""What is usual for each optimiser."""
+FEW_STEPS = 10.0
+"""Adam is given up to ten times as much where the whole run is short."""
+
+
+@pytest.mark.parametrize("optimizer", SCALES)
+@pytest.mark.parametrize("away", [1e-4, 1e-2, 1.0, 1e2])
+def test_over_many_trainings_a_rate_is_moved_towards_what_is_usual_for_its_optimizer(
+    optimizer: str, away: float
+) -> None:
+    usual, moved = SCALES[optimizer], 0
+    rate = usual * away
+    for _, points, context in trainings(24, seed=5):
+        said = context.merged(Context(optimizer=optimizer, learning_rate=rate, momentum=0.0))
+        monitor = Monitor("scale")
+        monitor.see_context(said)
+        monitor.see_all([point._replace(learning_rate=None) for point in points])
+        for finding in monitor.findings():
+            measured = gather(monitor.memory, said, since_step=finding.onset_step)
+            for advice in advise(finding, rank(finding, measured, said), measured, said):
+                if advice.action != "set_learning_rate" or not isinstance(advice.value, float):
+                    continue
+                moved += 1
+                if advice.value > rate:
+                    assert away < 1, (finding.condition, advice)
+                    assert advice.value <= 3 * FEW_STEPS * usual, (finding.condition, advice)
+                else:
+                    assert advice.value < rate, (finding.condition, advice)
+    assert moved

@@ -34,11 +34,13 @@ def pairs(pattern: str, text: str) -> Iterator[tuple[float, ...]]:
 FALLS = (
     "came down from # to #", "stopped falling at #[^:]*: from # to #", "shrank from # to #",
     "had come down from # to #", "Lower the learning rate from # to about #",
+    "Lower the weight decay from # to #", "Lower the momentum from # to #", "lowered from # to #",
 )  # fmt: skip
 RISES = (
     "has risen instead of falling: from # to #", "scatter of the loss grew from # to #",
     "jumped at step # from about # to #", "has been rising since step #: from # to #",
     "Raise the learning rate from # to about #", "gradient norm rose from about # to #",
+    "Raise the batch size from # to about #", "Raise the clip value from # to #", r"(?<!Go )raised from # to #",
 )  # fmt: skip
 WITHIN = {
     r"hardly moved: from # to #": (0.85, 1.02),
