@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -23,9 +23,11 @@ class Service:
     """A running service, read through its own interface."""
 
     url: str
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
+    """One for all requests: making one costs more than most of them."""
 
     def get(self, path: str, project: str = "default") -> Any:
-        answer = httpx.get(f"{self.url}/v1/runs{path}", params={"project": project})
+        answer = self.http.get(f"{self.url}/v1/runs{path}", params={"project": project})
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -43,4 +45,6 @@ class Service:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     settings = Settings(data_dir=tmp_path_factory.mktemp("compat"), metric_names="objective=loss, other:acc=loss")
     with serving(create_app(settings)) as (host, port):
-        yield Service(f"http://{host}:{port}")
+        service = Service(f"http://{host}:{port}")
+        yield service
+        service.http.close()

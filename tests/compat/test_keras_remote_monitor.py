@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-import httpx
 import pytest
 
 from compat.conftest import Service
@@ -24,7 +23,7 @@ def test_epochs_arrive_whichever_way_the_run_is_named(service: Service, path: st
     named = {name: value.format(run) for name, value in headers.items()}
     for epoch in range(6):
         logs = {"epoch": epoch, "loss": 1.0 / (epoch + 1), "val_loss": 1.0, "accuracy": 0.5, "learning_rate": 0.01}
-        answer = httpx.post(service.url + path.format(run), data={"data": json.dumps(logs)}, headers=named)
+        answer = service.http.post(service.url + path.format(run), data={"data": json.dumps(logs)}, headers=named)
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
     points = service.points(run)
     assert [point["loss"] for point in points] == [1.0 / (epoch + 1) for epoch in range(6)]
@@ -39,7 +38,7 @@ def test_a_training_that_starts_again_is_a_new_attempt(service: Service) -> None
     for start in (0.0, 0.5):
         for epoch in range(4):
             values = {"epoch": epoch, "loss": start - 0.1 * epoch}
-            assert httpx.post(f"{service.url}/v1/compat/keras/twice", json=values).status_code == 200
+            assert service.http.post(f"{service.url}/v1/compat/keras/twice", json=values).status_code == 200
     assert service.get("/twice")["attempt"] == 2
     assert [point["loss"] for point in service.points("twice")] == pytest.approx([0.5, 0.4, 0.3, 0.2])
 
@@ -47,7 +46,7 @@ def test_a_training_that_starts_again_is_a_new_attempt(service: Service) -> None
 def test_what_is_not_finite_and_a_field_of_another_name_are_taken(service: Service) -> None:
     for epoch in range(3):
         body = {"payload": json.dumps({"epoch": epoch, "loss": math.nan, "val_loss": "Infinity", "none": None})}
-        assert httpx.post(f"{service.url}/v1/compat/keras/nan", data=body).status_code == 200
+        assert service.http.post(f"{service.url}/v1/compat/keras/nan", data=body).status_code == 200
     assert service.points("nan")[-1] == {"step": 2, "loss": "NaN", "validation_loss": "Infinity"}
     assert service.get("/nan/report")["findings"][0]["condition"] == "non_finite"
 
@@ -68,6 +67,6 @@ def test_what_is_not_finite_and_a_field_of_another_name_are_taken(service: Servi
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused(service: Service, path: str, body: bytes, status: int) -> None:
-    answer = httpx.post(f"{service.url}/v1/compat/keras{path}", content=body)
+    answer = service.http.post(f"{service.url}/v1/compat/keras{path}", content=body)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"

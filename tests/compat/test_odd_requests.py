@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -57,14 +56,14 @@ examples = settings(max_examples=4, deadline=None, suppress_health_check=list(He
 
 @pytest.fixture(scope="module", autouse=True)
 def odd_run(service: Service) -> None:
-    httpx.post(f"{service.url}/api/2.0/mlflow/runs/create", json={"run_name": RUN}).raise_for_status()
+    service.http.post(f"{service.url}/api/2.0/mlflow/runs/create", json={"run_name": RUN}).raise_for_status()
 
 
 @pytest.mark.parametrize("path", POSTS)
 @examples
 @given(body=BODIES)
 def test_mlflow_is_answered_in_its_words(service: Service, path: str, body: Any) -> None:
-    answer = httpx.post(f"{service.url}/api/2.0/mlflow/{path}", content=json.dumps(body))
+    answer = service.http.post(f"{service.url}/api/2.0/mlflow/{path}", content=json.dumps(body))
     assert answer.status_code in (200, 400, 404), answer.text
     found = json.loads(answer.text, parse_constant=pytest.fail)
     assert answer.status_code == 200 or {"error_code", "message"} == set(found)
@@ -74,7 +73,7 @@ def test_mlflow_is_answered_in_its_words(service: Service, path: str, body: Any)
 @examples
 @given(query=QUERIES)
 def test_mlflow_reads_whatever_it_asks(service: Service, path: str, query: dict[str, str]) -> None:
-    answer = httpx.get(f"{service.url}/api/2.0/mlflow/{path}", params=query)
+    answer = service.http.get(f"{service.url}/api/2.0/mlflow/{path}", params=query)
     assert answer.status_code in (200, 400, 404), answer.text
     assert answer.status_code == 200 or answer.json()["error_code"]
 
@@ -83,7 +82,7 @@ def test_mlflow_reads_whatever_it_asks(service: Service, path: str, query: dict[
 @given(body=VALUES, kind=st.sampled_from(["application/json", "application/x-protobuf"]))
 def test_otlp_is_answered_whatever_comes(service: Service, body: Any, kind: str) -> None:
     content = json.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": body}]}]} if body else body)
-    answer = httpx.post(f"{service.url}/v1/metrics", content=content, headers={"Content-Type": kind})
+    answer = service.http.post(f"{service.url}/v1/metrics", content=content, headers={"Content-Type": kind})
     assert answer.status_code in (200, 400), answer.text
     assert answer.headers["content-type"] == kind
 
@@ -92,7 +91,7 @@ def test_otlp_is_answered_whatever_comes(service: Service, body: Any, kind: str)
 @given(body=VALUES | st.dictionaries(ODD_TEXTS, VALUES, max_size=3), form=st.booleans())
 def test_remote_monitor_is_answered_whatever_comes(service: Service, body: Any, form: bool) -> None:
     text = json.dumps(body)
-    answer = httpx.post(
+    answer = service.http.post(
         f"{service.url}/v1/compat/keras/odd-keras", **({"data": {"data": text}} if form else {"content": text})
     )
     assert answer.status_code in (200, 400, 422), answer.text
@@ -103,5 +102,7 @@ def test_half_a_surrogate_pair_breaks_nothing(service: Service) -> None:
         '{"\\ud800": 1}',
         '{"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"\\udc00": 1, "name": "\\ud800"}]}]}]}',
     ):
-        answer = httpx.post(f"{service.url}/v1/metrics", content=text, headers={"Content-Type": "application/json"})
+        answer = service.http.post(
+            f"{service.url}/v1/metrics", content=text, headers={"Content-Type": "application/json"}
+        )
         assert (answer.status_code, answer.json()) == (200, {})

@@ -51,7 +51,7 @@ def gauge(name: str, *points: dict[str, Any], **resource: str) -> dict[str, Any]
 
 
 def posted(service: Service, body: Any, **headers: str) -> httpx.Response:
-    return httpx.post(f"{service.url}/v1/metrics", json=body, headers=headers)
+    return service.http.post(f"{service.url}/v1/metrics", json=body, headers=headers)
 
 
 def test_the_real_exporter_is_understood_with_a_step_at_each_value(service: Service, provider: Any) -> None:
@@ -103,7 +103,7 @@ def test_json_has_numbers_that_are_not_finite(service: Service, text: str) -> No
     step = [{"key": "step", "value": {"intValue": "7"}}]
     body = json.dumps(gauge("loss", {"asDouble": 0.25, "attributes": step}, run_id=f"run{text}"))
     for written in (f'"{text}"', text):
-        answer = httpx.post(
+        answer = service.http.post(
             f"{service.url}/v1/metrics",
             content=body.replace("0.25", written),
             headers={"Content-Type": "application/json"},
@@ -132,23 +132,23 @@ def test_the_answer_comes_in_the_language_of_the_request(service: Service) -> No
     of.gauge.data_points.add(as_double=1.0)
     headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
     packed = gzip.compress(request.SerializeToString())
-    answer = httpx.post(f"{service.url}/v1/metrics", content=packed, headers=headers)
+    answer = service.http.post(f"{service.url}/v1/metrics", content=packed, headers=headers)
     assert answer.headers["content-type"] == "application/x-protobuf"
     assert ExportMetricsServiceResponse.FromString(answer.content).partial_success.rejected_data_points == 1
-    refused = httpx.post(
+    refused = service.http.post(
         f"{service.url}/v1/metrics", content=b"\xff\xff", headers={"Content-Type": "application/x-protobuf"}
     )
     assert refused.status_code == 400
     assert b"not an ExportMetricsServiceRequest" in refused.content
     assert posted(service, {"resourceMetrics": 3}).json()["message"].startswith("The body is no Export")
-    other = httpx.post(f"{service.url}/v1/metrics", content=b"x", headers={"Content-Type": "text/plain"})
+    other = service.http.post(f"{service.url}/v1/metrics", content=b"x", headers={"Content-Type": "text/plain"})
     assert other.status_code == 415
 
 
 def test_a_bomb_is_not_unpacked(service: Service) -> None:
     bomb = gzip.compress(bytes(64 << 20))
     headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip"}
-    answer = httpx.post(f"{service.url}/v1/metrics", content=bomb, headers=headers)
+    answer = service.http.post(f"{service.url}/v1/metrics", content=bomb, headers=headers)
     assert answer.status_code == 413
     assert b"4 MiB" in answer.content
 
