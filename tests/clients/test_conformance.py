@@ -166,7 +166,7 @@ def test_a_key_that_is_wrong_is_said_and_costs_no_training(service: Service, com
 
 def test_what_a_network_loses_arrives_once(service: Service, command: list[str]) -> None:
     run = name_of(command, "lost")
-    with LossyProxy(service.url, ["503", "lost", "503", "lost"]) as proxy:
+    with LossyProxy(service.url, ["503", "lost", "lost"]) as proxy:
         done = service.drive(command, "train", run, LOSSWATCH_URL=proxy.url, PATIENCE_S="60")
     assert done.stdout == "trained\n"
     report = service.get(f"{run}/report")
@@ -176,7 +176,7 @@ def test_what_a_network_loses_arrives_once(service: Service, command: list[str])
 
 
 def test_a_service_that_is_away_costs_a_line_and_no_training(service: Service, command: list[str]) -> None:
-    done = service.drive(command, "train", name_of(command, "away"), LOSSWATCH_URL=NOWHERE)
+    done = service.drive(command, "train", name_of(command, "away"), LOSSWATCH_URL=NOWHERE, PATIENCE_S="1")
     assert done.stdout == "trained\n"
     assert done.stderr.startswith("losswatch: ")
     assert NOWHERE in done.stderr

@@ -29,24 +29,35 @@ def gradient_norms(names: Sequence[str], parameters: Sequence[Any], scale: Optio
     a collective to read, and sparse ones have no such norm: there is no number then.
     """
     found = [(name, p.grad) for name, p in zip(names, parameters) if p.grad is not None]
-    if not found or any(hasattr(g, "full_tensor") or g.layout is not torch.strided for _, g in found):
+    gradients = [g for _, g in found]
+    if not found or any(_has_no_norm_here(g) for g in gradients):
         return None
-    norms = torch._foreach_norm([g.detach() for _, g in found])
-    first = norms[0]
-    if any(norm.dtype is not torch.float32 or norm.device != first.device for norm in norms):
-        norms = [norm.to(first.device, torch.float32, non_blocking=True) for norm in norms]
-    each = torch.stack(norms)
-    if scale is not None:
-        each = each / scale.to(each.device)
-    return Norms(torch.linalg.vector_norm(each), each, tuple(name for name, _ in found))
+    with torch.no_grad():  # once for all: detaching each costs as much as the norms of a small model
+        norms = torch._foreach_norm(gradients)
+        try:
+            each = torch.stack(norms)
+        except RuntimeError:  # on several devices
+            each = torch.stack([norm.to(norms[0].device, torch.float32, non_blocking=True) for norm in norms])
+        if each.dtype is not torch.float32:
+            each = each.float()
+        if scale is not None:
+            each = each / scale.to(each.device)
+        return Norms(torch.linalg.vector_norm(each), each, tuple([name for name, _ in found]))
+
+
+def _has_no_norm_here(gradient: Any) -> bool:
+    if gradient.layout is not torch.strided:
+        return True
+    return type(gradient) is not torch.Tensor and hasattr(gradient, "full_tensor")
 
 
 def total_norm(gradients: Sequence[Any]) -> Optional[Any]:
     """The Euclidean norm of all together, readable later; None of none."""
     if not gradients:
         return None
-    norms = torch._foreach_norm([gradient.detach() for gradient in gradients])
-    return hold(torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms])))
+    with torch.no_grad():
+        norms = torch._foreach_norm(list(gradients))
+        return hold(torch.linalg.vector_norm(torch.stack(norms).float()))
 
 
 class LayerNorms:
