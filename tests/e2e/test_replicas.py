@@ -213,8 +213,9 @@ def until(holds: Callable[[], bool], what: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_services_that_are_killed_lose_no_point_and_no_notification(
-    fleet: Fleet, tmp_path: Path, request: pytest.FixtureRequest
+    fleet: Fleet, postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    """The database crashes once, too."""
     kills = int(request.config.getoption("--kill-rounds", default=KILLS) or KILLS)
     count = POINTS_BETWEEN * (kills + 1)
     fleet.call("/v1/targets", {"kind": "webhook", "url": fleet.receiver.address})
@@ -229,6 +230,9 @@ def test_services_that_are_killed_lose_no_point_and_no_notification(
             run.log(step, loss=loss(number, step, count), grad_norm=1.0 + 0.1 * math.cos(step))
         if step and step % POINTS_BETWEEN == 0:
             fleet.kill(draw.randrange(REPLICAS))
+        if step == POINTS_BETWEEN // 2:
+            postgres.stop(signal.SIGQUIT)
+            postgres.start()
         time.sleep(0.002)  # a training step
     for run in runs:
         assert run.flush(PATIENCE_S)

@@ -102,13 +102,9 @@ def _apply_findings(connection: DatabaseConnection, key: tuple[str, str], change
 
 def lock_runs(connection: DatabaseConnection, group: Sequence[Change]) -> None:
     """Wait for whoever changes these runs, in one order: two who wait for each other's runs would wait for ever."""
-    keys = sorted({(change.run.row.project, change.run.row.uid) for change in group if change.expected_seq is not None})
-    if connection.dialect.lock and keys:
-        connection.execute(
-            f"SELECT 1 FROM run WHERE (project, uid) IN ({', '.join(['(?, ?)'] * len(keys))}) "
-            f"ORDER BY project, uid{connection.dialect.lock}",
-            tuple(chain.from_iterable(keys)),
-        )
+    keys = {(change.run.row.project, change.run.row.uid) for change in group if change.expected_seq is not None}
+    if connection.dialect.lock_runs is not None and keys:
+        connection.execute(connection.dialect.lock_runs, tuple(map(list, zip(*keys, strict=True))))
 
 
 def append_together(connection: DatabaseConnection, appends: Sequence[Change]) -> bool:

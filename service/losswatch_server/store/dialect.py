@@ -15,6 +15,8 @@ class Dialect(Hashable, Protocol):
     """Begins a transaction that reads one state of the database throughout."""
     lock: str
     """At the end of a SELECT: nobody else changes these rows until the transaction ends."""
+    lock_runs: str | None
+    """Locks the runs of two lists, of projects and of uids, in one order; None where nobody else can hold one."""
     lock_free: str
     """The same, without the rows that somebody else has locked."""
     begin_erasing: tuple[str, ...]
@@ -51,6 +53,7 @@ class SqliteDialect:
     begin: str = "BEGIN IMMEDIATE"
     begin_reading: str = "BEGIN"
     lock: str = ""
+    lock_runs: str | None = None
     lock_free: str = ""
     begin_erasing: tuple[str, ...] = ("PRAGMA secure_delete = ON",)
     end_erasing: tuple[str, ...] = ("PRAGMA secure_delete = OFF",)

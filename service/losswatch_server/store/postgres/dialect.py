@@ -27,6 +27,10 @@ class PostgresDialect:
     begin: str = "BEGIN"
     begin_reading: str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     lock: str = " FOR UPDATE"
+    lock_runs: str | None = (
+        "SELECT 1 FROM run WHERE (project, uid) IN (SELECT * FROM unnest(?::text[], ?::text[])) "
+        "ORDER BY project, uid FOR UPDATE"
+    )
     lock_free: str = " FOR UPDATE SKIP LOCKED"
     begin_erasing: tuple[str, ...] = ()
     end_erasing: tuple[str, ...] = ()
