@@ -296,6 +296,7 @@ def test_a_floor_asks_whether_it_is_good_enough_and_a_tie_is_no_order(
     page.route("**/v1/runs/diverging/report", lambda route: route.fulfill(json=report))
     show(page, "/runs/diverging")
     verdict = page.locator("#verdict")
-    expect(verdict).to_contain_text("It has converged: more of the same steps will not lower 0.00568")
+    expect(verdict).to_contain_text("If 0.00568 is good enough")
+    expect(verdict).to_contain_text("It has converged, and the run is done.")
     expect(verdict).to_contain_text(said)
     expect(verdict).to_contain_text("Double the width.")

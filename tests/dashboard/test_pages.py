@@ -8,10 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from dashboard.conftest import Api
+from losswatch_server.dashboard import pages
 from losswatch_server.dashboard.assets import STATIC, address, assets, version
 from losswatch_server.monitor.advice.actions import ACTIONS
+from losswatch_server.runs import RunNotFoundError
+from losswatch_server.store.errors import StoreUnreadableError
 
 PAGES = [
     "/", "/runs/diverging", "/compare", "/findings", "/paste", "/catalogue", "/catalogue/conditions/diverging",
@@ -113,3 +118,17 @@ def test_every_action_has_its_line_of_code() -> None:
             if python.endswith("continue"):
                 python = f"for _ in ():\n {python}"
             compile(python, action, "exec")
+
+
+@pytest.mark.parametrize(("raised", "status"), [(RunNotFoundError("x"), 404), (StoreUnreadableError("x"), 200)])
+def test_a_page_comes_whatever_becomes_of_its_run(raised: Exception, status: int) -> None:
+    class Runs:
+        async def get(self, project: str, name: str) -> None:
+            raise raised
+
+    app = FastAPI()
+    app.include_router(pages.router)
+    app.state.runs = Runs()
+    answer = TestClient(app).get("/runs/gone")
+    assert answer.status_code == status
+    assert 'data-run="gone"' in answer.text

@@ -18,6 +18,7 @@ from losswatch_server import __version__, catalogue
 from losswatch_server.dashboard.assets import address, assets, imported, version
 from losswatch_server.keys.session import COOKIE, opened
 from losswatch_server.runs import RunNotFoundError
+from losswatch_server.store.errors import StoreError
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,7 +94,8 @@ async def run_page(request: Request, run: RunName, project: Project = "default")
 
 
 async def _is_known_to_be_missing(request: Request, run: str, project: str) -> bool:
-    """With keys on nothing is said here: the page's own calls have the session, this request may have none."""
+    """With keys on nothing is said here: the page's own calls have the session, this request may have none. Nor where
+    the store cannot answer: the page says that, and comes by itself when it can."""
     ring = getattr(request.app.state, "keys", None)
     if ring is not None and ring.is_on:
         return False
@@ -101,6 +103,8 @@ async def _is_known_to_be_missing(request: Request, run: str, project: str) -> b
         await request.app.state.runs.get(project, run)
     except RunNotFoundError:
         return True
+    except StoreError:
+        return False
     return False
 
 

@@ -171,10 +171,16 @@ class _Plot:
                 words = f"{mark.words}: at step {mark.onset_step:,}"
             width = text_width(words, 12, bold=True)
             y = TOP + 24 + 18 * row
-            if opened + 6 + width <= self.right:
-                yield Text(Spot(opened + 6, y), words, mark.ink, 12, bold=True, halo=True)
-            else:
-                yield Text(Spot(max(onset - 6, LEFT + width), y), words, mark.ink, 12, "end", bold=True, halo=True)
+            left = next((x for x in self._beside(onset, opened, width) if LEFT <= x <= self.right - width), LEFT)
+            yield Text(Spot(left, y), words, mark.ink, 12, bold=True, halo=True)
+
+    def _beside(self, onset: float, opened: float, width: float) -> Iterator[float]:
+        """Where words of this width may begin without crossing the two lines, the best place first."""
+        yield opened + 6
+        if onset + width + 12 <= opened:
+            yield onset + 6
+        yield onset - 6 - width
+        yield opened - 6 - width
 
     def _legend(self) -> Iterator[Shape]:
         """Names the curves where there are several, and the marks at the edges."""

@@ -9,7 +9,6 @@ const ENDED = { resolved: "it passed", superseded: "the run went back before it"
 const TIE = 0.12;
 // Measured probabilities of causes are off by 0.044 (the catalogue has the figures): of two, the difference by 0.062. Less
 // than twice that is no order.
-const LEVELLED_OFF = ["plateau", "converged"];
 const MUTES = [["an hour", 3600], ["a day", 86400], ["indefinitely", null]];
 
 /** The advices of a finding with their lines of code. */
@@ -140,7 +139,7 @@ export async function verdict(host, report, context) {
   const first = worst?.severity === "info" ? null : worst?.advice?.[0];
   const line = first ? await change(first, context) : null;
   const [likely, rival] = worst?.causes ?? [];
-  const done = LEVELLED_OFF.includes(worst?.condition) && (worst.evidence.chance_level ?? null) === null && typeof worst.evidence.level === "number";
+  const done = worst?.condition === "plateau" && (worst.evidence.chance_level ?? null) === null && typeof worst.evidence.level === "number";
   const stop = ["finished", "failed", "cancelled"].includes(report.state) ? "do not resume it as it is" : "stop it: going on is pointless";
   host.replaceChildren();
   put(host,
@@ -148,8 +147,8 @@ export async function verdict(host, report, context) {
       report.stale ? h("span", { class: "badge" }, "judged by a newer version elsewhere") : null),
     h("p", { class: "headline" }, report.headline),
     first || done ? h("div", { class: "do" },
-      done ? [h("b", {}, "Good enough?"), h("div", {}, `It has converged: more of the same steps will not lower ${number(worst.evidence.level, 3)}. If that is good enough, the run is done${first ? ". If not:" : "."}`)] : null,
-      first ? [h("b", {}, "Change this"), h("div", {}, first.summary, line ? codeLine(line) : null)] : null,
+      done ? [h("b", {}, `If ${number(worst.evidence.level, 3)} is good enough`), h("div", {}, "It has converged, and the run is done.")] : null,
+      first ? [h("b", {}, done ? "If not, change this" : "Change this"), h("div", {}, first.summary, line ? codeLine(line) : null)] : null,
       first && likely ? likeliest(likely, rival) : null) : null,
     report.error ? h("p", {}, h("b", {}, "The run failed of "), h("code", {}, report.error)) : null,
     (report.notes ?? []).map(note => h("p", { class: "quiet" }, note)));

@@ -216,8 +216,9 @@ export function band(plot, { low, high, middle, from, label }) {
   context.font = FONT;
   context.textAlign = "right";
   context.textBaseline = "bottom";
-  const lowest = low === null ? middle : low;
-  const below = Math.min(bottom - 2, clip(lowest) + 16), width = context.measureText(label).width, ink = context.fillStyle;
+  const under = clip(low === null ? middle : low) + 16;
+  // Above the band where the words of the moments stand below it.
+  const below = under <= bottom - 20 ? under : clip(high === null ? middle : high) - 3, width = context.measureText(label).width, ink = context.fillStyle;
   context.fillStyle = colours.panel;
   context.globalAlpha = 0.85;
   context.fillRect(right - width - 7, below - 14, width + 6, 15);
