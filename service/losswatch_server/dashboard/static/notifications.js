@@ -58,8 +58,8 @@ async function showDeliveries(path, host) {
     host.replaceChildren();
     await showDeliveries(path, host);
   } } }, "Send again");
-  fill(host, deliveries.length ? h("table", { class: "numbers plain" },
-    h("thead", {}, h("tr", {}, ["When", "What", "Why it was sent", "What became of it", ""].map(name => h("th", { scope: "col" }, name)))),
+  fill(host, deliveries.length ? h("table", { class: "numbers plain stacked" },
+    h("thead", {}, h("tr", {}, ["When", "What", "Why it was sent", "What became of it", "Again"].map(name => h("th", { scope: "col" }, name)))),
     h("tbody", {}, deliveries.map(one => h("tr", {},
       h("td", {}, h("time", { datetime: one.created_at, title: exactTime(one.created_at) }, ago(one.created_at))),
       h("td", {}, one.title, h("div", {}, one.runs.slice(0, 5).map(run => [h("a", { href: runPage(run) }, run), " "]))),
@@ -118,7 +118,7 @@ async function showSilences() {
     } catch (error) { fill(outcome, trouble(error)); }
   });
   const end = one => h("button", { class: "button small", type: "button", on: { click: async () => { await call("DELETE", `/v1/silences/${encodeURIComponent(one.id)}`); await showSilences(); } } }, "End it");
-  fill($("#silences"), silences.length ? h("table", { class: "numbers plain" }, h("tbody", {}, silences.map(one => h("tr", {},
+  fill($("#silences"), silences.length ? h("table", { class: "numbers plain stacked" }, h("tbody", {}, silences.map(one => h("tr", {},
     h("td", {}, matchers(one.matchers)), h("td", {}, one.active ? `until ${plain(one.ends_at)}` : `over since ${plain(one.ends_at)}`), h("td", {}, one.comment), h("td", {}, one.active ? end(one) : null))))) : h("p", { class: "quiet" }, "None. A silence keeps notifications back for a time; findings are still found."), form);
 }
 

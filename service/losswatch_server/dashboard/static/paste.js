@@ -91,8 +91,8 @@ function reading({ read }) {
   const fold = h("details", { class: "card", id: "reading", open: unfolded || chosen || read.doubts.length > 0 },
     h("summary", {}, h("b", {}, `Read as ${read.format}: ${number(read.points)} points from ${number(read.total_lines)} lines. `), `${read.doubts.length ? "In doubt: see" : "See"} what was read as what, and choose other columns`),
     h("ul", {}, read.read_as.map(one => h("li", {}, one))),
-    read.doubts.length ? [h("h4", {}, "In doubt"), h("ul", { class: "is-warning" }, read.doubts.map(one => h("li", {}, one)))] : null,
-    read.columns.length ? [h("h4", {}, "Columns"), h("p", { class: "quiet" }, "Choose what each one is; the diagnosis follows."),
+    read.doubts.length ? [h("p", {}, h("b", {}, "In doubt")), h("ul", { class: "is-warning" }, read.doubts.map(one => h("li", {}, one)))] : null,
+    read.columns.length ? [h("p", {}, h("b", {}, "Columns")), h("p", { class: "quiet" }, "Choose what each one is; the diagnosis follows."),
       h("div", { class: "scrolled", tabindex: "0", role: "region", "aria-label": "Columns" }, h("table", { class: "numbers columns" }, h("tbody", {}, read.columns.map(columnRow)))),
       chosen ? h("button", { class: "button small", type: "button", on: { click: () => { columns = {}; again(); } } }, "Read it as at first") : null] : null,
     read.skipped_lines ? h("details", {}, h("summary", {}, `${number(read.skipped_lines)} lines were not read`), h("ul", {}, read.skipped.slice(0, 30).map(one => h("li", {}, h("code", {}, one.text || " "), ` ${one.reason} (line ${one.line})`)))) : null);
