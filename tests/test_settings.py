@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from losswatch_server.app import metric_rules
 from losswatch_server.settings import Settings, SettingsError
 
 
@@ -57,3 +58,9 @@ def test_the_table_tells_every_setting_in_one_sentence() -> None:
     table = Settings.table()
     assert [row.variable for row in table] == [f"LOSSWATCH_{field.name.upper()}" for field in fields(Settings)]
     assert all(row.help.endswith(".") and "\n" not in row.help for row in table)
+
+
+def test_rules_for_metric_names_that_cannot_be_read_are_said_before_the_service_starts() -> None:
+    assert metric_rules(Settings(metric_names="objective=loss")) == {"": {"objective": "loss"}}
+    with pytest.raises(SettingsError, match="metric_names: 'loss=much': there is no field 'much'"):
+        metric_rules(Settings(metric_names="loss=much"))
