@@ -108,10 +108,14 @@ class EdgeMiddleware:
         """Why a request is refused; where it is not, what it counts in until it is over."""
         method, path = scope["method"], scope["path"]
         refusal = self.site.refusal(scope) or self.authentication.admit(scope)
-        needed = scopes_needed(method, path)
-        if refusal is not None or needed is None:
+        posts = method == "POST" and path.endswith("/points")  # nearly every request, so it is asked for first
+        if refusal is None and not posts:
+            needed = scopes_needed(method, path)
+            if needed is None:
+                return None, None
+            posts = method == "POST" and Role.INGEST in needed
+        if refusal is not None:
             return refusal, None
-        posts = method == "POST" and Role.INGEST in needed
         if self.limits.are_on:
             scope[GRANT] = grant = self.limits.of(caller_of(scope))
             if (refusal := grant.refusal(brings_points=posts)) is not None:

@@ -21,7 +21,10 @@ _numbers = itertools.count(1)
 
 def name_request(scope: Scope) -> bytes:
     """The name of this request, which the log has from now on."""
-    given = next((value for name, value in scope["headers"] if name == HEADER and _FITS(value)), None)
-    named = given if given is not None else b"%s-%d" % (_prefix.encode(), next(_numbers))
-    request_id.set(named.decode())
-    return named
+    for name, value in scope["headers"]:
+        if name == HEADER and _FITS(value):
+            request_id.set(value.decode())
+            return bytes(value)
+    named = f"{_prefix}-{next(_numbers)}"
+    request_id.set(named)
+    return named.encode()
