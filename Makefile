@@ -65,6 +65,7 @@ soak: $(STAMP) ## kill the store a hundred times in the middle of posting, damag
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_damaged_columns.py --all-damages
 	@$(BIN)/python -m pytest -q --timeout 0 tests/monitor/test_odd_runs.py --odd-runs 1000000
 	@$(BIN)/python -m pytest -q --timeout 3000 tests/api/test_every_request.py --hypothesis-profile soak
+	@$(BIN)/python -m pytest -q --log-cli-level=INFO tests/e2e/test_flat.py --flat-minutes 60
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.overload 60
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter, bandit
