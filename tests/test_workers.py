@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import work_beside
 from losswatch_server import workers as workers_module
 from losswatch_server.codec import BodyRefusedError, Problem
-from losswatch_server.workers import MUCH, WorkerLostError, Workers
+from losswatch_server.workers import MUCH, NICE, WorkerLostError, Workers
 
 DEADLINE_S = 60.0
 pytestmark = pytest.mark.usefixtures("importable")
@@ -147,6 +148,26 @@ def test_a_process_ends_when_the_service_is_killed(tmp_path: Path) -> None:
         pid = asyncio.run(pid_at(tmp_path / "pid"))
         service.kill()
     asyncio.run(until(lambda: not is_there(pid)))
+
+
+@pytest.mark.parametrize("program", ["false", "no such program"])
+def test_where_no_process_can_be_started_the_caller_hears_it(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with opened() as workers:
+            monkeypatch.setattr(sys, "executable", shutil.which(program) or program)
+            with pytest.raises(OSError, match=r"as soon as|No such file"):
+                await workers.run(work_beside.pid, b"")
+
+    asyncio.run(story())
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="needs priorities")
+def test_a_process_works_at_a_lower_priority() -> None:
+    async def story() -> None:
+        async with opened() as workers:
+            assert await workers.run(work_beside.priority, b"") >= min(19, os.nice(0) + NICE)
+
+    asyncio.run(story())
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")

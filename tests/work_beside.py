@@ -15,6 +15,11 @@ def pid(raw: bytes) -> int:
     return os.getpid()
 
 
+def priority(raw: bytes) -> int:
+    """That of the process that works: the higher, the later its turn."""
+    return os.nice(0)
+
+
 def backwards(raw: bytes, times: int) -> bytes:
     """``raw`` from its end, so many times."""
     sys.stdout.write("what is printed is no answer\n")

@@ -30,6 +30,8 @@ PIECE = 1 << 20
 NICE = 10
 _LENGTHS = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<Q")
+_READY = b"\n"
+"""What a process says first."""
 
 
 class WorkerLostError(RuntimeError):
@@ -106,6 +108,12 @@ class _Process:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
+        assert self._process.stdout is not None
+        try:
+            _read(self._process.stdout, len(_READY))
+        except EOFError:
+            self.kill()
+            raise OSError("A process for long work ended as soon as it was started.") from None
 
     @property
     def is_alive(self) -> bool:
@@ -187,9 +195,11 @@ def main() -> None:
     """Work for the process that started this one, until it closes the standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is meant for the service, which ends this process then
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        with contextlib.suppress(OSError):  # a service manager may forbid it
+            os.nice(NICE)
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:
         os.dup2(2, 1)  # what something prints is no answer
+        _write(out, _READY)
         asked: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
         threading.Thread(target=_listen, args=(asked,), daemon=True).start()
         while True:
