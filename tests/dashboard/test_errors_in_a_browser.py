@@ -138,6 +138,12 @@ def test_a_session_begins_at_the_login_outlives_a_restart_and_ends_when_logged_o
         expect(page.locator("#facts")).to_contain_text("step 60")
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login")
+        page.set_viewport_size({"width": 320, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        for control in (page.get_by_label("API key"), page.get_by_role("button", name="Log in")):
+            box = control.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44
         page.goto(f"{guarded.base}/runs/secret")
         page.wait_for_url("**/login?next=*")
     assert trouble == []

@@ -21,6 +21,9 @@ pre{padding:.8em;overflow-x:auto}pre code{padding:0;font-size:1em}
 table{border-collapse:collapse;display:block;overflow-x:auto}
 td,th{padding:.35em .7em;text-align:left;vertical-align:top;border:1px solid var(--line)}
 svg{max-width:100%;height:auto}
+input,button{font:inherit;color:var(--text);background:var(--page);border:1px solid var(--line);border-radius:6px;
+box-sizing:border-box;min-height:44px;max-width:100%;padding:.3rem .7rem}
+input{width:32rem}button{background:var(--soft);font-weight:600;padding:.3rem 1.2rem;cursor:pointer}
 """
 
 _STYLE_HASH = "'sha256-" + b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
