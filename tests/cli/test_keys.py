@@ -7,8 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.test_serve import Start, address_of, start
+
+if TYPE_CHECKING:
+    from postgres import PostgresServer
 
 __all__ = ["start"]
 
@@ -71,3 +75,14 @@ def test_a_service_beyond_this_machine_does_not_start_without_a_key(start: Start
     url = address_of(start("--port", "0", "--host", "0.0.0.0")).replace("0.0.0.0", "127.0.0.1")
     assert status(url) == 401
     assert status(url, key) == 200
+
+
+def test_keys_of_a_postgresql_database(command, postgres: PostgresServer) -> None:
+    database = ("--database", postgres.empty_url())
+    key = command("keys", "create", "--project", "a", *database).stdout.strip()
+    assert re.fullmatch(r"lw_[a-z0-9]{10}_[0-9A-Za-z]{46}", key)
+    assert key.split("_")[1] in command("keys", "list", *database).stdout
+    away = command("keys", "list", "--database", "postgresql://me:secret@127.0.0.1:1/none?connect_timeout=2")
+    assert away.returncode == 69
+    assert "127.0.0.1/none" in away.stderr
+    assert "secret" not in away.stderr

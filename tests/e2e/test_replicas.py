@@ -211,7 +211,6 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_services_that_are_killed_lose_no_point_and_no_notification(
     fleet: Fleet, postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
