@@ -38,11 +38,16 @@ async def opened() -> AsyncIterator[Workers]:
 
 
 def is_there(pid: int) -> bool:
+    """Whether the process works; one that has ended may be kept until its parent asks for it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    state = Path(f"/proc/{pid}/stat")
+    try:
+        return ") Z " not in state.read_text()
+    except FileNotFoundError:
+        return not state.parent.parent.exists()
 
 
 async def until(holds: Callable[[], bool]) -> None:
