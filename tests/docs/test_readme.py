@@ -30,8 +30,19 @@ ALL_PROSE = [
 ]
 LONGEST_README = 140
 """Lines: a screen and a half, as GitHub renders them."""
-OF_OTHER_PROGRAMS = {"--data-binary", "--detach", "--file", "--no-deps", "--tag", "--strict"}
-"""Options of curl, podman and docker, mypy."""
+OF_OTHER_PROGRAMS = {
+    "--clean",
+    "--data-binary",
+    "--dbname",
+    "--detach",
+    "--file",
+    "--format",
+    "--if-exists",
+    "--no-deps",
+    "--strict",
+    "--tag",
+}
+"""Options of curl, podman and docker, mypy, pg_dump and pg_restore."""
 TARGETS = set(re.findall(r"^([a-z-]+):", (parts.ROOT / "Makefile").read_text(), re.MULTILINE))
 ALL = [(path, block) for path in DOCUMENTS for block in blocks(path)]
 MAKE = [(path, block) for path, block in ALL if re.match(r"make ", block.text)]
