@@ -38,8 +38,8 @@ COMPUTES := $(addprefix tests/, monitor cases demo benchmarks/detection benchmar
 test-other-processor: $(STAMP) ## run the tests that compute with other kernels, other mathematics and one thread
 	@$(BIN)/python tests/other_processor.py -m pytest -q $(SIDE_BY_SIDE) --hypothesis-profile fast $(COMPUTES)
 
-mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: which changes does no test notice?
-	@cd tests && ../$(BIN)/python -m benchmarks.mutation
+mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: what does no test notice? Can be stopped; PART=1/4
+	@cd tests && ../$(BIN)/python -m benchmarks.mutation $(if $(PART),--part $(PART))
 
 FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
@@ -111,11 +111,11 @@ bench-test-half: $(STAMP) ## detection on the test half, for publication: say WH
 	@$(MAKE) --no-print-directory zoo HALF=test SIZE=
 	@cd tests && ../$(BIN)/python -m benchmarks.detection test --why "$(WHY)" --ways 0.5 --forecasts 2
 
-fit: $(STAMP) ## fit what each piece of evidence tells of each cause on the zoo's develop half (30 minutes)
+fit: $(STAMP) ## fit what evidence tells of each cause on the zoo's develop half (15 minutes to fold its logs, then 2)
 	@$(MAKE) --no-print-directory zoo HALF=develop
 	@cd tests && OPENBLAS_NUM_THREADS=1 ../$(BIN)/python -m benchmarks.causes
 
-bench-repair: $(STAMP) ## train faulty models, do what the report advises, train again (5 minutes)
+bench-repair: $(STAMP) ## train faulty models, do what a report that is asked for advises, train again (5 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.repair --list --publish
 
 bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which nothing is wrong (10 minutes)

@@ -54,6 +54,15 @@ def activated(recipe: Recipe, value: Value) -> Recipe:
     return replace(recipe, activation=name)
 
 
+SEEN_IN_OUTPUTS = frozenset({"sigmoid_mse", "ascent_mse", "ascent_cross_entropy"})
+"""Losses whose fault shows where outputs stand beside targets: a range that the targets leave, or a wrong sign."""
+
+
+def with_outputs_seen(recipe: Recipe, value: Value) -> Recipe:
+    """What somebody mends who prints the range and the sign of the outputs beside the targets and the loss."""
+    return replace(recipe, loss="default") if recipe.loss in SEEN_IN_OUTPUTS else recipe
+
+
 ACTIONS: dict[str, Callable[[Recipe, Value], Recipe]] = {
     "set_learning_rate": lambda r, v: with_rate(r, lambda now: number(v, now)),
     "multiply_learning_rate": lambda r, v: with_rate(r, lambda now: now * number(v, 1.0)),
@@ -78,7 +87,7 @@ ACTIONS: dict[str, Callable[[Recipe, Value], Recipe]] = {
     "regularize": lambda r, v: replace(r, weight_decay=number(v, 1e-2), dropout=0.1),
     "check_labels": lambda r, _: without_change(replace(r, label_noise=0.0), "label_noise"),
     "check_data": lambda r, _: replace(r, filters_batches=True),
-    "check_output": lambda r, _: r,
+    "check_output": with_outputs_seen,
     "none": lambda r, _: r,
 }
 

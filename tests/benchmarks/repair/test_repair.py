@@ -39,6 +39,8 @@ def test_every_action_that_can_be_advised_can_be_done() -> None:
         ({"hidden": (2,)}, "increase_capacity", 4.0, {"hidden": (8, 8)}),
         ({"loss": "double_softmax"}, "change_loss", "cross_entropy", {}),
         ({"steps_optimizer": False, "frozen": True}, "update_parameters", None, {}),
+        ({"loss": "sigmoid_mse"}, "check_output", None, {}),
+        ({"loss": "double_softmax"}, "check_output", None, {"loss": "double_softmax"}),
         ({"zeroes_gradients": False}, "zero_gradients", None, {}),
         ({"shuffle": False}, "shuffle_data", None, {}),
         ({"batch_size": 1}, "increase_batch_size", 32.0, {}),
