@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.keys import Key, Scope
 from losswatch_server.settings import default_data_dir
-from losswatch_server.store.connection import DatabaseConnection
+
+if TYPE_CHECKING:
+    from losswatch_server.store.connection import DatabaseConnection
 
 keys = typer.Typer(
     name="keys",
