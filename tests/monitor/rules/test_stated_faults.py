@@ -128,3 +128,10 @@ def test_a_fault_that_is_stated_in_mid_run_counts_from_then_on() -> None:
     monitor.see_context(with_facts(FAULTS["dead units"][0]))
     monitor.see_all(points(FLOOR)[300:])
     assert [f.condition for f in assess(monitor).findings] == [Condition.PLATEAU]
+
+
+def test_the_rate_of_an_optimizer_that_nobody_knows_is_never_too_low() -> None:
+    known, unknown = (Context(optimizer=name, learning_rate=2e-6, total_steps=N) for name in ("sgd", None))
+    assert stated_causes(known, Rates(), 1.0, at_rest=False) == {C.LEARNING_RATE_TOO_LOW}
+    assert stated_causes(unknown, Rates(), 1.0, at_rest=False) == frozenset()
+    assert conditions(watch(points(FALLING), unknown)) == []

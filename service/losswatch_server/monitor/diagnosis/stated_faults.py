@@ -44,7 +44,8 @@ def stated_causes(context: Context, rates: Rates, first_loss: float, *, at_rest:
     ``at_rest``: the gradient is gone, so that weights which do not move are no fault of the optimiser.
     """
     adaptive = is_adaptive(context.optimizer)
-    judged = adaptive or ORDINARY_LOSS[0] < abs(first_loss) < ORDINARY_LOSS[1]
+    # whose rate it is must be known: 2e-5 is usual for fine-tuning with Adam, and far too low for plain SGD
+    judged = context.optimizer is not None and (adaptive or ORDINARY_LOSS[0] < abs(first_loss) < ORDINARY_LOSS[1])
     measured = Measured(
         learning_rate=rates.current if rates.current is not None else context.learning_rate,
         rate_decades=rate_decades(rates, context) if judged else None,
