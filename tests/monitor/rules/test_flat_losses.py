@@ -87,3 +87,17 @@ def test_a_game_is_judged_for_finiteness_alone() -> None:
     context = Context(objective="none", total_steps=200)
     assert conditions(watch(points(flat(200)), context)) == []
     assert conditions(watch([*points(flat(20)), Point(20, float("nan"))], context)) == ["non_finite"]
+
+
+def test_a_log_from_the_middle_that_wanders_has_not_fallen_back() -> None:
+    rng = np.random.default_rng(3)
+    up_and_down = 0.5 + 0.2 * np.concatenate([np.linspace(1, 0, 150), np.linspace(0, 1, 100), np.ones(250)])
+    losses = (up_and_down + 0.01 * rng.normal(size=500)).tolist()
+    assert Condition.PLATEAU in conditions(watch(points(losses)))
+    assert Condition.PLATEAU not in conditions(watch(points(losses, 7000)))
+
+
+def test_a_curriculum_that_gets_harder_early_in_the_plan_has_not_fallen_back() -> None:
+    levels = [*np.linspace(1.5, 0.2, 8), *np.linspace(0.9, 0.8, 6), *np.linspace(0.7, 0.1, 26)]
+    context = Context(loss_name="cross_entropy", step_unit="epoch", total_steps=40)
+    assert Condition.PLATEAU not in conditions(watch(points(levels, 1), context))

@@ -100,7 +100,7 @@ LINES = (
         parts=(not_moved, does_not_move, enough),
         needs=(Need.START,),
     ),
-    Line(condition=C.PLATEAU, name="fell back", parts=(fell_back,), lost=True),
+    Line(condition=C.PLATEAU, name="fell back", parts=(fell_back, enough), lost=True, needs=(Need.START,)),
     Line(
         condition=C.PLATEAU,
         name="stopped",
