@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from losswatch_server.monitor.conditions import CONDITIONS
-from losswatch_server.monitor.precision import COUNTS, precision
+from losswatch_server.monitor.precision import COUNTS, PRIOR, precision
 from losswatch_server.monitor.rules.flat import LINES
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -21,12 +21,11 @@ def test_the_confidence_of_a_rule_lies_between_what_was_counted_and_what_is_true
     condition: Condition, rule: str
 ) -> None:
     right, alarms = COUNTS[condition][rule]
-    together = [precision(condition, name) for name in COUNTS[condition]]
+    counts = COUNTS[condition].values()
+    together = sum(one[0] for one in counts) / sum(one[1] for one in counts)
+    counted = right / alarms if alarms else PRIOR
     assert 0 <= right <= alarms
-    assert 0.3 <= precision(condition, rule) <= 0.99
-    if alarms >= 10:
-        assert abs(precision(condition, rule) - right / alarms) < 0.15
-    assert min(together) <= precision(condition, rule) <= max(together)
+    assert min(counted, together, PRIOR) - 0.005 <= precision(condition, rule) <= max(counted, together, PRIOR) + 0.005
 
 
 def test_of_two_rules_that_alarmed_alike_the_one_that_was_right_more_often_is_surer() -> None:
