@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.diagnosis.stated_faults import stated_causes
-from losswatch_server.monitor.memory.memory import Rates
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
@@ -40,11 +39,14 @@ FAULTS = {
     "dead units": (WELL.merged(ModelFacts(dead_unit_share=0.97)), C.DEAD_ACTIVATIONS),
     "weights that do not move": (WELL.merged(ModelFacts(update_to_weight=0.0)), C.PARAMETERS_NOT_UPDATED),
 }  # fmt: skip
-SETTINGS = {
-    "a rate of a thousandth": (Context(learning_rate=1e-6), C.LEARNING_RATE_TOO_LOW),
-    "a decay of a half": (Context(weight_decay=0.5), C.WEIGHT_DECAY_TOO_STRONG),
-    "a momentum of 0.997": (Context(optimizer="sgd", learning_rate=0.01, momentum=0.997), C.MOMENTUM_TOO_HIGH),
-}
+SETTINGS = [
+    Context(learning_rate=1e-6),
+    Context(learning_rate=2e-6, optimizer=None),
+    Context(learning_rate=10.0),
+    Context(weight_decay=0.5),
+    Context(optimizer="sgd", learning_rate=0.01, momentum=0.997),
+]
+"""Far from what is usual, and still what somebody may need: small losses, large ones, models that decay by 0.3."""
 
 
 def with_facts(facts: ModelFacts) -> Context:
@@ -72,15 +74,13 @@ def test_a_stated_fault_makes_a_floor_of_unknown_level_a_plateau_with_that_cause
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_setting_far_out_of_the_ordinary_does_so_too(setting: str) -> None:
-    changed, cause = SETTINGS[setting]
-    report = diagnose(points(FLOOR), JOB.merged(changed))
-    (finding,) = [f for f in report.findings if f.severity.rank]
-    assert (finding.condition, finding.causes[0].cause) == (Condition.PLATEAU, cause)
+@pytest.mark.parametrize("losses", [FLOOR, FALLING, DONE])
+def test_a_setting_out_of_the_ordinary_is_no_fault(setting: Context, losses: list[float]) -> None:
+    assert conditions(watch(points(losses), JOB.merged(setting))) == []
 
 
-def test_a_loss_that_still_falls_at_a_rate_far_too_low_converges_slowly() -> None:
-    found = alarms(watch(points(FALLING), JOB.merged(Context(learning_rate=1e-6))))
+def test_a_loss_that_still_falls_where_a_fault_is_stated_converges_slowly() -> None:
+    found = alarms(watch(points(FALLING), with_facts(FAULTS["a part is frozen"][0])))
     assert [f.condition for f in found] == [Condition.SLOW_CONVERGENCE]
     assert found[0].opened_step >= 0.55 * N
 
@@ -102,22 +102,10 @@ def test_weights_that_rest_because_the_gradient_is_gone_are_no_fault() -> None:
     assert conditions(watch(points(FLOOR, grad_norm=[0.5] * N), resting)) == [Condition.PLATEAU]
 
 
-def test_a_low_rate_of_plain_descent_is_no_fault_where_the_loss_is_enormous() -> None:
-    """The stable rate goes with the inverse of the loss's scale; Adam's does not."""
-    rates = Rates()
-    for optimizer, first, wanted in (
-        ("sgd", 1.0, {C.LEARNING_RATE_TOO_LOW}),
-        ("sgd", 5e5, set()),
-        ("adam", 5e5, {C.LEARNING_RATE_TOO_LOW}),
-    ):
-        context = Context(optimizer=optimizer, learning_rate=1e-7)
-        assert stated_causes(context, rates, first, at_rest=False) == wanted
-
-
 def test_fine_tuning_freezes_on_purpose() -> None:
     facts = FAULTS["a part is frozen"][0]
     tuned = Context(optimizer="adamw", learning_rate=1e-4, facts=facts, extra={"peft": "lora"})
-    assert stated_causes(tuned, Rates(), 1.0, at_rest=False) == frozenset()
+    assert stated_causes(tuned, at_rest=False) == frozenset()
 
 
 def test_a_fault_that_is_stated_in_mid_run_counts_from_then_on() -> None:
@@ -128,10 +116,3 @@ def test_a_fault_that_is_stated_in_mid_run_counts_from_then_on() -> None:
     monitor.see_context(with_facts(FAULTS["dead units"][0]))
     monitor.see_all(points(FLOOR)[300:])
     assert [f.condition for f in assess(monitor).findings] == [Condition.PLATEAU]
-
-
-def test_the_rate_of_an_optimizer_that_nobody_knows_is_never_too_low() -> None:
-    known, unknown = (Context(optimizer=name, learning_rate=2e-6, total_steps=N) for name in ("sgd", None))
-    assert stated_causes(known, Rates(), 1.0, at_rest=False) == {C.LEARNING_RATE_TOO_LOW}
-    assert stated_causes(unknown, Rates(), 1.0, at_rest=False) == frozenset()
-    assert conditions(watch(points(FALLING), unknown)) == []

@@ -133,7 +133,7 @@ class View:
     _quality: QualityVerdict | None = None
     flat: tuple[Any] | None = None
     """What ``rules.flat`` decided of this point, once it was asked."""
-    _stated: tuple[Context, int, bool, frozenset[CauseName]] | None = None
+    _stated: tuple[Context, bool, frozenset[CauseName]] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -158,14 +158,12 @@ class View:
 
     @property
     def stated(self) -> frozenset[CauseName]:
-        """The causes that the client's facts and settings name; computed once for a context and a learning rate."""
-        memory, held = self.memory, self._stated
-        norms, first = memory.grad_norm, memory.loss.head[0] if memory.loss.n else 0.0
+        """The causes that the client's facts name; computed once for a context."""
+        held, norms = self._stated, self.memory.grad_norm
         at_rest = norms.n >= LEAST_NORMS and norms.recent[-1] <= GONE * median(norms.head[:LEAST_NORMS])
-        key = (self.context, len(memory.rates.values), at_rest)
-        if held is None or held[0] is not key[0] or held[1:3] != key[1:]:
-            self._stated = held = (*key, stated_causes(self.context, memory.rates, first, at_rest=at_rest))
-        return held[3]
+        if held is None or held[0] is not self.context or held[1] != at_rest:
+            self._stated = held = (self.context, at_rest, stated_causes(self.context, at_rest=at_rest))
+        return held[2]
 
     def has(self, need: Need) -> bool:
         """Whether a need is met. Asked of the memory itself where that is enough: ``known`` needs the summary of the
