@@ -91,18 +91,6 @@ def better_than_guessing(view: View) -> float | None:
     return None if share is None or not classes or classes < 2 else (share - 1 / classes) / (1 - 1 / classes)
 
 
-def largest_worse_fall(p: FlatParameters, view: View) -> float:
-    """The largest fall that would leave a level worse than bad where it is no good; 0 where it is not so bad."""
-    shape = view.shape
-    if shape.chance is not None:
-        worse = shape.now >= p.worse_share_of_chance * shape.chance
-        return p.excluded_of_bad * shape.progress if worse else 0.0
-    start = max(shape.first, view.memory.loss.head[0])
-    if not view.kind.squares or start <= 0 or 1 - shape.now / start >= p.worse_gain:
-        return 0.0
-    return max(p.excluded_of_bad * shape.progress, shape.now - (1 - p.bad_gain) * start)
-
-
 def fell_back(p: FlatParameters, view: View) -> Tests:
     """It was better for long, and all of the last quarter of the run is worse by a good part of what it had gained: the
     run itself shows that the level is bad."""

@@ -77,17 +77,6 @@ class FlatParameters:
     hold: float = 1.25
     """By how much the count of points must grow while a floor holds, from ``hold_points`` on."""
     hold_points: int = 200
-    excluded_of_bad: float = 0.3
-    """The same as ``excluded`` where the level is worse than bad and the loss shows no sign of falling: what may be
-    left to fall would not make it good. Of logs of every tenth step, with too few points to see a sign in, a half would
-    make 3 of 94 healthy ones alarm."""
-    worse_share_of_chance: float = 0.6
-    worse_gain: float = 0.35
-    """Of the first value, for a squared error: less is worse than bad. There the largest fall that the noise allows may
-    also be more, up to where ``bad_gain`` would be gained."""
-    no_sign: float = 2.0
-    no_late_sign: float = 3.0
-    """Standard errors of a fall over the second half, and since the first quarter, that are no sign of one."""
     few_floor_points: int = 10
     """``floor_points`` for means of many steps (an epoch, a line every tenth step), late in a known plan."""
     untrained_share_of_chance: float = 0.99

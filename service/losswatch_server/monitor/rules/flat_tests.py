@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.rules.flat_levels import largest_worse_fall, no_better_metric
+from losswatch_server.monitor.rules.flat_levels import no_better_metric
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import gradient_rises, patience_over, warmup_end
 from losswatch_server.monitor.stats.looks import standard_errors
@@ -61,8 +61,6 @@ def stopped(p: FlatParameters, view: View) -> Tests:
     fall = shape.gain_half + errors * shape.gain_error
     progress = max(shape.progress, 0.0)
     largest = max(p.excluded * progress, min(p.excluded_of_first * abs(shape.first), 0.5 * progress), shape.quantum)
-    if shape.t_half > -p.no_sign and late_falls(shape).t > -p.no_late_sign:
-        largest = max(largest, largest_worse_fall(p, view))
     yield Test("largest fall over the second half that the noise allows", fall, largest, False)
     goes_on = shape.falling and shape.gain_half >= max(
         (p.goes_on_smooth if is_smooth(shape) else p.goes_on) * shape.progress, shape.quantum
