@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.test_conformance import ROOT, node, r_with
+from languages.test_conformance import ROOT, node, r_with
 
 R_HOOKS = """
 source("clients/r/losswatch.R")

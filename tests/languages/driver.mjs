@@ -1,4 +1,4 @@
-// The calls of tests/clients/test_conformance.py, in JavaScript.
+// The calls of tests/languages/test_conformance.py, in JavaScript.
 import { Run } from "../../clients/javascript/losswatch.mjs";
 
 const [scenario, name] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-# The calls of tests/clients/test_conformance.py, in R.
+# The calls of tests/languages/test_conformance.py, in R.
 source("clients/r/losswatch.R")
 arguments <- commandArgs(trailingOnly = TRUE)
 scenario <- arguments[[length(arguments) - 1]]

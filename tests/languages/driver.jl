@@ -1,4 +1,4 @@
-# The calls of tests/clients/test_conformance.py, in Julia.
+# The calls of tests/languages/test_conformance.py, in Julia.
 include("../../clients/julia/Losswatch.jl")
 using .Losswatch
 

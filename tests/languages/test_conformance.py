@@ -20,14 +20,14 @@ import httpx
 import pytest
 
 from api.conftest import serving
-from clients.lossy_proxy import LossyProxy
+from languages.lossy_proxy import LossyProxy
 from losswatch_server.app import create_app
 from losswatch_server.keys import Scope, table
 from losswatch_server.settings import Settings
 from losswatch_server.store import places
 
 ROOT = Path(__file__).parents[2]
-DRIVERS = "tests/clients"
+DRIVERS = "tests/languages"
 NOWHERE = "http://127.0.0.1:9"
 PATIENCE_S = 120
 

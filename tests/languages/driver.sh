@@ -1,4 +1,4 @@
-# The calls of tests/clients/test_conformance.py, in a POSIX shell.
+# The calls of tests/languages/test_conformance.py, in a POSIX shell.
 set -eu
 . clients/shell/losswatch.sh
 scenario=$1 name=$2
