@@ -64,6 +64,7 @@ def test_openapi_json_says_what_the_code_says() -> None:
     assert written == DOCUMENT, "openapi.json is stale: run `make openapi`"
 
 
+@pytest.mark.slow
 def test_the_description_is_valid_openapi() -> None:
     validate(DOCUMENT)
 
@@ -147,6 +148,7 @@ def test_every_number_that_a_rule_gives_is_described() -> None:
     assert given - {name for model in EVIDENCE.values() for name in model.model_fields} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", RUNS)
 def test_the_evidence_of_a_finding_has_the_names_of_its_condition_alone(condition: Condition) -> None:
     finding = finding_json(finding_of(kept()[RUNS[condition]], condition))

@@ -179,6 +179,7 @@ def test_waiting_ends_with_the_news_and_nothing_is_missed_between_two_waits(serv
     service.call(way, work)
 
 
+@pytest.mark.slow
 def test_a_key_opens_what_its_scope_and_project_open(service: Service) -> None:
     async def outcomes(client: Client) -> dict[str, bool]:
         calls = {
@@ -244,6 +245,7 @@ def test_who_stops_waiting_leaves_no_listener_behind(service: Service) -> None:
     service.call("http", work)
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_door_and_the_command_say_how_to_have_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

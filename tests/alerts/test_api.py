@@ -57,6 +57,7 @@ def waits_for(receiver: Receiver, count: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_diverging_run_reaches_slack(api: TestClient, project: str) -> None:
     with receiving("slack") as slack:
         made = make(api, project, "slack", slack.url)
@@ -85,6 +86,7 @@ def test_the_signing_secret_is_shown_once_and_addresses_never_whole(api: TestCli
     assert rotated["secret"] not in (None, made["secret"])
 
 
+@pytest.mark.slow
 def test_a_test_message_says_what_came_back(api: TestClient, project: str) -> None:
     with receiving("discord") as discord:
         made = make(api, project, "discord", discord.url)
@@ -101,6 +103,7 @@ def test_a_test_message_says_what_came_back(api: TestClient, project: str) -> No
     assert int(refused.headers["retry-after"]) > 0
 
 
+@pytest.mark.slow
 def test_a_lost_message_is_sent_again_under_its_id(api: TestClient, project: str) -> None:
     with receiving("webhook") as hook:
         made = make(api, project, "webhook", hook.url)
@@ -116,6 +119,7 @@ def test_a_lost_message_is_sent_again_under_its_id(api: TestClient, project: str
         assert recovered.json() == {"recovered": 0}
 
 
+@pytest.mark.slow
 def test_a_silence_is_kept_and_can_be_ended(api: TestClient, project: str) -> None:
     with receiving("webhook") as hook:
         make(api, project, "webhook", hook.url, group_wait_s=0)

@@ -120,6 +120,7 @@ def send(kind: str, said: Message, url: str, mail: MailServer | None = None, *se
     return asyncio.run(go())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HTTP_KINDS)
 def test_the_service_takes_every_message_however_large_or_hostile(kind: str) -> None:
     with receiving(kind) as receiver:
@@ -129,6 +130,7 @@ def test_the_service_takes_every_message_however_large_or_hostile(kind: str) -> 
     assert len(receiver.taken) == len(ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HTTP_KINDS)
 def test_no_control_characters_reach_a_receiver(kind: str) -> None:
     for text in rules.strings(rendered(kind, HOSTILE)):
@@ -140,6 +142,7 @@ def test_a_message_stays_the_same_on_its_way_through_the_store() -> None:
         assert from_json(json.loads(json.dumps(message_json(said)))) == said
 
 
+@pytest.mark.slow
 def test_a_webhook_is_signed_as_the_standard_wants_and_by_every_secret_in_force() -> None:
     fresh, old, over = new_secret(), new_secret(), new_secret()
     secrets = (Secret(fresh), Secret(old, until=AT + 10**9), Secret(over, until=1.0))
@@ -282,6 +285,7 @@ def smtp() -> Iterator[tuple[Mailbox, MailServer]]:
         controller.stop()
 
 
+@pytest.mark.slow
 def test_mails_arrive_in_text_and_html_with_a_stable_id() -> None:
     from email import message_from_bytes
     from email.policy import default

@@ -54,6 +54,7 @@ def run(
     return command
 
 
+@pytest.mark.slow
 def test_a_target_is_added_listed_tried_and_removed(run: Callable[..., tuple[int, str]]) -> None:
     with receiving("webhook") as hook:
         status, said = run("add", "webhook", hook.url, "--min-severity", "critical", "--condition", "diverging")

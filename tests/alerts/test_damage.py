@@ -38,6 +38,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column", "where", "at"), CELLS, ids=[f"{cell[0]}.{cell[1]}" for cell in CELLS])
 def test_a_damaged_row_costs_no_other_run_its_messages(
     tmp_path: Path, table: str, column: str, where: str, at: float

@@ -33,6 +33,7 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
+@pytest.mark.slow
 def test_kill_9_loses_nothing_and_copies_only_what_was_sent() -> None:
     """`make bench-notifications` plays 200 rounds."""
     result = crash.measure(rounds=7, seed=3)
@@ -78,6 +79,7 @@ async def always_429(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
     writer.write(b"HTTP/1.1 429 Slow Down\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_evil_receivers_delay_nobody_else_and_cost_no_memory(folder: Path) -> None:
     async def go() -> None:
         store = SqliteStore.open(folder)
@@ -102,6 +104,7 @@ def test_evil_receivers_delay_nobody_else_and_cost_no_memory(folder: Path) -> No
     asyncio.run(go())
 
 
+@pytest.mark.slow
 def test_two_workers_over_one_store_send_each_message_once(folder: Path) -> None:
     async def go() -> None:
         store = SqliteStore.open(folder)

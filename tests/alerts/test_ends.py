@@ -114,6 +114,7 @@ def test_a_crash_with_an_open_warning_is_one_message(story: Story) -> None:
     story.hears_nothing_else()
 
 
+@pytest.mark.slow
 def test_a_crash_loop_is_a_few_messages_an_hour(story: Story) -> None:
     story.target("slack", SLACK)
     for minute in range(60):

@@ -33,6 +33,7 @@ def test_a_picture_that_the_receiver_cannot_fetch_is_not_named(base: str | None)
     assert LINKS.picture(OPENED) == f"https://losswatch.example.org/v1/runs/keras-demo/chart.png?version={AT:.0f}"
 
 
+@pytest.mark.slow
 def test_slack_gets_the_message_without_the_picture_that_it_could_not_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetches_nothing(body: bytes) -> None:
         assert b"image_url" not in body, "downloading image failed"

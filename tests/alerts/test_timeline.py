@@ -69,6 +69,7 @@ def test_an_open_finding_is_repeated_until_somebody_acknowledges_it(story: Story
     story.hears_nothing_else()
 
 
+@pytest.mark.slow
 def test_a_sweep_of_200_diverging_runs_makes_at_most_three_messages_that_name_them_all(story: Story) -> None:
     story.target("slack", "https://hooks.slack.com/services/T/B/x")
     story.target("webhook")

@@ -113,6 +113,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column", "where"), CELLS, ids=[f"{t}.{c}-{i}" for i, (t, c, _) in enumerate(CELLS)])
 def test_a_damaged_cell_hurts_one_thing(filled: Path, tmp_path: Path, table: str, column: str, where: str) -> None:
     folder = tmp_path / "data"

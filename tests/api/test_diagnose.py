@@ -46,6 +46,7 @@ def test_the_answer_says_which_lines_were_read_as_what(api: TestClient) -> None:
     assert read["total_lines"] == 41
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [CONSOLE, POINTS, '{"points": [{"step": 1, "losss": 2}]}', '{"points": [{"step": 1}, {"step": -1}]}', "no log\n"],

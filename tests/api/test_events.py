@@ -72,6 +72,7 @@ def post(base: str, run: str, *losses: float | str, project: str = "default", st
     assert answer.status_code == 200, answer.text
 
 
+@pytest.mark.slow
 def test_points_and_findings_are_told_as_they_come(base: str, run: str, project: str) -> None:
     with Stream(base, f"/v1/events?project={project}") as stream:
         (hello,) = stream.until("hello")
@@ -88,6 +89,7 @@ def test_points_and_findings_are_told_as_they_come(base: str, run: str, project:
         assert report.data["status"] == "critical"
 
 
+@pytest.mark.slow
 def test_a_listener_hears_of_its_run_and_project_alone(base: str, run: str, project: str) -> None:
     post(base, run, 1.0, project=project)
     with Stream(base, f"/v1/runs/{run}/events?project={project}") as stream:
@@ -99,6 +101,7 @@ def test_a_listener_hears_of_its_run_and_project_alone(base: str, run: str, proj
         assert (report.data["run"], report.data["project"], report.data["step"]) == (run, project, 2)
 
 
+@pytest.mark.slow
 def test_what_was_missed_comes_first_and_once(base: str, run: str, project: str) -> None:
     with Stream(base, f"/v1/events?project={project}") as stream:
         stream.until("hello")

@@ -79,6 +79,7 @@ def test_an_explanation_does_not_depend_on_how_the_points_came(api: TestClient, 
     assert {**parts, "finding": ""} == {**whole, "finding": ""}
 
 
+@pytest.mark.slow
 def test_fields_that_came_in_a_request_of_their_own_are_in_it(api: TestClient, run: str) -> None:
     for step in range(1, 120):
         post(api, run, [1.0 + 0.1 * math.sin(step)], first=step)

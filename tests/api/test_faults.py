@@ -105,6 +105,7 @@ def test_a_diagnosis_says_what_failed(api: TestClient, monkeypatch: pytest.Monke
     assert counted(api, "rule", "loss_spike/loss") == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "losses",
     [

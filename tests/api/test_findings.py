@@ -119,6 +119,7 @@ def test_a_page_moves_nothing_when_something_is_added_or_removed_meanwhile(api: 
     assert [silence["id"] for silence in first["silences"] + rest["silences"]] == made[::-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/findings", "/v1/runs/{run}/findings", "/v1/targets", "/v1/silences"])
 @pytest.mark.parametrize(
     "cursor",

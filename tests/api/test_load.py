@@ -100,12 +100,14 @@ def inputs(*tables: dict[str, bytes]) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", inputs(LOGS, REQUESTS))
 def test_a_diagnosis_takes_no_more_memory_than_was_reckoned(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Monitor, "see", lambda monitor, point: None)  # its memory is bounded, and its work slow here
     assert peak(diagnose_bytes, raw) < cost_of_log(raw) + MIB / 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("raw", inputs(REQUESTS))
 def test_a_points_request_takes_no_more_memory_than_was_reckoned(raw: bytes) -> None:
     assert peak(read_body, raw) < cost_of_points(raw)
@@ -172,6 +174,7 @@ def tight(tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/v1/runs/full/points", "/v1/diagnose"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_does_not_fit_beside_others_is_503_and_fits_when_they_are_done(
@@ -196,6 +199,7 @@ def test_what_never_fits_is_413_and_says_what_the_operator_can_do(tight: TestCli
     assert "--request-memory-mib" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_who_sends_too_long_a_log_can_do_what_the_refusal_says(tight: TestClient, tmp_path: Path) -> None:
     lines = [f"step {step} loss {1 + 1 / (step + 1):.4f}" for step in range(100_000)]
     refused = tight.post("/v1/diagnose", content="\n".join(lines))

@@ -234,6 +234,7 @@ def test_json_comes_in_pages_and_the_link_leads_on(api: TestClient, run: str, pr
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "cursor")
 
 
+@pytest.mark.slow
 def test_json_without_a_limit_says_that_there_is_more_and_streams_give_all(api: TestClient, run: str) -> None:
     points: list[dict[str, Any]] = [{"step": i, "loss": 1.0} for i in range(12_000)]
     points[11_999]["metrics"] = {"late": 1.0}

@@ -76,6 +76,7 @@ def test_a_page_of_another_origin_stores_nothing_whatever_its_content_type(
     assert api.get(f"/v1/runs/{run}").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path"), [*operations(), ("OPTIONS", "/v1/runs"), ("GET", "/"), ("GET", "/docs")])
 def test_a_page_of_another_origin_gets_nothing_at_any_endpoint(api: TestClient, method: str, path: str) -> None:
     for headers in FOREIGN.values():

@@ -70,6 +70,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_away_ends_the_work_and_gives_its_memory_back(served: Served) -> None:
     httpx.get(f"{served.url}/v1/runs/long/points", headers={"Accept": "application/x-ndjson"}, timeout=120)
     whole, served.parts = served.parts, 0
@@ -79,6 +80,7 @@ def test_a_client_that_goes_away_ends_the_work_and_gives_its_memory_back(served:
     assert 0 < served.parts < whole
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_slowly_keeps_no_transaction_open(served: Served) -> None:
     with served.reader():
         for step in range(50):

@@ -153,6 +153,7 @@ def says_train_longer(report: dict[str, Any]) -> list[str]:
     return [sentence for sentence in told if "longer" in sentence.lower() and "cannot" not in sentence.lower()]
 
 
+@pytest.mark.slow
 def test_the_floor_of_a_linear_network_is_a_plateau_that_needs_an_activation(judge: Judge) -> None:
     report = judge(trained(trainings.three_points), {**ADAM, "learning_rate": 1e-5, "full_batch": True})
     finding = troubles(report)["plateau"]
@@ -160,6 +161,7 @@ def test_the_floor_of_a_linear_network_is_a_plateau_that_needs_an_activation(jud
     assert says_train_longer(report) == []
 
 
+@pytest.mark.slow
 def test_the_pasted_log_of_the_linear_network_names_it_among_the_first_three(
     paste: Callable[..., dict[str, Any]],
 ) -> None:

@@ -108,6 +108,7 @@ def problem(answer: bytes) -> dict[str, Any]:
 GET = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -172,16 +173,19 @@ def test_many_large_diagnoses_at_once_are_answered_or_turned_away_within_the_bud
         assert client.post(url, content=b"step 1 loss 0.5").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_connection_that_sends_nothing_ends(service: Service) -> None:
     with service.connect() as connection:
         assert everything(connection) == b""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [b"G", GET, b"GET / HTTP/1.1\r\nHost: loc"])
 def test_a_head_that_stops_coming_is_408(service: Service, half: bytes) -> None:
     assert problem(service.ask(half))["type"] == "/docs/problems#too-slow"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
 def test_a_body_that_stops_coming_is_408_and_stores_nothing(service: Service, length: bytes) -> None:
     body = b'{"step": 1, "loss": 0.5}' if length.startswith(b"Content") else b'18\r\n{"step": 1, "loss": 0.5}\r\n'
@@ -189,6 +193,7 @@ def test_a_body_that_stops_coming_is_408_and_stores_nothing(service: Service, le
     assert b" 404 " in service.ask(b"GET /v1/runs/half HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
 
+@pytest.mark.slow
 def test_one_byte_now_and_then_is_not_enough(service: Service) -> None:
     with service.connect() as connection:
         connection.sendall(POST % b"drop" + b"Content-Length: 1000000\r\n\r\n")
@@ -207,6 +212,7 @@ def test_one_byte_now_and_then_is_not_enough(service: Service) -> None:
         assert answer == b"" or b" 408 " in answer
 
 
+@pytest.mark.slow
 def test_a_connection_is_kept_for_the_next_request_and_ends_when_none_comes(service: Service) -> None:
     with service.connect() as connection:
         alive(connection)
@@ -214,6 +220,7 @@ def test_a_connection_is_kept_for_the_next_request_and_ends_when_none_comes(serv
         assert everything(connection) == b""
 
 
+@pytest.mark.slow
 def test_line_breaks_between_requests_do_not_keep_a_connection(service: Service) -> None:
     with service.connect() as connection:
         alive(connection)
@@ -221,6 +228,7 @@ def test_line_breaks_between_requests_do_not_keep_a_connection(service: Service)
         assert everything(connection) == b""
 
 
+@pytest.mark.slow
 def test_an_answer_that_nobody_reads_is_given_up(service: Service) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

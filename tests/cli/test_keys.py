@@ -9,6 +9,8 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli.test_serve import Start, address_of, start
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def until(url: str, key: str, expected: int) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.slow
 def test_keys_are_made_replaced_and_revoked_while_the_service_runs(start: Start, command, tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
     url = address_of(start("--port", "0"))
@@ -65,6 +68,7 @@ def test_wrong_use_is_said_in_one_sentence(command, tmp_path: Path) -> None:
     assert (nowhere.returncode, "Traceback" in nowhere.stderr) == (69, False)
 
 
+@pytest.mark.slow
 def test_a_service_beyond_this_machine_does_not_start_without_a_key(start: Start, command, tmp_path: Path) -> None:
     refused = start("--port", "0", "--host", "0.0.0.0")
     _, errors = refused.communicate(timeout=60)
@@ -77,6 +81,7 @@ def test_a_service_beyond_this_machine_does_not_start_without_a_key(start: Start
     assert status(url, key) == 200
 
 
+@pytest.mark.slow
 def test_keys_of_a_postgresql_database(command, postgres: PostgresServer) -> None:
     database = ("--database", postgres.empty_url())
     key = command("keys", "create", "--project", "a", *database).stdout.strip()

@@ -48,6 +48,7 @@ def address_of(process: subprocess.Popen[str]) -> str:
     return found.group()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_it_answers_once_it_says_so_and_ends_cleanly(start: Start, stop: signal.Signals) -> None:
     process = start("--port", "0")
@@ -70,6 +71,7 @@ def test_a_second_process_on_the_same_data_is_refused_with_the_first_ones_number
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_used_port_is_refused_with_what_to_do(start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -115,6 +117,7 @@ def test_points_survive_a_restart(start: Start) -> None:
         assert json.load(answer)["points"] == 10
 
 
+@pytest.mark.slow
 def test_the_api_is_described_without_touching_any_data(command, tmp_path: Path) -> None:
     done = command("openapi")
     assert done.returncode == 0, done.stderr
@@ -139,6 +142,7 @@ def test_help_names_every_command(command) -> None:
         assert name in shown
 
 
+@pytest.mark.slow
 def test_whoever_opens_it_to_a_network_is_warned_and_told_what_to_do(start: Start) -> None:
     process = start("--port", "0", "--host", "0.0.0.0", "--insecure")
     port = address_of(process).rpartition(":")[2]

@@ -222,6 +222,7 @@ nearly = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(any_json | nearly | st.builds(lambda items: {"points": items}, st.lists(nearly, max_size=3)))
 def test_any_json_is_read_or_refused_in_words_that_can_be_written(value: Any) -> None:
     try:

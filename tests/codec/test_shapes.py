@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import losswatch_server
 
 SERVICE = Path(losswatch_server.__file__).parent
@@ -34,6 +36,7 @@ threads = [threading.Thread(target=read) for _ in range(16)]
 """
 
 
+@pytest.mark.slow
 def test_threads_that_read_the_first_context_and_finding_of_a_process_at_the_same_time_all_read_it() -> None:
     for _ in range(3):
         run = subprocess.run(

@@ -17,6 +17,7 @@ ALL_WAYS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "headers"), ALL_WAYS, ids=["path", "default path", "query", "header"])
 def test_epochs_arrive_whichever_way_the_run_is_named(service: Service, path: str, headers: dict[str, str]) -> None:
     run = f"keras-{ALL_WAYS.index((path, headers))}"

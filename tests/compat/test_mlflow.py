@@ -305,6 +305,7 @@ def test_a_page_of_another_site_logs_nothing(service: Service) -> None:
     assert (answer.status_code, answer.json()["error_code"]) == (403, "PERMISSION_DENIED")
 
 
+@pytest.mark.slow
 def test_a_service_that_starts_again_goes_on_numbering(tmp_path: Path) -> None:
     from api.conftest import serving
     from losswatch_server.app import create_app

@@ -13,6 +13,7 @@ from losswatch_server.demo.cases import CASES
 CHOSEN = [case for case in CASES if case.name in ("keras-linear", "bad-batch", "learned-by-heart")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_faults_are_told_with_advice_and_the_advised_rate_trains(terminal: bool) -> None:
     told = io.StringIO()

@@ -30,6 +30,7 @@ def manifests() -> dict[str, dict[str, Any]]:
 MANIFESTS = manifests()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_kubernetes_takes_the_manifest(name: str) -> None:

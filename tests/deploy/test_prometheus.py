@@ -38,6 +38,7 @@ def metrics(tmp_path_factory):
             yield answer.read().decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert["alert"])
 def test_an_alert_names_metrics_and_labels_of_the_service(alert, metrics):
     expression = re.sub(r"\[[^]]*\]", "", alert["expr"])

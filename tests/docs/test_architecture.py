@@ -52,6 +52,7 @@ def test_no_module_is_longer_than_a_person_reads_at_once():
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
 
 
+@pytest.mark.slow
 def test_nothing_is_defined_that_the_server_never_names_again():
     """Functions and classes without a decorator, which hands them to somebody."""
     files = list((ROOT / "service" / "losswatch_server").rglob("*.py"))

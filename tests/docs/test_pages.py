@@ -72,6 +72,7 @@ def addresses() -> list[str]:
     return [*pages, *lists, *(f"/v1/conditions/{c}" for c in Condition), *(f"/v1/causes/{c}" for c in CauseName)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", addresses())
 def test_every_link_of_a_page_leads_somewhere_in_the_service(browser, address):
     seen = Seen(browser.get(address).text)

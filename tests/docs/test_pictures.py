@@ -11,6 +11,7 @@ from benchmarks.pictures.__main__ import PICTURES
 from benchmarks.pictures.diverging import LEARNING_RATE, first_report, train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.name)
 def test_a_picture_is_what_its_script_draws(path):
     def words(svg):

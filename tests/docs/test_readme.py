@@ -121,6 +121,7 @@ def test_the_client_is_installed_before_it_is_imported(path):
     assert 0 < text.index("pip install ./clients/python") < text.index("import losswatch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "block"), named(RUN))
 def test_every_example_runs_as_it_stands(path, block, address, tmp_path):
     """As the reader would, at the top of the repository, with the service's address put in."""

@@ -26,6 +26,7 @@ def shell(script: str, address: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "stored"),
     [("0.5", 0.5), ("-1.5e-3", -0.0015), ("nan", "NaN"), ("-nan", "NaN"), ("inf", "Infinity"), ("-INF", "-Infinity")],

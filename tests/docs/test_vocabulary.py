@@ -106,6 +106,7 @@ def test_no_text_for_users_has_the_word(word):
     assert {where: found[0] for where, text in documents().items() if (found := pattern.search(text))} == {}
 
 
+@pytest.mark.slow
 def test_no_name_that_was_given_up_comes_back():
     standing = {name: path for path, tree in modules().items() for name in names_of(tree) if name in NAMES}
     assert {name: str(path) for name, path in standing.items() if name not in STILL_NAMED} == {}

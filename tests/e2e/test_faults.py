@@ -88,6 +88,7 @@ def is_ready(service: Service) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_503_until_there_is_room_and_what_was_acknowledged_is_there(service: Service) -> None:
     kept = 0
     while kept < 20 and service.post(kept) == 200:
@@ -110,6 +111,7 @@ def test_a_full_disk_is_503_until_there_is_room_and_what_was_acknowledged_is_the
     assert service.ends()[0] == 0
 
 
+@pytest.mark.slow
 def test_it_stops_promptly_while_nothing_can_be_stored(service: Service) -> None:
     assert service.post(0) == 200
     service.limit(resource.RLIMIT_FSIZE, 4096)
@@ -120,6 +122,7 @@ def test_it_stops_promptly_while_nothing_can_be_stored(service: Service) -> None
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 def test_a_database_that_is_taken_away_stops_the_service_loudly(service: Service) -> None:
     assert service.post(0) == 200
     for file in service.data.iterdir():
@@ -137,6 +140,7 @@ def test_a_database_that_is_taken_away_stops_the_service_loudly(service: Service
     assert not (service.data / "losswatch.sqlite3").exists()
 
 
+@pytest.mark.slow
 def test_without_descriptors_nothing_in_the_background_ends_for_good(service: Service) -> None:
     assert service.post(0) == 200
     used = len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
@@ -150,6 +154,7 @@ def test_without_descriptors_nothing_in_the_background_ends_for_good(service: Se
     assert service.post(10) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -166,6 +171,7 @@ def test_a_data_directory_that_cannot_be_is_refused_in_a_sentence(data: str, sai
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_first_start_is_a_sentence(tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192)); "

@@ -17,6 +17,7 @@ from losswatch_server.store import SqliteStore
 COLUMNS = ["id", "project", "digest", "scopes", "name", "created_at", "expires_at", "revoked_at", "last_used_at"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("value", ["", "abc", "\ufffd", b"\xff\x00", -1.0, math.inf])
 def test_a_damaged_key_opens_nothing_and_the_others_stay(tmp_path: Path, column: str, value: Any) -> None:

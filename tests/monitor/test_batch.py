@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,7 @@ _some = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(_some, st.booleans()), min_size=1, max_size=5))
 def test_parts_are_joined_in_their_order(parts: list[tuple[list[Point], bool]]) -> None:
     joined = Batch.joined(Batch.of(points) if packed else points for points, packed in parts)

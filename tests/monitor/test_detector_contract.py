@@ -44,6 +44,7 @@ def test_no_sequence_of_numbers_breaks_the_fold_or_the_report(
     assert all(f.onset_step <= f.opened_step <= f.last_step for f in report.findings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [-40, -8, 8, 40])
 @pytest.mark.parametrize("name", CURVES)
 def test_a_loss_in_another_unit_gets_the_same_verdicts(name: str, exponent: int) -> None:

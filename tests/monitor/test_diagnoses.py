@@ -43,6 +43,7 @@ def kept_at_each_point(stream: Sequence[Point]) -> dict[int, bytes]:
 ONE_BY_ONE = kept_at_each_point(LONG)
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 4)
 @given(st.data())
 def test_what_is_kept_is_the_same_in_any_pieces_and_after_any_snapshot(data: st.DataObject) -> None:

@@ -121,6 +121,7 @@ def found(name: str) -> tuple[Finding, list[Point], Context]:
     return next(f for f in watch(stream, context).findings() if f.condition is condition), stream, context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES)
 def test_the_statistic_is_beyond_its_threshold_where_the_finding_opened(name: str) -> None:
     finding, stream, context = found(name)
@@ -131,6 +132,7 @@ def test_the_statistic_is_beyond_its_threshold_where_the_finding_opened(name: st
     assert opened.statistic >= opened.threshold if told.above else opened.statistic < opened.threshold
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES)
 def test_an_explanation_tells_of_its_finding_and_shows_its_course(name: str) -> None:
     finding, stream, context = found(name)
@@ -198,6 +200,7 @@ rows_of = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rows_of, st.integers(0, 4000), st.integers(1, 40))
 def test_thinning_keeps_the_extremes_and_what_is_around_the_marks(
     pattern: list[tuple[float, float | None]], mark: int, repeats: int
@@ -217,6 +220,7 @@ def test_thinning_keeps_the_extremes_and_what_is_around_the_marks(
         assert {row.step for row in thinned} >= set(range(max(0, at - AROUND), min(len(rows), at + AROUND + 1)))
 
 
+@pytest.mark.slow
 def test_a_long_run_is_explained_in_few_rows_that_show_all_of_it() -> None:
     losses = falling(20_000)
     losses[15_000] = 9.0

@@ -38,6 +38,7 @@ def raised(family: str) -> Counter[str]:
     return counted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_nothing_acute_is_said_of_noise(family: str) -> None:
     acute = {condition: count for condition, count in raised(family).items() if condition in ACUTE}

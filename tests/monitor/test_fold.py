@@ -39,6 +39,7 @@ CONTEXT = Context(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 3)
 @given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 231), max_size=6), st.booleans())
 def test_freezing_and_thawing_anywhere_changes_nothing(name: str, cuts: list[int], watched: bool) -> None:

@@ -36,6 +36,7 @@ def told(losses: list[float], context: Context | None = None) -> Forecast:
     return forecast(remembered(losses), context or Context())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [40, 200, 2000])
 @pytest.mark.parametrize("name", CURVES)
 def test_nine_of_ten_simulated_curves_stay_within_the_interval_twice_as_far(name: str, n: int) -> None:

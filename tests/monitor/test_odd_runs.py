@@ -26,6 +26,7 @@ FAILED_ONCE = (10000043, 10009512, 10026235, 10028918)
 """Seeds of odd runs in which the soak found a fault."""
 
 
+@pytest.mark.slow
 def test_no_odd_run_makes_a_rule_fail(request: pytest.FixtureRequest) -> None:
     first = request.config.getoption("--first-odd-run", 0)
     count = request.config.getoption("--odd-runs", None) or SHORT

@@ -104,6 +104,7 @@ CONTEXTS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMS)
 @settings(max_examples=settings().max_examples // 10)
 @given(st.lists(st.integers(0, LONG), max_size=12), st.sampled_from(CONTEXTS))
@@ -111,12 +112,14 @@ def test_however_a_run_is_cut_its_fold_is_the_same_to_the_bit(name: str, cuts: l
     _is_the_same_in_pieces(STREAMS[name], cuts, context)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMS)
 def test_batches_of_any_size_give_the_same(name: str) -> None:
     size = (7, 13, 30, 100)[len(name) % 4]
     _is_the_same_in_pieces(STREAMS[name], range(0, LONG, size), CONTEXTS[0])
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 2)
 @given(st.integers(0, 2**32 - 1), st.integers(100, 500), st.randoms(use_true_random=False))
 def test_an_odd_run_is_folded_in_stretches_as_point_by_point(seed: int, length: int, draw: random.Random) -> None:
@@ -195,6 +198,7 @@ def _on_limits(names: Sequence[str], seed: int, count: int = 400) -> list[Point]
     return stream
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from(sorted(LIMITS)), min_size=1, max_size=4),
     st.integers(0, 2**32 - 1),

@@ -136,6 +136,7 @@ def test_a_finding_is_marked_where_it_began_and_where_it_was_found() -> None:
     assert (round(span.corner.x, 3), round(span.corner.x + span.width, 3)) == (round(x[63], 3), round(x[99], 3))
 
 
+@pytest.mark.slow
 def test_words_of_a_client_stay_words() -> None:
     hostile = RunPicture(NASTY, NASTY, Ink.CRITICAL, NASTY * 50, NASTY, (loss([1.0, 0.5]),))
     for scene in (chart(hostile), badge(hostile)):

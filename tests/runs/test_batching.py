@@ -142,6 +142,7 @@ def told_in_pieces(house: House, story: list[Post], name: str, draw: random.Rand
     return house.report_bytes(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", list(STORIES))
 @settings(max_examples=settings().max_examples // 16, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
@@ -182,6 +183,7 @@ def test_the_stories_hold_findings_and_attempts_to_compare(house: House) -> None
     assert house.sql("SELECT count(*) FROM finding WHERE closed_by = 'superseded'")[0][0] >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", [0, 1, 5, 30])
 @pytest.mark.parametrize("requests", [1, 3])
 def test_validation_that_comes_late_gives_the_finding_that_it_gives_inline(

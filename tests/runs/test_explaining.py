@@ -69,6 +69,7 @@ def test_each_of_two_attempts_is_explained_by_its_own_points(house: House) -> No
     assert 230 in by_attempt[1]
 
 
+@pytest.mark.slow
 def test_a_late_finding_of_a_long_run_is_explained_from_a_snapshot(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

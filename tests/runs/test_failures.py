@@ -31,6 +31,7 @@ def state(house: House) -> list[Any]:
     return [house.sql(f"SELECT * FROM {table}") for table in tables]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_at", range(1, 9))
 def test_a_write_that_fails_anywhere_leaves_the_store_as_it_was(house: House, fails_at: int) -> None:
     """The k-th table that a request writes to refuses, for every k: a trigger raises inside the transaction."""

@@ -35,6 +35,7 @@ def test_a_state_that_cannot_be_written_down_costs_snapshots_alone(
     assert house.record([Point(901, float("nan"))], report=True).report.run.status is Status.CRITICAL
 
 
+@pytest.mark.slow
 def test_a_rule_that_fails_is_noted_alike_after_restarts_and_without_snapshots(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

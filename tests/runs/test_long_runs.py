@@ -93,6 +93,7 @@ def a_random_story(house: House, seed: int, posts: int) -> None:
             house.restart()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.usefixtures("small_leaves")
 def test_the_series_walked_a_few_points_at_a_time_are_what_the_whole_record_says(house: House, seed: int) -> None:
@@ -118,6 +119,7 @@ def in_pages(house: House, limit: int) -> Iterator[object]:
             return
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("resolution", [2, 50])
 @pytest.mark.usefixtures("small_leaves")
@@ -153,6 +155,7 @@ def at(stored: StoredPoint) -> tuple[int, int]:
     return stored.point.step, stored.point.rank
 
 
+@pytest.mark.slow
 def test_of_an_unbroken_row_of_numbers_that_are_not_finite_the_ends_are_kept(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +169,7 @@ def test_of_an_unbroken_row_of_numbers_that_are_not_finite_the_ends_are_kept(
     assert len(bad) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sealed", [True, False])
 def test_a_picture_reaches_the_last_step_though_old_steps_got_more_after_it(
     house: House, monkeypatch: pytest.MonkeyPatch, sealed: bool
@@ -195,6 +199,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     house.close()
 
 
+@pytest.mark.slow
 def test_a_duplicate_of_an_old_step_opens_one_block(long_run: House, opened: Opened) -> None:
     for step in (0, 25_000, 44_000):
         point = falling(0, 50_000)[step]

@@ -52,6 +52,7 @@ def everything(house: House, name: str) -> Any:
     return house.report_bytes(name), said(points), repr(findings), columns, row
 
 
+@pytest.mark.slow
 def test_it_comes_back_as_it_was_thinned_or_whole(source: House, tmp_path: Path) -> None:
     house = House(tmp_path / "data")
     for step in ("whole", "thinned"):
@@ -104,6 +105,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[House, Hous
         house.close()
 
 
+@pytest.mark.slow
 @given(posted=st.lists(fields, min_size=1, max_size=8), tags=st.dictionaries(names, names, max_size=2))
 @settings(max_examples=30)
 def test_whatever_was_posted(pair: tuple[House, House], posted: Any, tags: Any) -> None:
@@ -116,6 +118,7 @@ def test_whatever_was_posted(pair: tuple[House, House], posted: Any, tags: Any) 
     assert everything(there, name) == everything(here, name)
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_or_changed_on_its_way_is_not_taken_in(source: House, tmp_path: Path) -> None:
     house = House(tmp_path / "data")
     lines = written(source, "odd").splitlines(keepends=True)
@@ -150,6 +153,7 @@ odd = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     kinds=st.lists(st.sampled_from(LINES), max_size=4),
     given_fields=st.lists(st.dictionaries(st.sampled_from(FIELDS), odd, max_size=6), min_size=4, max_size=4),

@@ -111,6 +111,7 @@ def test_a_run_that_goes_on_while_it_is_looked_at_stays(house: House) -> None:
     assert names(house) == {"run"}
 
 
+@pytest.mark.slow
 def test_a_project_beyond_its_size_loses_its_oldest_runs_points_first(house: House) -> None:
     for name in ("a", "b", "c"):
         post(house, name, 6000)

@@ -67,6 +67,7 @@ def said(points: Any) -> list[str]:
     return [repr((p.attempt, p.superseded, sorted(point_json(p.point).items(), key=str))) for p in points]
 
 
+@pytest.mark.slow
 def test_a_thinned_run_is_judged_as_before_and_keeps_what_matters(house: House) -> None:
     before, report = house.stored("odd"), house.report_bytes("odd")
     findings = house.do(house.runs.findings("default", "odd"))
@@ -110,6 +111,7 @@ def extreme(choose: Any, series: Any, field: str) -> float:
     return float(choose(v for v in values if v is not None and math.isfinite(v)))
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_it_was_thinned_as_if_nothing_were_missing(tmp_path: Path) -> None:
     thinned, whole = (House(tmp_path / name) for name in ("thinned", "whole"))
     for house in (thinned, whole):

@@ -53,6 +53,7 @@ def test_a_block_gives_back_every_bit(batch: list[Point]) -> None:
     assert list(map(bits, unpack(pack(batch)))) == list(map(bits, batch))
 
 
+@pytest.mark.slow
 @settings(max_examples=settings().max_examples // 2)
 @given(
     st.lists(

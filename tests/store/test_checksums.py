@@ -37,6 +37,7 @@ def without_snapshots(house: House) -> None:
     house.restart()
 
 
+@pytest.mark.slow
 def test_a_database_of_a_version_without_checksums_is_read_and_goes_on(house: House) -> None:
     before = said(house)
     house.sql("UPDATE record SET body = substr(body, 6)")
@@ -47,6 +48,7 @@ def test_a_database_of_a_version_without_checksums_is_read_and_goes_on(house: Ho
     assert house.report().run.points == 4001 + 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", CELLS)
 def test_a_wrong_cell_that_might_be_right_is_made_again(house: House, column: str) -> None:
     before = said(house)
@@ -56,6 +58,7 @@ def test_a_wrong_cell_that_might_be_right_is_made_again(house: House, column: st
     assert house.report().assessment.notes == ()
 
 
+@pytest.mark.slow
 def test_each_flipped_bit_of_a_block_is_named_and_never_served(house: House) -> None:
     rows = house.sql("SELECT seq, body, first_step, last_step FROM record WHERE kind IN (1, 7) ORDER BY seq")
     whole = {stored.point.step: stored.point for stored in house.stored() if not stored.superseded}

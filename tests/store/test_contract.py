@@ -51,6 +51,7 @@ async def names(store: SqlStore) -> list[str]:
     return [name for (name,) in found]
 
 
+@pytest.mark.slow
 def test_a_story_is_told_the_same_by_both_stores(tmp_path: Path, postgres: Any) -> None:
     told = [_story(tmp_path / "data"), _story(postgres.url())]
     for (what, by_sqlite), (_, by_postgres) in zip(*told, strict=True):
@@ -203,6 +204,7 @@ def test_a_reader_sees_one_state_throughout(store: SqlStore) -> None:
     assert before == after
 
 
+@pytest.mark.slow
 def test_a_store_with_too_many_waiting_writes_is_busy_and_a_closed_one_says_so(store: SqlStore) -> None:
     async def scenario() -> tuple[list[Any], type[Exception]]:
         hold, held = threading.Event(), threading.Event()

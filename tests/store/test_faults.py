@@ -107,6 +107,7 @@ RAW = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", ["BEGIN", "SAVEPOINT", "INSERT", "RELEASE", "COMMIT"])
 @pytest.mark.parametrize("error", RAW, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("rollback", [None, sqlite3.OperationalError("disk I/O error"), MemoryError()])

@@ -75,6 +75,7 @@ HAPPENS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("happens", HAPPENS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("settled", [True, False], ids=["settled", "fresh"])
 def test_nothing_is_acknowledged_into_a_file_that_is_no_longer_there(

@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from house import House
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import RunState
@@ -45,6 +47,7 @@ def told(house: House, name: str) -> Any:
     return house.report_bytes(name), repr(house.stored(name)), repr(house.do(house.runs.findings("default", name)))
 
 
+@pytest.mark.slow
 def test_a_thinned_run_is_judged_as_before_and_goes_on_at_another_database(place: Path | str, tmp_path: Path) -> None:
     house, other = House(place), House(tmp_path / "other")
     post(house, "run")

@@ -111,6 +111,7 @@ class Silent:
             one.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_more_is_taken_for_gone_and_a_new_connection_is_made(
     postgres: PostgresServer,
 ) -> None:
@@ -243,6 +244,7 @@ def test_one_service_at_a_time_has_a_lease_and_another_takes_it_when_it_ends(two
     assert leads(two[0], 1000.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_told", [True, False])
 def test_a_listener_hears_of_what_another_service_commits(two: tuple[House, House], is_told: bool) -> None:
     """With a notice, and without: where none arrives, the feed looks by itself."""

@@ -63,6 +63,7 @@ def test_events_are_kept_for_a_week_and_until_they_were_read(house: House) -> No
     assert left(house) == [4, 5, 6], "an id is never given twice"
 
 
+@pytest.mark.slow
 def test_an_id_is_not_given_again_where_all_events_were_forgotten(house: House) -> None:
     happen(house, 30, 30)
     read_up_to(house, 2)

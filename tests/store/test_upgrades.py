@@ -89,6 +89,7 @@ def database_of(revision: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_database_of_an_older_version_goes_on(revision: str, tmp_path: Path) -> None:
     path = database_of(revision, tmp_path / "data")

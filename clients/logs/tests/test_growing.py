@@ -60,6 +60,7 @@ def long_log(form: str, rows: int) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [
@@ -77,6 +78,7 @@ def test_of_a_long_log_only_a_window_is_kept_and_the_steps_go_on(form: str) -> N
     assert followed(text, pieces, whole=20_000, window=9_000) == told(whole)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded() -> None:
     growing = Growing(whole=20_000, window=9_000)
     text = long_log("step {n} loss {l:.5f}\n", 4000)

@@ -142,6 +142,7 @@ RENDERINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rendering", RENDERINGS)
 @given(losses=st.lists(NUMBERS, min_size=1, max_size=12))
 def test_reading_a_rendered_log_gives_back_what_was_rendered(rendering: str, losses: list[float]) -> None:

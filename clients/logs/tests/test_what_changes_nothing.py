@@ -77,6 +77,7 @@ def account(log: ReadLog) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", LINES)
 def test_what_stands_around_a_log_changes_nothing(name: str, change: str) -> None:
@@ -84,6 +85,7 @@ def test_what_stands_around_a_log_changes_nothing(name: str, change: str) -> Non
     assert told(CHANGES[change](text)) == told(text)
 
 
+@pytest.mark.slow
 def test_lines_of_other_ranks_change_nothing() -> None:
     text = sample("mlx_lora")[1].decode().splitlines()
     ranks = "\n".join(

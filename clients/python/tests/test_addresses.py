@@ -19,31 +19,37 @@ def said_at(url: str, caplog: pytest.LogCaptureFixture) -> str:
     return next(record.getMessage() for record in caplog.records if " is away (" in record.getMessage())
 
 
+@pytest.mark.slow
 def test_nobody_listens_on_this_machine(caplog: pytest.LogCaptureFixture) -> None:
     said = said_at(f"127.0.0.1:{free_port()}", caplog)
     assert "`losswatch-server serve` starts one on this machine; LOSSWATCH_URL or url= sets another" in said
 
 
+@pytest.mark.slow
 def test_a_scheme_that_is_none_of_http(caplog: pytest.LogCaptureFixture) -> None:
     assert "an address begins with http:// or https://" in said_at("htp://127.0.0.1:8000", caplog)
 
 
+@pytest.mark.slow
 def test_https_where_plain_http_is_spoken(caplog: pytest.LogCaptureFixture) -> None:
     with BadService() as service:
         said = said_at(service.url.replace("http://", "https://"), caplog)
         assert f"does it speak plain HTTP? then it is {service.url}" in said
 
 
+@pytest.mark.slow
 def test_a_path_behind_the_address(caplog: pytest.LogCaptureFixture) -> None:
     with BadService(lambda request, service: (404, {}, {"detail": "Not Found"})) as service:
         assert f"leave out the path: {service.url}; LOSSWATCH_URL" in said_at(service.url + "/v1", caplog)
 
 
+@pytest.mark.slow
 def test_something_else_answers(caplog: pytest.LogCaptureFixture) -> None:
     with BadService(lambda request, service: (200, {}, b"<html>")) as service:
         assert "something else answers there" in said_at(service.url, caplog)
 
 
+@pytest.mark.slow
 def test_a_key_is_missing(caplog: pytest.LogCaptureFixture) -> None:
     with BadService(lambda request, service: (401, {}, {"detail": "no key", "type": "x"})) as service:
         assert "LOSSWATCH_API_KEY or api_key= gives one" in said_at(service.url, caplog)

@@ -116,6 +116,7 @@ TRAINING = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", [64 * 2**20, 200_000], ids=["memory takes what the disk does not", "no room at all"])
 def test_a_full_disk_loses_nothing_that_it_does_not_count(memory: int, tmp_path: Path) -> None:
     port = free_port()

@@ -10,6 +10,7 @@ import pytest
 from service_stub import BadService
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "end"),
     [

@@ -71,6 +71,7 @@ TRAINING = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_there", [True, False], ids=["the service is there", "the service comes back"])
 def test_hundreds_of_leftovers_cost_a_training_few_descriptors_and_all_are_delivered(
     is_there: bool, tmp_path: Path
@@ -106,6 +107,7 @@ def test_hundreds_of_leftovers_cost_a_training_few_descriptors_and_all_are_deliv
     assert [point["step"] for point in service.stored if point["step"] >= 5] == list(range(5, 200))
 
 
+@pytest.mark.slow
 def test_the_command_delivers_hundreds_with_few_descriptors(tmp_path: Path) -> None:
     with BadService() as service:
         for place in range(MANY):
@@ -205,6 +207,7 @@ def test_an_address_that_is_dead_for_a_month_is_given_up_and_a_younger_one_is_no
     assert list(tmp_path.glob("*.jsonl")) == [young]
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_waits_where_and_how_to_send_it_elsewhere(tmp_path: Path) -> None:
     wrong = f"http://127.0.0.1:{free_port()}"
     for place in range(5):

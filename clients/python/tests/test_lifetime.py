@@ -18,6 +18,7 @@ from service_stub import BadService, eventually, free_port
 import losswatch
 from losswatch import lifetime
 
+pytestmark = pytest.mark.slow
 STEPS = 300
 HEAD = """
 import losswatch

@@ -100,6 +100,7 @@ def an_older_service(request: Request, service: BadService) -> tuple[int, dict[s
     return (422, {}, problem) if errors else well(request, service)
 
 
+@pytest.mark.slow
 def test_an_older_service_gets_less_of_each_point_and_every_point(caplog: pytest.LogCaptureFixture) -> None:
     layers = {f"layer_{place}": 1.0 / (place + 1) for place in range(723)}
     metrics = {f"m{place}": float(place) for place in range(200)}
@@ -122,6 +123,7 @@ def test_an_older_service_gets_less_of_each_point_and_every_point(caplog: pytest
     assert max(map(len, warnings)) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "refusal",
     [

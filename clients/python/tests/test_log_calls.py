@@ -137,6 +137,7 @@ def test_check_does_not_wait_for_a_service_that_is_away() -> None:
     run.finish(timeout=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", [False, True])
 @pytest.mark.parametrize("logging_is_set_up", [False, True])
 def test_a_healthy_run_says_where_it_reports_and_how_it_ended_and_nothing_more(
@@ -167,6 +168,7 @@ def test_a_healthy_run_says_where_it_reports_and_how_it_ended_and_nothing_more(
     assert done.stderr.splitlines() == ([] if quiet else lines)
 
 
+@pytest.mark.slow
 def test_an_answer_of_something_else_than_losswatch_is_not_taken_for_delivery() -> None:
     with BadService(lambda request, service: (200, {}, {"ok": True})) as service:
         run = losswatch.Run("a", url=service.url, quiet=True, flush_interval=0.01)
@@ -177,6 +179,7 @@ def test_an_answer_of_something_else_than_losswatch_is_not_taken_for_delivery() 
         assert service.steps[-1] == 1
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "README.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -71,6 +71,7 @@ run.finish()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "first"), [("forked-before", 50), ("forked-past", 100), ("forked-far-past", 1000)])
 def test_what_a_parent_logs_stays_the_run_whatever_its_forked_child_logs(url: str, name: str, first: int) -> None:
     code = FORKS.replace("{name}", name).replace("{url}", url).replace("{first}", str(first))
@@ -133,6 +134,7 @@ def test_a_resume_in_a_new_process_is_a_new_attempt_even_with_equal_values(url: 
     assert (second.report["attempt"], second.report["points"]) == (2, 30)
 
 
+@pytest.mark.slow
 def test_what_was_spooled_while_the_service_was_away_fills_the_gap(url: str, tmp_path: Path) -> None:
     run = losswatch.Run("gap", url=url, quiet=True, flush_interval=0.01, spool_dir=tmp_path)
     run.log(1, loss=1.0)
@@ -204,6 +206,7 @@ def test_a_few_plain_lines_of_python_are_enough(url: str, library: str) -> None:
     assert (done.returncode, done.stdout) == (0, "critical\n"), done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_a_line_of_curl_is_enough(url: str) -> None:
     body = json.dumps({"points": POINTS})

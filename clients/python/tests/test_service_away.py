@@ -34,6 +34,7 @@ def first(count: int, bad: tuple[int, dict[str, str], Any]) -> Answer:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bad",
     [
@@ -158,6 +159,7 @@ def test_a_spool_in_use_is_left_to_its_process(tmp_path: Path) -> None:
         assert service.steps == [7, 1]
 
 
+@pytest.mark.slow
 def test_retry_after_is_honoured() -> None:
     times: list[float] = []
 

@@ -77,6 +77,7 @@ def test_a_disabled_client_sends_nothing_and_every_call_goes_on(monkeypatch: pyt
         assert service.requests == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_worker_processes_may_log_to_the_run_of_their_parent(method: str, tmp_path: Path) -> None:
     script = tmp_path / "train.py"

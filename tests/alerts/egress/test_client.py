@@ -213,6 +213,7 @@ async def knock(answer: Receiver, timeout_s: float = 1.0) -> Answer:
         return await EgressClient(allow_private=True, timeout_s=timeout_s).post(f"http://127.0.0.1:{port}/", b"{}", {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", [never_answers, a_byte_a_moment, endless_headers, hangs_up, speaks_something_else])
 def test_a_receiver_that_gives_no_answer_costs_at_most_the_time_limit(evil: Receiver) -> None:
     async def patiently() -> None:

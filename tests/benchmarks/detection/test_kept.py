@@ -66,6 +66,7 @@ def test_other_code_has_another_file_and_takes_the_old_ones_place(tmp_path: Path
     assert kept.file_of(new, tmp_path).is_file()  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_every_unit_has_a_file_of_its_own_and_keys_follow_the_code() -> None:
     of = [*units("develop", 2), *units("test", 2)]
     assert len({kept.file_of(unit) for unit in of}) == len(of)

@@ -125,6 +125,7 @@ def run_of(program: type[Program], name: str, half: str = "develop") -> Labelled
     return faulty_run(fault, program)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "name", "condition"),
     [

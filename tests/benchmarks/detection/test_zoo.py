@@ -70,6 +70,7 @@ def test_a_fault_that_does_nothing_visible_is_healthy() -> None:
     assert faulty_run(harmless).label.condition == HEALTHY
 
 
+@pytest.mark.slow
 def test_labels_use_the_words_of_the_vocabulary() -> None:
     words = {c.value for c in Condition} | {HEALTHY}
     for run in (faulty_run(fault("bad_batch-nan")), healthy_run(next(iter(healthy(range(1)))))):

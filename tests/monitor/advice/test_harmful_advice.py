@@ -168,6 +168,7 @@ def lengthens(advice: Advice) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_over_many_trainings_no_advice_lengthens_the_steps_of_a_run_that_blew_up_or_of_an_excerpt() -> None:
     seen = 0
     for _, points, context in trainings(400, seed=21):
@@ -218,6 +219,7 @@ FEW_STEPS = 10.0
 """Adam is given up to ten times as much where the whole run is short."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", SCALES)
 @pytest.mark.parametrize("away", [1e-4, 1e-2, 1.0, 1e2])
 def test_over_many_trainings_a_rate_is_moved_towards_what_is_usual_for_its_optimizer(

@@ -116,6 +116,7 @@ def test_dead_or_saturated_units_are_the_outcome_where_a_setting_is_out_of_the_o
         assert first.cause is not units
 
 
+@pytest.mark.slow
 def test_a_missing_warm_up_never_leads_without_a_sign_of_it() -> None:
     for _, points, context in trainings(300, seed=11):
         monitor = Monitor("warm-up")

@@ -112,6 +112,7 @@ def harm(points: list[Point], report: Assessment, rate: float | None, loss_name:
                 yield f"for another task: {advice.summary}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(6))
 def test_every_sentence_agrees_with_its_numbers_and_no_advice_does_harm(part: int) -> None:
     found = []

@@ -80,6 +80,7 @@ def test_a_game_is_suspected_of_nothing() -> None:
     assert asked(LINEAR_KERAS, Context(objective="none")).suspicions == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(30))
 def test_at_most_three_likely_ones_are_told_each_condition_once(seed: int) -> None:
     rng = RNG(seed)

@@ -291,11 +291,13 @@ def first_of(scored: Mapping[CauseName, float]) -> list[CauseName]:
 BY_NAME = {row.name: row for row in ROWS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [row.name for row in ROWS])
 def test_a_row_has_a_run_in_which_it_changes_the_order_of_the_causes(row: str) -> None:
     assert row in witnessed()[0]
 
 
+@pytest.mark.slow
 def test_a_grade_has_a_run_in_which_it_changes_the_order_of_the_causes_or_a_reason_why_not() -> None:
     weighty = {
         (row.name, cause)

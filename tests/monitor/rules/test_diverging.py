@@ -53,6 +53,7 @@ def test_a_divergence_that_turns_is_resolved() -> None:
     assert [f.closed_by for f in found] == ["resolved"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("noise", [0.01, 0.1, 0.3])
 def test_noise_on_a_falling_loss_is_no_divergence(seed: int, noise: float) -> None:

@@ -213,6 +213,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAIRS)
 def test_of_two_runs_that_differ_in_one_thing_one_alarms(name: str) -> None:
     condition, fires, silent = PAIRS[name]
@@ -240,6 +241,7 @@ def test_an_explosion_before_the_first_line_stays_reported_whatever_follows() ->
 RULES = [detector for traits in CONDITIONS.values() for detector in traits.rules]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [run for _, *pair in PAIRS.values() for run in pair])
 def test_every_rule_that_is_asked_says_what_it_needs(run: Run) -> None:
     listed = {f"{rule.condition}/{rule.series}": set(rule.needs) for rule in RULES}

@@ -25,6 +25,7 @@ def test_a_loss_that_repeats_every_twenty_points_is_reported_with_its_period() -
     assert finding.evidence["period"] == pytest.approx(20, abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("noise", [0.05, 0.5])
 def test_white_noise_does_not_swing(seed: int, noise: float) -> None:

@@ -312,6 +312,7 @@ posts = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(posts)
 def test_every_point_is_in_exactly_one_count_and_repeating_the_last_request_changes_nothing(
     requests: list[tuple[list[Point], str | None]],
@@ -329,6 +330,7 @@ def test_every_point_is_in_exactly_one_count_and_repeating_the_last_request_chan
         assert (run.judged, run.aside, run.cursor.attempt) == before
 
 
+@pytest.mark.slow
 @given(posts)
 def test_the_last_point_of_the_cursor_is_the_merged_one_at_the_highest_step(
     requests: list[tuple[list[Point], str | None]],

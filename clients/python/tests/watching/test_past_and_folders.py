@@ -12,6 +12,7 @@ from event_bytes import begin, event, simple, tensor
 from watching.conftest import PATIENCE, Service, done, lines, start, written
 
 
+@pytest.mark.slow
 def test_runs_that_are_over_are_reported_and_judged(service: Service, tmp_path: Path) -> None:
     written(tmp_path / "good.log", lines(range(40)))
     written(tmp_path / "bad.csv", "step,loss\n" + "".join(f"{step},{0.1 * 2.0**step}\n" for step in range(30)))
@@ -64,6 +65,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_imported(service: Service, 
     assert len(service.points("fine")) == 10
 
 
+@pytest.mark.slow
 def test_event_files_are_followed_with_their_sets(service: Service, tmp_path: Path) -> None:
     logs = tmp_path / "keras-run"
     files = {name: logs / name / "events.out.tfevents.1900000000.host.1.0.v2" for name in ("train", "validation")}

@@ -59,12 +59,14 @@ for step in range(1, 9):
 """
 
 
+@pytest.mark.slow
 def test_what_one_output_prints_never_tears_a_line_of_the_other(service: Service, script: Path) -> None:
     script.write_text(TORN, encoding="utf-8")
     done("run", "--run", "torn", "--quiet", "--", sys.executable, script)
     assert [point["step"] for point in service.points("torn")] == list(range(1, 9))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 3])
 def test_output_and_exit_status_are_those_of_the_training(service: Service, script: Path, status: int) -> None:
     script.write_text(TRAINING, encoding="utf-8")
@@ -81,6 +83,7 @@ def start_alone(script: Path, status: int) -> tuple[bytes, bytes]:
     return process.stdout, process.stderr
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_ended_with_the_advice(service: Service, script: Path) -> None:
     script.write_text(DIVERGING, encoding="utf-8")
     ended = done(
