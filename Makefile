@@ -45,7 +45,7 @@ FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml
 	@test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
 	@echo "installing torch and the frameworks into $(FRAMEWORKS) ..."
-	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning xgboost-cpu lightgbm scikit-learn jax optax flax equinox tensorboard tensorboardX mlflow-skinny scipy pytest pytest-timeout hypothesis
+	@$(FRAMEWORKS)/bin/python -m pip install -q -c constraints-frameworks.txt -e clients/python -e clients/logs torch keras transformers accelerate lightning xgboost-cpu lightgbm scikit-learn jax optax flax equinox tensorboard tensorboardX mlflow-skinny pandas scipy pytest pytest-timeout hypothesis
 	@touch $@
 
 test-frameworks: $(STAMP) $(FRAMEWORKS)/.installed ## train tiny models in real frameworks: integrations, preflight, readers
