@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -82,6 +82,15 @@ class FindingChanges:
                 self.known[finding.id] = self.changed[finding.id] = closed
             self.events.append(("finding.superseded", closed))
 
+    def catch_up(self, found: Iterable[Finding]) -> None:
+        """Take in what ``missed`` gave. What was over before anybody could be told of it is only stored."""
+        for finding in found:
+            if finding.closed_by is ClosedBy.SUPERSEDED and finding.id in self.known:
+                self.known[finding.id] = self.changed[finding.id] = finding
+                self.events.append(("finding.superseded", finding))
+            else:
+                self.forward([finding], quiet=finding.id not in self.known and not finding.is_open)
+
     def with_explanations(self, report: Iterable[Finding]) -> FindingChanges:
         """The same with what the report says of them, or else the report before: a sentence, its numbers and its last
         step are of one moment."""
@@ -109,6 +118,26 @@ class FindingChanges:
             self.withdrawn,
             [(kind, whole(finding)) for kind, finding in self.events],
         )
+
+
+def missed(known: Mapping[str, Finding], lineage: Iterable[Finding], attempt: int) -> list[Finding]:
+    """What the monitor has in ``lineage`` otherwise than the store in ``known``.
+
+    There is such only after a replica of an older version kept points without judging them. ``attempt``: findings of
+    earlier ones that are gone were superseded meanwhile; 0 where that cannot be known.
+    """
+    now = {finding.id: finding for finding in lineage}
+    found = [new for id_, new in now.items() if (old := known.get(id_)) is None or _moved(old, new)]
+    gone = [
+        replace(old, closed_by=ClosedBy.SUPERSEDED)
+        for id_, old in known.items()
+        if old.is_open and old.series != CLOCK and id_ not in now and old.attempt < attempt
+    ]
+    return gone + found
+
+
+def _moved(old: Finding, new: Finding) -> bool:
+    return old.is_open is not new.is_open or (new.is_open and new.severity.rank > old.severity.rank)
 
 
 def _sentence(finding: Finding) -> str:

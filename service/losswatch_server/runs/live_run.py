@@ -67,6 +67,8 @@ class LiveRun:
     findings: dict[str, Finding] = field(default_factory=dict)
     """Every finding that the run ever had, by id, the clock's too, as it was stored or is about to be; without causes
     and advice, which a report adds. What has changed since tells which events there are."""
+    missed: Sequence[Finding] = ()
+    """What was found in points that an older version of the service kept without judging them: still to be stored."""
     highest_step: int = -1
     """The highest step, of any rank, that the monitor has seen: a snapshot past an attempt's begin is of no use."""
     since_snapshot: int = 0

@@ -218,11 +218,16 @@ class Recorder:
     ) -> None:
         """Fold the entries; what that does to findings and snapshots goes into the draft."""
         changes = draft.finding_changes
+        begin = acceptance.begin
         if live.monitor is None:
             if not (moves and live.row.detection_version < DETECTION_VERSION):
-                return  # a newer version judges this run, or it ended under an older one and stays as judged
+                # a newer version judges this run, or it ended under an older one and stays as judged
+                if begin is not None:
+                    draft.attempts = (begin,)
+                    live.attempts = (*live.attempts, begin)
+                return
             await self._judge_anew(live, draft)
-        begin = acceptance.begin
+        self._catch_up(live, changes)
         behind = 0
         if not acceptance.only_new:
             behind = next((n for n in range(len(entries), 0, -1) if entries[n - 1].kind in _BEHIND), 0)
@@ -247,6 +252,12 @@ class Recorder:
         draft.finding_changes.reconcile(lineage, ClosedBy.RULE_CHANGED, quiet=True)
         live.row = live.row._replace(detection_version=DETECTION_VERSION)
         live.drop_snapshots(draft.dropped_snapshots, lambda step, version: version != DETECTION_VERSION)
+
+    @staticmethod
+    def _catch_up(live: LiveRun, changes: FindingChanges) -> None:
+        if live.missed:
+            changes.catch_up(live.missed)
+            live.missed = ()
 
     async def _merge_into_last(
         self, live: LiveRun, entries: Sequence[Entry], changes: FindingChanges
@@ -274,6 +285,7 @@ class Recorder:
         row's headline is then that of the last report.
         """
         changes = draft.finding_changes
+        self._catch_up(live, changes)
         self._cache.take_faults(live)
         if live.report is None and (full or changes.changed or draft.event_kinds):
             await self._cache.assess(live)

@@ -17,6 +17,7 @@ from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, RunState
 from losswatch_server.runs.answers import Report, RunNotFoundError
 from losswatch_server.runs.faults import FaultLog
+from losswatch_server.runs.finding_changes import missed
 from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live_run import LiveRun, concurrency_notes, cursor_of
 from losswatch_server.runs.liveness.rhythm import Rhythm
@@ -173,7 +174,9 @@ class RunCache:
         )
         if row.detection_version == DETECTION_VERSION:
             _, lineage = await self.judge(live)
-            known.update((finding.id, finding) for finding in lineage)
+            live.missed = missed(known, lineage, live.cursor.attempt if not live.damage else 0)
+            unknown = {finding.id for finding in live.missed}
+            known.update((finding.id, finding) for finding in lineage if finding.id not in unknown)
         else:
             live.cursor = live.cursor._replace(last=await self._last_point(live))
         return live
