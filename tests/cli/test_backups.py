@@ -128,6 +128,7 @@ def test_what_is_no_backup_changes_nothing(tmp_path: Path) -> None:
         assert len(steps(data)) == 3
     newer = sqlite3.connect(tmp_path / "copy")
     newer.execute("UPDATE alembic_version SET version_num = '9999'")
+    newer.execute("UPDATE works_with SET oldest = '9999'")
     newer.commit()
     newer.close()
     with pytest.raises(SchemaTooNewError):

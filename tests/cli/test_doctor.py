@@ -62,7 +62,7 @@ def test_a_healthy_folder_is_called_so_also_beside_a_service(data: Path, command
     [
         ("clock", "wrong", RUN, (time.time(), time.time() + 86_400)),
         ("targets", "warning", TARGET, ()),
-        ("database", "wrong", "UPDATE alembic_version SET version_num = '9999'", ()),
+        ("database", "ok", "UPDATE alembic_version SET version_num = '9999'", ()),
         ("database", "warning", "UPDATE alembic_version SET version_num = '0008'", ()),
     ],
 )
@@ -71,6 +71,12 @@ def test_what_is_wrong_inside_is_said(data: Path, what: str, state: str, stateme
     found = states(data)
     assert found[what] == state
     assert {name: one for name, one in found.items() if name != what}.items() <= HEALTHY.items()
+
+
+def test_a_database_of_a_newer_version_that_this_one_cannot_use_is_wrong(data: Path) -> None:
+    sql(data, "UPDATE alembic_version SET version_num = '9999'")
+    sql(data, "UPDATE works_with SET oldest = '9999'")
+    assert states(data)["database"] == "wrong"
 
 
 def test_what_is_wrong_outside_is_said(data: Path, command: Command, tmp_path: Path) -> None:

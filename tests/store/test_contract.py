@@ -253,12 +253,27 @@ def test_a_database_of_a_newer_version_is_left_alone(place: Place) -> None:
 
     def grow(connection: Any) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE works_with SET oldest = '9999'")
 
     places.change(place, "0001", grow)
     with pytest.raises(SchemaTooNewError):
         places.open_store(place)
     found = places.look(place, "0001", lambda one: one.execute("SELECT version_num FROM alembic_version").fetchone())
     assert found == ("9999",)
+
+
+def test_a_database_of_a_newer_version_that_took_nothing_away_is_used(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    places.migrate(place)
+    places.change(place, "0001", lambda one: one.execute("UPDATE alembic_version SET version_num = '9999'"))
+    house = House(place)
+    try:
+        house.record([Point(0, loss=1.0)])
+        assert "newer version (9999)" in caplog.text
+        assert house.sql("SELECT version_num FROM alembic_version") == [("9999",)], "it stays as new as it was"
+    finally:
+        house.close()
 
 
 def test_an_empty_database_is_brought_up_to_date_by_one_of_many_services(postgres: Any) -> None:

@@ -291,7 +291,7 @@ def test_an_address_that_cannot_be_used_is_said_without_its_password() -> None:
     assert places.shown("postgresql://somebody:secret@db.example.org:5432/watch") == "db.example.org/watch"
 
 
-OF_THE_WHOLE_DATABASE = {"alembic_version", "alert_cursor", "event_number", "lease"}
+OF_THE_WHOLE_DATABASE = {"alembic_version", "alert_cursor", "event_number", "lease", "works_with"}
 
 
 def test_every_table_can_be_distributed_by_project(postgres: PostgresServer) -> None:

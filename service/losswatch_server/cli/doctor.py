@@ -130,11 +130,11 @@ def _database(folder: Path, now: float) -> Iterator[Examined]:
         if found is None:
             yield Examined("database", WRONG, f"there is no database in {folder}; the service makes it when it starts")
             return
-        if found != newest:
-            state, what = (
-                (WRONG, "a newer version wrote it") if found > newest else (WARNING, "the service upgrades it")
-            )
-            yield Examined("database", state, f"schema {found}, this version has {newest}: {what}")
+        if found < newest:
+            yield Examined("database", WARNING, f"schema {found}, this version has {newest}: the service upgrades it")
+            return
+        if found > newest and (schema.oldest(path) or found) > newest:
+            yield Examined("database", WRONG, f"schema {found}, this version has {newest}: a newer version wrote it")
             return
         with contextlib.closing(schema.connect_reader(path)) as connection:
             seen, damaged = health(connection, now), damage(connection)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from losswatch_server.store import schema
 from losswatch_server.store.datadir import DATABASE, FILE_MODE, DataDirectory
-from losswatch_server.store.errors import SchemaTooNewError, StoreError, StoreFailedError
+from losswatch_server.store.errors import StoreError, StoreFailedError
 
 PARTIAL = ".partial"
 REPLACED = ".replaced"
@@ -75,12 +75,12 @@ def _examine(source: Path) -> None:
         if not source.is_file():
             raise NoBackupError(f"{source} is not a file.")
         found = schema.current(source)
+        if found is not None and found > schema.head():
+            schema.check_newer(found, schema.head(), schema.oldest(source))
     except (sqlite3.Error, OSError) as error:
         raise NoBackupError(f"{source} is no database of Losswatch: {error}.") from None
     if found is None:
         raise NoBackupError(f"{source} is no database of Losswatch.")
-    if found > schema.head():
-        raise SchemaTooNewError(found, schema.head())
 
 
 def _copied(source: sqlite3.Connection, path: Path) -> Path:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from pathlib import Path
 
 from losswatch_server.store.dialect import SQLITE, Dialect
 from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
 
+_log = logging.getLogger("losswatch.store")
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 10_000
+OLDEST = "SELECT oldest FROM works_with WHERE name = 'schema'"
+"""What a migration that takes something away from older programs raises."""
 
 
 class SqliteConnection(sqlite3.Connection):
@@ -79,19 +83,28 @@ def head() -> str:
 def migrate(path: Path) -> tuple[str | None, str]:
     """Bring the file up to date; the schema that was found (None: a new file) and the one that is there now.
 
-    Raises SchemaTooNewError for a file that a newer version wrote; it is left as it is. Raises StoreFailedError where
-    the file cannot be read or written.
+    A newer one stays where this version can work with it. Raises SchemaTooNewError where it cannot: the file is left
+    as it is. Raises StoreFailedError where the file cannot be read or written.
     """
     newest = head()
     try:
         found = current(path)
+        if found is not None and found > newest:
+            check_newer(found, newest, oldest(path))
+            return found, found
     except sqlite3.Error as error:
         raise StoreFailedError(f"The database cannot be read: {error}.") from error
-    if found is not None and found > newest:
-        raise SchemaTooNewError(found, newest)
     if found != newest:
         _upgrade(path)
     return found, newest
+
+
+def check_newer(found: str, newest: str, since: str | None) -> None:
+    """Whether this version, which knows schemas up to ``newest``, can work with a newer one that can be worked with
+    ``since`` another (None: since itself). Raises SchemaTooNewError."""
+    if since is None or since > newest:
+        raise SchemaTooNewError(found, newest)
+    _log.warning("the database has the schema of a newer version (%s); this one (%s) works with it", found, newest)
 
 
 def current(path: Path) -> str | None:
@@ -106,6 +119,15 @@ def current(path: Path) -> str | None:
         return None if row is None else str(row[0])
     finally:
         connection.close()
+
+
+def oldest(path: Path) -> str | None:
+    """The oldest schema whose programs can work with the file; None where that was not yet written down."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'works_with'").fetchone():
+            return None
+        row = connection.execute(OLDEST).fetchone()
+        return None if row is None else str(row[0])
 
 
 def _upgrade(path: Path) -> None:

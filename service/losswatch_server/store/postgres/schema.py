@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from losswatch_server.store.errors import SchemaTooNewError, StoreFailedError
+from losswatch_server.store.errors import StoreFailedError
 from losswatch_server.store.postgres.connection import Database, PostgresConnection
-from losswatch_server.store.schema import MIGRATIONS, head
+from losswatch_server.store.schema import MIGRATIONS, OLDEST, check_newer, head
 
 LOCK = 7_162_004_213
 """Of whoever migrates; any number that others do not use."""
@@ -13,7 +13,8 @@ LOCK = 7_162_004_213
 def migrate(database: Database) -> tuple[str | None, str]:
     """Bring the database up to date; the schema that was found (None: an empty one), and the one there now.
 
-    Raises SchemaTooNewError, ConnectionBrokenError, StoreFailedError.
+    A newer one stays where this version can work with it. Raises SchemaTooNewError where it cannot, and
+    ConnectionBrokenError, StoreFailedError.
     """
     newest = head()
     connection = database.connect()
@@ -23,7 +24,8 @@ def migrate(database: Database) -> tuple[str | None, str]:
             connection.execute("SELECT pg_advisory_lock(?)", (LOCK,))
             found = current(connection)  # another service may have been first
         if found is not None and found > newest:
-            raise SchemaTooNewError(found, newest)
+            check_newer(found, newest, oldest(connection))
+            return found, found
         if found != newest:
             _upgrade(database)
         return found, newest
@@ -36,6 +38,14 @@ def current(connection: PostgresConnection) -> str | None:
     if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
         return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def oldest(connection: PostgresConnection) -> str | None:
+    """The oldest schema whose programs can work with the database; None where that was not yet written down."""
+    if connection.execute("SELECT to_regclass('works_with')").fetchone() == (None,):
+        return None
+    row = connection.execute(OLDEST).fetchone()
     return None if row is None else str(row[0])
 
 
