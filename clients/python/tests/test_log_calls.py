@@ -16,6 +16,23 @@ from hypothesis import strategies as st
 from service_stub import HEALTHY, BadService, Request, well
 
 import losswatch
+from losswatch.points import encode, encode_plain
+
+
+@given(
+    st.integers(-2, 2**53 + 2),
+    st.one_of(st.floats(), st.none(), st.integers()),
+    st.one_of(st.floats(), st.none(), st.integers()),
+)
+def test_a_plain_point_is_encoded_by_the_short_way_as_by_the_long_one(step: int, loss: Any, grad_norm: Any) -> None:
+    short = encode_plain(step, loss, grad_norm)
+    assert short is None or short == encode(step, {"loss": loss, "grad_norm": grad_norm})
+
+
+def test_the_usual_point_takes_the_short_way() -> None:
+    assert encode_plain(3, 0.5, 1e-300) is not None
+    assert encode_plain(3, 0.5, None) is not None
+    assert encode_plain(3, float("nan"), None) is None
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,18 @@ def measure(name: str, url: str, steps: int) -> dict[str, float]:
     log, finish = _way(name, url)
     started = time.perf_counter() - before
     taken = []
+    busy = 0.0
     processor = time.process_time()
     for step in range(steps):
+        began = time.thread_time()
         until = time.perf_counter() + BUSY_S
         while time.perf_counter() < until:
             pass
+        busy += time.thread_time() - began
         before = time.perf_counter()
         log(step)
         taken.append((time.perf_counter() - before) * 1e6)
-    processor = time.process_time() - processor - steps * BUSY_S
+    processor = time.process_time() - processor - busy
     before = time.perf_counter()
     finish()
     taken.sort()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Tuple
 
 FIRST_LAYERS = 256
@@ -12,12 +10,12 @@ FIRST_METRICS = 64
 """What the first services took; later ones take more."""
 
 
-@dataclass
 class Limits:
     """Entries that the service takes. A service that refuses them is an older one: then its smaller limits hold."""
 
-    layers: int = 1024
-    metrics: int = 256
+    def __init__(self, layers: int = 1024, metrics: int = 256) -> None:
+        self.layers = layers
+        self.metrics = metrics
 
     def lower(self, field: str) -> bool:
         """Goes down to what the first services took of ``field``; False when that was reached already."""
@@ -52,7 +50,7 @@ def cut_layers(norms: Mapping[str, float], limit: int) -> Tuple[Dict[str, float]
         summary.update(
             {
                 "layers.smallest": sizes[0],
-                "layers.median": statistics.median(sizes),
+                "layers.median": (sizes[(len(sizes) - 1) // 2] + sizes[len(sizes) // 2]) / 2,
                 "layers.largest": sizes[-1],
             }
         )

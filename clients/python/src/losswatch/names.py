@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from typing import Any, Iterable, List, Mapping, Optional
@@ -74,4 +73,6 @@ def slips(one: str, other: str) -> int:
 
 
 def _digest(text: str) -> str:
+    import hashlib  # with OpenSSL behind it, which few names need
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

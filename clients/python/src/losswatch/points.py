@@ -23,6 +23,7 @@ NAMELESS = ""
 WIDEST = Limits()
 _NAMELESS_SENTENCE = "a value without a name is left out; say what it is, as in log(step, loss=0.7)"
 _KEPT = "the first, the last, the extremes, and a summary of all among the metrics (layers.…)"
+_BOTH = ("loss", "grad_norm")
 _SHORT_NAMES = {"lr": "learning_rate", "val_loss": "validation_loss", "gradient_norm": "grad_norm"}
 
 Number = Union[float, str]
@@ -74,6 +75,17 @@ def encode(step: Any, fields: Mapping[str, Any], rank: int = 0, limits: Limits =
     point = taken.finished(limits)
     names = tuple(name for name in point if name != "step")
     return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, taken.complaints, point.get("loss"))
+
+
+def encode_plain(step: Any, loss: Any, grad_norm: Any) -> Optional[Encoded]:
+    """What `encode` makes of a loss and a gradient norm, where nothing is odd about them: in a third of its time."""
+    if type(step) is not int or type(loss) is not float or not (0 <= step <= MAX_STEP and math.isfinite(loss)):
+        return None
+    if grad_norm is None:
+        return Encoded(b'{"step":%d,"loss":%a}' % (step, loss), step, ("loss",), [], loss)
+    if type(grad_norm) is not float or not math.isfinite(grad_norm):
+        return None
+    return Encoded(b'{"step":%d,"loss":%a,"grad_norm":%a}' % (step, loss, grad_norm), step, _BOTH, [], loss)
 
 
 class _Fields:

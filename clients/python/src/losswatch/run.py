@@ -6,7 +6,6 @@ import collections
 import itertools
 import os
 import threading
-import uuid
 import weakref
 from pathlib import Path
 from typing import Any, Deque, Dict, List, Mapping, Optional, Set, Tuple, Type, Union
@@ -120,7 +119,7 @@ class Run:
                 self._finished = True
                 logger.warning("losswatch: %s: nothing is reported: %s", self.name, error)
 
-    def log(self, step: Any = None, /, *others: Any, **values: Any) -> None:
+    def log(self, step: Any = None, /, *others: Any, loss: Any = None, grad_norm: Any = None, **values: Any) -> None:
         """Notes what was measured at ``step``, in microseconds; never raises.
 
         ``loss``, ``grad_norm``, ``learning_rate``, ``validation_loss``, ``epoch``, ``layers`` (name -> gradient
@@ -134,15 +133,13 @@ class Run:
         A dictionary of values is taken too: ``log({"loss": 0.7}, step=3)``.
         """
         try:
-            for value in values.values():
-                kind = type(value)
-                if kind is not float and kind is not int:
-                    values = {name: hold(item) for name, item in values.items()}
-                    break
-            if type(step) is not int or others:
-                step, values = _understood(step, others, values)
-            # A plain tuple, as building a named one takes longer: this line is run at every step of every training.
-            self._append((next(self._sequence), step, values, None))
+            # The two most common numbers have names of their own, as a dictionary takes longer to make, and a plain
+            # tuple less than a named one: these lines are run at every step of every training.
+            if type(loss) is not float or type(step) is not int or values or others:
+                step, loss, grad_norm, values = _understood(step, others, loss, grad_norm, values)
+            elif type(grad_norm) is not float:
+                grad_norm = hold(grad_norm)
+            self._append((next(self._sequence), step, loss, grad_norm, values or None, None))
             if self._sender is None:
                 self._start()
         except Exception as error:  # noqa: BLE001 - the one promise of this method
@@ -151,7 +148,7 @@ class Run:
     def update_context(self, /, **context: Any) -> None:
         """Tells what has become known of the job, from the next point on."""
         self._told.update(context)
-        self._append((next(self._sequence), 0, None, dict(context)))
+        self._append((next(self._sequence), 0, None, None, None, dict(context)))
         if self._sender is None:
             self._start()
 
@@ -274,10 +271,12 @@ class Run:
     def _step_so_far(self) -> int:
         """The last step that was logged, as far as it is known without waiting for a device."""
         step = self._sender.last_step if self._sender is not None else self._last_step
-        for _, given, values, _ in tuple(self._queue):
+        for _, given, loss, grad_norm, values, context in tuple(self._queue):
+            if context is not None:
+                continue
             if type(given) is int:
                 step = given
-            elif given is None and values:
+            elif given is None and (values or loss is not None or grad_norm is not None):
                 step += 1
         return step
 
@@ -298,12 +297,12 @@ _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 
 
 def _new_writer() -> str:
-    return uuid.uuid4().hex[:16]
+    return os.urandom(8).hex()
 
 
 def _forked_from(writer: str) -> str:
     """The writer of a child process. The service knows by the name whose it is: what the parent logs is the run."""
-    return f"{writer.partition('~')[0]}~{uuid.uuid4().hex[:8]}"
+    return f"{writer.partition('~')[0]}~{os.urandom(4).hex()}"
 
 
 def _in_another_process(
@@ -326,11 +325,15 @@ def _in_another_process(
     return run
 
 
-def _understood(step: Any, others: Tuple[Any, ...], values: Dict[str, Any]) -> Tuple[Any, Dict[str, Any]]:
-    """What `Run.log` was given in another way than as a step and named values."""
+def _understood(
+    step: Any, others: Tuple[Any, ...], loss: Any, grad_norm: Any, values: Dict[str, Any]
+) -> Tuple[Any, Any, Any, Dict[str, Any]]:
+    """What `Run.log` was given in another way than as a step and the two most common numbers."""
+    values = {name: hold(value) for name, value in values.items()}
+    if type(step) is int and not others:
+        return step, hold(loss), hold(grad_norm), values
     given = [step, *others]
     step = None
-    values = dict(values)
     for place, item in enumerate(given):
         if isinstance(item, Mapping):
             values = {**{str(name): hold(value) for name, value in item.items()}, **values}
@@ -340,7 +343,11 @@ def _understood(step: Any, others: Tuple[Any, ...], values: Dict[str, Any]) -> T
             step = hold(item)
         else:
             values[NAMELESS] = hold(item)
-    return (values.pop("step", None) if step is None else step), values
+    common = [
+        values.pop(name, None) if value is None else hold(value)
+        for name, value in (("loss", loss), ("grad_norm", grad_norm))
+    ]
+    return values.pop("step", None) if step is None else step, common[0], common[1], values
 
 
 def _named(given: Any, default: str, what: str) -> str:

@@ -19,7 +19,7 @@ from losswatch.history import History
 from losswatch.leftovers import deliver_file, sweeps
 from losswatch.limits import Limits
 from losswatch.notices import Notices
-from losswatch.points import dumps, encode, is_finite
+from losswatch.points import dumps, encode, encode_plain, is_finite
 from losswatch.spool import Address, FileSpool, MemorySpool
 from losswatch.spool_folder import files_of_run, spool_path
 from losswatch.transport import Away, Delivered, Gone, Transport, report_link
@@ -27,13 +27,14 @@ from losswatch.waiting import BREATH_S, Patience, Promise, Waiters
 
 REQUEST_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 30.0
-YIELD_EVERY = 32
-"""Points encoded before the interpreter is offered to the training thread: about 0.2 ms of work."""
+GIVES_WAY_AFTER_S = 0.0002
+"""Of encoding, before the interpreter is offered to the training thread. A loop that computes in Python gives it back
+only after 5 ms (`sys.getswitchinterval`), so that far shorter turns would take the points of slow loops alone."""
 KEPT_AT_ONCE = 200
 """Records written to disk together: where it is nearly full, the most that leave the room unused."""
 
-Entry = Tuple[int, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]]]
-"""What goes through the queue: a sequence number, the step, and one of values and context."""
+Entry = Tuple[int, Any, Any, Any, Optional[Dict[str, Any]], Optional[Dict[str, Any]]]
+"""What goes through the queue: a sequence number, the step, its loss, gradient norm and other values, or a context."""
 
 _numbers = itertools.count()
 
@@ -219,7 +220,8 @@ class Sender:
 
     def _collect(self, is_last: bool) -> None:
         was_full = len(self._entries) == self._entries.maxlen
-        for count in range(len(self._entries)):
+        until = time.monotonic() + GIVES_WAY_AFTER_S
+        for _ in range(len(self._entries)):
             try:
                 entry = self._entries.popleft()
             except IndexError:  # the training thread pushed the oldest out meanwhile
@@ -231,8 +233,9 @@ class Sender:
                 self._unwanted += record.step >= 0
             elif record is not None:
                 self._waiting.append([record])
-            if count % YIELD_EVERY == YIELD_EVERY - 1:
+            if time.monotonic() > until:
                 time.sleep(0)
+                until = time.monotonic() + GIVES_WAY_AFTER_S
         # Two threads may put in their entries in another order than that of their numbers: only a full queue has lost.
         if was_full or is_last or len(self._entries) == self._entries.maxlen:
             self._overrun = max(self._overrun, self._highest - self._taken)
@@ -240,13 +243,15 @@ class Sender:
             self._notices.once("full", "points come faster than they can be read; the oldest are dropped")
 
     def _record(self, entry: Entry) -> Optional[Record]:
-        _, step, values, context = entry
+        _, step, loss, grad_norm, others, context = entry
         if context is not None:
             return self._context_record(context)
         try:
-            encoded = encode(
-                self.last_step + 1 if step is None else step, values or {}, self._origin.rank, self._limits
-            )
+            step_of = self.last_step + 1 if step is None else step
+            encoded = None if others or self._origin.rank else encode_plain(step_of, loss, grad_norm)
+            if encoded is None:
+                values = {"loss": loss, "grad_norm": grad_norm, **(others or {})}
+                encoded = encode(step_of, values, self._origin.rank, self._limits)
         except Exception as error:  # noqa: BLE001 - one point must not take others with it
             self._left_out += 1
             self._notices.once("point", f"a point is left out: {error!r}")

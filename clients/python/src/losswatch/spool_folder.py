@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import sys
@@ -74,5 +73,7 @@ def default_folder() -> Path:
 
 
 def _key(address: Address) -> str:
+    import hashlib  # in the sender's thread, where the connection needs it too
+
     key = json.dumps([address.url, address.project, address.run])
     return hashlib.sha256(key.encode()).hexdigest()[:12]
