@@ -14,7 +14,7 @@ from losswatch_server.codec.blocks import pack, unpack
 from losswatch_server.monitor.entries import EntryKind
 from losswatch_server.monitor.points import MAX_STEP, Point
 from losswatch_server.store.rows import RecordRow
-from losswatch_server.store.sealing import row_points, seal, unseal
+from losswatch_server.store.sealing import opened, row_points, seal
 
 numbers = st.one_of(st.none(), st.floats())
 names = st.dictionaries(st.text(max_size=5), st.floats(), max_size=3)
@@ -76,7 +76,9 @@ def test_sealing_keeps_every_point_with_its_place_attempt_writer_and_receive_tim
         seq += len(batch)
     sealed = [block for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]) if half for block in seal(half)]
     again = seal(sealed)
-    assert [row._replace(body=b"") for block in again for row in unseal(block)] == [r._replace(body=b"") for r in rows]
+    assert [row._replace(body=b"") for block in again for row, _ in opened(block)] == [
+        r._replace(body=b"") for r in rows
+    ]
     assert [bits(p) for block in again for p in row_points(block)] == [bits(p) for batch, *_ in parts for p in batch]
 
 

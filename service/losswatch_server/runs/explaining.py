@@ -6,8 +6,9 @@ import asyncio
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
+from typing import NamedTuple
 
-from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
 from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
 from losswatch_server.monitor.explain.thinning import thin
 from losswatch_server.monitor.findings import Finding
@@ -16,14 +17,14 @@ from losswatch_server.monitor.points import Point, merge
 from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.finding_changes import CLOCK
-from losswatch_server.runs.fold import PAGE, apply
+from losswatch_server.runs.fold import apply
 from losswatch_server.runs.liveness.rhythm import IMPORT_POINTS, KEPT_GAPS, NOT_HEARD
 from losswatch_server.runs.liveness.silence_rule import grace_s
 from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
 from losswatch_server.store.entries import read
+from losswatch_server.store.pages import PAGE, Page, pages
 from losswatch_server.store.rows import RecordRow, StoredRun
-from losswatch_server.store.sealing import row_points, unseal
 
 MOST_AFTER = 20_000
 """Points folded after the one that opened the finding: half a second of a core."""
@@ -41,8 +42,8 @@ async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation
     Folds in a thread. A long run is folded from a snapshot well before the onset, and for a while after the opening.
     """
     if finding.series == CLOCK:
-        rows = await _rows_before_silence(store, run, finding)
-        return await asyncio.to_thread(_silence, rows, run, finding)
+        before = await _before_silence(store, run, finding)
+        return await asyncio.to_thread(_silence, before, run, finding)
     attempts, end = lineage(run.attempts, finding)
     frozen, seq = await _start(store, run, attempts, finding)
     rows = await _rows(store, run, seq, finding.opened_step)
@@ -51,7 +52,11 @@ async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation
         monitor = Monitor(run.row.uid) if frozen is None else thaw(frozen)
         monitor.watched = False
         probe.watch(monitor)
+        after = 0
         for entry in whole(effective((entry for entry in read(rows, seq) if entry.seq < end), attempts)):
+            after += entry.point.step > finding.opened_step
+            if after > MOST_AFTER:
+                break
             apply(monitor, entry)
             probe.look(monitor)
 
@@ -104,52 +109,68 @@ async def _start(
 
 
 async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int) -> list[RecordRow]:
-    """The record from ``seq`` on until ``MOST_AFTER`` points after ``opened_step``."""
+    """The record from ``seq`` on, at least until ``MOST_AFTER`` points after ``opened_step``."""
     rows: list[RecordRow] = []
     after = 0
-    while page := await store.record_page(run.row.project, run.row.uid, seq, PAGE):
-        rows += page
-        seq = page[-1].seq + page[-1].n
-        after += sum(row.n for row in page if row.first_step > opened_step)
+    async for page in pages(lambda seq: store.record_page(run.row.project, run.row.uid, seq, PAGE), seq):
+        rows += page.rows
+        after += sum(row.seq + row.n - max(row.seq, page.seq) for row in page.rows if row.first_step > opened_step)
         if after > MOST_AFTER:
             break
     return rows
 
 
-async def _rows_before_silence(store: Store, run: StoredRun, finding: Finding) -> list[RecordRow]:
-    """The record up to the silence, from ``BEFORE_SILENCE`` points before it on. Rows lie in the order of their time,
-    so that the place is found by halving."""
+class _Before(NamedTuple):
+    """What was received before a silence, and a while after its beginning."""
+
+    pages: Sequence[Page]
+    is_whole: bool
+    """Whether the record begins with it."""
+
+    def requests(self) -> Iterator[tuple[int, list[Point]]]:
+        """When each request with points was received (ms since 1970), and its points."""
+        parts = (part for page in self.pages for part in page.parts() if part[0].kind not in WITHOUT_POINT)
+        requests = groupby(parts, key=lambda part: part[0].received_ms)
+        for received_ms, group in islice(requests, 0 if self.is_whole else 1, None):  # half of a request looks like one
+            yield received_ms, [point for _, points in group for point in points]
+
+
+async def _before_silence(store: Store, run: StoredRun, finding: Finding) -> _Before:
+    """The record up to the silence, from ``BEFORE_SILENCE`` points before it on. It lies in the order of its time, so
+    that the place is found by halving."""
     project, uid = run.row.project, run.row.uid
-    last_seen_at = finding.evidence["last_seen_at"]
+    until_ms = 1000 * (finding.evidence["last_seen_at"] + SLACK_S)
     low, high = 0, run.next_seq
     while low < high:
         middle = (low + high) // 2
-        page = await store.record_page(project, uid, middle, 1)
-        if page and page[0].received_ms <= 1000 * (last_seen_at + SLACK_S):
-            low = max(middle + 1, page[0].seq + page[0].n)
+        rows = await store.record_page(project, uid, middle, 1)
+        parts = [part for part, _ in await asyncio.to_thread(list, Page(rows, middle).parts())]
+        heard = [part.seq + part.n for part in parts or rows if part.received_ms <= until_ms]
+        if heard:
+            low = heard[-1]
         else:
             high = middle
-    rows: list[RecordRow] = []
-    seq = max(0, low - BEFORE_SILENCE)
-    while seq <= low and (page := await store.record_page(project, uid, seq, PAGE)):
-        rows += page
-        seq = page[-1].seq + page[-1].n
-    return rows
+    begin = max(0, low - BEFORE_SILENCE - 1)
+    found: list[Page] = []
+    async for page in pages(lambda seq: store.record_page(project, uid, seq, PAGE), begin):
+        found.append(page)
+        if page.rows[-1].seq + page.rows[-1].n > low:
+            break
+    return _Before(found, begin == 0)
 
 
-def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding) -> Explanation:
+def _silence(before_it: _Before, run: StoredRun, finding: Finding) -> Explanation:
     """The seconds between requests, each held against what was allowed when it began."""
     expected = run.row.context.expected_gap_s
-    whole_record = not rows or rows[0].seq == 0
     rhythm = NOT_HEARD
     judgements: list[Row] = []
     allowed: float | None = None
-    for received_ms, points in _requests(rows):
+    for received_ms, points in before_it.requests():
         at = received_ms / 1000
         if at > finding.evidence["last_seen_at"] + SLACK_S:
             break
         before, rhythm = rhythm, rhythm.heard(at, points)
-        known = before.requests if whole_record else len(before.gaps) == KEPT_GAPS
+        known = before.requests if before_it.is_whole else len(before.gaps) == KEPT_GAPS
         if known and rhythm.requests > before.requests:
             judgements.append(Row(points[-1].step, None, max(0.0, at - before.last_at), allowed))
         allowed = grace_s(rhythm.requests, rhythm.gaps, expected, rhythm.habit)
@@ -177,17 +198,3 @@ def _silence(rows: Sequence[RecordRow], run: StoredRun, finding: Finding) -> Exp
         onset_step=finding.onset_step,
         opened_step=finding.opened_step,
     )
-
-
-def _requests(rows: Sequence[RecordRow]) -> Iterator[tuple[int, list[Point]]]:
-    """When each request with points was received (ms since 1970), and its points."""
-    for received_ms, group in groupby(_parts(rows), key=lambda part: part[0]):
-        yield received_ms, [point for _, points in group for point in points]
-
-
-def _parts(rows: Sequence[RecordRow]) -> Iterator[tuple[int, list[Point]]]:
-    for row in rows:
-        if row.kind not in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
-            points = iter(row_points(row))
-            for part in unseal(row):
-                yield part.received_ms, list(islice(points, part.n))

@@ -17,7 +17,7 @@ from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.damage import damaged_blocks, steps_of
-from losswatch_server.store.entries import read
+from losswatch_server.store.pages import PAGE, Page, pages
 from losswatch_server.store.rows import RecordRow
 
 SLICE = 128
@@ -25,8 +25,6 @@ SLICE = 128
 where every rule must be asked at each."""
 EARLY, EARLY_SLICE = 512, 16
 """In the first points of a run reviews are a few points apart, and each takes as long as a hundred points between."""
-PAGE = 4096
-"""Points read from the store at a time."""
 
 
 def slice_of(monitor: Monitor) -> int:
@@ -96,16 +94,15 @@ async def refold(
     folding = _Folding(monitor, top)
     damaged: list[RecordRow] = []
     cuts = Cuts(attempts)
-    while rows := await store.standing_page(project, uid, cuts, from_seq, PAGE):
-        await folding.take(await asyncio.to_thread(_judged, rows, from_seq, attempts))
-        damaged += damaged_blocks(rows)
-        from_seq = rows[-1].seq + rows[-1].n
+    async for page in pages(lambda seq: store.standing_page(project, uid, cuts, seq, PAGE), from_seq):
+        await folding.take(await asyncio.to_thread(_judged, page, attempts))
+        damaged += damaged_blocks(page.rows)
     await folding.take(effective(extra, attempts))
     return folding.close(damaged)
 
 
-def _judged(rows: Sequence[RecordRow], from_seq: int, attempts: Sequence[Attempt]) -> list[Entry]:
-    return list(effective(read(rows, from_seq), attempts))
+def _judged(page: Page, attempts: Sequence[Attempt]) -> list[Entry]:
+    return list(effective(page.entries(), attempts))
 
 
 async def _start(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 
 from losswatch_server.monitor.entries import Entry
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import Key
 from losswatch_server.runs.record import combined
 from losswatch_server.store import Store
-from losswatch_server.store.entries import read
-from losswatch_server.store.rows import RecordRow, RunRow
+from losswatch_server.store.pages import PAGE, Page, pages
+from losswatch_server.store.rows import RunRow
 
-PAGE = 4096
-"""Points that are unpacked at a time."""
 BESIDE = 512
 """Points from which on even the question is worked out beside the event loop."""
 
@@ -32,14 +30,13 @@ async def said_at(
 
     keys, steps = await asyncio.to_thread(prepared) if len(wanted) > BESIDE else prepared()
 
-    def take(rows: Sequence[RecordRow]) -> None:
-        said = combined(entry for entry in read(rows) if (entry.point.step, entry.point.rank) in keys and counts(entry))
+    def take(page: Page) -> None:
+        entries = page.entries()
+        said = combined(entry for entry in entries if (entry.point.step, entry.point.rank) in keys and counts(entry))
         for key, point in said.items():
             before = points.get(key)
             points[key] = point if before is None else merge(before, point)
 
-    seq = 0
-    while rows := await store.record_at(row.project, row.uid, steps, seq, PAGE):
-        await asyncio.to_thread(take, rows)
-        seq = rows[-1].seq + rows[-1].n
+    async for page in pages(lambda seq: store.record_at(row.project, row.uid, steps, seq, PAGE)):
+        await asyncio.to_thread(take, page)
     return points

@@ -22,14 +22,12 @@ from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.store import Store
 from losswatch_server.store.damage import damaged_blocks
-from losswatch_server.store.entries import read
+from losswatch_server.store.pages import PAGE, Page, pages
 from losswatch_server.store.retention import ThinnedRecord
 from losswatch_server.store.rows import RecordRow, StoredRun
-from losswatch_server.store.sealing import opened, seal
+from losswatch_server.store.sealing import seal
 from losswatch_server.store.summaries import bucket, laid_together
 
-PAGE = 4096
-"""Points read at a time."""
 PER_STRETCH = 8
 """Points that a stretch of two series keeps about: its ends, the extremes of both, and now and then another."""
 NEAR = 100
@@ -51,9 +49,9 @@ async def thin(
     row = run.row
     snapshot, cut = await _cut(store, run)
     choice = _Choice(max(1, math.ceil(run.next_seq * PER_STRETCH / to_points)))
-    async for rows in _pages(store, run):
-        await asyncio.to_thread(choice.look, rows)
-        if damaged_blocks(rows):
+    async for page in _pages(store, run):
+        await asyncio.to_thread(choice.look, page)
+        if damaged_blocks(page.rows):
             raise CannotThinError("some of its points cannot be read")
     choice.close()
     if choice.seen != run.next_seq:
@@ -61,8 +59,8 @@ async def thin(
     near = _near(findings, choice.stride())
     left: list[RecordRow] = []
     seqs = _Seqs()
-    async for rows in _pages(store, run):
-        left += await asyncio.to_thread(_thinned, rows, choice.steps, near, cut, seqs)
+    async for page in _pages(store, run):
+        left += await asyncio.to_thread(_thinned, page, choice.steps, near, cut, seqs)
     if seqs.next > 0.8 * run.next_seq:
         return None
     sealed = await asyncio.to_thread(_sealed, left)
@@ -93,11 +91,8 @@ async def _cut(store: Store, run: StoredRun) -> tuple[int | None, int]:
     raise CannotThinError("there is no snapshot of it")
 
 
-async def _pages(store: Store, run: StoredRun) -> AsyncIterator[list[RecordRow]]:
-    seq = 0
-    while rows := await store.record_page(run.row.project, run.row.uid, seq, PAGE):
-        yield rows
-        seq = rows[-1].seq + rows[-1].n
+def _pages(store: Store, run: StoredRun) -> AsyncIterator[Page]:
+    return pages(lambda seq: store.record_page(run.row.project, run.row.uid, seq, PAGE))
 
 
 class _Choice:
@@ -112,8 +107,8 @@ class _Choice:
         self._named: dict[tuple[str, str], list[tuple[float, int]]] = {}
         self._low, self._high, self._count = 1 << 62, 0, 0
 
-    def look(self, rows: Sequence[RecordRow]) -> None:
-        for entry in read(rows):
+    def look(self, page: Page) -> None:
+        for entry in page.entries():
             self.seen += 1
             if entry.kind in WITHOUT_POINT:
                 if entry.kind == EntryKind.ATTEMPT:
@@ -197,35 +192,30 @@ class _Seqs:
         """New places of attempts, by their old ones."""
 
 
-def _thinned(
-    rows: Iterable[RecordRow], steps: set[int], near: Sequence[_Near], cut: int, seqs: _Seqs
-) -> list[RecordRow]:
-    """What is left of some rows, each part for itself with the time at which it was received."""
+def _thinned(page: Page, steps: set[int], near: Sequence[_Near], cut: int, seqs: _Seqs) -> list[RecordRow]:
+    """What is left of a page, each part for itself with the time at which it was received."""
     left: list[RecordRow] = []
-    for row in rows:
-        if row.kind in (EntryKind.CONTEXT, EntryKind.ATTEMPT):
-            seqs.moved[row.seq] = seqs.next
-            left.append(row._replace(seq=seqs.next))
-            seqs.next += row.n
-            seqs.before_cut += row.n if row.seq < cut else 0
+    for part, points in page.parts():
+        if part.kind in WITHOUT_POINT:
+            seqs.moved[part.seq] = seqs.next
+            left.append(part._replace(seq=seqs.next))
+            seqs.next += part.n
+            seqs.before_cut += part.n if part.seq < cut else 0
             continue
-        for part, points in opened(row):
-            kept = [
-                (seq, point)
-                for seq, point in enumerate(points, part.seq)
-                if seq >= cut or point.step in steps or any(low <= point.step <= high for low, high in near)
-            ]
-            if not kept:
-                continue
-            mine = [point for _, point in kept]
-            places = [point.step for point in mine]
-            left.append(
-                part._replace(
-                    seq=seqs.next, n=len(mine), first_step=min(places), last_step=max(places), body=pack(mine)
-                )
-            )
-            seqs.next += len(mine)
-            seqs.before_cut += sum(seq < cut for seq, _ in kept)
+        kept = [
+            (seq, point)
+            for seq, point in enumerate(points, part.seq)
+            if seq >= cut or point.step in steps or any(low <= point.step <= high for low, high in near)
+        ]
+        if not kept:
+            continue
+        mine = [point for _, point in kept]
+        places = [point.step for point in mine]
+        left.append(
+            part._replace(seq=seqs.next, n=len(mine), first_step=min(places), last_step=max(places), body=pack(mine))
+        )
+        seqs.next += len(mine)
+        seqs.before_cut += sum(seq < cut for seq, _ in kept)
     return left
 
 

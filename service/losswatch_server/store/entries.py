@@ -18,24 +18,28 @@ _entry = partial(tuple.__new__, Entry)
 
 
 def read(rows: Iterable[RecordRow], from_seq: int = 0) -> Iterator[Entry]:
-    """The entries of rows, in order, from a sequence number on."""
+    """The entries of rows, in order, from a sequence number on.
+
+    None is given twice: where rows were read at several moments, a block may hold what single rows before it held.
+    """
     for row in rows:
         if row.kind == EntryKind.CONTEXT:
-            try:
-                entries: Iterable[Entry] = (Entry(row.seq, row.kind, row.attempt, context=context_of_text(row.body)),)
-            except DamagedCellError as error:  # the context before it goes on
-                note_block(row, error)
-                continue
+            if row.seq >= from_seq:
+                try:
+                    yield Entry(row.seq, row.kind, row.attempt, context=context_of_text(row.body))
+                except DamagedCellError as error:  # the context before it goes on
+                    note_block(row, error)
+                from_seq = row.seq + 1
         elif row.kind == EntryKind.ATTEMPT:
-            entries = (Entry(row.seq, row.kind, row.attempt, Point(row.first_step)),)
+            if row.seq >= from_seq:
+                yield Entry(row.seq, row.kind, row.attempt, Point(row.first_step))
+                from_seq = row.seq + 1
         else:
-            entries = _point_entries(row)
-        if row.seq < from_seq:
-            entries = (entry for entry in entries if entry.seq >= from_seq)
-        yield from entries
-
-
-def _point_entries(row: RecordRow) -> Iterator[Entry]:
-    for part, points in opened(row):
-        seqs, same = range(part.seq, part.seq + part.n), (repeat(part.kind), repeat(part.attempt))
-        yield from map(_entry, zip(seqs, *same, points, repeat(EMPTY_CONTEXT), strict=False))
+            for part, points in opened(row):
+                past = part.seq + part.n
+                if past > from_seq:
+                    new = max(part.seq, from_seq)
+                    seqs, same = range(new, past), (repeat(part.kind), repeat(part.attempt))
+                    mine = points if new == part.seq else points[new - part.seq :]
+                    yield from map(_entry, zip(seqs, *same, mine, repeat(EMPTY_CONTEXT), strict=False))
+                    from_seq = past

@@ -114,11 +114,6 @@ def opened(row: RecordRow) -> list[tuple[RecordRow, Sequence[Point]]]:
     return result
 
 
-def unseal(row: RecordRow) -> list[RecordRow]:
-    """The rows that ``row`` was sealed from, without their bodies; ``[row]`` where it is not sealed."""
-    return [row] if row.kind != EntryKind.SEALED else [part for part, _ in opened(row)]
-
-
 def row_points(row: RecordRow) -> Sequence[Point]:
     """The points of a row, sealed or not, in the order of the record; none where its block is damaged."""
     return _read_or_nothing(row)[1]
