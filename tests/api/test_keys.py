@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from alerts.messages import OPENED
 from losswatch_server.alerts.channels.channel import Links
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, table
+from losswatch_server.keys import KeyLimits, Scope, table
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.settings import Settings
 from losswatch_server.store import places
@@ -43,6 +43,12 @@ class Locked:
         }
         self.app = create_app(Settings(data_dir=data))
         self.client = TestClient(self.app, "http://localhost", follow_redirects=False)
+
+    def limit(self, who: str, limits: KeyLimits) -> None:
+        """Change what a key may send, as the command does, and read the keys anew at once."""
+        id_ = self.keys[who].split("_")[1]
+        self.client.portal.call(self.app.state.transactions.write, lambda one: table.limit(one, id_, limits))
+        self.client.portal.call(self.app.state.keys.reload)
 
     def __call__(self, who: str | None, method: str, path: str, **more: object) -> object:
         headers = {} if who is None else {"Authorization": f"Bearer {self.keys.get(who, who)}"}

@@ -19,7 +19,7 @@ from losswatch_server.api.http.proxy_users import PEER, ProxyUsers, networks
 from losswatch_server.api.http.rate_limits import CALLERS, RateLimits
 from losswatch_server.api.http.shedding import LEAST, Shedding
 from losswatch_server.app import create_app, proxy_users
-from losswatch_server.keys import Scope
+from losswatch_server.keys import KeyLimits, Scope
 from losswatch_server.settings import Settings, SettingsError
 
 
@@ -75,13 +75,41 @@ def test_a_batch_is_taken_whole_and_what_it_took_too_much_is_waited_for(limited:
 
 def test_one_key_does_not_take_from_another(tmp_path: Path) -> None:
     locked = Locked(tmp_path)
-    locked.app.limits._limits = [("requests", 3)]
+    locked.app.limits._limits = KeyLimits(requests_per_minute=3)
     locked.app.limits._clock = lambda: 0.0
     with locked.client:
         codes = [locked("read", "GET", "/v1/runs").status_code for _ in range(5)]
         assert codes == [200, 200, 200, 429, 429]
         assert locked("ingest", "POST", "/v1/runs/r/points", json=batch(0, 1)).status_code == 200
         assert locked(None, "GET", "/v1/runs").status_code == 401, "who has no key is not told of limits"
+
+
+def test_a_key_has_limits_of_its_own(tmp_path: Path) -> None:
+    locked = Locked(tmp_path)
+    locked.app.limits._clock = lambda: 0.0
+    with locked.client:
+        assert "RateLimit" not in locked("read", "GET", "/v1/runs").headers
+        locked.limit("read", KeyLimits(requests_per_minute=2))
+        locked.limit("ingest", KeyLimits(points_per_minute=10))
+        answers = [locked("read", "GET", "/v1/runs") for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200, 200, 429]
+        assert answers[0].headers["RateLimit-Policy"] == '"requests";q=2;w=60'
+        assert locked("ingest", "POST", "/v1/runs/r/points", json=batch(0, 11)).status_code == 200
+        refused = locked("ingest", "POST", "/v1/runs/r/points", json=batch(11, 1))
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "12")
+        assert locked("admin", "GET", "/v1/runs").status_code == 200
+        locked.limit("read", KeyLimits(requests_per_minute=100))
+        assert left(locked("read", "GET", "/v1/runs"))["requests"] == (99, 1), "what is changed counts at once"
+        locked.limit("read", KeyLimits())
+        assert "RateLimit" not in locked("read", "GET", "/v1/runs").headers
+
+
+def test_what_a_key_has_no_limit_for_is_the_services(tmp_path: Path) -> None:
+    limits = RateLimits(requests_per_minute=10, points_per_minute=100)
+    own = limits.of("key", KeyLimits(requests_per_minute=1000))
+    assert own.headers()[0][1] == b'"requests";q=1000;w=60, "points";q=100;w=60'
+    assert limits.of("key", KeyLimits(requests_per_minute=1000)) is own
+    assert limits.of("other").headers()[0][1] == b'"requests";q=10;w=60, "points";q=100;w=60'
 
 
 def test_however_many_callers_there_are_few_are_remembered() -> None:

@@ -49,6 +49,12 @@ def test_keys_are_made_replaced_and_revoked_while_the_service_runs(start: Start,
     listed = command("keys", "list", *data).stdout
     assert re.match(rf"{key.split('_')[1]}  active  a  read  made \S+ \S+  never used  me\n", listed)
     assert key.split("_")[2] not in listed
+    id_ = key.split("_")[1]
+    assert "may send 5 requests/min;" in command("keys", "limit", id_, "--requests-per-minute", "5", *data).stderr
+    until(url, key, 429)
+    assert "  never used  5 requests/min  me\n" in command("keys", "list", *data).stdout
+    command("keys", "limit", id_, *data)
+    until(url, key, 200)
     new = command("keys", "rotate", key.split("_")[1], *data).stdout.strip()
     until(url, key, 401)
     assert status(url, new) == 200

@@ -14,7 +14,10 @@ from losswatch_server.keys import KeyRing, Scope
 from losswatch_server.keys.table import StoredKeys, create, keys, revoke
 from losswatch_server.store import SqliteStore
 
-COLUMNS = ["id", "project", "digest", "scopes", "name", "created_at", "expires_at", "revoked_at", "last_used_at"]
+COLUMNS = [
+    "id", "project", "digest", "scopes", "name", "created_at", "expires_at", "revoked_at", "last_used_at",
+    "requests_per_minute", "points_per_minute",
+]  # fmt: skip
 
 
 @pytest.mark.slow

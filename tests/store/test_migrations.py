@@ -7,6 +7,7 @@ What the migrations so far do to an older process that still runs on the databas
 - 0009: a column of ``run`` with a default, tables, an index, storage parameters. With it PostgreSQL became possible.
 - 0010: two tables; it appeared in the same version as 0009.
 - 0011: a table that older programs do not look at. From here on they start on a newer schema, too.
+- 0012: two columns that may be null. Older replicas hold a key to the service's setting instead of its own limits.
 """
 
 from __future__ import annotations

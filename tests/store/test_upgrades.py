@@ -15,10 +15,11 @@ from house import House
 from losswatch_server.codec.blocks import pack
 from losswatch_server.codec.contexts import context_text
 from losswatch_server.codec.findings import finding_text
+from losswatch_server.keys import table
 from losswatch_server.monitor.findings import Finding, finding_id
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import Condition, Severity
-from losswatch_server.store import schema
+from losswatch_server.store import places, schema
 from losswatch_server.store.retention import Policy, StoredRetention
 
 REVISIONS = sorted(path.name.split("_")[0] for path in (schema.MIGRATIONS / "versions").glob("[0-9]*.py"))
@@ -94,6 +95,7 @@ def database_of(revision: str, folder: Path) -> Path:
 def test_a_database_of_an_older_version_goes_on(revision: str, tmp_path: Path) -> None:
     path = database_of(revision, tmp_path / "data")
     assert schema.current(path) == revision
+    assert places.look(path.parent, table.TABLE_SINCE, table.are_there) is (True if revision >= "0008" else None)
     house = House(tmp_path / "data")
     assert schema.current(path) == schema.head()
     assert [stored.point for stored in house.stored("old")] == POINTS

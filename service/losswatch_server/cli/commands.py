@@ -118,8 +118,8 @@ def serve(**given: Any) -> None:
         proxy_users(settings)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
-    keys_there = places.look(settings.place, table.KEYS_SINCE, table.keys)
-    is_closed = settings.user_header is not None or bool(keys_there)
+    has_keys = places.look(settings.place, table.TABLE_SINCE, table.are_there)  # also before it is migrated
+    is_closed = settings.user_header is not None or bool(has_keys)
     if not is_loopback(settings.host) and not is_closed:
         if not settings.insecure:
             fail(needs_a_key(settings.host, settings.place), USAGE)

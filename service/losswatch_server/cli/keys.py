@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
-from losswatch_server.keys import Key, Scope
+from losswatch_server.keys import Key, KeyLimits, Scope
 from losswatch_server.settings import default_data_dir
 
 if TYPE_CHECKING:
+    from losswatch_server.keys.token import Token
     from losswatch_server.store.connection import DatabaseConnection
 
 keys = typer.Typer(
@@ -34,6 +35,18 @@ Database = Annotated[
     typer.Option("--database", help="Address of a PostgreSQL database instead.", envvar="LOSSWATCH_DATABASE"),
 ]
 Id = Annotated[str, typer.Argument(help="The key's id: what stands between its two underscores.", show_default=False)]
+Requests = Annotated[
+    int | None,
+    typer.Option(
+        "--requests-per-minute", help="Requests that it may send in a minute.", min=1, show_default="the service's"
+    ),
+]
+Points = Annotated[
+    int | None,
+    typer.Option(
+        "--points-per-minute", help="Points that it may send in a minute.", min=1, show_default="the service's"
+    ),
+]
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -49,6 +62,8 @@ def create(
     ] = None,
     name: Annotated[str, typer.Option(help="A name for people, such as who has it.")] = "",
     days: Annotated[float | None, typer.Option(help="It expires after so many days.", min=0.0)] = None,
+    requests_per_minute: Requests = None,
+    points_per_minute: Points = None,
     data: Data = None,
     database: Database = None,
 ) -> None:
@@ -63,9 +78,12 @@ def create(
     scopes = scope or [Scope.INGEST, Scope.READ]
     now = time.time()
     expires = None if days is None else now + days * 86400
-    token = _do(
-        database or data, lambda one: table.create(one, project, scopes, now=now, name=name, expires_at=expires)
-    )
+    limits = KeyLimits(requests_per_minute, points_per_minute)
+
+    def make(connection: DatabaseConnection) -> Token:
+        return table.create(connection, project, scopes, now=now, name=name, expires_at=expires, limits=limits)
+
+    token = _do(database or data, make)
     allowed = " and ".join(scopes)
     typer.echo(f"Key {token.id} of project {project}, for {allowed}. It counts within two seconds:", err=True)
     typer.echo(token.text)
@@ -73,7 +91,7 @@ def create(
 
 @keys.command("list")
 def list_keys(data: Data = None, database: Database = None) -> None:
-    """List all keys: id, state, project, scopes, when each was made and last used, name."""
+    """List all keys: id, state, project, scopes, when each was made and last used, its own limits, name."""
     from losswatch_server.keys import table
 
     now = time.time()
@@ -87,6 +105,23 @@ def rotate(id_: Id, data: Data = None, database: Database = None) -> None:
     from losswatch_server.keys import table
 
     typer.echo(_do(database or data, lambda one: table.rotate(one, id_)).text)
+
+
+@keys.command()
+def limit(
+    id_: Id,
+    requests_per_minute: Requests = None,
+    points_per_minute: Points = None,
+    data: Data = None,
+    database: Database = None,
+) -> None:
+    """Set what a key may send in a minute. What is not given becomes the service's setting again."""
+    from losswatch_server.keys import table
+
+    limits = KeyLimits(requests_per_minute, points_per_minute)
+    _do(database or data, lambda one: table.limit(one, id_, limits))
+    said = _limits(limits) or "what the service's settings allow"
+    typer.echo(f"Key {id_} may send {said}; it counts within two seconds, in each service for itself.", err=True)
 
 
 @keys.command()
@@ -118,9 +153,14 @@ def _line(key: Key, now: float) -> str:
     until = f" until {_day(key.expires_at)}" if key.expires_at is not None and state == "active" else ""
     used = "never used" if key.last_used_at is None else f"used {_day(key.last_used_at)}"
     scopes = "+".join(sorted(key.scopes))
-    return (
-        f"{key.id}  {state}{until}  {key.project}  {scopes}  made {_day(key.created_at)}  {used}  {key.name}".rstrip()
-    )
+    limits = _limits(key.limits or KeyLimits())
+    cells = (key.id, state + until, key.project, scopes, f"made {_day(key.created_at)}", used, limits, key.name)
+    return "  ".join(cell for cell in cells if cell)
+
+
+def _limits(limits: KeyLimits) -> str:
+    named = ((limits.requests_per_minute, "requests/min"), (limits.points_per_minute, "points/min"))
+    return " and ".join(f"{most:,} {what}" for most, what in named if most is not None)
 
 
 def _day(at: float) -> str:

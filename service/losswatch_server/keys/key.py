@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Scope(StrEnum):
@@ -15,6 +16,13 @@ class Scope(StrEnum):
     """Reports, points, findings, targets and deliveries without their secrets."""
     ADMIN = "admin"
     """Everything in the project: targets, silences, acknowledging, deleting."""
+
+
+class KeyLimits(NamedTuple):
+    """What a key may send in a minute; None: as much as the service's settings say."""
+
+    requests_per_minute: int | None = None
+    points_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +38,8 @@ class Key:
     expires_at: float | None = None
     revoked_at: float | None = None
     last_used_at: float | None = None
+    limits: KeyLimits | None = None
+    """Its own; None where it has none."""
 
     def state(self, now: float) -> str:
         """``active``, ``expired`` or ``revoked``."""

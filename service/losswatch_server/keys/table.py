@@ -7,15 +7,17 @@ from functools import partial
 from typing import Any
 
 from losswatch_server.codec import damage
-from losswatch_server.keys.key import Key, Scope
+from losswatch_server.keys.key import Key, KeyLimits, Scope
 from losswatch_server.keys.token import Token, new_token
 from losswatch_server.store import key_rows
-from losswatch_server.store.cells import given, moment, text
+from losswatch_server.store.cells import given, moment, text, whole
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.transactions import Transactions
 
-KEYS_SINCE = "0008"
+TABLE_SINCE = "0008"
 """The schema that has the table."""
+KEYS_SINCE = "0012"
+"""The schema that has all its columns."""
 
 
 class NoSuchKeyError(LookupError):
@@ -28,6 +30,11 @@ def keys(connection: DatabaseConnection) -> list[Key]:
     return list(map(_key, key_rows.key_rows(connection)))
 
 
+def are_there(connection: DatabaseConnection) -> bool:
+    """Whether there is any key, so that requests need one."""
+    return key_rows.is_any(connection)
+
+
 def create(
     connection: DatabaseConnection,
     project: str,
@@ -36,10 +43,22 @@ def create(
     now: float,
     name: str = "",
     expires_at: float | None = None,
+    limits: KeyLimits | None = None,
 ) -> Token:
     """Keep a new key; what is returned can be had only now."""
     token = new_token()
-    cells = (token.id, project, token.digest, _text(scopes), name, now, expires_at, None, None)
+    cells = (
+        token.id,
+        project,
+        token.digest,
+        _text(scopes),
+        name,
+        now,
+        expires_at,
+        None,
+        None,
+        *(limits or KeyLimits()),
+    )
     key_rows.add_key(connection, cells)
     return token
 
@@ -58,8 +77,14 @@ def revoke(connection: DatabaseConnection, id_: str, now: float) -> None:
         raise NoSuchKeyError(id_)
 
 
+def limit(connection: DatabaseConnection, id_: str, limits: KeyLimits) -> None:
+    """Let a key send so much in a minute. Raises NoSuchKeyError."""
+    if not key_rows.change_limits(connection, id_, *limits):
+        raise NoSuchKeyError(id_)
+
+
 def _key(row: Sequence[Any]) -> Key:
-    id_, project, digest, scopes, name, created, expires, revoked, used = row
+    id_, project, digest, scopes, name, created, expires, revoked, used, *limits = row
     try:
         return Key(
             id=text(id_, 1),
@@ -71,12 +96,19 @@ def _key(row: Sequence[Any]) -> Key:
             expires_at=given(moment, expires),
             revoked_at=given(moment, revoked),
             last_used_at=given(moment, used),
+            limits=_limits(*limits),
         )
     except ValueError as error:
         damage.note("key", (project, id_), error)
         name_ = id_ if type(id_) is str and id_ else f"damaged {id_!r:.40}"
         owner = project if type(project) is str else ""
         return Key(id=name_, project=owner, scopes=frozenset(), digest="", created_at=0.0, revoked_at=0.0)
+
+
+def _limits(requests: object, points: object) -> KeyLimits | None:
+    if requests is None and points is None:
+        return None
+    return KeyLimits(given(partial(whole, low=1), requests), given(partial(whole, low=1), points))
 
 
 def _text(scopes: Iterable[Scope]) -> str:

@@ -27,6 +27,8 @@ from losswatch_server.keys.session import COOKIE, opened
 KEY, PROJECT, MAY_READ = "losswatch.key", "losswatch.project", "losswatch.may_read"
 """Where the scope of a request has the id and the project of its key, and whether that may read; none where keys are
 off."""
+LIMITS = "losswatch.limits"
+"""Where it has the limits of a key that has its own."""
 
 _READ = frozenset({Scope.READ})
 _INGEST = frozenset({Scope.INGEST})
@@ -91,6 +93,8 @@ class Authentication:
         assert key is not None
         request[KEY], request[PROJECT] = key.id, key.project
         request[MAY_READ] = key.allows(_READ)
+        if key.limits is not None:
+            request[LIMITS] = key.limits
         if pictured is None and not key.allows(scopes):
             return _not_with_this_key(scopes)
         return _in_its_project(request, key)

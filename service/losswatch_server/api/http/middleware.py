@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from losswatch_server.api.http.authentication import KEY, Authentication, log_in_first, scopes_needed
+from losswatch_server.api.http.authentication import KEY, LIMITS, Authentication, log_in_first, scopes_needed
 from losswatch_server.api.http.dialects import at_project, refusal_response
 from losswatch_server.api.http.load import RequestMemory
 from losswatch_server.api.http.metrics import Metrics
@@ -116,8 +116,9 @@ class EdgeMiddleware:
             posts = method == "POST" and Role.INGEST in needed
         if refusal is not None:
             return refusal, None
-        if self.limits.are_on:
-            scope[GRANT] = grant = self.limits.of(caller_of(scope))
+        own = scope.get(LIMITS)
+        if own is not None or self.limits.are_on:
+            scope[GRANT] = grant = self.limits.of(caller_of(scope), own)
             if (refusal := grant.refusal(brings_points=posts)) is not None:
                 return refusal, None
         if path.endswith(_ENDLESS):

@@ -3,7 +3,8 @@
 A caller is a key, or a user of the operator's proxy, or where neither is known an address. A bucket holds what is
 allowed in a minute, so a burst is as welcome as a steady flow. Points are counted when they were read: a request is
 admitted while there are any left, however many it brings, and what it took too much is waited for. Each answer says
-what is left, as in the IETF's draft-ietf-httpapi-ratelimit-headers. Each process counts for itself.
+what is left, as in the IETF's draft-ietf-httpapi-ratelimit-headers. Each process counts for itself. What is allowed is
+the service's setting, or the key's own limit where it has one.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from losswatch_server.api.http.problems import TOO_MANY_REQUESTS, ProblemError
+from losswatch_server.keys import KeyLimits
 
 WINDOW_S = 60
 CALLERS = 10_000
 """Callers that are remembered; of more, the one longest unheard of begins with full buckets."""
 GRANT = "losswatch.grant"
 """Where the scope of a request has what its caller has left; not there without limits."""
+NO_LIMITS = KeyLimits()
 
 Header = tuple[bytes, bytes]
 
@@ -42,13 +45,14 @@ class _Bucket:
 
 
 class Grant:
-    """What one caller has left."""
+    """What one caller has left of the limits that it was made with."""
 
-    __slots__ = ("_buckets", "_clock")
+    __slots__ = ("_buckets", "_clock", "own")
 
-    def __init__(self, buckets: list[_Bucket], clock: Callable[[], float]) -> None:
+    def __init__(self, buckets: list[_Bucket], own: KeyLimits | None, clock: Callable[[], float]) -> None:
         self._buckets = buckets
         self._clock = clock
+        self.own = own
 
     def refusal(self, *, brings_points: bool = False) -> ProblemError | None:
         """Take one request; why it is refused, where nothing is left of what it needs."""
@@ -89,28 +93,35 @@ class RateLimits:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        named = (("requests", requests_per_minute), ("points", points_per_minute))
-        self._limits = [(name, most) for name, most in named if most is not None]
+        self._limits = KeyLimits(requests_per_minute, points_per_minute)
         self._clock = clock
         self._callers: OrderedDict[str, Grant] = OrderedDict()
 
     @property
     def are_on(self) -> bool:
-        """Whether anything is limited."""
-        return bool(self._limits)
+        """Whether everybody is limited."""
+        return self._limits != NO_LIMITS
 
-    def of(self, caller: str) -> Grant:
-        """What this caller has left."""
+    def of(self, caller: str, own: KeyLimits | None = None) -> Grant:
+        """What this caller has left; ``own``: limits of its own, which begin with full buckets when they change."""
         grant = self._callers.get(caller)
-        if grant is None:
-            now = self._clock()
-            grant = Grant([_Bucket(name, most, float(most), now) for name, most in self._limits], self._clock)
-            self._callers[caller] = grant
-            if len(self._callers) > CALLERS:
-                self._callers.popitem(last=False)
-        else:
+        if grant is not None and (grant.own is own or grant.own == own):
             self._callers.move_to_end(caller)
+            return grant
+        self._callers[caller] = grant = self._new(own)
+        if len(self._callers) > CALLERS:
+            self._callers.popitem(last=False)
         return grant
+
+    def _new(self, own: KeyLimits | None) -> Grant:
+        now = self._clock()
+        kept = NO_LIMITS if own is None else own
+        named = (
+            ("requests", kept.requests_per_minute or self._limits.requests_per_minute),
+            ("points", kept.points_per_minute or self._limits.points_per_minute),
+        )
+        buckets = [_Bucket(name, most, float(most), now) for name, most in named if most is not None]
+        return Grant(buckets, own, self._clock)
 
 
 def _refused(bucket: _Bucket) -> ProblemError:
