@@ -10,6 +10,7 @@ import contextlib
 import http.server
 import json
 import math
+import os
 import random
 import re
 import signal
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,17 @@ TIMES = ("created_at", "last_seen_at", "finished_at")
 class Replica:
     """``losswatch-server serve --database`` in a process of its own."""
 
-    def __init__(self, database: str, log: Path) -> None:
+    def __init__(
+        self,
+        database: str,
+        log: Path,
+        program: Sequence[str] = (sys.executable, "-m", "losswatch_server"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._log = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "losswatch_server", "serve", "--database", database, "--port", "0",
-             "--allow-private-targets"],
-            stdout=subprocess.PIPE, stderr=self._log, text=True,
+            [*program, "serve", "--database", database, "--port", "0", "--allow-private-targets"],
+            stdout=subprocess.PIPE, stderr=self._log, text=True, env={**os.environ, **(environment or {})},
         )  # fmt: skip
         self.port = 0
 
