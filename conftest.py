@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from citus import CitusCluster
     from postgres import PostgresServer
 
 settings.register_profile("suite", max_examples=100, deadline=None, derandomize=True, database=None)
@@ -34,3 +35,17 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def citus() -> Iterator[CitusCluster]:
+    """A Citus cluster for the whole session; a test that needs one is skipped where there is none."""
+    from citus import CitusCluster, missing_citus
+
+    if why := missing_citus():
+        pytest.skip(why)
+    cluster = CitusCluster()
+    try:
+        yield cluster
+    finally:
+        cluster.remove()

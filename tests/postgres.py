@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 START_S = 60.0
@@ -24,22 +25,25 @@ START_S = 60.0
 class PostgresServer:
     """``url()`` is the address of a new database in it, ``empty_url()`` of one without the store's tables."""
 
-    def __init__(self, *, safe: bool = False) -> None:
+    def __init__(self, *, safe: bool = False, programs: Path | None = None, options: Sequence[str] = ()) -> None:
+        """``safe``: every commit waits for the disk. ``programs``: the folder above ``bin``, if not the wheel's.
+        ``options``: settings of the server, ``name=value``."""
         self._folder = Path(tempfile.mkdtemp(prefix="losswatch-postgres-"))
         self._folder.chmod(0o755)
         self._data = Path(tempfile.mkdtemp(prefix="losswatch-postgres-", dir=None if safe else _memory()))
-        self._programs = _programs()
+        self._programs = programs or _programs()
         self._user: int | None = None
         if os.geteuid() == 0:
             self._user = 65534
-            self._programs = _copy(self._programs, self._folder)
+            if programs is None:
+                self._programs = _copy(self._programs, self._folder)
             os.chown(self._folder, self._user, self._user)
             os.chown(self._data, self._user, self._user)
         self._run("initdb", "-N", "-A", "trust", "-E", "utf8", "--locale=C", "-U", "postgres", "-D", str(self._data))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        self._safe = safe
+        self._options = [*(() if safe else ("-F",)), *(part for option in options for part in ("-c", option))]
         self._template: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -48,11 +52,10 @@ class PostgresServer:
         """Start it, and wait until it answers."""
         import psycopg
 
-        options = [] if self._safe else ["-F"]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._programs / "bin" / "postgres", "-D", self._data, "-h", "127.0.0.1", "-p", str(self.port),
-                 "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", *options],
+                 "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", *self._options],
                 cwd=self._folder, stdout=log, stderr=log, user=self._user, group=self._user, extra_groups=self._groups,
             )  # fmt: skip
         deadline = time.monotonic() + START_S
@@ -74,29 +77,31 @@ class PostgresServer:
     @property
     def address(self) -> str:
         """Of the server's own database."""
-        return self._url("postgres")
+        return self.address_of("postgres")
 
     def empty_url(self) -> str:
         """The address of a new database without a table."""
-        return self._url(self._create("template0"))
+        return self.address_of(self.create_database())
 
     def url(self) -> str:
         """The address of a new database with the store's tables: a copy of the first that was made."""
         from losswatch_server.store import places
 
         if self._template is None:
-            name = self._create("template0")
-            places.migrate(self._url(name))
+            name = self.create_database()
+            places.migrate(self.address_of(name))
             self._template = name
-        return self._url(self._create(self._template))
+        return self.address_of(self.create_database(template=self._template))
 
-    def _url(self, database: str) -> str:
+    def address_of(self, database: str) -> str:
+        """Of a database in it."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def _create(self, template: str) -> str:
+    def create_database(self, name: str | None = None, *, template: str = "template0") -> str:
+        """A new database, as the template is; its name."""
         import psycopg
 
-        name = f"t{secrets.token_hex(6)}"
+        name = name or f"t{secrets.token_hex(6)}"
         with psycopg.connect(self.address, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name

@@ -58,6 +58,13 @@ def test_a_story_is_told_the_same_by_both_stores(tmp_path: Path, postgres: Any) 
         assert by_postgres == by_sqlite, what
 
 
+@pytest.mark.slow
+def test_a_story_is_told_the_same_where_tables_are_spread_over_nodes(tmp_path: Path, citus: Any) -> None:
+    told = [_story(tmp_path / "data"), _story(citus.url())]
+    for (what, by_sqlite), (_, by_citus) in zip(*told, strict=True):
+        assert by_citus == by_sqlite, what
+
+
 def _story(place: Place) -> list[tuple[str, Any]]:
     """Everything that can be asked of runs of many kinds, before and after they are sealed and opened anew."""
     house = House(place)

@@ -291,34 +291,6 @@ def test_an_address_that_cannot_be_used_is_said_without_its_password() -> None:
     assert places.shown("postgresql://somebody:secret@db.example.org:5432/watch") == "db.example.org/watch"
 
 
-OF_THE_WHOLE_DATABASE = {"alembic_version", "alert_cursor", "event_number", "lease", "works_with"}
-
-
-def test_every_table_can_be_distributed_by_project(postgres: PostgresServer) -> None:
-    """As the catalogue has it: each primary key and unique index begins with the project; no foreign keys."""
-    query = (
-        "SELECT c.relname, x.indisprimary, a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid "
-        "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.indkey[0] "
-        "WHERE x.indisunique AND c.relnamespace = 'public'::regnamespace"
-    )
-    store = open_store(postgres.url())
-    try:
-        found = asyncio.run(store.read(lambda one: one.execute(query).fetchall()))
-        tables = asyncio.run(
-            store.read(
-                lambda one: one.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            )
-        )
-        foreign = asyncio.run(
-            store.read(lambda one: one.execute("SELECT conname FROM pg_constraint WHERE contype = 'f'").fetchall())
-        )
-    finally:
-        store.close()
-    assert foreign == []
-    assert {table for table, is_primary, _ in found if is_primary} == {table for (table,) in tables}
-    assert {table for table, _, first in found if first != "project"} == OF_THE_WHOLE_DATABASE
-
-
 def test_two_services_send_one_message_at_a_time_to_a_target(two: tuple[House, House]) -> None:
     from losswatch_server.store.alerting import configuration, deliveries
 

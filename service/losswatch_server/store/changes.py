@@ -162,6 +162,8 @@ def _record_of(count: int) -> str:
 
 def add_event(connection: DatabaseConnection, project: str, uid: str, run: str, event: NewEvent) -> None:
     """Put one event into the outbox."""
+    if connection.dialect.before_event is not None:
+        connection.execute(connection.dialect.before_event)
     connection.execute(
         connection.dialect.add_event("project, uid, run, kind, at, finding_id, body"),
         (project, uid, run, *event),

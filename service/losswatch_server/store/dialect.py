@@ -22,6 +22,10 @@ class Dialect(Hashable, Protocol):
     begin_erasing: tuple[str, ...]
     """What is deleted from here on is overwritten, where the database would else only mark its room as free."""
     end_erasing: tuple[str, ...]
+    before_event: str | None
+    """Goes before ``add_event``; None where nothing needs to."""
+    settle_events: tuple[str, ...]
+    """Go after the newest id was read. Then all events up to it can be seen; without them they can be anyway."""
     newest_event: str
     """Selects the id of the last event that was ever written, also where it was forgotten since."""
 
@@ -57,6 +61,8 @@ class SqliteDialect:
     lock_free: str = ""
     begin_erasing: tuple[str, ...] = ("PRAGMA secure_delete = ON",)
     end_erasing: tuple[str, ...] = ("PRAGMA secure_delete = OFF",)
+    before_event: str | None = None
+    settle_events: tuple[str, ...] = ()
     newest_event: str = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
 
     def add_event(self, columns: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import StoreBusyError, StoreFailedError
-from losswatch_server.store.writer import GroupWriter
+from losswatch_server.store.lanes import Writing
 
 TRUSTED_S = 30.0
 """A write that was kept so lately says that the next one can be, too: an idle service that is asked writes two pages
@@ -22,7 +22,7 @@ PATIENCE_S = 5.0
 class WriteProbe:
     """``touch`` makes one small write."""
 
-    def __init__(self, writer: GroupWriter, touch: Callable[[DatabaseConnection], None]) -> None:
+    def __init__(self, writer: Writing, touch: Callable[[DatabaseConnection], None]) -> None:
         self._writer = writer
         self._touch = touch
         self._probing: asyncio.Task[None] | None = None

@@ -293,8 +293,13 @@ def events(
     connection: DatabaseConnection, project: str | None, after: int, uid: str | None, limit: int
 ) -> list[StoredEvent]:
     """Events with a greater id, oldest first; of one project or of all, of one run or of all."""
-    where, values = "id > ?", [after]
-    arguments: list[Any] = [*values]
+    where = "id > ?"
+    arguments: list[Any] = [after]
+    if connection.dialect.settle_events:
+        where += " AND id <= ?"
+        arguments.append(newest_event(connection))
+        for statement in connection.dialect.settle_events:
+            connection.execute(statement)
     for column, value in (("project", project), ("uid", uid)):
         if value is not None:
             where += f" AND {column} = ?"

@@ -20,6 +20,7 @@ from losswatch_server.store import changes, outline, queries, searching, summary
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.errors import RAW, ConnectionBrokenError, StoreClosedError, StoreLostError, failed_read
+from losswatch_server.store.lanes import WriterLanes, Writing
 from losswatch_server.store.probe import TRUSTED_S
 from losswatch_server.store.record_rows import Key
 from losswatch_server.store.rows import (
@@ -46,6 +47,9 @@ READERS = 4
 WAITING_WRITES = 2048
 """Most writes that wait; more are refused as busy. At 250 commits a second (a contended disk) and 256 writes to a
 commit that is a wait of well under a second."""
+LANES = 4
+"""Writers of a store whose database is spread over nodes. A commit there takes some milliseconds, of which this process
+works for a quarter."""
 
 
 class Notices:
@@ -74,8 +78,9 @@ class SqlStore(ABC):
         """Whether other services may have the database open, too."""
         return False
 
-    def __init__(self, waiting_writes: int) -> None:
-        self._writer = GroupWriter(self._connect_writer, waiting_writes, self._vouch)
+    def __init__(self, waiting_writes: int, *, is_distributed: bool = False) -> None:
+        make = partial(GroupWriter, self._connect_writer, waiting_writes, self._vouch, by_project=is_distributed)
+        self._writer: Writing = WriterLanes(make, LANES) if is_distributed else make()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="losswatch-reader")
         self._connections: set[DatabaseConnection] = set()
         self._local = threading.local()

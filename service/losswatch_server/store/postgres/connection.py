@@ -23,7 +23,7 @@ from losswatch_server.store.errors import (
     DatabaseError,
     TransactionOvertakenError,
 )
-from losswatch_server.store.postgres.dialect import POSTGRES, PostgresDialect
+from losswatch_server.store.postgres.dialect import CITUS, POSTGRES, PostgresDialect
 
 T = TypeVar("T")
 
@@ -58,6 +58,8 @@ class Database:
     """Where the database is: an address as libpq takes it, ``postgresql://user:password@host:5432/name?…``."""
 
     def __init__(self, url: str, patience_s: float = PATIENCE_S) -> None:
+        self.is_distributed = False
+        """Whether its tables are spread over nodes by project."""
         try:
             given = conninfo.conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
@@ -79,7 +81,7 @@ class Database:
         raw.patience_s = self._patience_s
         raw.adapters.register_dumper(int, Int8BinaryDumper)
         raw.adapters.register_dumper(str, _TextDumper)
-        connection = PostgresConnection(raw)
+        connection = PostgresConnection(raw, CITUS if self.is_distributed else POSTGRES)
         for name, value in SESSION.items():
             connection.execute(f"SET {name} = {value}")
         # What was acknowledged survives a crash of the server, whatever its configuration says.
@@ -92,10 +94,9 @@ class Database:
 class PostgresConnection:
     """See ``store.connection.Connection``."""
 
-    dialect: PostgresDialect = POSTGRES
-
-    def __init__(self, raw: _Patient) -> None:
+    def __init__(self, raw: _Patient, dialect: PostgresDialect) -> None:
         self.raw = raw
+        self.dialect: PostgresDialect = dialect
 
     @property
     def in_transaction(self) -> bool:

@@ -19,6 +19,9 @@ _TYPES = {
     "revision": "bigint",
 }
 
+EVENTS_LOCK = 7_162_004_214
+"""Of whoever takes a number for an event, where its row is not enough; any number that others do not use."""
+
 
 class PostgresDialect:
     """Contexts are JSON that the service wrote, without the characters that PostgreSQL's JSON cannot give as text:
@@ -34,6 +37,8 @@ class PostgresDialect:
     lock_free: str = " FOR UPDATE SKIP LOCKED"
     begin_erasing: tuple[str, ...] = ()
     end_erasing: tuple[str, ...] = ()
+    before_event: str | None = None
+    settle_events: tuple[str, ...] = ()
     newest_event: str = "SELECT last FROM event_number WHERE name = 'event'"
 
     def add_event(self, columns: str) -> str:
@@ -62,4 +67,18 @@ class PostgresDialect:
         return f"json_each_text({run}.context::json -> 'tags')"
 
 
+class CitusDialect(PostgresDialect):
+    """Events lie on the nodes of their projects, their number on the coordinator. A commit ends there first and on the
+    other node a moment later, and who reads several nodes reads each at a moment of its own. So a number alone does
+    not say that all before it can be seen: whoever takes one holds a lock that ends after both, and who reads events
+    waits for it, and reads no further than the numbers were before."""
+
+    before_event: str | None = f"SELECT pg_advisory_xact_lock({EVENTS_LOCK})"
+    settle_events: tuple[str, ...] = (
+        f"SELECT pg_advisory_lock_shared({EVENTS_LOCK})",
+        f"SELECT pg_advisory_unlock_shared({EVENTS_LOCK})",
+    )
+
+
 POSTGRES = PostgresDialect()
+CITUS = CitusDialect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from losswatch_server.store.errors import StoreFailedError
 from losswatch_server.store.postgres.connection import Database, PostgresConnection
 from losswatch_server.store.schema import MIGRATIONS, OLDEST, check_newer, head
@@ -47,6 +49,15 @@ def oldest(connection: PostgresConnection) -> str | None:
         return None
     row = connection.execute(OLDEST).fetchone()
     return None if row is None else str(row[0])
+
+
+def is_distributed(database: Database) -> bool:
+    """Whether the tables are spread over nodes by project, as Citus says it."""
+    with contextlib.closing(database.connect()) as connection:
+        if connection.execute("SELECT to_regclass('pg_dist_partition')").fetchone() == (None,):
+            return False
+        query = "SELECT 1 FROM pg_dist_partition WHERE logicalrelid = 'record'::regclass AND partmethod = 'h'"
+        return connection.execute(query).fetchone() is not None
 
 
 def _upgrade(database: Database) -> None:

@@ -26,7 +26,7 @@ class PostgresStore(SqlStore):
     def __init__(self, database: Database, *, waiting_writes: int = WAITING_WRITES) -> None:
         self._database = database
         self._holder = secrets.token_hex(8)
-        super().__init__(waiting_writes)
+        super().__init__(waiting_writes, is_distributed=database.is_distributed)
         self._probe = WriteProbe(self._writer, _touch)
 
     @classmethod
@@ -38,6 +38,7 @@ class PostgresStore(SqlStore):
         try:
             database = Database(url)
             schema.migrate(database)
+            database.is_distributed = schema.is_distributed(database)
         except RAW as error:
             raise StoreFailedError(f"The database cannot be opened: {error}.") from error
         return cls(database, waiting_writes=waiting_writes)
