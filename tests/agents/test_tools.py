@@ -6,7 +6,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,10 @@ from mcp.client.streamable_http import streamable_http_client
 from starlette.testclient import TestClient
 
 from api.conftest import serving
+from issued_keys import issue
 from losswatch_server.agents import endpoint
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, table
 from losswatch_server.settings import Settings
-from losswatch_server.store import places
 
 DIVERGING = [{"step": step, "loss": 450.0 * 3.55**step} for step in range(20)]
 LOG = "step,loss\n" + "".join(f"{point['step']},{point['loss']}\n" for point in DIVERGING)
@@ -38,17 +36,7 @@ class Service:
     """A service with keys, its address, and ways to call it."""
 
     def __init__(self, data: Path) -> None:
-        self.keys = {
-            name: places.change(
-                data, table.KEYS_SINCE, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())
-            ).text
-            for name, project, scope in (
-                ("ingest", "a", Scope.INGEST),
-                ("read", "a", Scope.READ),
-                ("admin", "a", Scope.ADMIN),
-                ("other", "b", Scope.ADMIN),
-            )
-        }
+        self.keys = issue(data)
         self.app = create_app(Settings(data_dir=data))
         self.url = ""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,12 +14,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from alerts.messages import OPENED
+from issued_keys import issue
 from losswatch_server.alerts.channels.channel import Links
 from losswatch_server.app import create_app
-from losswatch_server.keys import KeyLimits, Scope, table
+from losswatch_server.keys import KeyLimits, table
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.settings import Settings
-from losswatch_server.store import places
 
 POINT = {"points": [{"step": 0, "loss": 1.0}]}
 OPEN = ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json", "/login")
@@ -30,17 +29,7 @@ class Locked:
     """A service with keys: of project a one for each scope, of project b one for everything."""
 
     def __init__(self, data: Path) -> None:
-        self.keys = {
-            name: places.change(
-                data, table.KEYS_SINCE, lambda one, p=project, s=scope: table.create(one, p, [s], now=time.time())
-            ).text
-            for name, project, scope in (
-                ("ingest", "a", Scope.INGEST),
-                ("read", "a", Scope.READ),
-                ("admin", "a", Scope.ADMIN),
-                ("other", "b", Scope.ADMIN),
-            )
-        }
+        self.keys = issue(data)
         self.app = create_app(Settings(data_dir=data))
         self.client = TestClient(self.app, "http://localhost", follow_redirects=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,22 +15,19 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from api.conftest import serving
+from issued_keys import issue
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, table
+from losswatch_server.keys import Scope
 from losswatch_server.settings import Settings
-from losswatch_server.store import places
 
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
     """A service with keys of project team: its address, a key that logs, a key that reads."""
     data = tmp_path_factory.mktemp("locked")
-    log, read = (
-        places.change(data, table.KEYS_SINCE, lambda one, s=scope: table.create(one, "team", [s], now=time.time())).text
-        for scope in (Scope.INGEST, Scope.READ)
-    )
+    keys = issue(data, {"log": ("team", [Scope.INGEST]), "read": ("team", [Scope.READ])})
     with serving(create_app(Settings(data_dir=data))) as (host, port):
-        yield f"http://{host}:{port}", log, read
+        yield f"http://{host}:{port}", keys["log"], keys["read"]
 
 
 @pytest.mark.parametrize("way", ["token", "password"])

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ import httpx
 import pytest
 
 from api.conftest import serving
+from issued_keys import issue
 from languages.lossy_proxy import LossyProxy
 from losswatch_server.app import create_app
-from losswatch_server.keys import Scope, table
+from losswatch_server.keys import Scope
 from losswatch_server.settings import Settings
-from losswatch_server.store import places
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = "tests/languages"
@@ -75,9 +74,7 @@ class Service:
     """A service with keys: one that may only write and read, as a training has."""
 
     def __init__(self, data: Path) -> None:
-        scopes = [Scope.INGEST, Scope.READ]
-        made = places.change(data, table.KEYS_SINCE, lambda one: table.create(one, "default", scopes, now=time.time()))
-        self.key = made.text
+        self.key = issue(data, {"training": ("default", [Scope.INGEST, Scope.READ])})["training"]
         self.app = create_app(Settings(data_dir=data))
         self.url = ""
 
