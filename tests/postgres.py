@@ -20,6 +20,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 START_S = 60.0
+_WATCH = """
+import os, shutil, signal, sys, time
+sys.stdin.buffer.read()  # ends when the owner has closed it, or is dead
+data, *others = sys.argv[1:]
+try:
+    with open(running := os.path.join(data, "postmaster.pid")) as lines:
+        os.kill(int(lines.readline()), signal.SIGQUIT)
+    for _ in range(400):
+        if os.path.exists(running):
+            time.sleep(0.05)
+except (OSError, ValueError):
+    pass
+for folder in (data, *others):
+    shutil.rmtree(folder, ignore_errors=True)
+"""
+"""A server outlives an owner that is killed; this ends it then, and takes its files away. In a session of its own, so
+that what kills the owner with all its children does not meet it."""
 
 
 class PostgresServer:
@@ -44,6 +61,10 @@ class PostgresServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self._options = [*(() if safe else ("-F",)), *(part for option in options for part in ("-c", option))]
+        self._watch = subprocess.Popen(
+            [sys.executable, "-S", "-c", _WATCH, self._data, self._folder],
+            stdin=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
         self._template: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -118,6 +139,7 @@ class PostgresServer:
         self.stop(signal.SIGQUIT)
         for folder in (self._folder, self._data):
             shutil.rmtree(folder, ignore_errors=True)
+        self._watch.communicate(timeout=START_S)
 
     @property
     def _groups(self) -> list[int] | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +22,7 @@ from losswatch_server.store import StoreFailedError, StoreUnreadableError, chang
 from losswatch_server.store.places import open_store
 from losswatch_server.store.rows import NewEvent, RunRow
 from losswatch_server.store.sql_store import SqlStore
+from postgres import missing
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
@@ -318,3 +322,32 @@ def test_two_services_send_one_message_at_a_time_to_a_target(two: tuple[House, H
 
     taken = at_once(two, claims(here), claims(there))
     assert sum(map(sum, taken)) == 1
+
+
+_OWNER = """
+import sys
+from postgres import PostgresServer
+server = PostgresServer()
+print(server.port, server._folder, server._data, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.slow
+def test_the_server_of_tests_that_are_killed_ends_and_leaves_nothing() -> None:
+    if why := missing():
+        pytest.skip(why)
+    tests = Path(__file__).parents[1]
+    owner = subprocess.Popen(
+        [sys.executable, "-c", _OWNER], cwd=tests, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        port, *folders = owner.stdout.readline().split()
+        address = ("127.0.0.1", int(port))
+        socket.create_connection(address).close()
+        owner.kill()
+        assert owner.stdout.read() == "", "it ends with the process that cleans up, which has it too"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    assert [folder for folder in folders if Path(folder).exists()] == []
