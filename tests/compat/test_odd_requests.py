@@ -97,6 +97,13 @@ def test_remote_monitor_is_answered_whatever_comes(service: Service, body: Any, 
     assert answer.status_code in (200, 400, 422), answer.text
 
 
+@pytest.mark.parametrize("name", ["order_by", "experiment_ids"])
+def test_what_is_no_list_is_refused(service: Service, name: str) -> None:
+    for value in (1, "attributes.start_time", {"a": 1}, True):
+        answer = service.http.post(f"{service.url}/api/2.0/mlflow/runs/search", json={name: value})
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_half_a_surrogate_pair_breaks_nothing(service: Service) -> None:
     for text in (
         '{"\\ud800": 1}',

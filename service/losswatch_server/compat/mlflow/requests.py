@@ -26,6 +26,14 @@ async def fields(request: Request) -> Mapping[str, Any]:
     return value
 
 
+def texts(body: Mapping[str, Any], name: str) -> list[str]:
+    """A list of texts, or of numbers as such, empty where it is missing."""
+    found = body.get(name) or []
+    if not isinstance(found, list):
+        raise invalid(f"{name} must be a list.")
+    return [str(item) for item in found]
+
+
 def items(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     """A list of objects, empty where it is missing."""
     found = body.get(name) or []

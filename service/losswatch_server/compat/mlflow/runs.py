@@ -15,7 +15,7 @@ from losswatch_server.compat.contexts import description
 from losswatch_server.compat.mlflow.answers import info_json, run_json, values_of
 from losswatch_server.compat.mlflow.errors import invalid, missing
 from losswatch_server.compat.mlflow.identity import DEFAULT_NAME, RUN_ID, experiment_name, run_id
-from losswatch_server.compat.mlflow.requests import PREFIX, fields, items, metric, pairs, parameters
+from losswatch_server.compat.mlflow.requests import PREFIX, fields, items, metric, pairs, parameters, texts
 from losswatch_server.compat.mlflow.search import check_order, filter_of
 from losswatch_server.compat.recording import Recording
 from losswatch_server.compat.series import Logged
@@ -152,9 +152,9 @@ async def get_history(
 async def search(request: Request, runs: UseCases, project: Project = "default") -> Response:
     """Runs of some experiments, newest first."""
     body = await fields(request)
-    check_order(body)
+    check_order(texts(body, "order_by"))
     fits = filter_of(str(body.get("filter") or ""))
-    groups = {experiment_name(str(id_)) for id_ in body.get("experiment_ids") or []}
+    groups = {experiment_name(id_) for id_ in texts(body, "experiment_ids")}
     limit = body.get("max_results")
     limit = limit if isinstance(limit, int) and 0 < limit <= MAX_RESULTS else MAX_RESULTS
     try:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from losswatch_server.codec.contexts import context_json
 from losswatch_server.compat.mlflow.answers import info_json
@@ -25,11 +24,11 @@ def filter_of(text: str) -> Callable[[RunRow], bool]:
     return lambda row: all(clause(row) for clause in clauses)
 
 
-def check_order(body: Mapping[str, Any]) -> None:
+def check_order(orders: Iterable[str]) -> None:
     """Refuses an order that runs are not listed in: the best run of a wrong order is a wrong run."""
-    for order in body.get("order_by") or []:
-        if not re.fullmatch(r"\s*(attributes?\.)?[`\"]?start_?time[`\"]?(\s+DESC)?\s*", str(order), re.IGNORECASE):
-            raise invalid(f"Runs are listed newest first; order_by {str(order)[:80]!r} is not supported.")
+    for order in orders:
+        if not re.fullmatch(r"\s*(attributes?\.)?[`\"]?start_?time[`\"]?(\s+DESC)?\s*", order, re.IGNORECASE):
+            raise invalid(f"Runs are listed newest first; order_by {order[:80]!r} is not supported.")
 
 
 def _clause(text: str) -> Callable[[RunRow], bool]:
