@@ -18,7 +18,7 @@ OF_TWO_PROJECTS = {
 """Of project a one for each scope, of project b one for everything."""
 
 
-def issue(data: Path, wanted: Mapping[str, tuple[str, list[Scope]]] = OF_TWO_PROJECTS) -> dict[str, str]:
+def issue(data: Path | str, wanted: Mapping[str, tuple[str, list[Scope]]] = OF_TWO_PROJECTS) -> dict[str, str]:
     """The text of a new key for each name, of a project and with some scopes."""
 
     def one(project: str, scopes: list[Scope]) -> str:

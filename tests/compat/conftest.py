@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -13,6 +13,9 @@ import pytest
 from api.conftest import serving
 from losswatch_server.app import create_app
 from losswatch_server.settings import Settings
+
+if TYPE_CHECKING:
+    from postgres import PostgresServer
 
 os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -41,9 +44,20 @@ class Service:
         ]
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    """The address of a new PostgreSQL database; None for SQLite in the data folder."""
+    if request.param == "sqlite":
+        return None
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url()
+
+
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = Settings(data_dir=tmp_path_factory.mktemp("compat"), metric_names="objective=loss, other:acc=loss")
+def service(database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("compat"), database=database, metric_names="objective=loss, other:acc=loss"
+    )
     with serving(create_app(settings)) as (host, port):
         service = Service(f"http://{host}:{port}")
         yield service

@@ -22,11 +22,11 @@ from losswatch_server.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
+def locked(database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
     """A service with keys of project team: its address, a key that logs, a key that reads."""
     data = tmp_path_factory.mktemp("locked")
-    keys = issue(data, {"log": ("team", [Scope.INGEST]), "read": ("team", [Scope.READ])})
-    with serving(create_app(Settings(data_dir=data))) as (host, port):
+    keys = issue(database or data, {"log": ("team", [Scope.INGEST]), "read": ("team", [Scope.READ])})
+    with serving(create_app(Settings(data_dir=data, database=database))) as (host, port):
         yield f"http://{host}:{port}", keys["log"], keys["read"]
 
 

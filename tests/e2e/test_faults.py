@@ -25,10 +25,10 @@ if not hasattr(resource, "prlimit"):
 class Service:
     """``losswatch-server serve`` in a process of its own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "losswatch_server", "serve", "--data", str(data), "--port", "0"],
+            [sys.executable, "-m", "losswatch_server", "serve", "--data", str(data), "--port", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -17,6 +17,7 @@ import pytest
 from house import House
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.vocabulary import RunState
+from losswatch_server.runs import Runs
 from losswatch_server.runs.event_feed import EventFeed, Tidings
 from losswatch_server.store import StoreFailedError, StoreUnreadableError, changes, places
 from losswatch_server.store.places import open_store
@@ -87,6 +88,8 @@ class Silent:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self.is_silent = threading.Event()
+        self.after_a_commit = False
+        """Whether it falls silent when it has passed on a COMMIT, so that nobody hears what became of it."""
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -105,6 +108,8 @@ class Silent:
         try:
             while data := one.recv(65536):
                 if not self.is_silent.is_set():
+                    if self.after_a_commit and b"COMMIT" in data:
+                        self.is_silent.set()
                     other.sendall(data)
             other.close()
         except OSError:
@@ -137,6 +142,78 @@ def test_a_server_that_says_nothing_more_is_taken_for_gone_and_a_new_connection_
     finally:
         store.close()
         way.close()
+
+
+class Impatient(House):
+    """Takes a server for gone after a second."""
+
+    def _open(self) -> None:
+        from losswatch_server.store.postgres import Database, PostgresStore
+
+        self.store = PostgresStore(Database(str(self.path), patience_s=1.0))
+        self.runs = Runs(self.store, lambda: self.now, uid=self._uid)
+
+
+@pytest.mark.slow
+def test_points_whose_commit_nobody_heard_of_are_counted_once_when_they_come_again(postgres: PostgresServer) -> None:
+    way = Silent(postgres.port)
+    url = postgres.url().replace(str(postgres.port), str(way.port))
+    house = Impatient(f"{url}?connect_timeout=2")
+    try:
+        house.record([Point(0, loss=1.0)])
+        way.after_a_commit = True
+        with pytest.raises(StoreFailedError):
+            house.record([Point(1, loss=0.5)])
+        way.after_a_commit = False
+        way.is_silent.clear()
+        again = house.do(until(lambda: house.runs.record("default", "run", [Point(1, loss=0.5)])))
+        assert (again.accepted, again.duplicates, again.attempt) == (0, 1, 1)
+        house.record([Point(2, loss=0.4)])
+        assert [one.point.step for one in house.stored()] == [0, 1, 2]
+    finally:
+        house.close()
+        way.close()
+
+
+FULL = {
+    "at a row": "CREATE TRIGGER no_room BEFORE INSERT ON record FOR EACH ROW EXECUTE FUNCTION no_room()",
+    "at the commit": "CREATE CONSTRAINT TRIGGER no_room AFTER INSERT ON record DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW EXECUTE FUNCTION no_room()",
+}
+
+
+def define(house: House, statement: str) -> None:
+    house.do(house.store.write(lambda connection: connection.execute(statement)))
+
+
+@pytest.mark.parametrize("statement", FULL.values(), ids=FULL)
+def test_a_server_that_says_its_disk_is_full_keeps_what_was_acknowledged(
+    postgres: PostgresServer, statement: str
+) -> None:
+    """The server itself says so, by the code that it has for this; tests/e2e has a file that cannot grow."""
+    raises = "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'"
+    house = House(postgres.url())
+    try:
+        house.record([Point(step, loss=1.0 / (1 + step)) for step in range(10)])
+        report = house.report_bytes()
+        define(house, f"CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {raises}; END$$")
+        define(house, statement)
+
+        async def several() -> list[Any]:
+            works = [house.runs.record("default", name, [Point(10, loss=0.1)]) for name in ("run", "other")]
+            return await asyncio.gather(*works, return_exceptions=True)
+
+        for error in house.do(several()):
+            assert isinstance(error, StoreFailedError), error
+            assert "No space left on device" in str(error)
+        assert house.report_bytes() == report
+        assert [one.point.step for one in house.stored()] == list(range(10))
+        define(house, "DROP TRIGGER no_room ON record")
+        assert house.record([Point(10, loss=0.1)]).accepted == 1
+        assert [one.point.step for one in house.stored()] == list(range(11))
+        assert house.store.failing_since is None
+    finally:
+        house.close()
 
 
 @pytest.fixture
