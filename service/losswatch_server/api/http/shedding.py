@@ -15,13 +15,22 @@ from collections.abc import Callable
 
 from losswatch_server.api.http.problems import BUSY, ProblemError
 
-LEAST = 64
-"""So many at once are always taken: 64 clients that begin together are no overload."""
+LEAST = 32
+"""So many at once are always taken: 32 clients that begin together are no overload."""
 WAIT_FACTOR = 4.0
 """How many times the quickest answer of late a request may take; the slowest of a hundred takes about twice that."""
-SHORTEST_WAIT_S = 0.1
-PACE_S = 0.5
-"""Over so long the answers are counted: a group of commits, and many turns of the event loop."""
+SHORTEST_WAIT_S = 0.04
+PACE_S = 0.1
+"""Over so long the answers are counted: a few groups of commits. Until an overload is noticed everything is taken, and
+that waits longest."""
+PACE_MEMORY_S = 0.5
+"""The pace is an average over so long, for a single window may hold one group of commits more or less."""
+ENOUGH = 8
+LONGEST_PACE_S = 2.0
+"""A window is longer where it has fewer than so many answers, but not longer than this."""
+OPENS_AFTER_S = 0.5
+"""Turning away goes on until nobody had to be for so long. What is taken meanwhile is answered quickly, which is no sign
+that all could be: without this the gate opened every second, and those let in then waited longest."""
 MEMORY = 40
 SPAN_S = 30.0
 """The quickest answer is that of the last MEMORY spans of this length: twenty minutes, longer than an overload lasts
@@ -46,12 +55,14 @@ class Shedding:
         self._quickest_now = math.inf
         self._pace = 0.0
         self._waits = False
+        self._shed_at = -math.inf
         self._quickest: deque[tuple[float, float]] = deque(maxlen=MEMORY)
 
     def refusal(self) -> ProblemError | None:
         """Why one more is not taken; None where it is, to be ended with ``end``."""
         if self.in_progress >= LEAST and self._waits and self.in_progress >= self.most():
-            self._turn(self._clock())
+            self._shed_at = self._clock()
+            self._turn(self._shed_at)
             self.shed += 1
             return OVERLOADED
         self.in_progress += 1
@@ -74,16 +85,20 @@ class Shedding:
         return max(SHORTEST_WAIT_S, WAIT_FACTOR * quickest)
 
     def _turn(self, now: float) -> None:
-        """Look at the last ``PACE_S``: how many were answered, and whether even the quickest had to wait."""
+        """Look at the last window: how many were answered, and whether even the quickest had to wait."""
         passed = now - self._began
-        if passed < PACE_S:
+        if passed < PACE_S or (self._answered < ENOUGH and passed < LONGEST_PACE_S):
             return
-        self._pace = self._answered / passed
+        share = min(1.0, passed / PACE_MEMORY_S) if self._pace else 1.0
+        self._pace += share * (self._answered / passed - self._pace)
         if self._answered:
             if self._quickest and now - self._quickest[-1][0] < SPAN_S:
                 since, quickest = self._quickest[-1]
                 self._quickest[-1] = (since, min(quickest, self._quickest_now))
             else:
                 self._quickest.append((now, self._quickest_now))
-            self._waits = self._quickest_now > self._may_take_s() / 2
+            if self._quickest_now > self._may_take_s() / 2:
+                self._waits = True
+            elif now - self._shed_at > OPENS_AFTER_S:
+                self._waits = False
         self._began, self._answered, self._quickest_now = now, 0, math.inf
