@@ -29,8 +29,8 @@ ENOUGH = 8
 LONGEST_PACE_S = 2.0
 """A window is longer where it has fewer than so many answers, but not longer than this."""
 OPENS_AFTER_S = 0.5
-"""Turning away goes on until nobody had to be for so long. What is taken meanwhile is answered quickly, which is no sign
-that all could be: without this the gate opened every second, and those let in then waited longest."""
+"""Turning away goes on until nobody had to be for so long. What is taken meanwhile is answered quickly, which is no
+sign that all could be: without this the gate opened every second, and those let in then waited longest."""
 MEMORY = 40
 SPAN_S = 30.0
 """The quickest answer is that of the last MEMORY spans of this length: twenty minutes, longer than an overload lasts
