@@ -10,7 +10,7 @@ WORKERS ?= auto
 PYTEST = $(BIN)/python -m pytest
 SIDE_BY_SIDE = -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: audit bench-dashboard bench-charts zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
+.PHONY: audit bench-scale bench-dashboard bench-charts zoo zoo-torch bench-test-half bench-client bench-programs help demo serve test test-fast test-other-processor test-frameworks test-frameworks-all mutate lint fix bench bench-notifications bench-teamday bench-detection fit bench-repair bench-calibration bench-longruns openapi docs docs-curves soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
@@ -89,6 +89,10 @@ bench: $(STAMP) ## speed: ingest beside an echo, posts beside heavy work, the mo
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest.databases
 	@echo
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.monitor --publish
+	@cd tests && ../$(BIN)/python -m docs --tables
+
+bench-scale: $(STAMP) ## live runs that are carried in real time, on SQLite and PostgreSQL, and what more take; fills the page on scaling (4 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.scale --publish
 	@cd tests && ../$(BIN)/python -m docs --tables
 
 bench-notifications: $(STAMP) ## notifications: 200 rounds of kill -9, 200 timed messages (10 minutes)

@@ -78,7 +78,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 feed.changed(row)
                 notices.wake.set()
 
-            runs = Runs(store, on_commit=committed, faults=app.state.faults)
+            runs = Runs(store, kept=settings.live_runs, on_commit=committed, faults=app.state.faults)
             keys = KeyRing(StoredKeys(store))
             await keys.reload()
             alerts = Alerts(

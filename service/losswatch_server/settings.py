@@ -25,6 +25,7 @@ _RANGES = (
     ("port", 0, 65535),
     ("max_connections", 1, 1_000_000),
     ("request_memory_mib", 16, 1 << 20),
+    ("live_runs", 1, 1_000_000),
     ("head_timeout_s", 0.1, 3600),
     ("progress_timeout_s", 0.1, 3600),
     ("idle_timeout_s", 0.1, 86400),
@@ -123,6 +124,11 @@ class Settings:
     )
     request_memory_mib: int = _setting(
         384, "Memory for all request bodies in progress and what is made of them; what does not fit gets 503."
+    )
+    live_runs: int = _setting(
+        512,
+        "Runs that are kept in memory between two posts, about 0.3 MiB each. A post to another run costs ten times as "
+        "much: set it to how many report at the same time.",
     )
     requests_per_minute: int | None = _setting(
         None, "Requests that one API key (without keys: one address) may send in a minute; more get 429."

@@ -1,0 +1,1 @@
+"""How many live runs a machine carries, and what more would take: ``python -m benchmarks.scale``."""
