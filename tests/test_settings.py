@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
-from losswatch_server.app import metric_rules
+from losswatch_server.app import create_app, metric_rules
 from losswatch_server.settings import Settings, SettingsError
 
 
@@ -64,3 +65,14 @@ def test_rules_for_metric_names_that_cannot_be_read_are_said_before_the_service_
     assert metric_rules(Settings(metric_names="objective=loss")) == {"": {"objective": "loss"}}
     with pytest.raises(SettingsError, match="metric_names: 'loss=much': there is no field 'much'"):
         metric_rules(Settings(metric_names="loss=much"))
+
+
+@pytest.mark.slow
+def test_as_many_runs_stay_in_memory_as_the_setting_says(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path, live_runs=3))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        for step in range(2):
+            for run in range(5):
+                posted = client.post(f"/v1/runs/run-{run}/points", json={"step": step, "loss": 1.0})
+                assert posted.json()["points"] == step + 1
+        assert len(app.state.runs._cache._runs) == 3

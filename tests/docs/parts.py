@@ -27,6 +27,7 @@ OPENAPI = ROOT / "openapi.json"
 CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
 DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
 INGEST_RESULTS = ROOT / "tests" / "benchmarks" / "ingest" / "results.txt"
+SCALE_RESULTS = ROOT / "tests" / "benchmarks" / "scale" / "results.txt"
 FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
 
 _FOUND = ("faults found (mean over the conditions)", "recall_macro")
@@ -123,6 +124,13 @@ def performance(results: Path = INGEST_RESULTS) -> str:
     return f"What `make bench` printed on a machine with two cores:\n\n```text\n{results.read_text().strip()}\n```\n"
 
 
+def scale(results: Path = SCALE_RESULTS) -> str:
+    """What ``make bench-scale`` printed when its output was last kept, or that it was not."""
+    if not results.exists():
+        return f"These figures are {NOT_MEASURED}; `make bench-scale` measures them on your machine.\n"
+    return f"What `make bench-scale` printed:\n\n```text\n{results.read_text().strip()}\n```\n"
+
+
 def conditions() -> str:
     """The table of conditions, from the front matter of their pages."""
     rows = []
@@ -180,6 +188,7 @@ WRITTEN: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"conditions": conditions, "detection": lambda: detection_in_short(summary_of())},
     PAGES / "accuracy.md": {"detection": lambda: detection(summary_of())},
     PAGES / "performance.md": {"performance": performance},
+    PAGES / "scaling.md": {"scale": scale},
     PAGES / "configuration.md": {"settings": settings},
     PAGES / "what-you-already-have.md": {"names": names, "parameters": parameters},
     PAGES / "http-api.md": {"endpoints": endpoints, "problems": problems},

@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks.ingest.results import heading
 from benchmarks.scale.load import Answers, Connection, built, connected, posted
-from benchmarks.scale.model import Model, Size, check, extrapolated, sizes_table
+from benchmarks.scale.model import Model, Size, check, disk, extrapolated, sizes_table
 from benchmarks.scale.services import Services, Used, services
 
 RESULTS = Path(__file__).parent / "results.txt"
@@ -188,6 +188,7 @@ def text(found: Sequence[Measured]) -> str:
     if shared and shared[0].model is not None:
         lines += ["", "what more live runs take, on PostgreSQL, each posting a point a second"]
         lines += extrapolated(shared[0].model, ASKED)
+        lines.append(disk(shared[0].model, WANTED))
     return "\n".join(lines)
 
 

@@ -134,3 +134,12 @@ def extrapolated(model: Model, runs: Iterable[int]) -> list[str]:
             f"{points * model.bytes_of_a_point / 1e9:>10.1f}"
         )
     return lines
+
+
+MANY = 1e11
+
+
+def disk(model: Model, runs: int) -> str:
+    """How long so many live runs take for very many points, and what those take on the disk."""
+    terabytes, days = MANY * model.bytes_of_a_point / 1e12, MANY / runs / 86_400
+    return f"{MANY:.0e} points: {terabytes:.1f} TB on the disk, which {runs:,} live runs fill in {days:.0f} days"
