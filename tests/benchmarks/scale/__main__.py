@@ -25,6 +25,8 @@ from benchmarks.scale.services import Services, Used, services
 RESULTS = Path(__file__).parent / "results.txt"
 BOUND_MS = 500.0
 """99 of 100 answers come within half a second: a client that flushes each second is not held up."""
+BUSY = 800
+"""Runs, of 32 connections, that are posted to without a pause."""
 HISTORY = 300
 """Points that a run has before it is measured. Its memory goes on growing until about 1000."""
 SHARES = (0.95, 0.85, 0.75, 0.6)
@@ -120,8 +122,8 @@ async def _measure(here: Services, *, seconds: float, history: int, long: int, m
     empty = here.memory()
     trial = Trial(here, history)
     try:
-        await trial.grow(min(most, 200))
-        full = await trial.size(min(most, 200), seconds, pace_s=None)
+        await trial.grow(min(most, BUSY))
+        full = await trial.size(min(most, BUSY), seconds, pace_s=None)
         found.full_speed = full.per_second
         for share in OF_THE_MODEL:
             runs = max(1, min(most, int(share * full.per_second)))
