@@ -105,7 +105,7 @@ class _Console:
                 table.names.setdefault(name, names[name])
         if words.totals:
             table.totals.update(words.totals)
-        self.dictionaries += line.text.lstrip().startswith("{'") or "{'" in line.text
+        self.dictionaries += "{'" in line.text
         table.add(row, Mark(line.number, line.redrawn or words.plan.bar, form))
         self.bars.append(words.totals.get(PLACE))
 

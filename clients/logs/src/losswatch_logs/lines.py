@@ -111,9 +111,14 @@ def split(text: str) -> List[Line]:
                 for state in _REDRAW.split(line)
                 if state and not state.isspace() and not is_bare_bar(state)
             )
-        elif line and not line.isspace() and not is_bare_bar(line) and not _FENCE.fullmatch(line):
+        elif line and not line.isspace() and not is_bare_bar(line) and not is_fence(line):
             lines.append(Line(number, line))
     return lines
+
+
+def is_fence(line: str) -> bool:
+    """Whether a line is nothing but the mark of a code block, or dots for what was left out."""
+    return ("```" in line or "~~~" in line or "..." in line) and _FENCE.fullmatch(line) is not None
 
 
 def is_bare_bar(line: str) -> bool:

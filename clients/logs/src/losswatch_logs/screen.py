@@ -139,7 +139,7 @@ def _same_counts(row: Row, last: Row) -> bool:
 
 def _begin(lines: Sequence[Line], place: int, text: str, found_main: bool) -> Optional[_Header]:
     """The header that begins at a line: its names, perhaps over two lines, fit a row that follows soon."""
-    if not (found_main or "|" in text or _MEASURED.search(text)) or not _may_be_header(text):
+    if "=" in text or not (found_main or "|" in text or _MEASURED.search(text)) or not _may_be_header(text):
         return None
     after = [_BAR.sub("", line.text) for line in lines[place + 1 : place + 1 + _LOOK_AHEAD]]
     rows = [line for line in after if not _RULE.fullmatch(line)]

@@ -87,13 +87,14 @@ def read_words(line: str, *, every: bool = False) -> Words:
             _known.clear()
         if plan is not _NOTHING_TO_READ:
             _known[gaps] = plan
-    values = {name: _value(parts[place]) for name, place in plan.values}
-    totals = {name: _value(parts[place]) for name, place in plan.totals}
+    value = _value if "," in line else float
+    values = {name: value(parts[place]) for name, place in plan.values}
+    totals = {name: value(parts[place]) for name, place in plan.totals} if plan.totals else {}
     return Words(values, totals, plan)
 
 
 def _value(text: str) -> float:
-    return float(text.replace(",", "")) if "," in text else float(text)
+    return float(text.replace(",", ""))
 
 
 def understand(gaps: Tuple[str, ...]) -> Plan:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, begins_at_start
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
@@ -342,7 +342,7 @@ class Overfitting:
     def _apart(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         """An excerpt of a run that overfits already: its beginning is not there, the losses are far apart, and the one
         goes on rising while the other does not."""
-        yield Test("the beginning is missing", float(not view.known.begins_at_start), 0.5)
+        yield Test("the beginning is missing", float(not begins_at_start(view.memory)), 0.5)
         least = self.unbroken_apart + math.floor(doublings(turn.n, 32)) - 1
         yield Test("rises in a row", float(state.rises), float(least), True, "evaluations", state.risen_from_step)
         rise = state.latest[-1] - state.risen_from
