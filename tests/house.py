@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from losswatch_server.codec import dumps, report_json
 from losswatch_server.runs import Runs
 from losswatch_server.store.places import open_store
+from losswatch_server.workers import Elsewhere
 
 T = TypeVar("T")
 
@@ -17,17 +18,26 @@ T = TypeVar("T")
 class House:
     """One service without HTTP: a store, its runs, and a clock that stands still unless it is moved."""
 
-    def __init__(self, path: Path | str, kept: int = 512) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        kept: int = 512,
+        elsewhere: Elsewhere | None = None,
+        runner: asyncio.Runner | None = None,
+    ) -> None:
         self.path = path
+        self.elsewhere = elsewhere or Elsewhere(None, 1)
         self.kept = kept
         self.now = 1_800_000_000.0
         self.uids = 0
-        self._runner = asyncio.Runner()
+        self._runner = runner or asyncio.Runner()
+        self._lent = runner is not None
         self._open()
 
     def _open(self) -> None:
         self.store = open_store(self.path)
-        self.runs = Runs(self.store, lambda: self.now, kept=self.kept, uid=self._uid)
+        self.store.elsewhere = self.elsewhere
+        self.runs = Runs(self.store, lambda: self.now, kept=self.kept, uid=self._uid, elsewhere=self.elsewhere)
 
     def _uid(self) -> str:
         self.uids += 1
@@ -50,6 +60,10 @@ class House:
     def stored(self, name: str = "run", **choice: Any) -> Any:
         return self.do(self.runs.points("default", name, **choice))[0]
 
+    def columns(self, name: str = "run") -> set[str]:
+        uid = self.do(self.runs.get("default", name)).uid
+        return self.do(self.store.column_names("default", uid))
+
     def kinds(self) -> list[str]:
         return [event.kind for event in self.do(self.runs.events(None, after=0))]
 
@@ -66,4 +80,5 @@ class House:
 
     def close(self) -> None:
         self._close()
-        self._runner.close()
+        if not self._lent:
+            self._runner.close()

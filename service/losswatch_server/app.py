@@ -69,6 +69,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         sys.setswitchinterval(SWITCH_S)
         store = await asyncio.to_thread(open_store, settings.place)
+        store.elsewhere = app.state.elsewhere
         try:
             feed = EventFeed(store.events, store.newest_event, look=store.heard_since if store.is_shared else None)
             notices = store.notices(feed.wake.set)
@@ -78,7 +79,13 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 feed.changed(row)
                 notices.wake.set()
 
-            runs = Runs(store, kept=settings.live_runs, on_commit=committed, faults=app.state.faults)
+            runs = Runs(
+                store,
+                kept=settings.live_runs,
+                on_commit=committed,
+                faults=app.state.faults,
+                elsewhere=app.state.elsewhere,
+            )
             keys = KeyRing(StoredKeys(store))
             await keys.reload()
             alerts = Alerts(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import os
 import pickle  # between processes of our own # nosec B403
@@ -97,6 +98,23 @@ class Workers:
     def _close(self) -> None:
         with self._starting:
             self._closed = True
+
+
+class Elsewhere:
+    """Long work of one kind: so much of it at a time. Without ``workers`` it is done in threads."""
+
+    def __init__(self, workers: Workers | None, at_once: int) -> None:
+        self._workers = workers
+        self._turns = asyncio.Semaphore(at_once)
+
+    async def run(self, work: Callable[..., T], raw: bytes, *arguments: Any) -> T:
+        """What ``work(raw, *arguments)`` gives, or raises, in its turn. See ``Workers.run``; where no process can be
+        started it is done in a thread."""
+        async with self._turns:
+            if self._workers is not None:
+                with contextlib.suppress(OSError):
+                    return await self._workers.run(work, raw, *arguments)
+            return await asyncio.to_thread(work, raw, *arguments)
 
 
 class _Process:
@@ -202,13 +220,16 @@ def main() -> None:
         _write(out, _READY)
         asked: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
         threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+        gc.disable()  # a hundred thousand points looked through for circles again and again is a sixth of the time
         while True:
             given, raw = asked.get()
             work, arguments = pickle.loads(given)  # what a process of our own wrote # nosec B301
+            gc.freeze()
             answer = _answer(work, raw, arguments)
             _write(out, _LENGTH.pack(len(answer)))
             _write(out, answer)
             del given, raw, work, arguments, answer
+            gc.collect()
 
 
 def _listen(asked: SimpleQueue[tuple[bytes, bytes]]) -> None:

@@ -268,6 +268,6 @@ def test_a_run_that_an_older_version_kept_is_summed_up_when_it_is_first_drawn(ho
     house.restart()
     assert house.stored(resolution=100) == before
     assert house.sql("SELECT count(*) FROM summary")[0][0] > 15
-    assert house.do(house.runs.columns("default", "run")) == {"loss", "grad_norm"}
+    assert house.columns() == {"loss", "grad_norm"}
     house.do(house.runs.delete("default", "run"))
     assert house.sql("SELECT count(*) FROM summary") == [(0,)]

@@ -26,6 +26,7 @@ from losswatch_server.store import changes
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.rows import RecordRow, StoredRun
 from losswatch_server.store.sealing import seal
+from losswatch_server.workers import Elsewhere
 
 if TYPE_CHECKING:
     from postgres import PostgresServer
@@ -157,11 +158,11 @@ def untouched(house: House) -> Iterator[House]:
 async def _explained(condition: Condition, store: Any, run: StoredRun) -> Any:
     stored = await store.findings(run.row.project, run.row.uid)
     finding = next(one.finding for one in stored if one.finding.condition is condition)
-    return await explaining.explain(store, run, finding)
+    return await explaining.explain(store, run, finding, Elsewhere(None, 1))
 
 
 async def _refolded(store: Any, run: StoredRun) -> Any:
-    folded = await refold(store, run.row.project, run.row.uid, run.attempts, ())
+    folded = await refold(store, run.row.project, run.row.uid, run.attempts, (), elsewhere=Elsewhere(None, 1))
     return freeze(folded.monitor), folded.last, folded.highest_step, folded.since, folded.changes, folded.damage
 
 

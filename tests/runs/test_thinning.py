@@ -71,7 +71,7 @@ def said(points: Any) -> list[str]:
 def test_a_thinned_run_is_judged_as_before_and_keeps_what_matters(house: House) -> None:
     before, report = house.stored("odd"), house.report_bytes("odd")
     findings = house.do(house.runs.findings("default", "odd"))
-    columns = house.do(house.runs.columns("default", "odd"))
+    columns = house.columns("odd")
     assert {one.finding.condition for one in findings} >= {"diverging", "non_finite"}
     house.now += 6 * DAY
     thinner = retention(house)
@@ -85,7 +85,7 @@ def test_a_thinned_run_is_judged_as_before_and_keeps_what_matters(house: House) 
         assert len(after) < len(before) / 4
         assert house.report_bytes("odd") == report
         assert set(said(after)) <= set(said(before)), "each point is as it was posted"
-        assert house.do(house.runs.columns("default", "odd")) == columns
+        assert house.columns("odd") == columns
         kept = {p.point.step for p in after}
         assert 4321 in kept
         for one in findings:

@@ -151,7 +151,7 @@ def _told(house: House) -> list[tuple[str, Any]]:
         told.append((f"points of {name}", repr(house.stored(name))))
         told.append((f"some points of {name}", repr(house.stored(name, from_step=150, to_step=3200, limit=700))))
         told.append((f"picture of {name}", repr(house.stored(name, resolution=100))))
-        told.append((f"columns of {name}", house.do(runs.columns("default", name))))
+        told.append((f"columns of {name}", house.columns(name)))
         told.append((f"findings of {name}", repr(house.do(runs.findings("default", name)))))
         told.append((f"siblings of {name}", repr(house.do(runs.siblings("default", name)))))
         told.append((f"count of {name}", house.do(store.count_between("default", uid, 100, 5000))))

@@ -58,7 +58,10 @@ from losswatch_server.api.routes import (
 from losswatch_server.codec import Problem
 from losswatch_server.runs.faults import FaultLog
 from losswatch_server.supervision import Supervisor
-from losswatch_server.workers import Workers
+from losswatch_server.workers import Elsewhere, Workers
+
+PROCESSES = 2
+"""That judge, read and write what is long of runs, besides those of diagnoses: each takes about 100 MB of memory."""
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
 
@@ -153,6 +156,7 @@ def create_api(
     app.state.exporting = Turns(portability.AT_ONCE, portability.WAITING)
     app.state.diagnosing = Turns(diagnose.AT_ONCE, diagnose.WAITING)
     app.state.workers = Workers()
+    app.state.elsewhere = Elsewhere(app.state.workers, PROCESSES)
     routers = (*ROUTERS, *more_routers)
     for router in routers:
         app.include_router(router)

@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
-from threading import Lock
+from collections.abc import Callable
+from threading import Lock, local
+from typing import Any, NamedTuple, TypeVar
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MISSHAPEN = (
     ValueError,
@@ -39,13 +42,39 @@ class DamagedCellError(ValueError):
     """The text or the bytes are not what was written."""
 
 
+class Damage(NamedTuple):
+    """A cell that could not be read, for ``note``."""
+
+    what: str
+    key: tuple[object, ...]
+    why: str
+
+
+_telling = local()
+
+
+def told(raw: bytes, work: Callable[..., T], *arguments: Any) -> tuple[T, list[Damage]]:
+    """What ``work(raw, *arguments)`` gives, and the damage that it meets, for the caller to note: what is done in
+    another process would note it there."""
+    met: list[Damage] = []
+    _telling.met = met
+    try:
+        return work(raw, *arguments), met
+    finally:
+        _telling.met = None
+
+
 def note(what: str, key: tuple[object, ...], error: BaseException | str) -> None:
     """A cell could not be read: ``what`` it is and the ``key`` of its row."""
+    why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    met: list[Damage] | None = getattr(_telling, "met", None)
+    if met is not None:
+        met.append(Damage(what, key, why))
+        return
     with _lock:
         if (what, key) in _found or len(_found) >= REMEMBERED:
             return
         _found.add((what, key))
-    why = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     logger.error("damaged in the database: %s of %s (%s)", what, "/".join(map(str, key)), why[:300])
 
 

@@ -102,6 +102,10 @@ class Faults:
         """Every fault so far, in the order in which they were first met; without tracebacks."""
         return tuple(self._known.values())
 
+    def tell(self, faults: Iterable[Fault]) -> None:
+        """Give these out at the next ``drain``: they were met elsewhere, and are known there."""
+        self._fresh |= {_key(fault): fault for fault in faults}
+
     def drain(self) -> list[Fault]:
         """The faults since the last call, with tracebacks."""
         if not self._fresh:  # at every point

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
 from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
@@ -22,34 +22,62 @@ from losswatch_server.runs.liveness.rhythm import IMPORT_POINTS, KEPT_GAPS, NOT_
 from losswatch_server.runs.liveness.silence_rule import grace_s
 from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
+from losswatch_server.store.beside import beside
 from losswatch_server.store.entries import read
 from losswatch_server.store.pages import PAGE, Page, pages
 from losswatch_server.store.rows import RecordRow, StoredRun
+from losswatch_server.workers import Elsewhere
 
 MOST_AFTER = 20_000
 """Points folded after the one that opened the finding: half a second of a core."""
 FROM_SNAPSHOT = 50_000
 """Only a run with more points is folded from a snapshot on: before that the whole course is worth a second."""
+MANY_LOOKED_AT = 1024
+"""Points from which on another process does it: a tenth of a second of work, each point being looked at alone."""
 BEFORE_SILENCE = (KEPT_GAPS + 1) * IMPORT_POINTS
 """Points before a silence that are read: in so many there are as many live requests as the rule looks back on."""
 SLACK_S = 1.0
 """The record keeps milliseconds; the finding was opened with the whole of the float."""
 
 
-async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation:
+async def explain(store: Store, run: StoredRun, finding: Finding, elsewhere: Elsewhere) -> Explanation:
     """What the rule saw that made the finding, from the record as it stood in the finding's attempt.
 
-    Folds in a thread. A long run is folded from a snapshot well before the onset, and for a while after the opening.
+    Many points are folded elsewhere, fewer in a thread. A long run is folded from a snapshot well before the onset, and
+    for a while after the opening. Raises WorkerLostError.
     """
     if finding.series == CLOCK:
-        before = await _before_silence(store, run, finding)
-        return await asyncio.to_thread(_silence, before, run, finding)
+        before, expected = await _before_silence(store, run, finding), run.row.context.expected_gap_s
+        rows = [row for page in before.pages for row in page.rows]
+        return await _where_it_fits(elsewhere, rows, silence_explained, b"", before, finding, expected)
     attempts, end = lineage(run.attempts, finding)
     frozen, seq = await _start(store, run, attempts, finding)
     rows = await _rows(store, run, seq, finding.opened_step)
+    asked = (run.row.uid, finding, rows, seq, end, attempts)
+    return await _where_it_fits(elsewhere, rows, finding_explained, frozen or b"", *asked)
+
+
+async def _where_it_fits(
+    elsewhere: Elsewhere, rows: Sequence[RecordRow], work: Callable[..., Explanation], raw: bytes, *asked: Any
+) -> Explanation:
+    if sum(row.n for row in rows) >= MANY_LOOKED_AT:
+        return await beside(elsewhere, work, raw, *asked)
+    return await asyncio.to_thread(work, raw, *asked)
+
+
+def finding_explained(
+    frozen: bytes,
+    uid: str,
+    finding: Finding,
+    rows: Sequence[RecordRow],
+    seq: int,
+    end: float,
+    attempts: Sequence[Attempt],
+) -> Explanation:
+    """The explanation from rows of the record, for another process; ``frozen`` is the state at ``seq``, if not new."""
 
     def fold(probe: Probe) -> None:
-        monitor = Monitor(run.row.uid) if frozen is None else thaw(frozen)
+        monitor = thaw(frozen) if frozen else Monitor(uid)
         monitor.watched = False
         probe.watch(monitor)
         after = 0
@@ -60,7 +88,7 @@ async def explain(store: Store, run: StoredRun, finding: Finding) -> Explanation
             apply(monitor, entry)
             probe.look(monitor)
 
-    return await asyncio.to_thread(explained, finding, fold)
+    return explained(finding, fold)
 
 
 def lineage(attempts: Sequence[Attempt], finding: Finding) -> tuple[list[Attempt], float]:
@@ -159,9 +187,9 @@ async def _before_silence(store: Store, run: StoredRun, finding: Finding) -> _Be
     return _Before(found, begin == 0)
 
 
-def _silence(before_it: _Before, run: StoredRun, finding: Finding) -> Explanation:
-    """The seconds between requests, each held against what was allowed when it began."""
-    expected = run.row.context.expected_gap_s
+def silence_explained(raw: bytes, before_it: _Before, finding: Finding, expected: float | None) -> Explanation:
+    """The seconds between requests, each held against what was allowed when it began; ``expected`` is what the run
+    announced (s)."""
     rhythm = NOT_HEARD
     judgements: list[Row] = []
     allowed: float | None = None

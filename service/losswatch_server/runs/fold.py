@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point, merge
-from losswatch_server.monitor.snapshot import thaw
+from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
+from losswatch_server.store.beside import beside
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.damage import damaged_blocks, steps_of
 from losswatch_server.store.pages import PAGE, Page, pages
 from losswatch_server.store.rows import RecordRow
+from losswatch_server.workers import Elsewhere
 
 SLICE = 128
 """Points folded before others get their turn: a third of a millisecond where nothing happens in them, one and a half
@@ -84,21 +88,62 @@ async def refold(
     attempts: Sequence[Attempt],
     snapshots: Sequence[tuple[int, int, int]],
     extra: Sequence[Entry] = (),
+    *,
+    elsewhere: Elsewhere,
 ) -> Folded:
     """The state after the whole record and ``extra`` entries that are not stored yet.
 
     Starts from the newest usable one of ``snapshots`` (seq, step, detection_version): what it has seen must all
-    still count under ``attempts``.
+    still count under ``attempts``. Full pages are folded elsewhere, to the bit; raises WorkerLostError.
     """
     monitor, from_seq, top = await _start(store, project, uid, attempts, snapshots)
     folding = _Folding(monitor, top)
     damaged: list[RecordRow] = []
     cuts = Cuts(attempts)
     async for page in pages(lambda seq: store.standing_page(project, uid, cuts, seq, PAGE), from_seq):
-        await folding.take(await asyncio.to_thread(_judged, page, attempts))
+        frozen = None
+        if sum(row.n for row in page.rows) >= PAGE:
+            frozen = folding.monitor.faults.shield("snapshot", "", folding.monitor.step, folding.frozen, None)
+        told = None
+        if frozen is not None:
+            told = await beside(elsewhere, page_folded, frozen, folding.kept(), page, attempts)
+        if told is not None:
+            folding.go_on(told)
+        else:
+            await folding.take(await asyncio.to_thread(_judged, page, attempts))
         damaged += damaged_blocks(page.rows)
     await folding.take(effective(extra, attempts))
     return folding.close(damaged)
+
+
+class _Rest(NamedTuple):
+    """What a folding holds besides its monitor."""
+
+    highest_step: int
+    held: list[Entry]
+    last: Point | None
+    since: int
+
+
+class _PageFolded(NamedTuple):
+    """A folding after a page: its monitor, frozen, and the changes and faults that were met."""
+
+    frozen: bytes
+    kept: _Rest
+    changes: list[Finding]
+    faults: list[Fault]
+
+
+def page_folded(frozen: bytes, kept: _Rest, page: Page, attempts: Sequence[Attempt]) -> _PageFolded | None:
+    """What becomes of a folding with one more page, for another process; None where that cannot be written down."""
+    folding = _Folding(thaw(frozen), kept.highest_step)
+    folding.held, folding.last, folding.since = kept.held, kept.last, kept.since
+    asyncio.run(folding.take(_judged(page, attempts)))
+    try:
+        after = folding.frozen()
+    except Exception:  # noqa: BLE001 - a rule keeps what has no form: then it is folded where it can stay
+        return None
+    return _PageFolded(after, folding.kept(), folding.monitor.drain_changes(), folding.monitor.drain_faults())
 
 
 def _judged(page: Page, attempts: Sequence[Attempt]) -> list[Entry]:
@@ -132,6 +177,23 @@ class _Folding:
         self.since = 0
         self.due: list[Point] = []
         """Points whose turn it is: they are folded together."""
+
+    def frozen(self) -> bytes:
+        """The state of the monitor, with all that is due."""
+        self._fold_due()
+        return freeze(self.monitor)
+
+    def kept(self) -> _Rest:
+        """What it holds besides."""
+        return _Rest(self.highest_step, list(self.held), self.last, self.since)
+
+    def go_on(self, told: _PageFolded) -> None:
+        """From where another process has come."""
+        changes, faults = self.monitor.drain_changes(), self.monitor.drain_faults()
+        self.monitor = thaw(told.frozen)
+        self.monitor.life.changes = changes + told.changes
+        self.monitor.faults.tell([*faults, *told.faults])
+        self.highest_step, self.held, self.last, self.since = told.kept
 
     async def take(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

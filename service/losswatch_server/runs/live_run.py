@@ -192,6 +192,10 @@ class LiveRun:
             self.since_snapshot += len(waiting)
             waiting.clear()
 
+    def frozen(self) -> bytes | None:
+        """The state of the run's monitor; None where there is none, or none that can be written down."""
+        return None if self.monitor is None else self._frozen(self.monitor)
+
     def _frozen(self, monitor: Monitor) -> bytes | None:
         """The monitor's state; None where a rule keeps what cannot be written down: a snapshot only saves work."""
         return self.faults.shield("snapshot", "", monitor.step, partial(freeze, monitor), None)

@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from losswatch_server.codec.blocks import pack
 from losswatch_server.codec.contexts import context_text
+from losswatch_server.codec.packed import BLOCK, blocks_of
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import Key
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.rows import RecordRow
-
-BLOCK = 1000
-"""Most points in one row: a lookup never unpacks more than this for one point."""
 
 
 def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> list[RecordRow]:
@@ -47,11 +45,10 @@ def write(entries: Sequence[Entry], writer: str | None, received_ms: int) -> lis
 
 def _write_points(entries: NewPoints, writer: str | None, received_ms: int) -> list[RecordRow]:
     rows = []
-    for start in range(0, len(entries), BLOCK):
-        points = entries.points[start : start + BLOCK]
-        seq, low, high = entries.seq + start, points.steps[0], points.steps[-1]
-        row = (seq, len(points), EntryKind.POINTS, entries.attempt, writer, received_ms, low, high, pack(points))
-        rows.append(RecordRow(*row))
+    seq = entries.seq
+    for n, low, high, body in blocks_of(entries.points):
+        rows.append(RecordRow(seq, n, EntryKind.POINTS, entries.attempt, writer, received_ms, low, high, body))
+        seq += n
     return rows
 
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from losswatch_server.codec.assessments import assessment_to_bytes
-from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, ClosedBy, RunState
 from losswatch_server.runs.answers import Recorded, RunGoneError
+from losswatch_server.runs.beside import forward
 from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.fold import refold
 from losswatch_server.runs.live_run import LiveRun, changed_writers
@@ -192,9 +193,11 @@ class Recorder:
         row, at = live.row, request.at
         context_changed = request.context is not row.context
         entries = acceptance.entries
+        before: list[Entry] = []
         if context_changed:
-            first = Entry(live.next_seq, EntryKind.CONTEXT, live.cursor.attempt, context=request.context)
-            entries = [first, *entries]
+            before = [Entry(live.next_seq, EntryKind.CONTEXT, live.cursor.attempt, context=request.context)]
+            if not isinstance(entries, NewPoints):
+                entries, before = [*before, *entries], []
         writers = changed_writers(live.cursor, acceptance.cursor)
         returns = row.state is RunState.SILENT and len(request.points) > 0
         if live.stored and not entries and not writers and not returns and abs(at - row.last_seen_at) < SEEN_EVERY_S:
@@ -203,10 +206,14 @@ class Recorder:
         if not live.stored:
             draft.event_kinds.append("run.created")
         moves = acceptance.only_new or any(entry.kind in _MOVING for entry in entries)
+        if before:
+            draft.rows = write(before, request.writer, int(at * 1000))
+            await self._judge(live, acceptance, before, draft, moves)
         if entries:
-            draft.rows = await _beside(request.sent, write, entries, request.writer, int(at * 1000))
+            rows = await _beside(request.sent, write, entries, request.writer, int(at * 1000))
+            draft.rows = [*draft.rows, *rows] if before else rows
             await self._judge(live, acceptance, entries, draft, moves)
-        live.next_seq += len(entries)
+        live.next_seq += len(before) + len(entries)
         live.unsealed += sum(row.n for row in draft.rows)
         _move_on(live, request, acceptance, draft, moves)
         if entries or returns or not live.stored:
@@ -240,7 +247,7 @@ class Recorder:
             changes.reconcile(await self._refold(live, entries[:behind]), ClosedBy.SUPERSEDED)
         elif behind:
             changes.reconcile(await self._merge_into_last(live, entries[:behind], changes), None)
-        taken = await live.forward(entries[behind:])
+        taken = await forward(live, entries[behind:], self._cache.elsewhere)
         changes.forward(live.drain_changes())
         if taken:
             draft.snapshots = live.keep(taken, draft.dropped_snapshots)
@@ -272,7 +279,8 @@ class Recorder:
 
     async def _refold(self, live: LiveRun, entries: Sequence[Entry]) -> Sequence[Finding]:
         row = live.row
-        folded = await refold(self._store, row.project, row.uid, live.attempts, live.snapshot_marks, entries)
+        key, elsewhere = (row.project, row.uid), self._cache.elsewhere
+        folded = await refold(self._store, *key, live.attempts, live.snapshot_marks, entries, elsewhere=elsewhere)
         live.monitor, live.highest_step, live.since_snapshot = folded.monitor, folded.highest_step, folded.since
         live.damage = folded.damage
         live.before_last = None

@@ -26,6 +26,7 @@ from losswatch_server.runs.record import standing
 from losswatch_server.runs.reports import frozen_assessment, row_from_report, with_liveness_findings
 from losswatch_server.store import RunMovedError, Store
 from losswatch_server.store.rows import StoredRun
+from losswatch_server.workers import Elsewhere
 
 LOADS = 10
 """Times that a run is loaded which others change meanwhile."""
@@ -78,8 +79,9 @@ class RunLock:
 class RunCache:
     """Hands out runs, one user of a run at a time."""
 
-    def __init__(self, store: Store, kept: int, faults: FaultLog) -> None:
+    def __init__(self, store: Store, kept: int, faults: FaultLog, elsewhere: Elsewhere) -> None:
         self.store = store
+        self.elsewhere = elsewhere
         self._faults = faults
         self._kept = kept
         self._runs: OrderedDict[tuple[str, str], CachedRun] = OrderedDict()
@@ -186,7 +188,9 @@ class RunCache:
         """Make the monitor of ``live`` from the store anew; the changes of findings on the way, and those there are."""
         row = live.row
         live.snapshot_marks = list(await self.store.snapshot_marks(row.project, row.uid))
-        folded = await refold(self.store, row.project, row.uid, live.attempts, live.snapshot_marks)
+        folded = await refold(
+            self.store, row.project, row.uid, live.attempts, live.snapshot_marks, elsewhere=self.elsewhere
+        )
         live.monitor = folded.monitor
         live.highest_step = folded.highest_step
         live.since_snapshot = folded.since

@@ -5,31 +5,98 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 
 from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.monitor.points import SERIES, merge
+from losswatch_server.runs import written
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.runs.walk import Place, walk
+from losswatch_server.runs.walk import Passage, Place, passages, points_of, walk
+from losswatch_server.runs.written import Wanted
 from losswatch_server.store import Store
+from losswatch_server.store.beside import beside
 from losswatch_server.store.cuts import NEVER, Cuts
 from losswatch_server.store.rows import StoredRun
 from losswatch_server.store.summaries import is_finite
+from losswatch_server.workers import Elsewhere
 
 EXACT = 32_768
 """Points up to which a picture is made of all of them; past that of summaries, which takes less than reading these."""
 
+FEW = 256
+"""Points up to which a series is written where it is: about a millisecond of work."""
 
-async def in_turns(
-    parts: AsyncIterator[list[StoredPoint]], turns: asyncio.Semaphore
-) -> AsyncIterator[list[StoredPoint]]:
-    """The parts, each read in a turn: who streams whole runs waits for others who do, and live runs for one alone."""
-    while True:
-        async with turns:
-            part = await anext(parts, None)
-        if part is None:
-            return
-        yield part
+
+class WholeSeries:
+    """A whole series as text, a few thousand points at a time. What is long of it is done elsewhere: who streams
+    whole runs waits for others who do, and the event loop hands on what comes."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: StoredRun,
+        elsewhere: Elsewhere,
+        from_step: int | None,
+        to_step: int | None,
+        attempt: int | None,
+        wanted: Wanted,
+    ) -> None:
+        high = NEVER if to_step is None else to_step
+        self._store = store
+        self._run = run
+        self._passages = passages(store, run, low=from_step or 0, high=high, attempt=attempt)
+        self._wanted = wanted
+        self._elsewhere = elsewhere
+
+    async def __aiter__(self) -> AsyncIterator[list[StoredPoint]]:
+        """The points themselves."""
+        async for passage in self._passages:
+            if points := await points_of(passage):
+                yield written.only(points, self._wanted)
+
+    async def ndjson(self) -> AsyncIterator[bytes]:
+        """One object a line."""
+        async for passage in self._passages:
+            if text := await self._text(passage, written.ndjson):
+                yield text
+
+    async def csv(self) -> AsyncIterator[bytes]:
+        """A line of names, and a line for each point. What fits into one part has the columns of its own points,
+        anything longer those of the whole run."""
+        first: list[StoredPoint] = []
+        begun: list[Passage] = []
+        filled = 0
+        async for passage in self._passages:
+            begun.append(passage)
+            points = await points_of(passage)
+            filled += bool(points)
+            if filled > 1:
+                break
+            first = first or points
+        if filled > 1:
+            known = await self._store.column_names(self._run.row.project, self._run.row.uid)
+            columns = written.ordered(written.chosen(known, self._wanted))
+        else:
+            columns = written.columns_of(written.only(first, self._wanted))
+        yield written.csv_head(columns)
+        write = partial(written.csv_rows, columns=columns)
+        for passage in begun:
+            if text := await self._text(passage, write):
+                yield text
+        async for passage in self._passages:
+            if text := await self._text(passage, write):
+                yield text
+
+    async def _text(self, passage: Passage, write: written.Write) -> bytes:
+        if passage.window.n <= FEW:
+            return text_of(b"", passage, self._wanted, write)
+        return await beside(self._elsewhere, text_of, b"", passage, self._wanted, write)
+
+
+def text_of(raw: bytes, passage: Passage, wanted: Wanted, write: written.Write) -> bytes:
+    """What is wanted of the points of a passage, for another process to write."""
+    return write(written.only(passage.points(), wanted))
 
 
 async def picture(

@@ -25,8 +25,10 @@ from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cu
 from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder, persistent
 from losswatch_server.runs.run_cache import ENDED, KEPT, CachedRun, RunCache
+from losswatch_server.runs.series import WholeSeries
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.walk import POINTS, Place, walk
+from losswatch_server.runs.written import Wanted
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
 from losswatch_server.store.rows import (
@@ -41,6 +43,7 @@ from losswatch_server.store.rows import (
     StoredRun,
 )
 from losswatch_server.store.sealing import SEAL_POINTS
+from losswatch_server.workers import Elsewhere
 
 ERROR_LENGTH = 500
 LEFTOVERS_EVERY_S = 60.0
@@ -54,7 +57,8 @@ class Runs:
     """All use cases of runs over one store.
 
     One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
-    ``on_commit`` is called after each commit with the run as it stands; ``faults`` hears of what failed in judging.
+    ``on_commit`` is called after each commit with the run as it stands; ``faults`` hears of what failed in judging;
+    ``elsewhere`` takes what is long.
     Every method may raise StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run
     raise RunNotFoundError where there is none.
     """
@@ -68,14 +72,14 @@ class Runs:
         kept: int = KEPT,
         uid: Callable[[], str] = new_uid,
         faults: FaultLog | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._on_commit = on_commit
         self._faults = faults or FaultLog()
-        self._cache = RunCache(store, kept, self._faults)
+        self._cache = RunCache(store, kept, self._faults, elsewhere or Elsewhere(None, 1))
         self._recorder = Recorder(self._cache, clock, uid)
-        self._streaming = asyncio.Semaphore(1)
         self._sealing: set[asyncio.Task[None]] = set()
         self._unsealed: dict[tuple[str, str], Exception | None] = {}
         self._looked_for_leftovers = False
@@ -190,17 +194,11 @@ class Runs:
         from_step: int | None = None,
         to_step: int | None = None,
         attempt: int | None = None,
-    ) -> AsyncIterator[list[StoredPoint]]:
-        """All points that ``points`` would give, a few thousand at a time."""
+        wanted: Wanted = None,
+    ) -> WholeSeries:
+        """All points that ``points`` would give, with what is ``wanted`` of them alone."""
         run = await self._stored(project, name)
-        high = NEVER if to_step is None else to_step
-        parts = walk(self._store, run, low=from_step or 0, high=high, attempt=attempt)
-        return series.in_turns(parts, self._streaming)
-
-    async def columns(self, project: str, name: str) -> set[str]:
-        """What the points of the run measure: series, ``time``, ``rank``, ``layers.NAME``, ``metrics.NAME``."""
-        run = await self._stored(project, name)
-        return await self._store.column_names(project, run.row.uid)
+        return WholeSeries(self._store, run, self._cache.elsewhere, from_step, to_step, attempt, wanted)
 
     async def findings(self, project: str, name: str) -> list[StoredFinding]:
         """Every finding the run ever had, in the order in which they opened, as the report has it now."""
@@ -225,7 +223,9 @@ class Runs:
     async def explain(self, project: str, name: str, finding_id: str) -> Explanation:
         """The statistic behind a finding over time."""
         finding = (await self.finding(project, name, finding_id)).finding
-        explanation = await explaining.explain(self._store, await self._stored(project, name), finding)
+        explanation = await explaining.explain(
+            self._store, await self._stored(project, name), finding, self._cache.elsewhere
+        )
         self._faults.take(explanation.faults, f"run {name!r} in project {project!r}")
         return explanation
 

@@ -49,6 +49,22 @@ class _Range(NamedTuple):
     past: int
 
 
+class Passage(NamedTuple):
+    """A window with the attempt that it counts for."""
+
+    window: Window
+    attempt: int
+    superseded: bool
+    """Whether a later attempt superseded it."""
+    after: Place | None
+    """Only what comes after this place."""
+
+    def points(self) -> list[StoredPoint]:
+        """Its points, in their order."""
+        found = _points(self.window.entries(), self.attempt, self.superseded)
+        return found if self.after is None else [stored for stored in found if Place.of(stored) > self.after]
+
+
 async def walk(
     store: Store,
     run: StoredRun,
@@ -60,6 +76,27 @@ async def walk(
     points: int = POINTS,
 ) -> AsyncIterator[list[StoredPoint]]:
     """The points at steps from low to high, both included, of one attempt or of all, after a place."""
+    async for passage in passages(store, run, low=low, high=high, attempt=attempt, after=after, points=points):
+        if found := await points_of(passage):
+            yield found
+
+
+async def points_of(passage: Passage) -> list[StoredPoint]:
+    """The points of a passage; many are laid together in a thread."""
+    return await asyncio.to_thread(passage.points) if passage.window.n > BESIDE else passage.points()
+
+
+async def passages(
+    store: Store,
+    run: StoredRun,
+    *,
+    low: int = 0,
+    high: int = NEVER,
+    attempt: int | None = None,
+    after: Place | None = None,
+    points: int = POINTS,
+) -> AsyncIterator[Passage]:
+    """The same as it lies in the record, about so many points at a time. Some passages may have none."""
     begins = [Attempt(1, 0, 0), *sorted(run.attempts)]
     for index, begin in enumerate(begins):
         if attempt is not None and begin.number != attempt:
@@ -71,13 +108,8 @@ async def walk(
             if begin.number == after.attempt:
                 first = max(first, after.step)
         async for window, superseded in _windows(store, run, begins, index, first, high, points):
-            beside = len(window.entries) > BESIDE
-            given = (window.entries, begin.number, superseded)
-            found = await asyncio.to_thread(_points, *given) if beside else _points(*given)
-            if after is not None and begin.number == after.attempt and window.low <= after.step:
-                found = [stored for stored in found if Place.of(stored) > after]
-            if found:
-                yield found
+            reaches = after is not None and begin.number == after.attempt and window.low <= after.step
+            yield Passage(window, begin.number, superseded, after if reaches else None)
 
 
 async def _windows(

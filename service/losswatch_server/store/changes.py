@@ -59,8 +59,8 @@ def apply(connection: DatabaseConnection, change: Change) -> None:
         _create(connection, change.run)
     else:
         _update(connection, change)
-    for entry in change.rows:
-        connection.execute(RECORD, (*key, *to_database(entry)))
+    for some in _portions([(*key, *to_database(entry)) for entry in change.rows]):
+        connection.execute(_record_of(len(some)), tuple(chain.from_iterable(some)))
     for attempt in change.attempts:
         connection.execute(
             "INSERT INTO attempt (project, uid, number, step, seq) VALUES (?, ?, ?, ?, ?)", (*key, *attempt)
@@ -214,7 +214,8 @@ def swap_sealed(
     connection.execute(
         "DELETE FROM record WHERE project = ? AND uid = ? AND seq BETWEEN ? AND ?", (project, uid, seqs[0], seqs[-1])
     )
-    connection.executemany(RECORD, [(project, uid, *to_database(row)) for row in new])
+    for some in _portions([(project, uid, *to_database(row)) for row in new]):
+        connection.execute(_record_of(len(some)), tuple(chain.from_iterable(some)))
     return True
 
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 from losswatch_server.codec import damage
 from losswatch_server.monitor.entries import Attempt, Entry
 from losswatch_server.store import changes, outline, queries, searching, summary_tree, windows
+from losswatch_server.store.beside import are_many, beside
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.errors import RAW, ConnectionBrokenError, StoreClosedError, StoreLostError, failed_read
@@ -38,9 +39,10 @@ from losswatch_server.store.rows import (
     StoredFinding,
     StoredRun,
 )
-from losswatch_server.store.sealing import SEAL_POINTS, seal
+from losswatch_server.store.sealing import SEAL_POINTS, seal, seal_all
 from losswatch_server.store.windows import Source, Window
 from losswatch_server.store.writer import GroupWriter
+from losswatch_server.workers import Elsewhere
 
 T = TypeVar("T")
 READERS = 4
@@ -86,6 +88,8 @@ class SqlStore(ABC):
         self._local = threading.local()
         self._growing = asyncio.Lock()
         self._closed = False
+        self.elsewhere = Elsewhere(None, 1)
+        """Takes what is long."""
 
     @abstractmethod
     async def check(self, trusted_s: float = TRUSTED_S) -> None:
@@ -327,9 +331,13 @@ class SqlStore(ABC):
         return await self.read(queries.newest_event)
 
     async def seal(self, project: str, uid: str) -> None:
-        # Compressed on a reader thread; the writer only swaps the rows, unless they changed meanwhile.
+        # Compressed on a reader thread or in another process; the writer only swaps the rows, unless they changed
+        # meanwhile.
         for old in await self.read(lambda connection: queries.unsealed_stretches(connection, project, uid)):
-            new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
+            if are_many(old):
+                new = await beside(self.elsewhere, seal_all, b"", old)
+            else:
+                new = await asyncio.get_running_loop().run_in_executor(self._readers, seal, old)
             await self.write(partial(changes.swap_sealed, project=project, uid=uid, old=old, new=new))
         await self.summarise(project, uid)
 
@@ -343,14 +351,35 @@ class SqlStore(ABC):
         return await self.read(lambda connection: queries.runs_to_seal(connection, SEAL_POINTS))
 
     async def summarise(self, project: str, uid: str) -> None:
-        # Summed up on a reader thread, a bounded stretch at a time; the writer only keeps what came of it.
+        # Summed up on a reader thread or in another process, a bounded stretch at a time; the writer only keeps what
+        # came of it.
         key = (project, uid)
-        grown: summary_tree.Growth | None
         while True:
             async with self._growing:
                 try:
-                    grown = await self.read(lambda connection: summary_tree.growth(connection, key))
+                    grown = await self._growth(key)
                     if grown is None or not await self.write(partial(summary_tree.grow, growth=grown)):
                         return
                 except summary_tree.DamagedSummariesError as error:
                     await self._forget_summaries(key, error)
+
+    async def _growth(self, key: Key) -> summary_tree.Growth | None:
+        rest = await self.read(lambda connection: summary_tree.not_summed_up(connection, key))
+        if rest is None:
+            return None
+        found = await self._summed_up(rest)
+        if not found.leaves and rest.goes_on:  # all of these are damaged
+            rest = await self.read(
+                lambda connection: summary_tree.not_summed_up(connection, key, summary_tree.EVERYTHING)
+            )
+            found = found if rest is None else await self._summed_up(rest)
+        if rest is None:
+            return None
+        given = rest
+        return await self.read(lambda connection: summary_tree.growth(connection, given, found))
+
+    async def _summed_up(self, rest: summary_tree.NotSummedUp) -> summary_tree.Leaves:
+        if are_many(rest.rows):
+            return await beside(self.elsewhere, summary_tree.summed_up, b"", rest)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, summary_tree.summed_up, b"", rest)

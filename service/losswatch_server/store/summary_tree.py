@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from losswatch_server.monitor.entries import Entry, EntryKind
+from losswatch_server.monitor.entries import Attempt, Entry, EntryKind
 from losswatch_server.store.cells import text, whole
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.cuts import Cuts
@@ -26,6 +26,7 @@ from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf,
 AT_ONCE = 16 * 1260
 """Points summed up in one go: bounds the memory that it takes."""
 
+EVERYTHING = 1 << 62
 ROWS_AT_ONCE = 64
 """Rows that are fetched in one go: at most a mebibyte, whatever the caller still wants of them."""
 
@@ -82,8 +83,28 @@ def rows_between(connection: DatabaseConnection, key: Key, seq: int, past: int) 
         first = "seq > ?", (found[-1][0],)
 
 
-def growth(connection: DatabaseConnection, key: Key) -> Growth | None:
-    """Summaries of the next entries, up to ``AT_ONCE``; None while there are too few.
+class NotSummedUp(NamedTuple):
+    """The next rows to be summed up, from ``seq`` on, and what must be known of those before them."""
+
+    key: Key
+    seq: int
+    rows: Sequence[RecordRow]
+    tails: Mapping[int, Tail]
+    attempts: Sequence[Attempt]
+    goes_on: bool
+    """Whether there are more rows."""
+
+
+class Leaves(NamedTuple):
+    """The first summaries of some rows, with what the rows say of ranks and names."""
+
+    leaves: Sequence[Summary]
+    tails: dict[int, Tail]
+    names: set[str]
+
+
+def not_summed_up(connection: DatabaseConnection, key: Key, most: int = AT_ONCE) -> NotSummedUp | None:
+    """The next entries, about ``most`` of them; None while there are too few.
 
     Leaves end where rows end that will not be compressed together with later ones.
     """
@@ -96,24 +117,41 @@ def growth(connection: DatabaseConnection, key: Key) -> Growth | None:
     found = connection.execute(query, (*key, start, *settled)).fetchone()
     if found is None or found[0] - start < LEAF:
         return None
+    rows: list[RecordRow] = []
+    for row in rows_between(connection, key, start, found[0]):
+        rows.append(row)
+        if row.seq + row.n - start >= most + LEAF:
+            break
+    goes_on = bool(rows) and rows[-1].seq + rows[-1].n < found[0]
+    return NotSummedUp(key, start, rows, stored_tails(connection, key), attempts_of(connection, key), goes_on)
+
+
+def summed_up(raw: bytes, rest: NotSummedUp) -> Leaves:
+    """Leaves of the rows; pure, for another process."""
     leaves: list[Summary] = []
     entries: list[Entry] = []
-    cuts = Cuts(attempts_of(connection, key))
-    known = stored_tails(connection, key)
+    cuts = Cuts(rest.attempts)
     tails: dict[int, Tail] = {}
     names: set[str] = set()
-    for row in rows_between(connection, key, start, found[0]):
-        entries += read((row,), start)
+    for row in rest.rows:
+        entries += read((row,), rest.seq)
         if len(entries) >= LEAF:
             leaves.append(leaf(entries))
             names |= column_names(entries)
-            tails |= rank_tails(entries, known | tails, cuts)
+            tails |= rank_tails(entries, {**rest.tails, **tails}, cuts)
             entries = []
-            if leaves[-1].past - start >= AT_ONCE:
+            if leaves[-1].past - rest.seq >= AT_ONCE:
                 break
-    if not leaves:
+    return Leaves(leaves, tails, names)
+
+
+def growth(connection: DatabaseConnection, rest: NotSummedUp, found: Leaves) -> Growth | None:
+    """The leaves with the summaries above them that they complete."""
+    if not found.leaves:
         return None
-    return Growth(key, start, [*leaves, *_above(connection, key, leaves)], tails, names - stored_names(connection, key))
+    key = rest.key
+    nodes = [*found.leaves, *_above(connection, key, found.leaves)]
+    return Growth(key, rest.seq, nodes, found.tails, found.names - stored_names(connection, key))
 
 
 def _above(connection: DatabaseConnection, key: Key, new: Sequence[Summary]) -> Iterator[Summary]:

@@ -16,6 +16,7 @@ from losswatch_server.store.cells import MOST
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.entries import read
 from losswatch_server.store.record_rows import Key
+from losswatch_server.store.rows import RecordRow
 from losswatch_server.store.searching import tail_rows
 from losswatch_server.store.summaries import Summary
 from losswatch_server.store.summary_tree import below, rows_between, tail_start, top
@@ -43,11 +44,27 @@ class Source(NamedTuple):
 
 
 class Window(NamedTuple):
-    """All entries of some sources at steps from ``low`` to ``high``, by place in the record."""
+    """All entries of some sources at steps from ``low`` to ``high``: the rows that hold them, by place in the record,
+    each with the place from which on it counts."""
 
     low: int
     high: int
-    entries: Sequence[Entry]
+    sources: Sequence[Source] = ()
+    rows: Sequence[tuple[RecordRow, int]] = ()
+
+    @property
+    def n(self) -> int:
+        """How many entries there are, at most."""
+        return sum(row.n for row, _ in self.rows)
+
+    def entries(self) -> list[Entry]:
+        """The entries, by place in the record."""
+        return [
+            entry
+            for row, first in self.rows
+            for entry in read((row,), first)
+            if self.low <= entry.point.step <= self.high and any(source.holds(entry) for source in self.sources)
+        ]
 
 
 def next_window(
@@ -84,22 +101,16 @@ def next_window(
         n += node.n
         density += node.n / sum(zone[1] - zone[0] + 1 for zone in node.zones)
     if not taken:
-        return Window(low, high, ())
+        return Window(low, high)
     if n > 2 * points:
         high = min(high, low + max(0, int(points / density) - 1))
-    return Window(low, high, _entries(connection, key, taken, start, sources, low, high))
+    return Window(low, high, sources, _rows(connection, key, taken, start, low, high))
 
 
-def _entries(
-    connection: DatabaseConnection,
-    key: Key,
-    taken: Sequence[Summary],
-    start: int,
-    sources: Sequence[Source],
-    low: int,
-    high: int,
-) -> list[Entry]:
-    entries: list[Entry] = []
+def _rows(
+    connection: DatabaseConnection, key: Key, taken: Sequence[Summary], start: int, low: int, high: int
+) -> list[tuple[RecordRow, int]]:
+    found: list[tuple[RecordRow, int]] = []
     seen = 0
     for node in sorted(taken, key=lambda node: node.seq):
         first = max(node.seq, seen)
@@ -109,13 +120,9 @@ def _entries(
             rows = tail_rows(connection, key, first, low, high)
         for row in rows:
             if row.kind not in WITHOUT_POINT and row.first_step <= high and row.last_step >= low:
-                entries += [
-                    entry
-                    for entry in read((row,), first)
-                    if low <= entry.point.step <= high and any(source.holds(entry) for source in sources)
-                ]
+                found.append((row, first))
             seen = row.seq + row.n
-    return entries
+    return found
 
 
 def _tail(

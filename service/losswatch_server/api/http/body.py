@@ -19,6 +19,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
 )
 from losswatch_server.codec import NotJsonError
+from losswatch_server.workers import Elsewhere
 
 POINTS_LIMIT = 16 * MIB
 DIAGNOSE_LIMIT = 64 * MIB
@@ -26,6 +27,10 @@ SMALL_LIMIT = 1 * MIB
 
 OFF_LOOP = 64 << 10
 """Bodies from this size on are decoded in a thread: about 2 ms of work on one core at 64 KiB."""
+
+LARGE = 256 << 10
+"""Bodies from this size on are decoded in another process, where they can be: about 4 ms during which the interpreter
+does nothing else."""
 
 MAX_GZIP_MEMBERS = 16
 """Every further member costs a copy of the rest, so thousands of empty ones would be cheap to send and dear to read."""
@@ -117,12 +122,20 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(working, gone, return_exceptions=True)
 
 
-async def read_as(request: Request, limit: int, reader: Callable[[bytes], T]) -> T:
-    """What ``reader`` makes of the body; large ones in a thread. Not JSON is 400, or 415 where the type says so."""
+async def read_as(
+    request: Request, limit: int, reader: Callable[[bytes], T], *, of_large: Callable[[bytes], T] | None = None
+) -> T:
+    """What ``reader`` makes of the body; large ones in a thread, or, where there is a reader ``of_large`` ones, in
+    another process. Not JSON is 400, or 415 where the type says so."""
     raw = await read_raw(request, limit)
     share_of(request).take(cost_of_points(raw))
     try:
-        return reader(raw) if len(raw) < OFF_LOOP else await asyncio.to_thread(reader, raw)
+        if len(raw) < OFF_LOOP:
+            return reader(raw)
+        if of_large is None or len(raw) < LARGE:
+            return await asyncio.to_thread(reader, raw)
+        elsewhere: Elsewhere = request.app.state.elsewhere
+        return await unless_gone(request, elsewhere.run(of_large, raw))
     except NotJsonError as error:
         content_type = media_type(request)
         if content_type and not content_type.endswith("json") and content_type not in _JSON_LIKE:

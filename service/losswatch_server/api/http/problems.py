@@ -25,6 +25,7 @@ from losswatch_server.store.errors import (
     StoreLostError,
     StoreUnreadableError,
 )
+from losswatch_server.workers import WorkerLostError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -305,6 +306,10 @@ def _busy(_: Exception) -> ProblemError:
     )
 
 
+def _broken_off(_: Exception) -> ProblemError:
+    return ProblemError(BUSY, "The work on this request was broken off. Send it again in a moment.")
+
+
 def _stopping(_: Exception) -> ProblemError:
     return ProblemError(STOPPING, "The service is stopping. Nothing of this request was stored; send it again later.")
 
@@ -369,6 +374,7 @@ DOMAIN_PROBLEMS: Mapping[type[Exception], Callable[[Exception], ProblemError]] =
     StoreBusyError: _busy,
     StoreClosedError: _stopping,
     RunMovedError: _busy,
+    WorkerLostError: _broken_off,
     StoreUnreadableError: _store_unreadable,
     StoreLostError: _store_lost,
     StoreError: _store_failed,

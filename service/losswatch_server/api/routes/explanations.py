@@ -8,7 +8,7 @@ from starlette.responses import Response
 from losswatch_server.api.description import insight_schemas
 from losswatch_server.api.description.describe import FindingId, Project, RunName, answer, refusals
 from losswatch_server.api.http.access import UseCases, json_answer
-from losswatch_server.api.http.body import share_of
+from losswatch_server.api.http.body import share_of, unless_gone
 from losswatch_server.api.http.load import POINT
 from losswatch_server.api.http.problems import FINDING_NOT_FOUND, RUN_NOT_FOUND
 from losswatch_server.codec.explanations import explanation_json
@@ -35,5 +35,6 @@ async def explain_finding(
 ) -> Response:
     share_of(request).take(POINT * POINTS)  # of a record that is folded so many points are in memory at a time
     async with request.app.state.diagnosing.turn():  # a run is folded again: as much work as a diagnosis
-        explanation = await runs.explain(project, run, finding)
+        await request.body()  # there is none, but what comes after it tells that the client has gone
+        explanation = await unless_gone(request, runs.explain(project, run, finding))
     return json_answer(explanation_json(explanation))

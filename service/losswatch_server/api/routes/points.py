@@ -32,6 +32,7 @@ from losswatch_server.api.http.problems import (
 from losswatch_server.api.http.rate_limits import GRANT
 from losswatch_server.codec import Body, BodyRefusedError, Problem
 from losswatch_server.codec.encoding import dumps_plain
+from losswatch_server.codec.packed import packed_body
 from losswatch_server.codec.reports import counts_json, report_bytes
 from losswatch_server.runs import PointsRefusedError, Recorded
 
@@ -96,7 +97,7 @@ async def answer_points(request: Request, name: str) -> bytes:
         project, report = _parameters(query)
     if not _slug(name):
         raise invalid_slug("run", "the run's name")
-    brought = await read_as(request, POINTS_LIMIT, codec.read_body)
+    brought = await read_as(request, POINTS_LIMIT, codec.read_body, of_large=packed_body)
     if (grant := request.scope.get(GRANT)) is not None:
         grant.take_points(len(brought.points))
     began = time.perf_counter()

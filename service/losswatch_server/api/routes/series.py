@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
@@ -21,10 +20,8 @@ from losswatch_server.api.http.negotiation import preferred
 from losswatch_server.api.http.paging import LINK, Cursor, bad_cursor, link
 from losswatch_server.api.http.problems import INVALID_REQUEST, RUN_NOT_FOUND, ProblemError
 from losswatch_server.codec import Problem
-from losswatch_server.codec.encoding import dumps_plain
-from losswatch_server.monitor.points import MAX_STEP, SERIES
-from losswatch_server.runs import Runs, StoredPoint
-from losswatch_server.runs.answers import stored_point_json
+from losswatch_server.monitor.points import MAX_STEP
+from losswatch_server.runs import StoredPoint, written
 from losswatch_server.runs.walk import POINTS
 
 router = APIRouter(tags=["points"])
@@ -33,8 +30,6 @@ JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _MEDIA_TYPES = (JSON, CSV, NDJSON)
 PAGE = 10_000
 """Points on a page of JSON, unless fewer are asked for: about 1 MB."""
-_FIELDS = (*SERIES, "time", "layers", "metrics")
-"""What ``series`` may ask for."""
 _SLICE = 256
 """Points written at a time: about a millisecond of work, after which the event loop gets its turn."""
 
@@ -94,9 +89,9 @@ async def get_points(
     share = share_of(request)
     if resolution is None and media_type != JSON:
         share.take(POINT * POINTS)  # of a stream so many points are in memory at a time
-        parts = _only_parts(await runs.series(project, run, **chosen), wanted)
-        write = _ndjson_stream(parts) if media_type == NDJSON else _csv_stream(parts, runs, project, run, wanted)
-        return StreamingResponse(write, headers=headers, media_type=media_type)
+        whole = await runs.series(project, run, **chosen, wanted=wanted)
+        text = whole.ndjson() if media_type == NDJSON else whole.csv()
+        return StreamingResponse(text, headers=headers, media_type=media_type)
     try:
         points, following = await runs.points(
             project, run, **chosen, resolution=resolution, cursor=cursor, limit=None if resolution else limit
@@ -105,15 +100,17 @@ async def get_points(
         if cursor is None:
             raise
         raise bad_cursor() from error
-    points = _only(points, wanted)
+    points = written.only(points, wanted)
     share.take(_cost(points))
     if media_type == CSV:
-        return StreamingResponse(_csv_rows(_once(points), _columns_of(points)), headers=headers, media_type=CSV)
+        columns = written.columns_of(points)
+        write = partial(written.csv_rows, columns=columns)
+        return StreamingResponse(_sliced(points, write, written.csv_head(columns)), headers=headers, media_type=CSV)
     if media_type == NDJSON:
-        return StreamingResponse(_ndjson_stream(_once(points)), headers=headers, media_type=NDJSON)
+        return StreamingResponse(_sliced(points, written.ndjson), headers=headers, media_type=NDJSON)
     kept = {"project": project, "from": from_step, "to": to_step, "attempt": attempt, "series": series}
     headers |= link(f"/v1/runs/{run}/points", following, limit, **kept)
-    body = [b'{"points":[', b",".join([part async for part in _sliced(points, _json_list)])]
+    body = [b'{"points":[', b",".join([part async for part in _sliced(points, written.json_list)])]
     body += [b'],"next_cursor":', codec.dumps(following), b"}"]
     return Response(b"".join(body), headers=headers, media_type=JSON)
 
@@ -123,32 +120,11 @@ def _wanted(series: str | None) -> frozenset[str] | None:
     if series is None:
         return None
     names = frozenset(series.split(","))
-    unknown = names.difference(_FIELDS)
+    unknown = names.difference(written.FIELDS)
     if unknown:
-        detail = f"series has names that no point has; it may have {', '.join(_FIELDS)}"
+        detail = f"series has names that no point has; it may have {', '.join(written.FIELDS)}"
         raise ProblemError(INVALID_REQUEST, f"The parameter {detail}.", errors=[Problem("series", detail)])
     return names
-
-
-def _only(points: Sequence[StoredPoint], wanted: frozenset[str] | None) -> list[StoredPoint]:
-    """The points with what is wanted of them; those that have nothing of it are left out."""
-    if wanted is None:
-        return list(points)
-    dropped: dict[str, Any] = dict.fromkeys((name for name in _FIELDS if name not in wanted), None)
-    has_loss = "loss" in wanted
-    found = []
-    for stored in points:
-        point = stored.point._replace(**dropped, loss_is_null=stored.point.loss_is_null and has_loss)
-        if point.loss_is_null or any(getattr(point, name) is not None for name in wanted):
-            found.append(stored._replace(point=point))
-    return found
-
-
-async def _only_parts(
-    parts: AsyncIterator[Sequence[StoredPoint]], wanted: frozenset[str] | None
-) -> AsyncIterator[Sequence[StoredPoint]]:
-    async for points in parts:
-        yield _only(points, wanted)
 
 
 def _cost(points: Sequence[StoredPoint]) -> int:
@@ -157,98 +133,11 @@ def _cost(points: Sequence[StoredPoint]) -> int:
     return POINT * len(points) + VALUE * named
 
 
-async def _once(points: Sequence[StoredPoint]) -> AsyncIterator[Sequence[StoredPoint]]:
-    yield points
-
-
-async def _sliced(
-    points: Sequence[StoredPoint], write: Callable[[Sequence[StoredPoint]], bytes]
-) -> AsyncIterator[bytes]:
+async def _sliced(points: Sequence[StoredPoint], write: written.Write, head: bytes = b"") -> AsyncIterator[bytes]:
     """The points written a slice at a time, with turns for others between."""
+    if head:
+        yield head
     for start in range(0, len(points), _SLICE):
         if start:
             await asyncio.sleep(0)
         yield write(points[start : start + _SLICE])
-
-
-def _json_list(points: Iterable[StoredPoint]) -> bytes:
-    return b",".join(dumps_plain(stored_point_json(stored)) for stored in points)
-
-
-def _ndjson(points: Iterable[StoredPoint]) -> bytes:
-    return b"".join(dumps_plain(stored_point_json(stored)) + b"\n" for stored in points)
-
-
-async def _ndjson_stream(parts: AsyncIterator[Sequence[StoredPoint]]) -> AsyncIterator[bytes]:
-    """One object a line."""
-    async for points in parts:
-        async for text in _sliced(points, _ndjson):
-            yield text
-
-
-async def _csv_stream(
-    parts: AsyncIterator[Sequence[StoredPoint]], runs: Runs, project: str, run: str, wanted: frozenset[str] | None
-) -> AsyncIterator[bytes]:
-    """A column for every series that has a value, layers and metrics as ``layers.NAME`` and ``metrics.NAME``.
-
-    What fits into one part has the columns of its own points, anything longer those of the whole run.
-    """
-    first = await anext(parts, ())
-    second = await anext(parts, None)
-    columns = _columns_of(first) if second is None else _ordered(_chosen(await runs.columns(project, run), wanted))
-
-    async def together() -> AsyncIterator[Sequence[StoredPoint]]:
-        yield first
-        if second is not None:
-            yield second
-            async for points in parts:
-                yield points
-
-    async for text in _csv_rows(together(), columns):
-        yield text
-
-
-async def _csv_rows(parts: AsyncIterator[Sequence[StoredPoint]], columns: Sequence[str]) -> AsyncIterator[bytes]:
-    def rows(points: Iterable[StoredPoint]) -> bytes:
-        text = io.StringIO()
-        csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n").writerows(
-            _flat(stored_point_json(stored)) for stored in points
-        )
-        return text.getvalue().encode("utf-8", "backslashreplace")
-
-    head = io.StringIO()
-    csv.writer(head, lineterminator="\n").writerow(columns)
-    yield head.getvalue().encode("utf-8", "backslashreplace")
-    async for points in parts:
-        async for text in _sliced(points, rows):
-            yield text
-
-
-def _chosen(columns: set[str], wanted: frozenset[str] | None) -> set[str]:
-    return {name for name in columns if wanted is None or name == "rank" or name.partition(".")[0] in wanted}
-
-
-def _columns_of(points: Iterable[StoredPoint]) -> list[str]:
-    return _ordered({name for stored in points for name in _flat(stored_point_json(stored))})
-
-
-def _ordered(found: set[str]) -> list[str]:
-    """Step, attempt and whether it was superseded, then what was found: series in their order, the rest by name."""
-    first = ("step", "attempt", "superseded", *SERIES, "time", "rank")
-    columns = [name for name in first if name in found or name in first[:3]]
-    return columns + sorted(found.difference(columns))
-
-
-def _flat(data: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for name, value in data.items():
-        match value:
-            case dict():
-                row.update({f"{name}.{key}": item for key, item in value.items()})
-            case bool():
-                row[name] = "true" if value else "false"
-            case None:
-                row[name] = ""
-            case _:
-                row[name] = value
-    return row

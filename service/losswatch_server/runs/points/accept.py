@@ -141,6 +141,14 @@ def accept(
         after = cursor._replace(last=points[-1])
         return Acceptance(entries, after, len(points) + pieces, counted=len(points), only_new=True)
     builder = _AcceptanceBuilder(cursor, stored, writer, seq)
+    if isinstance(points, Batch) and points.is_of_rank_0:
+        builder.take(points[0])
+        after = builder.cursor_after()
+        if [entry.kind for entry in builder.entries] == [EntryKind.POINTS] and after.newest == writer:
+            after = after._replace(last=points[-1])  # where the first one begins a writer's training, the others go on
+            entries = NewPoints(seq, after.attempt, points)
+            return Acceptance(entries, after, len(points) + pieces, counted=len(points), only_new=True)
+        builder = _AcceptanceBuilder(cursor, stored, writer, seq)
     for point in points:
         builder.take(point)
     return Acceptance(
