@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import check_jsonschema
+import jsonschema
 import pytest
 import yaml
 
+from losswatch_server.api.http.authentication import Authentication
+from losswatch_server.api.http.problems import KEY_MISSING
+from losswatch_server.api.http.proxy_users import PEER
+from losswatch_server.app import proxy_users
+from losswatch_server.keys import KeyRing
 from losswatch_server.settings import Settings, option
 
 TEAM = Path(__file__).parents[2] / "deploy" / "team"
@@ -22,6 +31,22 @@ TEAM = Path(__file__).parents[2] / "deploy" / "team"
 def compose() -> dict[str, Any]:
     read: dict[str, Any] = yaml.safe_load((TEAM / "compose.yaml").read_text())
     return read
+
+
+@pytest.fixture(scope="module")
+def oidc() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((TEAM / "compose.oidc.yaml").read_text())
+    return read
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "team/compose.yaml", "team/compose.oidc.yaml"])
+def test_the_compose_file_is_one_by_the_specification(name: str) -> None:
+    vendored = Path(check_jsonschema.__file__).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
+    jsonschema.validate(yaml.safe_load((TEAM.parent / name).read_text()), json.loads(vendored.read_text()))
+    run = subprocess.run(
+        [Path(sys.executable).parent / "yamllint", "--strict", TEAM.parent / name], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stdout
 
 
 KNOWN = {
@@ -114,3 +139,53 @@ def test_grafana_shows_the_dashboard_that_is_mounted(compose: dict[str, Any]) ->
     mounted = [volume.split(":")[1] for volume in compose["services"]["grafana"]["volumes"]]
     assert provider["options"]["path"] in mounted
     assert f'"uid": "{source["uid"]}"' in (TEAM / "grafana" / "losswatch.json").read_text()
+
+
+def test_only_the_proxy_may_say_who_somebody_is(compose: dict[str, Any], oidc: dict[str, Any]) -> None:
+    """The settings that the override gives the services, and what each container could claim with them."""
+    services = {name for name in compose["services"] if name.startswith("losswatch")}
+    proxy = oidc["services"]["proxy"]["networks"]["outside"]["ipv4_address"]
+    for name in services:
+        settings = Settings.from_env(oidc["services"][name]["environment"])
+        door = Authentication(lambda: KeyRing(None), proxy_users(settings))  # type: ignore[arg-type]
+
+        def refusal(peer: str, header: str | None = settings.user_header, door: Authentication = door) -> Any:
+            headers = [(str(header).lower().encode(), b"ada@example.org")]
+            asked = {"method": "GET", "path": "/v1/runs", "headers": headers, PEER: peer}
+            refused = door.admit(asked)
+            return None if refused is None else refused.kind
+
+        assert refusal(proxy) is None
+        assert refusal("172.30.7.130") is KEY_MISSING, "another container"
+        assert refusal("127.0.0.1") is KEY_MISSING
+        assert refusal(proxy, "X-Auth-Request-User") is KEY_MISSING
+
+
+def test_nobody_but_the_provider_names_a_user(oidc: dict[str, Any]) -> None:
+    caddy = (TEAM / "Caddyfile.oidc").read_text()
+    assert caddy.count("{") == caddy.count("}")
+    (header,) = {one["environment"]["LOSSWATCH_USER_HEADER"] for one in oidc["services"].values() if "image" not in one
+                 and "environment" in one}  # fmt: skip
+    route = caddy[caddy.index("route {") :]
+    assert re.match(rf"route {{\s+request_header -{header}\s", route), "it is removed before anything else"
+    assert re.findall(r"copy_headers (.*)", caddy) == [header]
+    assert caddy.index("handle @program") < caddy.index("forward_auth oauth2-proxy")
+    plain = (TEAM / "Caddyfile").read_text()
+    upstream = re.search(r"reverse_proxy losswatch.*\{", plain)
+    assert upstream is not None
+    assert upstream[0] in caddy, "the same services behind it"
+
+
+def test_what_oauth2_proxy_needs_is_written_once_for_its_owner_alone(tmp_path: Path, oidc: dict[str, Any]) -> None:
+    script = shutil.copy(TEAM / "oidc.sh", tmp_path)
+    given = [script, "https://id.example.org/realms/team", "losswatch", "example.org"]
+    assert subprocess.run(given, input="hidden", capture_output=True, text=True, timeout=60).returncode == 1
+    (tmp_path / "secrets").mkdir()
+    assert subprocess.run(given, input="", capture_output=True, text=True, timeout=60).returncode == 1
+    assert subprocess.run(given, input="hidden\n", capture_output=True, text=True, timeout=60).returncode == 0
+    (path,) = (tmp_path / name.removeprefix("./") for name in oidc["services"]["oauth2-proxy"]["env_file"])
+    assert path.stat().st_mode & 0o077 == 0
+    found = dict(line.split("=", 1) for line in path.read_text().splitlines())
+    assert found["OAUTH2_PROXY_CLIENT_SECRET"] == "hidden"
+    assert len(found["OAUTH2_PROXY_COOKIE_SECRET"]) == 32
+    assert not set(found) & set(oidc["services"]["oauth2-proxy"]["environment"])
