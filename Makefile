@@ -138,9 +138,9 @@ $(TRACKERS)/.installed: clients/python/pyproject.toml
 	@$(TRACKERS)/bin/python -m pip install -q -e clients/python tensorboardX==2.6.5 trackio==0.43.0 wandb==0.31.0
 	@touch $@
 
-bench-client: $(STAMP) $(FRAMEWORKS)/.installed $(TRACKERS)/.installed ## what the client costs a training step, beside others; also the PyTorch integration (5 minutes)
-	@$(BIN)/python tests/benchmarks/client/overhead.py --python $(TRACKERS)/bin/python
-	@$(FRAMEWORKS)/bin/python tests/benchmarks/client/torch_overhead.py
+bench-client: $(STAMP) $(FRAMEWORKS)/.installed $(TRACKERS)/.installed ## what the client costs a training step, beside others and in each framework; fills the page on performance (6 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.client --publish --trackers $(TRACKERS)/bin/python --frameworks $(FRAMEWORKS)/bin/python
+	@cd tests && ../$(BIN)/python -m docs --tables
 
 bench-programs: $(STAMP) $(FRAMEWORKS)/.installed ## forty faulty PyTorch programs: is the true cause named first? (3 minutes)
 	@cd tests && OMP_NUM_THREADS=1 PYTHONPATH=../service ../$(FRAMEWORKS)/bin/python -W ignore -m benchmarks.programs

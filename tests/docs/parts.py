@@ -26,6 +26,7 @@ PAGES = ROOT / "service" / "losswatch_server" / "docs"
 OPENAPI = ROOT / "openapi.json"
 CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
 DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
+CLIENT_RESULTS = ROOT / "tests" / "benchmarks" / "client" / "results.txt"
 INGEST_RESULTS = ROOT / "tests" / "benchmarks" / "ingest" / "results.txt"
 SCALE_RESULTS = ROOT / "tests" / "benchmarks" / "scale" / "results.txt"
 FIGURES = ROOT / "service" / "losswatch_server" / "catalogue" / "figures.json"
@@ -117,11 +118,11 @@ def detection_in_short(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def performance(results: Path = INGEST_RESULTS) -> str:
-    """What ``make bench`` printed when its output was last kept, or that it was not."""
+def performance(results: Path = INGEST_RESULTS, command: str = "make bench") -> str:
+    """What the command printed when its output was last kept, or that it was not."""
     if not results.exists():
-        return f"These figures are {NOT_MEASURED}; `make bench` measures them on your machine.\n"
-    return f"What `make bench` printed on a machine with two cores:\n\n```text\n{results.read_text().strip()}\n```\n"
+        return f"These figures are {NOT_MEASURED}; `{command}` measures them on your machine.\n"
+    return f"What `{command}` printed on a machine with two cores:\n\n```text\n{results.read_text().strip()}\n```\n"
 
 
 def scale(results: Path = SCALE_RESULTS) -> str:
@@ -187,7 +188,10 @@ def problems() -> str:
 WRITTEN: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"conditions": conditions, "detection": lambda: detection_in_short(summary_of())},
     PAGES / "accuracy.md": {"detection": lambda: detection(summary_of())},
-    PAGES / "performance.md": {"performance": performance},
+    PAGES / "performance.md": {
+        "performance": performance,
+        "client": lambda: performance(CLIENT_RESULTS, "make bench-client"),
+    },
     PAGES / "scaling.md": {"scale": scale},
     PAGES / "configuration.md": {"settings": settings},
     PAGES / "what-you-already-have.md": {"names": names, "parameters": parameters},

@@ -50,6 +50,8 @@ class LosswatchCallback(Callback):
             raise ValueError(f'every is "batch" or "epoch", not {every!r}')
         self._verdict = Verdict(name, run, stop_on, options)
         self._every = every
+        self.async_safe = every == "epoch"
+        """Keras waits for the device at each batch, to hand its numbers on, unless every callback says this."""
         self._tells_facts = facts
         self._step = 0
         self._sum = self._count = 0.0
