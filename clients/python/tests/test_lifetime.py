@@ -245,23 +245,6 @@ def test_what_was_logged_before_a_child_began_is_delivered_before_what_the_child
         assert writers[1].startswith(writers[0] + "~")
 
 
-def test_a_child_counts_on_whatever_its_parent_told_last(tmp_path: Path) -> None:
-    body = """
-        import os, sys
-        run = losswatch.Run("a", url="{url}", quiet=True, flush_interval=60)
-        run.log(5, loss=1.0)
-        run.update_context(note="later")
-        child = os.fork()
-        if child == 0:
-            run.log(loss=1.0)
-            sys.exit(0)
-        os.waitpid(child, 0)
-    """
-    with BadService() as service:
-        subprocess.run(script(tmp_path, body, service.url), check=True, timeout=60)
-        assert service.steps == [5, 6]
-
-
 def test_a_child_whose_parent_is_gone_or_stuck_delivers_by_itself(tmp_path: Path) -> None:
     body = """
         import os, signal, sys

@@ -207,3 +207,21 @@ def test_the_examples_of_the_readme_run(tmp_path: Path) -> None:
             done = subprocess.run([sys.executable, "-c", head + block], capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stderr
         assert json.dumps(service.stored).count('"loss"') > 0
+
+
+def test_a_forked_child_counts_on_whatever_its_parent_told_last() -> None:
+    body = """
+        import os, sys
+        import losswatch
+        run = losswatch.Run("a", url=sys.argv[1], quiet=True, flush_interval=60)
+        run.log(5, loss=1.0)
+        run.update_context(note="later")
+        child = os.fork()
+        if child == 0:
+            run.log(loss=1.0)
+            sys.exit(0)
+        os.waitpid(child, 0)
+    """
+    with BadService() as service:
+        subprocess.run([sys.executable, "-c", textwrap.dedent(body), service.url], check=True, timeout=60)
+        assert service.steps == [5, 6]

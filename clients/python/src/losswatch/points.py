@@ -77,6 +77,14 @@ def encode(step: Any, fields: Mapping[str, Any], rank: int = 0, limits: Limits =
     return Encoded(dumps(point) if set(names) - {"rank"} else None, index, names, taken.complaints, point.get("loss"))
 
 
+def encode_entry(
+    step: Any, loss: Any, grad_norm: Any, others: Optional[Mapping[str, Any]], rank: int, limits: Limits
+) -> Encoded:
+    """`encode` of a point whose two most common numbers stand by themselves; mostly they are all there is."""
+    usual = None if others or rank else encode_plain(step, loss, grad_norm)
+    return usual or encode(step, {"loss": loss, "grad_norm": grad_norm, **(others or {})}, rank, limits)
+
+
 def encode_plain(step: Any, loss: Any, grad_norm: Any) -> Optional[Encoded]:
     """What `encode` makes of a loss and a gradient norm, where nothing is odd about them: in a third of its time."""
     if type(step) is not int or type(loss) is not float or not (0 <= step <= MAX_STEP and math.isfinite(loss)):

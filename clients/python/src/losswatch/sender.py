@@ -19,7 +19,7 @@ from losswatch.history import History
 from losswatch.leftovers import deliver_file, sweeps
 from losswatch.limits import Limits
 from losswatch.notices import Notices
-from losswatch.points import dumps, encode, encode_plain, is_finite
+from losswatch.points import dumps, encode_entry, is_finite
 from losswatch.spool import Address, FileSpool, MemorySpool
 from losswatch.spool_folder import files_of_run, spool_path
 from losswatch.transport import Away, Delivered, Gone, Transport, report_link
@@ -28,8 +28,7 @@ from losswatch.waiting import BREATH_S, Patience, Promise, Waiters
 REQUEST_TIMEOUT_S = 5.0
 MAX_BACKOFF_S = 30.0
 GIVES_WAY_AFTER_S = 0.0002
-"""Of encoding, before the interpreter is offered to the training thread. A loop that computes in Python gives it back
-only after 5 ms (`sys.getswitchinterval`), so that far shorter turns would take the points of slow loops alone."""
+"""Of encoding, before the interpreter is offered to the training thread, which may keep it for 5 ms."""
 KEPT_AT_ONCE = 200
 """Records written to disk together: where it is nearly full, the most that leave the room unused."""
 
@@ -248,10 +247,7 @@ class Sender:
             return self._context_record(context)
         try:
             step_of = self.last_step + 1 if step is None else step
-            encoded = None if others or self._origin.rank else encode_plain(step_of, loss, grad_norm)
-            if encoded is None:
-                values = {"loss": loss, "grad_norm": grad_norm, **(others or {})}
-                encoded = encode(step_of, values, self._origin.rank, self._limits)
+            encoded = encode_entry(step_of, loss, grad_norm, others, self._origin.rank, self._limits)
         except Exception as error:  # noqa: BLE001 - one point must not take others with it
             self._left_out += 1
             self._notices.once("point", f"a point is left out: {error!r}")
