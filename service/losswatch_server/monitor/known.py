@@ -15,6 +15,8 @@ from losswatch_server.monitor.points import Context
 START_STRIDES = 2.0
 """Strides of the log within which its first step must lie to be the run's start: counted from 0 or from 1."""
 FIRST_EPOCHS = (0.0, 1.0)
+EPOCH_STRIDES = 16.0
+"""The same where the log says that this is the first epoch: an epoch may be long, and its middle is no start."""
 
 
 class Need(StrEnum):
@@ -61,11 +63,14 @@ def begins_at_start(memory: Memory) -> bool:
     first = track.head_steps[0]
     if memory.first_epoch is not None and memory.first_epoch > FIRST_EPOCHS[1] + 0.5:
         return False
-    if first <= 1 or memory.first_epoch in FIRST_EPOCHS:
+    if first <= 1:
         return True
     steps = track.head_steps
-    stride = (steps[-1] - first) / (len(steps) - 1) if len(steps) > 1 else 0.0
-    return first <= START_STRIDES * stride
+    in_first_epoch = memory.first_epoch in FIRST_EPOCHS
+    if len(steps) == 1:
+        return in_first_epoch
+    stride = (steps[-1] - first) / (len(steps) - 1)
+    return first <= (EPOCH_STRIDES if in_first_epoch else START_STRIDES) * stride
 
 
 def known(memory: Memory, context: Context, chance: float | None) -> Known:

@@ -19,6 +19,9 @@ from benchmarks.causes.cases import Case
 from benchmarks.causes.kept_cases import collect
 from benchmarks.detection import kept
 from losswatch_server.monitor.diagnosis import magnitudes
+from losswatch_server.monitor.diagnosis.engine import PLAINLY
+from losswatch_server.monitor.diagnosis.evidence import ROWS
+from losswatch_server.monitor.diagnosis.evidence.row import Grade
 
 PACKAGE = Path(magnitudes.__file__).parent / magnitudes.FILE
 TABLE = Path(__file__).parent / "results.md"
@@ -64,7 +67,7 @@ def main() -> None:
     lines += (
         owed(cases, data, total) + by_knowledge(cases, data, total, warm) + by_condition(cases, data, total, warm, heat)
     )
-    lines += reliability(cases, data, total, warm) + by_cause(cases, data, total)
+    lines += reliability(cases, data, total, warm) + by_fact(cases, data, total) + by_cause(cases, data, total)
     print("\n".join(lines))
     if not arguments.dry:
         PACKAGE.write_text(json.dumps(document(data, fitted, heat), indent=1, sort_keys=True) + "\n")
@@ -196,6 +199,35 @@ def reliability(cases: list[Case], data: fitting.Design, total: fitting.Array, w
                 else "-"
             )
         lines.append(f"| {fifth / 5:.1f} to {(fifth + 1) / 5:.1f} | {' | '.join(cells)} |")
+    return lines
+
+
+def by_fact(cases: list[Case], data: fitting.Design, total: fitting.Array) -> list[str]:
+    """Which stated facts name a fault, whether they are right, and what is left where none does."""
+    lines = [
+        "",
+        "Where facts were sent: does one of them name a fault, and does its cause stand first?",
+        "",
+        "| the fact | cases | it names the injected cause | its cause stands first | the injected cause stands first |",
+        "|---|---|---|---|---|",
+    ]
+    here = np.array([c.way in KINDS["context and facts"] for c in cases])
+    named = np.zeros(len(cases), dtype=bool)
+    leader = total.argmax(axis=1)
+    for fact in (row for row in ROWS if Grade.FACT in row.for_.values()):
+        causes = {cause for cause, grade in fact.for_.items() if grade is Grade.FACT}
+        stands = here & np.array([c.strengths.get(fact.name, 0.0) >= PLAINLY for c in cases])
+        if stands.any():
+            of = np.flatnonzero(stands)
+            true = np.mean([cases[i].cause in causes for i in of])
+            leads = np.mean([fitting.CAUSES[leader[i]] in causes for i in of])
+            right = float((leader == data.truth)[of].mean())
+            lines.append(f"| {fact.means} | {len(of)} | {true:.2f} | {leads:.2f} | {right:.2f} |")
+        named |= stands
+    for name, of_these in (("any of these", here & named), ("none of these", here & ~named)):
+        if of_these.any():
+            right = float((leader == data.truth)[of_these].mean())
+            lines.append(f"| {name} | {of_these.sum()} | | | {right:.2f} |")
     return lines
 
 

@@ -11,7 +11,8 @@ import pytest
 from losswatch_server.monitor.diagnosis.checks import separating_check
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
-from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.report import diagnose
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from monitor.diagnosis.remembered import names, ranked, remembered
 
@@ -264,3 +265,27 @@ def test_every_cause_has_its_own_check() -> None:
 def test_a_pair_that_is_often_confused_gets_the_check_that_separates_it() -> None:
     pair = (CauseName.PARAMETERS_NOT_UPDATED, CauseName.LEARNING_RATE_TOO_LOW)
     assert separating_check(*pair) == separating_check(*reversed(pair)) != separating_check(pair[0], None)
+
+
+@pytest.mark.parametrize("rates", [None, [5e-5] * 8])
+def test_a_blow_up_after_a_fall_is_no_rise_from_the_first_step(rates: list[float] | None) -> None:
+    report = diagnose(
+        [
+            Point(20 * (i + 1), loss=loss, learning_rate=rates[i] if rates else None)
+            for i, loss in enumerate([1.9, 1.7, 4.1, 6.8, 6.0, 5.5, 5.3, 5.2])
+        ],
+        Context(),
+    )
+    causes = report.findings[0].causes
+    assert not [reason for cause in causes for reason in cause.because if "from the first steps on" in reason]
+    assert causes[0].cause is CauseName.LEARNING_RATE_TOO_HIGH
+
+
+def test_a_rate_that_never_changed_excuses_itself_only_where_it_went_well_before() -> None:
+    well = noisy(1.0, n=60, noise=0.01)
+    jump = [5.0 + 0.01 * i for i in range(60)]
+    early, _, _ = ranked(Condition.DIVERGING, remembered(well[:3] + jump, rates=[0.1] * 63), onset=3)
+    late, _, _ = ranked(Condition.DIVERGING, remembered(well + jump, rates=[0.1] * 120), onset=60)
+    said = "the learning rate did not change before"
+    assert not any(said in cause.against for cause in early)
+    assert any(said in cause.against for cause in late)

@@ -92,3 +92,15 @@ def test_at_most_three_likely_ones_are_told_each_condition_once(seed: int) -> No
     assert [s.probability for s in report.suspicions] == sorted(
         (s.probability for s in report.suspicions), reverse=True
     )
+
+
+def test_a_validation_loss_whose_best_is_its_last_has_not_risen() -> None:
+    points = [Point(1 + i, loss=0.8 * 0.9**i, validation_loss=0.9 * 0.9**i) for i in range(12)]
+    assert diagnose(points, Context(), asked=True).suspicions == ()
+
+
+def test_a_small_rise_of_the_validation_loss_is_not_likely_enough_to_be_told() -> None:
+    """None of 95 such runs of the develop half was overfitting."""
+    held = [0.9 * 0.9**i for i in range(12)] + [0.29, 0.3, 0.31]
+    points = [Point(1 + i, loss=0.8 * 0.9**i, validation_loss=v) for i, v in enumerate(held)]
+    assert Condition.OVERFITTING not in {s.condition for s in diagnose(points, Context(), asked=True).suspicions}

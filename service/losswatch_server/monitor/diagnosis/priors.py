@@ -59,7 +59,7 @@ PRIORS: dict[Condition, Weights] = {
     Condition.SLOW_CONVERGENCE: {
         RATE_LOW: 0.5, CLIP: -1, SMALL: -0.3, UNSCALED: -0.5, LINEAR: -1, LABELS: -1, SATURATED: -1, WRONG_LOSS: -1,
         INIT: -1.5, DECAY: -2, RATE_HIGH: -1.5, DEAD: -1.5, NOT_UPDATED: -2, TINY_BATCH: -2, MOMENTUM: -3,
-        ACCUMULATING: -2.5,
+        ACCUMULATING: -2.5, UNSHUFFLED: -2.5,
     },
     Condition.DIVERGING: _UNSTABLE,
     Condition.OSCILLATION: {

@@ -129,10 +129,18 @@ class ValidationMeasures:
     points: int
     first: float
     now: float
+    """Median of the last three."""
+    latest: float
     best: float
     best_step: int
     equal_at_end: int
     """How many of the last validation losses are the same number."""
+
+    @property
+    def risen_to(self) -> float:
+        """Where it stands above its best: the lower of the last one and the last three's median, so that neither one
+        bad evaluation counts as a rise, nor does a series whose best is its last."""
+        return min(self.now, self.latest)
 
 
 def _quantum(values: list[float]) -> float:
@@ -360,6 +368,7 @@ def validation_measures(track: Track) -> ValidationMeasures | None:
         points=track.n,
         first=track.head[0],
         now=now,
+        latest=track.recent[-1],
         best=track.lowest,
         best_step=track.lowest_step,
         equal_at_end=_equal_at_end(track.recent),

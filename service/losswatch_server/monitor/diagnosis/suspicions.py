@@ -2,6 +2,13 @@
 
 A suspicion never notifies and changes neither status nor action. It asks less than a rule: one look at the end of the
 log, no hold, no demand for a known start or chance level. What is not known of a log is no suspicion.
+
+Their probabilities against the develop half's runs in which no finding is open at the end (with whole families left
+out): of 319 levels that rest 0.36 was said and 0.29 came true, of 59 that hardly move 0.51 and 0.53, of 37 that creep
+0.30 and 0.46, of 8 that rise 0.44 and 0.50, of 27 that begin too high 0.39 and 0.17; a map fitted to them makes none of
+these better on the families left out. Of 20 faults that the client states all came true. Of 56 validation losses that
+stand a fifth or more above their best 9 were overfitting, of 95 below that none, and a scatter by a third of the level
+or more was oscillation in 8 of 150 runs, which is too seldom to be told.
 """
 
 from __future__ import annotations
@@ -175,39 +182,24 @@ def _began_too_high(m: Measured) -> Suspicion | None:
     )
 
 
-def _swings(m: Measured) -> Suspicion | None:
-    """It scatters by a large share of its level and gets no lower."""
-    loss = m.loss
-    if loss is None or loss.points < 16 or loss.late_change is None or not loss.now > 0:
-        return None
-    share = loss.noise / loss.now
-    if share < 0.3 or loss.late_change > 3 or loss.identical:
-        return None
-    return Suspicion(
-        condition=Condition.OSCILLATION,
-        probability=0.15 + 0.2 * _soft(share, 0.6, 0.12),
-        summary=f"From point to point it changes by about {percent(share)} of its level ({number(loss.now)}) and gets "
-        "no lower.",
-    )
-
-
 def _validation_rises(m: Measured) -> Suspicion | None:
     """The validation loss is above its best while the training loss has fallen."""
     v, loss = m.validation, m.loss
     if v is None or loss is None or v.points < 4 or not v.best > 0 or loss.fall < 0.05:
         return None
-    rise = v.now / v.best - 1
+    rise = v.risen_to / v.best - 1
     if rise < 0.03:
         return None
     return Suspicion(
         condition=Condition.OVERFITTING,
-        probability=0.2 + 0.4 * _soft(rise, 0.12, 0.03),
-        summary=f"The validation loss was best at step {v.best_step} ({number(v.best)}) and is {number(v.now)} now.",
+        probability=0.01 + 0.15 * _soft(rise, 0.2, 0.04),
+        summary=f"The validation loss was best at step {v.best_step} ({number(v.best)}) and is {number(v.risen_to)} "
+        "now.",
     )
 
 
 _SUSPECTS: tuple[Suspect, ...] = (
-    _levels_off, _hardly_moves, _creeps, _rises, _began_too_high, _swings, _validation_rises,
+    _levels_off, _hardly_moves, _creeps, _rises, _began_too_high, _validation_rises,
 )  # fmt: skip
 
 

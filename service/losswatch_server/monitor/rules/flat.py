@@ -67,11 +67,10 @@ class Line:
         """The step at which it began."""
         if self.lost:
             return onset_of_loss(view.memory.loss, view.shape.means)
-        return (
-            onset_of_floor(view.memory.loss, view.shape.first, view.shape.progress)
-            if self.floor
-            else view.memory.loss.head_steps[0]
-        )
+        if self.floor:
+            shape = view.shape
+            return onset_of_floor(view.memory.loss, shape.first, shape.progress, shape.noise)
+        return view.memory.loss.head_steps[0]
 
 
 C = Condition

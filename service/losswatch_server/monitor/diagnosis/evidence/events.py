@@ -150,9 +150,18 @@ def _ascent(seen: Seen) -> float | None:
     return seen.measured.ascent if seen.finding.condition in BLOWN_UP else None
 
 
+FIRST_STRIDES = 1.5
+"""Strides of the log within which a rise began with the run."""
+
+
 def _lowest_share(seen: Seen) -> float | None:
+    """The lowest loss over the first, where the rise began with the first two points: of the develop half's ascents of
+    the gradient all did, of other blow-ups that never came below their start a quarter began later."""
     loss = losses.of(seen)
     if seen.finding.condition not in BLOWN_UP or loss.points < 8 or not seen.measured.from_start:
+        return None
+    stride = (seen.finding.last_step - loss.first_step) / (loss.points - 1)
+    if seen.finding.onset_step > loss.first_step + FIRST_STRIDES * stride:
         return None
     return loss.best / loss.first if loss.first > 0 and loss.peak > 2 * loss.first else None
 
@@ -286,8 +295,11 @@ EVENTS: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="rises_from_first_step", group="events", when=above(_lowest_share, 0.87, 0.02),
-        means="the loss rose from the start and was never clearly below it",
-        says=lambda s: f"the loss rose from the start and was never below {number(losses.of(s).best)}, where it began",
+        means="the loss rose from the first steps on and was never clearly below its start",
+        says=lambda s: (
+            f"the loss rose from the first steps on: it began at {number(losses.of(s).very_first)} and was never below "
+            f"{number(losses.of(s).best)}"
+        ),
         for_={WRONG_LOSS: STRONG},
         against={RATE_HIGH: WEAK, ACCUMULATING: PLAIN, MOMENTUM: WEAK, BAD_BATCH: PLAIN, LABELS: WEAK, NO_WARMUP: WEAK},
     ),

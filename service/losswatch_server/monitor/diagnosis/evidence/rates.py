@@ -140,8 +140,9 @@ RATES: tuple[Evidence, ...] = (
         says=_jump_text, for_={RATE_HIGH: STRONG}, against={BAD_BATCH: PLAIN},
     ),
     Evidence(
-        name="rate_kept", group="learning rate", when=below(lambda s: s.measured.rate_jump, 1.05, 0.01),
-        means="the learning rate did not change before",
+        name="rate_kept", group="learning rate",
+        when=(*below(lambda s: s.measured.rate_jump, 1.05, 0.01), *holds(lambda s: s.measured.jump is not None)),
+        means="the loss was well for eight points or more at the same learning rate",
         says=lambda s: "the learning rate did not change before", against={RATE_HIGH: WEAK},
     ),
     Evidence(

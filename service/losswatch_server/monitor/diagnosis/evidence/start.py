@@ -54,7 +54,12 @@ def _exactly_at_chance(seen: Seen) -> bool | None:
     if m.chance_inferred:
         # of twenty usual numbers of classes one is met to five digits by chance in one run of ten thousand
         return True if m.from_start and abs(m.loss.very_first / m.chance - 1) < EXACT / 6 else None
-    return None if untrained_share(seen) is None else abs(m.loss.very_first / m.chance - 1) < EXACT
+    if untrained_share(seen) is None:
+        return None
+    # what equal outputs give depends on the number of classes alone, chance level on how frequent each of them is
+    classes = seen.context.num_classes
+    level = math.log(classes) if m.cross_entropy and classes and classes > 1 else m.chance
+    return abs(m.loss.very_first / level - 1) < EXACT
 
 
 def _not_exactly_at_chance(seen: Seen) -> bool | None:

@@ -76,7 +76,7 @@ def _moves(seen: Seen) -> bool | None:
 
 def _rise(seen: Seen) -> float | None:
     v = seen.measured.validation
-    return (v.now - v.best) / max(abs(v.best), 1e-12) if v and v.points >= 4 else None
+    return (v.risen_to - v.best) / max(abs(v.best), 1e-12) if v and v.points >= 4 else None
 
 
 def _learned(seen: Seen) -> float | None:
@@ -114,7 +114,7 @@ def _moves_text(seen: Seen) -> str:
 def _turned_text(seen: Seen) -> str:
     v = seen.measured.validation
     assert v is not None
-    return f"the validation loss was best ({number(v.best)}) at step {v.best_step} and is {number(v.now)} now"
+    return f"the validation loss was best ({number(v.best)}) at step {v.best_step} and is {number(v.risen_to)} now"
 
 
 VALIDATION: tuple[Evidence, ...] = (
