@@ -148,11 +148,11 @@ async def _post_to_many_projects(store: PostgresStore) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_distributed", [True, False])
+@pytest.mark.parametrize(("kind", "is_distributed"), [("postgres", True), ("citus", True), ("postgres", False)])
 def test_a_transaction_of_the_hot_path_touches_one_project_where_tables_are_spread_by_it(
-    postgres: PostgresServer, is_distributed: bool
+    request: pytest.FixtureRequest, kind: str, is_distributed: bool
 ) -> None:
-    database = Database(postgres.url())
+    database = Database(request.getfixturevalue(kind).url())
     database.is_distributed = is_distributed
     store = RecordedStore(database)
     try:

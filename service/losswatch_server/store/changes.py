@@ -103,8 +103,9 @@ def _apply_findings(connection: DatabaseConnection, key: tuple[str, str], change
 def lock_runs(connection: DatabaseConnection, group: Sequence[Change]) -> None:
     """Wait for whoever changes these runs, in one order: two who wait for each other's runs would wait for ever."""
     keys = {(change.run.row.project, change.run.row.uid) for change in group if change.expected_seq is not None}
-    if connection.dialect.lock_runs is not None and keys:
-        connection.execute(connection.dialect.lock_runs, tuple(map(list, zip(*keys, strict=True))))
+    held = connection.dialect.lock_runs(keys) if keys else None
+    if held is not None:
+        connection.execute(*held)
 
 
 def append_together(connection: DatabaseConnection, appends: Sequence[Change]) -> bool:
@@ -115,10 +116,10 @@ def append_together(connection: DatabaseConnection, appends: Sequence[Change]) -
     """
     runs = [(*_changing(change.run), *_expected(change)) for change in appends]
     moved = 0
+    dialect = connection.dialect
     for some in _portions(runs):
-        moved += connection.execute(
-            _update_of(connection.dialect, len(some)), tuple(chain.from_iterable(some))
-        ).rowcount
+        project = some[0][-4:-3] if dialect.one_project and len(some) > 1 else ()
+        moved += connection.execute(_update_of(dialect, len(some)), (*chain.from_iterable(some), *project)).rowcount
     if moved != len(appends):
         return False
     rows = [
@@ -150,7 +151,7 @@ def _update_of(dialect: Dialect, count: int) -> str:
         f"WITH new ({', '.join(_MOVING)}, project, uid, expected_seq, expected_revision) AS (VALUES {given}) "
         f"UPDATE run SET {moves} "
         "FROM new WHERE run.project = new.project AND run.uid = new.uid AND run.next_seq = new.expected_seq "
-        "AND run.revision = new.expected_revision"
+        f"AND run.revision = new.expected_revision{dialect.one_project}"
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import Protocol
+from collections.abc import Collection, Hashable, Sequence
+from typing import Any, Protocol
 
 
 class Dialect(Hashable, Protocol):
@@ -15,8 +15,9 @@ class Dialect(Hashable, Protocol):
     """Begins a transaction that reads one state of the database throughout."""
     lock: str
     """At the end of a SELECT: nobody else changes these rows until the transaction ends."""
-    lock_runs: str | None
-    """Locks the runs of two lists, of projects and of uids, in one order; None where nobody else can hold one."""
+    one_project: str
+    """At the end of a WHERE that says of several runs which they are: that their project is one, given once more. Empty
+    where nothing is gained by that."""
     lock_free: str
     """The same, without the rows that somebody else has locked."""
     begin_erasing: tuple[str, ...]
@@ -28,6 +29,11 @@ class Dialect(Hashable, Protocol):
     """Go after the newest id was read. Then all events up to it can be seen; without them they can be anyway."""
     newest_event: str
     """Selects the id of the last event that was ever written, also where it was forgotten since."""
+
+    def lock_runs(self, runs: Collection[tuple[str, str]]) -> tuple[str, Sequence[Any]] | None:
+        """Locks the runs of these projects and uids, in one order, with the values of the statement; None where nobody
+        else can hold one."""
+        ...
 
     def add_event(self, columns: str) -> str:
         """Inserts an event of these columns and gives it the next id. Ids become visible in their order: whoever has
@@ -57,13 +63,16 @@ class SqliteDialect:
     begin: str = "BEGIN IMMEDIATE"
     begin_reading: str = "BEGIN"
     lock: str = ""
-    lock_runs: str | None = None
+    one_project: str = ""
     lock_free: str = ""
     begin_erasing: tuple[str, ...] = ("PRAGMA secure_delete = ON",)
     end_erasing: tuple[str, ...] = ("PRAGMA secure_delete = OFF",)
     before_event: str | None = None
     settle_events: tuple[str, ...] = ()
     newest_event: str = "SELECT seq FROM sqlite_sequence WHERE name = 'event'"
+
+    def lock_runs(self, runs: Collection[tuple[str, str]]) -> None:
+        """See Dialect."""
 
     def add_event(self, columns: str) -> str:
         """See Dialect."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 _TYPES = {
     "attempt": "integer",
@@ -30,16 +31,21 @@ class PostgresDialect:
     begin: str = "BEGIN"
     begin_reading: str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
     lock: str = " FOR UPDATE"
-    lock_runs: str | None = (
-        "SELECT 1 FROM run WHERE (project, uid) IN (SELECT * FROM unnest(?::text[], ?::text[])) "
-        "ORDER BY project, uid FOR UPDATE"
-    )
+    one_project: str = ""
     lock_free: str = " FOR UPDATE SKIP LOCKED"
     begin_erasing: tuple[str, ...] = ()
     end_erasing: tuple[str, ...] = ()
     before_event: str | None = None
     settle_events: tuple[str, ...] = ()
     newest_event: str = "SELECT last FROM event_number WHERE name = 'event'"
+
+    def lock_runs(self, runs: Collection[tuple[str, str]]) -> tuple[str, Sequence[Any]]:
+        """See Dialect."""
+        return (
+            "SELECT 1 FROM run WHERE (project, uid) IN (SELECT * FROM unnest(?::text[], ?::text[])) "
+            "ORDER BY project, uid FOR UPDATE",
+            [[project for project, _ in runs], [uid for _, uid in runs]],
+        )
 
     def add_event(self, columns: str) -> str:
         """See Dialect. Who adds an event holds the one row of ``event_number`` until its transaction ends: a sequence
@@ -73,11 +79,18 @@ class CitusDialect(PostgresDialect):
     not say that all before it can be seen: whoever takes one holds a lock that ends after both, and who reads events
     waits for it, and reads no further than the numbers were before."""
 
+    one_project: str = " AND run.project = ?"
     before_event: str | None = f"SELECT pg_advisory_xact_lock({EVENTS_LOCK})"
     settle_events: tuple[str, ...] = (
         f"SELECT pg_advisory_lock_shared({EVENTS_LOCK})",
         f"SELECT pg_advisory_unlock_shared({EVENTS_LOCK})",
     )
+
+    def lock_runs(self, runs: Collection[tuple[str, str]]) -> tuple[str, Sequence[Any]]:
+        """See Dialect. They are of one project, which the statement must name for itself to be sent to one node."""
+        (project,) = {project for project, _ in runs}
+        query = "SELECT 1 FROM run WHERE project = ? AND uid = ANY (?::text[]) ORDER BY uid FOR UPDATE"
+        return query, [project, [uid for _, uid in runs]]
 
 
 POSTGRES = PostgresDialect()
