@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from citus import DISTRIBUTE
+from house import House
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.runs import Runs
-from losswatch_server.store import changes
+from losswatch_server.store import changes, health, queries, retention, running
+from losswatch_server.store.alerting import configuration, deliveries, outbox
 from losswatch_server.store.places import open_store
 from losswatch_server.store.postgres import Database, PostgresStore
 from losswatch_server.store.postgres.dialect import CITUS
@@ -229,3 +231,39 @@ def test_events_are_seen_in_the_order_of_their_ids_on_whichever_node_they_lie(ci
     for store in stores:
         store.close()
     assert seen == list(range(1, 2 * count + 1))
+
+
+@pytest.mark.slow
+def test_what_is_asked_of_all_projects_at_once_can_be_asked_of_several_nodes(citus: CitusCluster) -> None:
+    """By the watch, the notifications, sealing, tidying, retention and whoever looks at the service."""
+    house = House(citus.url())
+    for number, project in enumerate(PROJECTS):
+        points = [Point(step, loss=float("nan") if step > 5 else 1.0) for step in range(10)]
+        house.do(house.runs.record(project, f"run-{number}", points, None, "writer", report=False))
+    asked_of_all: dict[str, Callable[[DatabaseConnection], Any]] = {
+        "running": running.running,
+        "silent": running.silent,
+        "projects": queries.projects,
+        "to seal": lambda one: queries.runs_to_seal(one, 1),
+        "events": lambda one: queries.events(one, None, 0, None, 100),
+        "claimable": lambda one: deliveries.claimable(one, 2.0, 10),
+        "next delivery": deliveries.next_due,
+        "targets": configuration.targets,
+        "due groups": lambda one: outbox.due_groups(one, 5.0, 10),
+        "next group": outbox.next_due,
+        "policies": retention.policies,
+        "health": lambda one: health.health(one, house.now),
+    }
+    found = {name: house.do(house.store.read(ask)) for name, ask in asked_of_all.items()}
+    assert {row.project for row in found["running"]} == found["projects"].keys() == set(PROJECTS)
+    assert {project for project, _ in found["to seal"]} == {event.project for event in found["events"]} == set(PROJECTS)
+    assert found["health"].unread_events == len(found["events"])
+    house.do(house.store.write(deliveries.release_all))
+    last = found["events"][-1].id
+    assert house.do(house.store.write(lambda one: outbox.advance(one, outbox.cursor(one), last)))
+    assert house.do(house.store.write(lambda one: outbox.tidy(one, outbox.Before(9e9, 9e9, 9e9))))
+    assert house.do(house.store.events(None, 0, None, 100)) == []
+    house.do(house.store.write(lambda one: retention.erase(one, PROJECTS[0], house.now)))
+    assert house.do(house.store.projects()).keys() == set(PROJECTS[1:])
+    house.do(house.store.check(0.0))
+    house.close()
