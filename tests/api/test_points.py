@@ -8,16 +8,14 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from losswatch_server.api import fast_path
 from losswatch_server.app import create_app
 from losswatch_server.settings import Settings
-from losswatch_server.workers import WorkerLostError
 
 
 @pytest.fixture(scope="module", params=["the fast path", "the framework"])
@@ -288,22 +286,3 @@ def test_only_the_series_that_are_asked_for_come_in_every_form(api: TestClient, 
     refused = api.get(f"/v1/runs/{run}/points", params={"series": "loss,size"})
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "series"
-
-
-@pytest.mark.slow
-def test_a_large_body_whose_process_is_killed_is_sent_again(
-    api: TestClient, run: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def lost(*_: object) -> None:
-        raise WorkerLostError
-
-    application = cast("FastAPI", api.app)
-    with monkeypatch.context() as patched:
-        patched.setattr(application.state.elsewhere, "run", lost)
-        body = {"points": [{"step": step, "loss": 1.0} for step in range(20_000)]}
-        refused = api.post(f"/v1/runs/{run}/points", json=body)
-        assert refused.status_code == 503
-        assert refused.headers["retry-after"]
-        assert api.get(f"/v1/runs/{run}").status_code == 404
-    answer = api.post(f"/v1/runs/{run}/points?report=false", json=body)
-    assert answer.json()["accepted"] == 20_000

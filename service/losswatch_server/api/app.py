@@ -61,7 +61,7 @@ from losswatch_server.supervision import Supervisor
 from losswatch_server.workers import Elsewhere, Workers
 
 PROCESSES = 2
-"""That judge, read and write what is long of runs, besides those of diagnoses: each takes 50 to 90 MB of memory."""
+"""That judge, read and write what is long of runs, besides those of diagnoses: each takes about 100 MB of memory."""
 
 _PROBLEMS = {**DOMAIN_PROBLEMS, **targets.PROBLEMS}
 

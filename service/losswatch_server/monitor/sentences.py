@@ -49,6 +49,9 @@ def counted(count: int, thing: str) -> str:
 
 
 def non_finite(f: Finding, e: Facts) -> str:
+    if e.get("loss_scale") is not None:
+        fell = f"from {number(e['highest_loss_scale'])} to {number(e['loss_scale'])}"
+        return f"The loss scale has come down {fell}: the gradients overflow although nothing scales them up any more."
     what = {"loss": "loss", "validation_loss": "validation loss"}.get(f.series, "gradient norm")
     word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")
     where = f" on rank {e['rank']}" if e.get("rank") else ""

@@ -66,6 +66,23 @@ def accuracy(share: float) -> Run:
     return [p._replace(metrics={"accuracy": share}) for p in points(losses)], TEN
 
 
+def floor_of_chance(share: float, start: float = 1.05) -> Run:
+    fall = (start - share) * np.exp(-np.arange(400) / 20)
+    return a_loss(LN10 * (share + fall) + noise(400, 0.01), TEN)
+
+
+def unmoved(size: float) -> Run:
+    return a_loss(2.0 + noise(400, size), Context(total_steps=400))
+
+
+def risen(by: float) -> Run:
+    return a_loss(line(1.0, 1.0 + by), Context(total_steps=400))
+
+
+def sunk(run: Run, by: float) -> Run:
+    return [p._replace(loss=(p.loss or 0.0) - by) for p in run[0]], run[1]
+
+
 def settled(level: float) -> Run:
     fall = (1 - level) * np.exp(-np.arange(400) / 20)
     return a_loss(level + fall + noise(400, 0.004), MSE)
@@ -155,17 +172,35 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "chance level": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),
-    "half of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.53), accuracy(0.57)),
-    "all answers right": (Condition.PLATEAU, accuracy(0.5), accuracy(1.0)),
+    "a quarter of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.31), accuracy(0.34)),
+    "a floor near chance level": (Condition.PLATEAU, floor_of_chance(0.88), floor_of_chance(0.82)),
+    "a floor of a model that was trained before": (
+        Condition.PLATEAU,
+        floor_of_chance(0.88),
+        floor_of_chance(0.88, start=0.97),
+    ),
+    "chance level ever since the middle": (
+        Condition.NOT_LEARNING,
+        a_loss(LN10 + noise(60, 0.05, 1), replace(TEN, total_steps=60)),
+        a_loss(LN10 + noise(60, 0.4, 1), replace(TEN, total_steps=60)),
+    ),
+    "a gain that the noise leaves no room for": (Condition.NOT_LEARNING, unmoved(0.05), unmoved(0.6)),
+    "a rise that is no standing still": (Condition.NOT_LEARNING, risen(0.05), risen(0.4)),
+    "a better level left behind, of a loss that may be negative": (
+        Condition.PLATEAU,
+        left_behind(0.45),
+        sunk(left_behind(0.45), 1.0),
+    ),
+    "all answers right": (Condition.PLATEAU, accuracy(0.3), accuracy(1.0)),
     "how near the line comes to guessing": (
         Condition.SLOW_CONVERGENCE,
-        a_loss(line(LN10, 0.89 * LN10), TEN),
-        a_loss(line(LN10, 0.81 * LN10), TEN),
+        a_loss(line(LN10, 0.93 * LN10), TEN),
+        a_loss(line(LN10, 0.87 * LN10), TEN),
     ),
     "a fall that does not slow down": (
         Condition.SLOW_CONVERGENCE,
-        a_loss(line(LN10, 0.89 * LN10), TEN),
-        a_loss(LN10 * (0.89 + 0.11 * np.exp(-np.arange(400) / 60)) + noise(400, 0.01), TEN),
+        a_loss(line(LN10, 0.93 * LN10), TEN),
+        a_loss(LN10 * (0.93 + 0.07 * np.exp(-np.arange(400) / 60)) + noise(400, 0.01), TEN),
     ),
     "a better level left behind": (Condition.PLATEAU, left_behind(0.45), left_behind(0.33)),
     "half of a log above twice the rest": (
@@ -196,7 +231,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "a model that was trained before": (
         Condition.SLOW_CONVERGENCE,
         a_loss(line(LN10, 0.92 * LN10, size=0.005), TEN),
-        a_loss(line(0.98 * LN10, 0.9 * LN10, size=0.005), TEN),
+        a_loss(line(0.98 * LN10, 0.92 * LN10, size=0.005), TEN),
     ),
     "a warm-up counted in other steps": (Condition.NOT_LEARNING, warming(400), warming(150)),
     "a floor without noise": (Condition.PLATEAU, full_batch(0.0), full_batch(0.01)),

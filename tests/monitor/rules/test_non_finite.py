@@ -6,8 +6,11 @@ import math
 
 import pytest
 
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.model_facts import ModelFacts
+from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.snapshot import freeze
 from losswatch_server.monitor.vocabulary import LoopAction, Severity, Status
 from monitor.curves import alarms, falling, points, watch
 
@@ -75,3 +78,61 @@ def test_healthy_ranks_do_not_resolve_what_another_rank_reports() -> None:
         stream += [Point(step, 0.8, rank=rank) for rank in range(1, 8)]
     found = alarms(watch(stream))
     assert [(f.is_open, f.episode) for f in found] == [(True, 1)]
+
+
+def scaled(scales: list[float], name: str = "loss_scale") -> list[Point]:
+    return [p._replace(metrics={name: s}) for p, s in zip(points(falling(len(scales))), scales, strict=True)]
+
+
+HALVING = [2.0**16] * 40 + [2.0 ** (16 - i) for i in range(1, 22)]
+
+
+@pytest.mark.parametrize("name", ["loss_scale", "train/grad_scale", "amp/scale", "scaler.scale", "LossScale"])
+def test_a_loss_scale_that_collapses_is_a_warning(name: str) -> None:
+    (found,) = alarms(watch(scaled(HALVING, name)))
+    assert (found.condition, found.severity, found.series) == ("non_finite", Severity.WARNING, "grad_norm")
+    assert found.onset_step == 40 + 16
+    assert "from 65,536 to 0.0312" in assess(watch(scaled(HALVING, name))).findings[0].summary
+
+
+def test_a_loss_scale_is_said_to_collapse_below_one_and_not_above() -> None:
+    assert alarms(watch(scaled([65536.0, *[0.5] * 60])))
+    assert alarms(watch(scaled([65536.0, *[1.0] * 60]))) == []
+
+
+def test_a_loss_scale_that_was_never_high_has_not_collapsed() -> None:
+    assert alarms(watch(scaled([512.0, *[0.5] * 60])))
+    assert alarms(watch(scaled([511.0, *[0.5] * 60]))) == []
+
+
+def test_a_loss_scale_that_doubles_again_ends_the_finding() -> None:
+    monitor = watch(scaled([65536.0] * 20 + [0.5] * 20 + [2.0] * 40))
+    assert [f.is_open for f in monitor.findings() if f.condition == "non_finite"] == [False]
+
+
+def test_steps_that_halve_the_loss_scale_now_and_then_are_no_alarm() -> None:
+    scales = [2.0 ** (16 - i // 40) for i in range(300)]
+    norms: list[float | None] = [INF if i and i % 40 == 0 else 1.0 for i in range(300)]
+    stream = [p._replace(grad_norm=norm) for p, norm in zip(scaled(scales), norms, strict=True)]
+    assert alarms(watch(stream)) == []
+
+
+def test_a_stated_loss_scale_that_collapses_between_two_contexts_is_a_warning() -> None:
+    monitor = Monitor("run")
+    for start, scale in ((0, 65536.0), (40, 0.25)):
+        monitor.see_context(Context(facts=ModelFacts(loss_scale=scale)))
+        monitor.see_all(points(falling(40), first=start))
+    assert [f.evidence["loss_scale"] for f in alarms(monitor)] == [0.25]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 400])
+def test_a_loss_scale_in_batches_is_judged_as_point_by_point(size: int) -> None:
+    scales = [65536.0] * 130 + [2.0 ** (16 - i // 3) for i in range(60)] + [4.0] * 90
+    stream = [p._replace(grad_norm=1.0 + i % 3) if i % 2 else p for i, p in enumerate(scaled(scales))]
+    together = Monitor("run")
+    for begun in range(0, len(stream), size):
+        together.see_all(stream[begun : begun + size])
+    alone = Monitor("run")
+    for point in stream:
+        alone.see(point)
+    assert freeze(together) == freeze(alone)

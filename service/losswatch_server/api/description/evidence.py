@@ -73,6 +73,10 @@ class NonFiniteEvidence(Evidence):
     """The share of recent points whose gradient norm was not finite (half-life about 35 points)."""
     rank: int | None = None
     """The rank that reported it."""
+    loss_scale: Number | None = None
+    """The loss scale, where it has collapsed: each overflow halves it."""
+    highest_loss_scale: Number | None = None
+    """The highest one before."""
 
 
 class DivergingEvidence(Evidence):

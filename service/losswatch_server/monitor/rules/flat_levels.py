@@ -24,9 +24,20 @@ def constant(p: FlatParameters, view: View) -> Tests:
 
 
 def at_chance(p: FlatParameters, view: View) -> Tests:
+    """At chance level now, and beyond the noise ever since the middle of the log: what is near chance level may be a
+    fine-tuned model as well."""
     chance = view.shape.chance
     level = view.shape.level / chance if chance else math.nan
     yield Test("level of the loss", level, 1 - p.chance_margin, True, "of chance level")
+    half = view.shape.means[len(view.shape.means) // 2 :]
+    lowest = float(half.sum()) / len(half) - p.level_sds * error_of_mean(view, 2)
+    yield Test(
+        "lowest mean since the middle that the noise allows",
+        lowest / chance if chance else math.nan,
+        1 - p.chance_margin_since,
+        True,
+        "of chance level",
+    )
     yield Test("share of the first level that was gained", view.shape.share, 0.98, False)
     yield from no_better_metric(view)
 
@@ -34,12 +45,30 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
 def not_moved(p: FlatParameters, view: View) -> Tests:
     shape = view.shape
     yield Test("share of the first level that was gained", shape.share, p.unmoved, False)
+    yield from gain_excluded(p, view)
     # where it is known, that decides: below it something was learned, if only before the first line of the log
     yield Test("chance level is known", float(shape.chance is not None), 0.5, False)
     best = shape.best if view.memory.loss.lowest >= 0 else -math.inf
     yield Test("best level so far", best, 0.6 * min(shape.first, view.memory.loss.head[0]))
     yield from no_better_metric(view)
     yield from no_better_validation(view)
+
+
+def gain_excluded(p: FlatParameters, view: View) -> Tests:
+    """Not merely that no gain was seen: one that matters is excluded by the noise over the whole log, and so is a rise,
+    after which a loss has moved."""
+    shape = view.shape
+    window = max(1, len(shape.means) // 8)
+    fall = float(shape.means[:window].sum() - shape.means[-window:].sum()) / window
+    error = error_of_mean(view, 8) * math.sqrt(2)
+    size = abs(shape.first)
+    yield Test("largest gain over the log that the noise allows", fall + p.level_sds * error, p.unmoved * size, False)
+    yield Test("least rise over the log that the noise allows", -fall - p.level_sds * error, p.risen * size, False)
+
+
+def error_of_mean(view: View, parts: int) -> float:
+    """Standard error of the mean of such a part of the points."""
+    return view.shape.noise * math.sqrt(parts / view.shape.n)
 
 
 def blown_up(p: FlatParameters, view: View) -> Tests:
@@ -70,7 +99,7 @@ def bad(p: FlatParameters, view: View) -> Tests:
         yield Test("right answers", over_guessing, p.better_than_guessing, False, "of the way from guessing to all")
     elif shape.chance is not None:
         yield Test("level of the loss", shape.now / shape.chance, p.bad_share_of_chance, True, "of chance level")
-        yield Test("first level", shape.first / shape.chance, p.learned_before, True, "of chance level")
+        yield Test("first level", shape.first / shape.chance, p.untrained_share_of_chance, True, "of chance level")
         yield Test("level of the loss", shape.level / shape.chance, 1 - p.chance_margin, False, "of chance level")
     else:
         smooth = is_smooth(shape)
@@ -96,6 +125,9 @@ def fell_back(p: FlatParameters, view: View) -> Tests:
     run itself shows that the level is bad."""
     shape, track = view.shape, view.memory.loss
     yield Test("points", float(shape.n), p.lost_few_points if of_means(view) else p.lost_points)
+    # an objective of reinforcement learning is about 0 whatever the model does
+    measures = track.lowest >= 0 or view.kind.family is not Family.UNKNOWN
+    yield Test("the loss has a lower end, or is known", float(measures), 0.5)
     means, count = shape.means, len(shape.means)
     window, quarter = max(1, count // 8), max(2, count // 4)
     if count < 2 * quarter + window:

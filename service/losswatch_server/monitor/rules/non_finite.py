@@ -3,6 +3,7 @@
 Exact, so its false-alarm rate on finite data is 0 by construction. The one trap is mixed precision: a loss scaler
 skips steps whose scaled gradients overflow, with a finite loss; that is its normal work (Micikevicius et al. 2018)
 and is reported as information until it happens often, or again and again in a row: each skip halves the scale.
+A scale that has come down below 1 is no such work any more: gradients overflow that were not scaled up at all.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from losswatch_server.monitor.batch import METRICS
 from losswatch_server.monitor.memory.coming import Coming
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
+from losswatch_server.monitor.rules.loss_scale import scale_at
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 
@@ -150,41 +153,58 @@ class NonFiniteGradientState:
     consecutive: int = 0
     share: float = 0.0
     seen: int = 0
+    highest_scale: float = 0.0
+    collapsed_at: int = -1
+    """The step from which the loss scale has been too low; -1 while it is not."""
+    of_scale: bool = False
+    """Whether the last alarm was one of the scale, so that a higher one ends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonFiniteGradient:
-    """The gradient norm is NaN or infinite while the loss is finite."""
+    """The gradient norm is NaN or infinite while the loss is finite, or the loss scale says that it was."""
 
     condition: ClassVar[Condition] = Condition.NON_FINITE
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = True
-    needs: ClassVar[Mapping[str, Needs]] = {"non_finite": ()}
+    needs: ClassVar[Mapping[str, Needs]] = {"non_finite": (), "collapsed scale": ()}
     warning_consecutive: int = 3
     """A dynamic loss scale starts at 2**16 and halves at each overflow: several in a row happen at the start only."""
     warning_share: float = 0.05
     critical_consecutive: int = 10
     scaler_start: int = 16
     """Points at the start of a mixed-precision run in which the scale still finds its level."""
+    least_scale: float = 1.0
+    """Below it the loss is scaled down: 58 healthy runs with a dynamic scale, from 2**14 on, kept 128 or more."""
+    scale_fall: float = 1024.0
+    """Times that the scale was higher: ten overflows and more, where none of a fixed scale would be."""
 
     def start(self) -> NonFiniteGradientState:
         return NonFiniteGradientState()
 
     def step(self, state: NonFiniteGradientState, view: View) -> Verdict:
-        norm = view.point.grad_norm
-        if norm is None or (view.point.rank and math.isfinite(norm)):
-            return UNSURE
+        point = view.point
+        scale = None if point.rank else scale_at(point.metrics, view.context)
+        if scale is not None:
+            state.highest_scale = max(state.highest_scale, scale)
+            if view.holds("collapsed scale", self._collapsed(state, scale)):
+                return self._scale_alarm(state, view, scale)
+            state.collapsed_at = -1
+        norm = point.grad_norm
+        if norm is None or (point.rank and math.isfinite(norm)):
+            return QUIET if scale is not None and state.of_scale else UNSURE
         state.seen += 1
         bad = not math.isfinite(norm)
         state.share += (float(bad) - state.share) * 0.02
         if not bad:
             state.consecutive = 0
             if view.explains:
-                view.holds("non_finite", in_a_row("gradient norms", 0, view.point.step))
+                view.holds("non_finite", in_a_row("gradient norms", 0, point.step))
             return QUIET
         if state.consecutive == 0:
-            state.onset = view.point.step
+            state.onset = point.step
         state.consecutive += 1
+        state.of_scale = False
         view.holds("non_finite", in_a_row("gradient norms", state.consecutive, state.onset))
         run, share = state.consecutive, state.share
         settling = state.seen <= self.scaler_start and not math.isnan(norm)
@@ -197,12 +217,35 @@ class NonFiniteGradient:
             onset_step=state.onset,
             confidence=0.9 if severity is not Severity.INFO else 0.6,
             severity=severity,
-            evidence={"kind": _kind(norm), "consecutive": run, "recent_share": share, "rank": view.point.rank},
+            evidence={"kind": _kind(norm), "consecutive": run, "recent_share": share, "rank": point.rank},
+        )
+
+    def _collapsed(self, state: NonFiniteGradientState, scale: float) -> Iterator[Test]:
+        yield Test("loss scale", scale, self.least_scale, False)
+        fell = state.highest_scale / scale
+        yield Test("highest loss scale so far", fell, self.scale_fall, True, "of the present one")
+
+    def _scale_alarm(self, state: NonFiniteGradientState, view: View, scale: float) -> Alarm:
+        if state.collapsed_at < 0:
+            state.collapsed_at = view.point.step
+        state.of_scale = True
+        return Alarm(
+            onset_step=state.collapsed_at,
+            confidence=0.9,
+            severity=Severity.WARNING,
+            evidence={
+                "kind": "inf",
+                "consecutive": state.consecutive,
+                "rank": 0,
+                "loss_scale": scale,
+                "highest_loss_scale": state.highest_scale,
+            },
         )
 
     def pass_over(self, state: NonFiniteGradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
+        end = self._pass_scales(state, view, stretch, place, opened)
         norms = stretch.grad_norm
-        count = norms.before(stretch.end) - norms.before(place)
+        count = norms.before(end) - norms.before(place)
         if count and opened:
             return place
         state.seen += count
@@ -210,4 +253,21 @@ class NonFiniteGradient:
         if state.share:
             for _ in range(count):
                 state.share += (0.0 - state.share) * 0.02
+        return end
+
+    def _pass_scales(
+        self, state: NonFiniteGradientState, view: View, stretch: Stretch, place: int, opened: bool
+    ) -> int:
+        """The first place whose loss scale must be judged; that of the points before is taken."""
+        if state.collapsed_at >= 0 or (opened and state.of_scale):
+            return place
+        facts = view.context.facts
+        if not stretch.metrics and (facts is None or facts.loss_scale is None):
+            return stretch.end
+        for at in range(place, stretch.end):
+            scale = scale_at(stretch.points.columns[METRICS][at], view.context)
+            if scale is not None:
+                if scale < self.least_scale:
+                    return at
+                state.highest_scale = max(state.highest_scale, scale)
         return stretch.end
