@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -178,6 +179,7 @@ def test_a_whole_series_is_written_elsewhere(
         if form is WholeSeries.ndjson:  # the columns of CSV take a look at two parts
             forbid(patched, Passage, "points")
         forbid(patched, codec.encoding, "encode_plain")
+        forbid(patched, csv, "DictWriter")
         assert text(elsewhere, form) == expected
 
 
