@@ -12,7 +12,9 @@ from losswatch_server.monitor.entries import Entry, EntryKind
 from losswatch_server.monitor.points import SERIES, merge
 from losswatch_server.runs import written
 from losswatch_server.runs.answers import StoredPoint
-from losswatch_server.runs.walk import Passage, Place, passages, points_of, walk
+from losswatch_server.runs.page_cursors import read_place, write_place
+from losswatch_server.runs.steady import Find, whole_passages
+from losswatch_server.runs.walk import POINTS, Passage, Place, points_of, walk
 from losswatch_server.runs.written import Wanted
 from losswatch_server.store import Store
 from losswatch_server.store.beside import beside
@@ -36,6 +38,7 @@ class WholeSeries:
         self,
         store: Store,
         run: StoredRun,
+        find: Find,
         elsewhere: Elsewhere,
         from_step: int | None,
         to_step: int | None,
@@ -45,7 +48,7 @@ class WholeSeries:
         high = NEVER if to_step is None else to_step
         self._store = store
         self._run = run
-        self._passages = passages(store, run, low=from_step or 0, high=high, attempt=attempt)
+        self._passages = whole_passages(store, run, find, low=from_step or 0, high=high, attempt=attempt)
         self._wanted = wanted
         self._elsewhere = elsewhere
 
@@ -117,6 +120,21 @@ async def picture(
         entries = await store.outline(project, uid, run.attempts, low, high, max(1, resolution // 2))
         points = await asyncio.to_thread(_drawn, entries, run, attempt)
     return await asyncio.to_thread(thin, points, resolution) if len(points) > 256 else thin(points, resolution)
+
+
+async def page(
+    store: Store, run: StoredRun, cursor: str | None, limit: int | None, *, low: int, high: int, attempt: int | None
+) -> tuple[list[StoredPoint], str | None]:
+    """At most ``limit`` points after a cursor, and the cursor of those after them. Raises ValueError for a cursor that
+    this function did not give for this run."""
+    after = None if cursor is None else read_place(run.row.uid, cursor)
+    points: list[StoredPoint] = []
+    size = POINTS if limit is None else min(POINTS, limit + 1)
+    async for some in walk(store, run, low=low, high=high, attempt=attempt, after=after, points=size):
+        points += some
+        if limit is not None and len(points) > limit:
+            return points[:limit], write_place(run.row.uid, Place.of(points[limit - 1]))
+    return points, None
 
 
 def _drawn(entries: Iterable[Entry], run: StoredRun, attempt: int | None) -> list[StoredPoint]:

@@ -21,13 +21,13 @@ from losswatch_server.runs.faults import FaultLog
 from losswatch_server.runs.finding_changes import FindingChanges, event
 from losswatch_server.runs.live_run import LiveRun, new_uid
 from losswatch_server.runs.liveness.findings import returned
-from losswatch_server.runs.page_cursors import read_cursor, read_place, write_cursor, write_place
+from losswatch_server.runs.page_cursors import read_cursor, write_cursor
 from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder, persistent
 from losswatch_server.runs.run_cache import ENDED, KEPT, CachedRun, RunCache
 from losswatch_server.runs.series import WholeSeries
 from losswatch_server.runs.siblings import stand
-from losswatch_server.runs.walk import POINTS, Place, walk
+from losswatch_server.runs.steady import steadily
 from losswatch_server.runs.written import Wanted
 from losswatch_server.store import Store
 from losswatch_server.store.cuts import NEVER
@@ -173,18 +173,14 @@ class Runs:
         With ``resolution`` a picture of all of them on one page, as series.picture says. Raises ValueError for a cursor
         that this method did not give for this run.
         """
-        run = await self._stored(project, name)
         low, high = from_step or 0, NEVER if to_step is None else to_step
-        if resolution is not None:
-            return await series.picture(self._store, run, resolution, low=low, high=high, attempt=attempt), None
-        after = None if cursor is None else read_place(run.row.uid, cursor)
-        page: list[StoredPoint] = []
-        size = POINTS if limit is None else min(POINTS, limit + 1)
-        async for some in walk(self._store, run, low=low, high=high, attempt=attempt, after=after, points=size):
-            page += some
-            if limit is not None and len(page) > limit:
-                return page[:limit], write_place(run.row.uid, Place.of(page[limit - 1]))
-        return page, None
+
+        async def read(run: StoredRun) -> tuple[list[StoredPoint], str | None]:
+            if resolution is not None:
+                return await series.picture(self._store, run, resolution, low=low, high=high, attempt=attempt), None
+            return await series.page(self._store, run, cursor, limit, low=low, high=high, attempt=attempt)
+
+        return await steadily(self._store, partial(self._stored, project, name), read)
 
     async def series(
         self,
@@ -197,8 +193,9 @@ class Runs:
         wanted: Wanted = None,
     ) -> WholeSeries:
         """All points that ``points`` would give, with what is ``wanted`` of them alone."""
-        run = await self._stored(project, name)
-        return WholeSeries(self._store, run, self._cache.elsewhere, from_step, to_step, attempt, wanted)
+        find = partial(self._stored, project, name)
+        run = await find()
+        return WholeSeries(self._store, run, find, self._cache.elsewhere, from_step, to_step, attempt, wanted)
 
     async def findings(self, project: str, name: str) -> list[StoredFinding]:
         """Every finding the run ever had, in the order in which they opened, as the report has it now."""
@@ -223,15 +220,18 @@ class Runs:
     async def explain(self, project: str, name: str, finding_id: str) -> Explanation:
         """The statistic behind a finding over time."""
         finding = (await self.finding(project, name, finding_id)).finding
-        explanation = await explaining.explain(
-            self._store, await self._stored(project, name), finding, self._cache.elsewhere
+        explanation = await steadily(
+            self._store,
+            partial(self._stored, project, name),
+            lambda run: explaining.explain(self._store, run, finding, self._cache.elsewhere),
         )
         self._faults.take(explanation.faults, f"run {name!r} in project {project!r}")
         return explanation
 
     async def siblings(self, project: str, name: str) -> Standing:
         """Where the run stands among the other runs of its group and its own earlier attempts."""
-        standing = await stand(self._store, await self._stored(project, name))
+        find = partial(self._stored, project, name)
+        standing = await steadily(self._store, find, partial(stand, self._store))
         self._faults.take(standing.faults, f"run {name!r} in project {project!r}")
         return standing
 

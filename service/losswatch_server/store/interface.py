@@ -40,6 +40,11 @@ class Store(Protocol):
         """The run that has this name now."""
         ...
 
+    async def still_numbered(self, run: StoredRun) -> bool:
+        """Whether the record of the run is there, numbered as it was when the run was read: thinning numbers it
+        anew."""
+        ...
+
     @property
     def is_shared(self) -> bool:
         """Whether other services may write to it, too."""

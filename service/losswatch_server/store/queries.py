@@ -28,7 +28,7 @@ from losswatch_server.store.rows import (
     StoredFinding,
     StoredRun,
 )
-from losswatch_server.store.run_rows import RUN, run_row, stored_run
+from losswatch_server.store.run_rows import NUMBERING, RUN, run_row, stored_run
 from losswatch_server.store.sealing import is_full
 from losswatch_server.store.summary_tree import ROWS_AT_ONCE, rows_between
 
@@ -44,7 +44,8 @@ _FINDING = "body, opened_at, closed_at, acknowledged_at, muted_until, id, condit
 
 def find_run(connection: DatabaseConnection, project: str, name: str) -> StoredRun | None:
     """The run that has this name now, with its attempts and writers."""
-    columns = f"{', '.join('r.' + column for column in RUN.split(', '))}, next_seq, unsealed, rhythm, report, revision"
+    columns = ", ".join(f"r.{column}" for column in RUN.split(", "))
+    columns += f", next_seq, unsealed, rhythm, report, revision, {NUMBERING}"
     found = connection.execute(
         f"SELECT {columns} FROM run_name n JOIN run r ON r.project = n.project AND r.uid = n.uid "
         "WHERE n.project = ? AND n.name = ?",
@@ -59,6 +60,13 @@ def find_run(connection: DatabaseConnection, project: str, name: str) -> StoredR
         if (found := connection.execute(query, (project, name)).fetchone()) is None:
             return None
     return stored_run(connection, found, name)
+
+
+def still_numbered(connection: DatabaseConnection, run: StoredRun) -> bool:
+    """Whether the record of the run is there, numbered as it was when the run was read."""
+    query = f"SELECT {NUMBERING} FROM run r WHERE project = ? AND uid = ?"
+    found = connection.execute(query, (run.row.project, run.row.uid)).fetchone()
+    return found is not None and repr(found[0]) == run.numbering
 
 
 def place_of(connection: DatabaseConnection, project: str, name: str) -> tuple[str, object, object] | None:

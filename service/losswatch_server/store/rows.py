@@ -124,6 +124,8 @@ class StoredRun(NamedTuple):
     """The same as it stands in the database, where it may be damaged."""
     stored_seq: object = 0
     """``next_seq`` as it stands in the database, where it may be damaged: what the next change must find there."""
+    numbering: str = ""
+    """Tells the numbering of the record from those that it has had, and will have, by thinning."""
 
 
 class Snapshot(NamedTuple):

@@ -21,6 +21,8 @@ RUN = (
     "project, name, uid, attempt, step, points, version, detection_version, state, status, action, headline, context, "
     "created_at, last_seen_at, finished_at, paused_until, error"
 )
+NUMBERING = "(SELECT max(at) FROM thinned t WHERE t.project = r.project AND t.uid = r.uid)"
+"""When the record of the run ``r`` was last thinned, and numbered anew."""
 OF_AN_OLDER_VERSION = 0
 """No version of the rules: a run of which it cannot be told is judged anew at its next point."""
 
@@ -66,12 +68,13 @@ def run_row(connection: DatabaseConnection, found: Sequence[Any], name: str | No
 
 
 def stored_run(connection: DatabaseConnection, found: Sequence[Any], name: str) -> StoredRun | None:
-    """The run of a row of ``RUN`` and ``next_seq, unsealed, rhythm, report, revision``, with attempts and writers."""
+    """The run of a row of ``RUN`` and ``next_seq, unsealed, rhythm, report, revision, NUMBERING``, with attempts and
+    writers."""
     row = run_row(connection, found, name)
     if row is None:
         return None
     key = (row.project, row.uid)
-    next_seq, unsealed, rhythm, report, revision = found[-5:]
+    next_seq, unsealed, rhythm, report, revision, numbering = found[-6:]
     past = past_record(connection, key, next_seq)
     more = GuardedRow("run", row.project, name, row.uid)
     more.cell("next_seq", lambda: whole(next_seq, past, past), lambda: past)
@@ -84,6 +87,7 @@ def stored_run(connection: DatabaseConnection, found: Sequence[Any], name: str) 
         unsealed=more.cell("unsealed", lambda: whole(unsealed), lambda: SEAL_POINTS),
         rhythm=rhythm if type(rhythm) is bytes else b"",
         report=report if type(report) is bytes else None,
+        numbering=repr(numbering),
         attempts=tuple(attempts_of(connection, key)),
         writers=tuple(_writers(connection, key)),
     )

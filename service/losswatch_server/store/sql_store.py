@@ -239,6 +239,9 @@ class SqlStore(ABC):
     async def find_run(self, project: str, name: str) -> StoredRun | None:
         return await self.read(lambda connection: queries.find_run(connection, project, name))
 
+    async def still_numbered(self, run: StoredRun) -> bool:
+        return await self.read(lambda connection: queries.still_numbered(connection, run))
+
     async def place_of(self, project: str, name: str) -> tuple[str, object, object] | None:
         return await self.read(lambda connection: queries.place_of(connection, project, name))
 
