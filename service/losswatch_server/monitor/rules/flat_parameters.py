@@ -33,7 +33,7 @@ class FlatParameters:
     risen: float = 0.1
     """Of the first level: a loss that rose by this much, beyond the noise, moved."""
     learned_before: float = 0.7
-    """A loss that begins under this share of chance was trained before (fine-tuning): its start is no measure."""
+    """A level under this share of chance is a learned one, however high the loss had been."""
     bad_share_of_chance: float = 0.85
     """At 0.6 the floors of new heads, preferences and drawn labels were 73 of 86 alarms: labels leave 0.65 to 0.85 of
     chance. Of 15 floors that were bad ones 12 were above 0.85."""
