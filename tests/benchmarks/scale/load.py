@@ -60,6 +60,9 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._until: float | None = None
+        self._port = 0
+        self._is_waiting = False
+        self._connecting: asyncio.Task[None] | None = None
 
     @property
     def sent(self) -> dict[str, int]:
@@ -68,6 +71,7 @@ class Connection(asyncio.Protocol):
 
     async def connect(self, port: int) -> None:
         """Open it."""
+        self._port = port
         await self._loop.create_connection(lambda: self, "127.0.0.1", port)
 
     def close(self) -> None:
@@ -106,7 +110,18 @@ class Connection(asyncio.Protocol):
         else:
             self._send()
 
+    async def _connect_and_send(self) -> None:
+        try:
+            await self.connect(self._port)
+        except OSError as error:
+            self._done.set_exception(error)
+        else:
+            self._send()
+
     def _send(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            self._connecting = self._loop.create_task(self._connect_and_send())
+            return
         index = (self._turn - 1) % len(self._runs)
         first = self._steps[index]
         self._steps[index] += self._points
@@ -119,15 +134,17 @@ class Connection(asyncio.Protocol):
             f"POST /v1/runs/{self._runs[index]}/points HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        assert self._transport is not None
+        self._is_waiting = True
         self._transport.write(head.encode() + body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(RuntimeError(f"the connection was lost: {error}"))
+        self._transport = None
+        if self._is_waiting:  # a service that has too much to do closes some
+            self.answers.refused += 1
+            self._answered()
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -144,6 +161,10 @@ class Connection(asyncio.Protocol):
             self.answers.points += self._points
         else:
             self.answers.refused += 1
+        self._answered()
+
+    def _answered(self) -> None:
+        self._is_waiting = False
         self._received.clear()
         self._next()
 

@@ -101,6 +101,7 @@ def services(kind: str, count: int, live_runs: int, *, safe: bool = True) -> Ite
         environment = os.environ | {
             "LOSSWATCH_LIVE_RUNS": str(live_runs),
             "LOSSWATCH_MAX_CONNECTIONS": "10000",
+            "LOSSWATCH_IDLE_TIMEOUT_S": "3600",
             "LOSSWATCH_LOG_LEVEL": "warning",
         }
         processes, ports = [], []

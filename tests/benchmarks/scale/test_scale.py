@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 import httpx
@@ -104,3 +105,33 @@ def test_two_services_are_compared_by_what_a_request_costs_them() -> None:
     assert "a request costs 1.20" in shown
     assert "two would carry 1.67 times as much" in shown
     assert "100,000" in shown
+
+
+@pytest.mark.slow
+def test_a_connection_that_a_service_closes_is_counted_and_opened_again() -> None:
+    """The service here answers every other request, and closes the connection at the others."""
+    asked: list[bytes] = []
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0]))
+                asked.append(head)
+                if len(asked) % 2 == 0:
+                    break
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+        await writer.wait_closed()
+
+    async def scenario() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            (connection,) = await connected(RUNS[:5], [server.sockets[0].getsockname()[1]])
+            answers = await connection.build(1)
+            connection.close()
+            await asyncio.gather(*(task for task in serving if task is not None))
+        assert (answers.taken, answers.refused) == (3, 2)
+
+    asyncio.run(scenario())
