@@ -76,3 +76,21 @@ def test_as_many_runs_stay_in_memory_as_the_setting_says(tmp_path: Path) -> None
                 posted = client.post(f"/v1/runs/run-{run}/points", json={"step": step, "loss": 1.0})
                 assert posted.json()["points"] == step + 1
         assert len(app.state.runs._cache._runs) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("reqests_per_minute = 5", "did you mean requests_per_minute?"),
+        ('data = "/srv"', "did you mean data_dir?"),  # as the option is called
+        ("graceful-timeout = 1", "did you mean graceful_timeout_s?"),
+        ("LOSSWATCH_PORT = 1", "did you mean port?"),
+        ("[service]\nport = 1", "without [service]"),
+        ('port = "x"', "port must be a whole number, not 'x'"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_says_what_may_be(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({"LOSSWATCH_CONFIG": str(tmp_path / "config.toml")})
+    assert said in str(refused.value)

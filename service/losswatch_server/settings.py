@@ -229,7 +229,10 @@ def _show(value: Any) -> str:
 
 def _unknown(name: str, known: Iterable[str]) -> SettingsError:
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    by_option = {option(one).lstrip("-").replace("-", "_"): one for one in names}
+    plain = name.lower().replace("-", "_").removeprefix(PREFIX.lower())
+    close = [by_option[plain]] if plain in by_option else [plain] if plain in names else []
+    close += difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}"
     return SettingsError(f"there is no setting {name}{hint}")
 
@@ -245,6 +248,8 @@ def _from_file(path: Path, known: Mapping[str, str]) -> dict[str, Any]:
         raise SettingsError(f"the settings file {path} is not TOML: {error}") from error
     values: dict[str, Any] = {}
     for name, value in found.items():
+        if isinstance(value, dict):
+            raise SettingsError(f"{path}: there are no tables in this file; write the settings without [{name}]")
         if name not in known or name == "config":
             raise SettingsError(f"{path}: {_unknown(name, [one for one in known if one != 'config'])}")
         values[name] = _of_file(f"{path}: {name}", known[name], value)

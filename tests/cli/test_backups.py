@@ -167,3 +167,9 @@ def test_killed_at_any_moment_there_is_the_old_whole_or_the_new_whole(tmp_path: 
                 path.unlink()
             filled(old, 100)
     assert seen
+
+
+def test_a_service_on_postgresql_is_not_backed_up_from_a_folder(command, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('database = "postgresql://me@127.0.0.1/runs"\n')
+    refused = command("backup", str(tmp_path / "copy"), "--config", str(tmp_path / "config.toml"))
+    assert (refused.returncode, "pg_dump" in refused.stderr) == (64, True)

@@ -65,6 +65,12 @@ def test_keys_are_made_replaced_and_revoked_while_the_service_runs(start: Start,
 
 def test_wrong_use_is_said_in_one_sentence(command, tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
+    nothing = command("keys", "list", *data)
+    assert (nothing.returncode, "there is no database in" in nothing.stderr) == (69, True)
+    assert not (tmp_path / "data").exists(), "a folder that was mistyped is not made"
+    (tmp_path / "config.toml").write_text(f'data_dir = "{tmp_path / "data"}"\n')
+    made = command("keys", "create", "--config", str(tmp_path / "config.toml"))
+    assert f"in {tmp_path / 'data'}" in made.stderr
     unknown = command("keys", "revoke", "nobody", *data)
     assert (unknown.returncode, "there is no key nobody" in unknown.stderr) == (64, True)
     assert command("keys", "create", "--project", "a b", *data).returncode == 64

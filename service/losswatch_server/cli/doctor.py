@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 import losswatch_server
-from losswatch_server.settings import default_data_dir
+from losswatch_server.cli.place import Config, Data, Database, place_of
 
 if TYPE_CHECKING:
     from losswatch_server.store.health import Health
@@ -42,21 +42,15 @@ class Examined(NamedTuple):
 
 
 def doctor(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", help="Folder of the SQLite file.", envvar="LOSSWATCH_DATA_DIR", show_default="the user's"
-        ),
-    ] = None,
-    database: Annotated[
-        str | None, typer.Option(help="Address of a PostgreSQL database.", envvar="LOSSWATCH_DATABASE")
-    ] = None,
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
 ) -> None:
     """Examine a data folder or a database, also beside a service: database, disk, clock, targets, versions.
 
     Exit status: 0 nothing is wrong, 1 something is.
     """
-    found = list(examine(database or data or default_data_dir(), time.time()))
+    found = list(examine(place_of(data, database, config), time.time()))
     for one in found:
         typer.echo(f"{one.state:<8} {one.what:<10} {one.said}")
     raise typer.Exit(int(any(one.state == WRONG for one in found)))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
+from losswatch_server.cli.place import Config, Data, Database, place_of
 from losswatch_server.keys import Key, KeyLimits, Scope
-from losswatch_server.settings import default_data_dir
 
 if TYPE_CHECKING:
     from losswatch_server.keys.token import Token
@@ -26,14 +26,6 @@ keys = typer.Typer(
 )
 
 T = TypeVar("T")
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", help="Folder of the SQLite file.", envvar="LOSSWATCH_DATA_DIR", show_default="the user's"),
-]
-Database = Annotated[
-    str | None,
-    typer.Option("--database", help="Address of a PostgreSQL database instead.", envvar="LOSSWATCH_DATABASE"),
-]
 Id = Annotated[str, typer.Argument(help="The key's id: what stands between its two underscores.", show_default=False)]
 Requests = Annotated[
     int | None,
@@ -66,6 +58,7 @@ def create(
     points_per_minute: Points = None,
     data: Data = None,
     database: Database = None,
+    config: Config = None,
 ) -> None:
     """Make a key. It is printed alone on its line, and only now: what is stored cannot be turned back into it."""
     from losswatch_server.keys import table
@@ -83,28 +76,33 @@ def create(
     def make(connection: DatabaseConnection) -> Token:
         return table.create(connection, project, scopes, now=now, name=name, expires_at=expires, limits=limits)
 
-    token = _do(database or data, make)
+    place = place_of(data, database, config)
+    token = _do(place, make, new=True)
     allowed = " and ".join(scopes)
-    typer.echo(f"Key {token.id} of project {project}, for {allowed}. It counts within two seconds:", err=True)
+    where = f"project {project} in {_shown(place)}"
+    typer.echo(f"Key {token.id} of {where}, for {allowed}. It counts within two seconds:", err=True)
     typer.echo(token.text)
 
 
 @keys.command("list")
-def list_keys(data: Data = None, database: Database = None) -> None:
+def list_keys(data: Data = None, database: Database = None, config: Config = None) -> None:
     """List all keys: id, state, project, scopes, when each was made and last used, its own limits, name."""
     from losswatch_server.keys import table
 
-    now = time.time()
-    for key in _do(database or data, table.keys):
+    now, place = time.time(), place_of(data, database, config)
+    found = _do(place, table.keys)
+    for key in found:
         typer.echo(_line(key, now))
+    if not found:
+        typer.echo(f"There are no keys in {_shown(place)}: whoever reaches the service may use it.", err=True)
 
 
 @keys.command()
-def rotate(id_: Id, data: Data = None, database: Database = None) -> None:
+def rotate(id_: Id, data: Data = None, database: Database = None, config: Config = None) -> None:
     """Give a key another secret, printed alone on its line. The old one and the sessions begun with it end."""
     from losswatch_server.keys import table
 
-    typer.echo(_do(database or data, lambda one: table.rotate(one, id_)).text)
+    typer.echo(_do(place_of(data, database, config), lambda one: table.rotate(one, id_)).text)
 
 
 @keys.command()
@@ -114,38 +112,50 @@ def limit(
     points_per_minute: Points = None,
     data: Data = None,
     database: Database = None,
+    config: Config = None,
 ) -> None:
     """Set what a key may send in a minute. What is not given becomes the service's setting again."""
     from losswatch_server.keys import table
 
     limits = KeyLimits(requests_per_minute, points_per_minute)
-    _do(database or data, lambda one: table.limit(one, id_, limits))
+    _do(place_of(data, database, config), lambda one: table.limit(one, id_, limits))
     said = _limits(limits) or "what the service's settings allow"
     typer.echo(f"Key {id_} may send {said}; it counts within two seconds, in each service for itself.", err=True)
 
 
 @keys.command()
-def revoke(id_: Id, data: Data = None, database: Database = None) -> None:
+def revoke(id_: Id, data: Data = None, database: Database = None, config: Config = None) -> None:
     """End a key. When the last one is revoked, nobody can call the service until there is a new one."""
     from losswatch_server.keys import table
 
-    _do(database or data, lambda one: table.revoke(one, id_, time.time()))
+    _do(place_of(data, database, config), lambda one: table.revoke(one, id_, time.time()))
     typer.echo(f"Key {id_} is revoked; the service refuses it within two seconds.", err=True)
 
 
-def _do(place: str | Path | None, work: Callable[[DatabaseConnection], T]) -> T:
-    """What ``work`` makes of the database, in one transaction. Ends the command where it cannot be had."""
+def _do(place: str | Path, work: Callable[[DatabaseConnection], T], *, new: bool = False) -> T:
+    """What ``work`` makes of the database, in one transaction; ``new``: one that is not there is made.
+
+    Ends the command where it cannot be had.
+    """
     from losswatch_server.keys import table
     from losswatch_server.store import places
+    from losswatch_server.store.datadir import DATABASE
     from losswatch_server.store.errors import StoreError
 
-    where = place or default_data_dir()
+    if isinstance(place, Path) and not new and not (place / DATABASE).exists():
+        fail(f"there is no database in {place}; which folder is it? (--data)", UNAVAILABLE)
     try:
-        return places.change(where, table.KEYS_SINCE, work)
+        return places.change(place, table.KEYS_SINCE, work)
     except table.NoSuchKeyError as error:
-        fail(f"there is no key {error}; `losswatch-server keys list` shows all of them", USAGE)
+        fail(f"there is no key {error} in {_shown(place)}; `losswatch-server keys list` shows all of them", USAGE)
     except StoreError as error:
-        fail(f"{places.shown(where)}: {error}", UNAVAILABLE)
+        fail(f"{_shown(place)}: {error}", UNAVAILABLE)
+
+
+def _shown(place: str | Path) -> str:
+    from losswatch_server.store import places
+
+    return places.shown(place)
 
 
 def _line(key: Key, now: float) -> str:

@@ -20,7 +20,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     for row, setting in zip(Settings.table(), fields(Settings), strict=True):
         described = typer.Option(
             option(setting.name),
-            help=row.help,
+            help=row.help.replace("[", "\\["),  # else it is taken for markup, and not shown
             envvar=PREFIX + setting.name.upper(),
             show_default=row.default or False,
         )
