@@ -24,7 +24,7 @@ from losswatch_server.runs.record import effective
 from losswatch_server.store import Store
 from losswatch_server.store.beside import beside
 from losswatch_server.store.entries import read
-from losswatch_server.store.pages import PAGE, Page, pages
+from losswatch_server.store.pages import PAGE, RecordPage, pages
 from losswatch_server.store.rows import RecordRow, StoredRun
 from losswatch_server.workers import Elsewhere
 
@@ -151,7 +151,7 @@ async def _rows(store: Store, run: StoredRun, seq: int, opened_step: int) -> lis
 class _Before(NamedTuple):
     """What was received before a silence, and a while after its beginning."""
 
-    pages: Sequence[Page]
+    pages: Sequence[RecordPage]
     is_whole: bool
     """Whether the record begins with it."""
 
@@ -172,14 +172,14 @@ async def _before_silence(store: Store, run: StoredRun, finding: Finding) -> _Be
     while low < high:
         middle = (low + high) // 2
         rows = await store.record_page(project, uid, middle, 1)
-        parts = [part for part, _ in await asyncio.to_thread(list, Page(rows, middle).parts())]
+        parts = [part for part, _ in await asyncio.to_thread(list, RecordPage(rows, middle).parts())]
         heard = [part.seq + part.n for part in parts or rows if part.received_ms <= until_ms]
         if heard:
             low = heard[-1]
         else:
             high = middle
     begin = max(0, low - BEFORE_SILENCE - 1)
-    found: list[Page] = []
+    found: list[RecordPage] = []
     async for page in pages(lambda seq: store.record_page(project, uid, seq, PAGE), begin):
         found.append(page)
         if page.rows[-1].seq + page.rows[-1].n > low:

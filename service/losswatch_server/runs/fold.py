@@ -20,7 +20,7 @@ from losswatch_server.store import Store
 from losswatch_server.store.beside import beside
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.damage import damaged_blocks, steps_of
-from losswatch_server.store.pages import PAGE, Page, pages
+from losswatch_server.store.pages import PAGE, RecordPage, pages
 from losswatch_server.store.rows import RecordRow
 from losswatch_server.workers import Elsewhere
 
@@ -134,7 +134,7 @@ class _PageFolded(NamedTuple):
     faults: list[Fault]
 
 
-def page_folded(frozen: bytes, kept: _Rest, page: Page, attempts: Sequence[Attempt]) -> _PageFolded | None:
+def page_folded(frozen: bytes, kept: _Rest, page: RecordPage, attempts: Sequence[Attempt]) -> _PageFolded | None:
     """What becomes of a folding with one more page, for another process; None where that cannot be written down."""
     folding = _Folding(thaw(frozen), kept.highest_step)
     folding.held, folding.last, folding.since = kept.held, kept.last, kept.since
@@ -146,7 +146,7 @@ def page_folded(frozen: bytes, kept: _Rest, page: Page, attempts: Sequence[Attem
     return _PageFolded(after, folding.kept(), folding.monitor.drain_changes(), folding.monitor.drain_faults())
 
 
-def _judged(page: Page, attempts: Sequence[Attempt]) -> list[Entry]:
+def _judged(page: RecordPage, attempts: Sequence[Attempt]) -> list[Entry]:
     return list(effective(page.entries(), attempts))
 
 

@@ -10,7 +10,7 @@ from losswatch_server.monitor.points import Point, merge
 from losswatch_server.runs.points.accept import Key
 from losswatch_server.runs.record import combined
 from losswatch_server.store import Store
-from losswatch_server.store.pages import PAGE, Page, pages
+from losswatch_server.store.pages import PAGE, RecordPage, pages
 from losswatch_server.store.rows import RunRow
 
 BESIDE = 512
@@ -30,7 +30,7 @@ async def said_at(
 
     keys, steps = await asyncio.to_thread(prepared) if len(wanted) > BESIDE else prepared()
 
-    def take(page: Page) -> None:
+    def take(page: RecordPage) -> None:
         entries = page.entries()
         said = combined(entry for entry in entries if (entry.point.step, entry.point.rank) in keys and counts(entry))
         for key, point in said.items():

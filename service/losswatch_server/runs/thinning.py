@@ -22,7 +22,7 @@ from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.store import Store
 from losswatch_server.store.damage import damaged_blocks
-from losswatch_server.store.pages import PAGE, Page, pages
+from losswatch_server.store.pages import PAGE, RecordPage, pages
 from losswatch_server.store.retention import ThinnedRecord
 from losswatch_server.store.rows import RecordRow, StoredRun
 from losswatch_server.store.sealing import seal
@@ -91,7 +91,7 @@ async def _cut(store: Store, run: StoredRun) -> tuple[int | None, int]:
     raise CannotThinError("there is no snapshot of it")
 
 
-def _pages(store: Store, run: StoredRun) -> AsyncIterator[Page]:
+def _pages(store: Store, run: StoredRun) -> AsyncIterator[RecordPage]:
     return pages(lambda seq: store.record_page(run.row.project, run.row.uid, seq, PAGE))
 
 
@@ -107,7 +107,7 @@ class _Choice:
         self._named: dict[tuple[str, str], list[tuple[float, int]]] = {}
         self._low, self._high, self._count = 1 << 62, 0, 0
 
-    def look(self, page: Page) -> None:
+    def look(self, page: RecordPage) -> None:
         for entry in page.entries():
             self.seen += 1
             if entry.kind in WITHOUT_POINT:
@@ -192,7 +192,7 @@ class _Seqs:
         """New places of attempts, by their old ones."""
 
 
-def _thinned(page: Page, steps: set[int], near: Sequence[_Near], cut: int, seqs: _Seqs) -> list[RecordRow]:
+def _thinned(page: RecordPage, steps: set[int], near: Sequence[_Near], cut: int, seqs: _Seqs) -> list[RecordRow]:
     """What is left of a page, each part for itself with the time at which it was received."""
     left: list[RecordRow] = []
     for part, points in page.parts():

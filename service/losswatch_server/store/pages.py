@@ -20,7 +20,7 @@ PAGE = 4096
 """Points read from the store at a time."""
 
 
-class Page(NamedTuple):
+class RecordPage(NamedTuple):
     """Rows of a record in order, of which the entries from ``seq`` on are new."""
 
     rows: Sequence[RecordRow]
@@ -46,9 +46,9 @@ class Page(NamedTuple):
                     yield part._replace(seq=self.seq, n=part.n - old), points[old:]
 
 
-async def pages(read_page: Callable[[int], Awaitable[Sequence[RecordRow]]], seq: int = 0) -> AsyncIterator[Page]:
+async def pages(read_page: Callable[[int], Awaitable[Sequence[RecordRow]]], seq: int = 0) -> AsyncIterator[RecordPage]:
     """The pages of a record from a place on. ``read_page`` gives rows in order, from the one that holds a place on, and
     none where there is nothing more."""
     while rows := await read_page(seq):
-        yield Page(rows, seq)
+        yield RecordPage(rows, seq)
         seq = rows[-1].seq + rows[-1].n
