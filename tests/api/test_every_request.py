@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +28,15 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
+
+
+@schemathesis.serializer("application/x-ndjson")
+def _as_lines(_: Any, value: Any) -> bytes:
+    """What is to be sent as lines of JSON, as it stands where it is text."""
+    lines = value if isinstance(value, list) else [value]
+    return b"\n".join(
+        line.encode("utf-8", "surrogatepass") if isinstance(line, str) else json.dumps(line).encode() for line in lines
+    )
 
 
 SOAKS = settings().max_examples > 1000
