@@ -143,3 +143,18 @@ def test_what_a_model_ends_in_and_what_its_loss_expects(
     facts = of_model(model)
     assert (facts["output_activation"], facts["loss_expects"]) == (output, expects)
     assert facts["hidden_activations"] == ["leaky_relu"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "kind"),
+    [(numpy.arange(24) % 2, "classes"), (numpy.arange(24) % 5, None), (numpy.arange(24) % 2 / 1.0, None)],
+)
+def test_targets_of_0_and_1_are_classes_and_other_whole_numbers_may_be_anything(
+    keras: Any, service: Any, targets: Any, kind: Any
+) -> None:
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, "sigmoid")])
+    model.compile("sgd", "mse")
+    callback = losswatch.keras.LosswatchCallback("k", quiet=True)
+    model.fit(numpy.arange(24.0)[:, None] / 24, targets, batch_size=8, verbose=0, callbacks=[callback])
+    assert sent.facts(service).get("target_kind") == kind
+    assert "compute_loss" not in model.__dict__

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from losswatch.metric_names import TABLE, Naming, as_point, field, folded, read_rules, rules_of
+from losswatch.names import says_how_good
 from losswatch.parameter_names import as_context
+from losswatch.points import encode
 
 
 @pytest.mark.parametrize(
@@ -90,3 +92,15 @@ def test_parameters_become_a_context():
         "param.learning_rate": "auto", "param.tags": "x", "param.momentum": "None",
     }  # fmt: skip
     assert as_context({"learning_rate": 0.5, "lr": 0.1}) == {"learning_rate": 0.5, "lr": 0.1}
+
+
+@pytest.mark.parametrize("name", ["accuracy", "val_acc", "eval/f1", "Train Accuracy", "sparse_categorical_accuracy"])
+def test_accuracy_and_its_like_are_no_complaint(name: str) -> None:
+    assert encode(0, {name: 0.5}).complaints == []
+
+
+def test_what_the_service_takes_as_evidence_the_client_knows() -> None:
+    quality = pytest.importorskip("losswatch_server.monitor.memory.quality")
+    prefixes = ("", "val_", "validation_", "eval/", "train_", "test ", "sparse_categorical_")
+    names = [prefix + name for name in (*quality.HIGHER, *quality.LOWER, "tokens", "lr") for prefix in prefixes]
+    assert {name for name in names if says_how_good(name)} == {name for name in names if quality.quality_of(name)}

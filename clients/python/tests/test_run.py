@@ -108,7 +108,9 @@ def test_what_was_not_measured_is_left_out() -> None:
     [
         ({"grad_nrom": 1.0}, {"metrics": {"grad_nrom": 1.0}}, "did you mean grad_norm?"),
         ({"lr": 0.1}, {"metrics": {"lr": 0.1}}, "did you mean learning_rate?"),
-        ({"accuracy": 0.9}, {"metrics": {"accuracy": 0.9}}, "kept and drawn as a metric"),
+        ({"tokens": 9.0}, {"metrics": {"tokens": 9.0}}, "kept and drawn as a metric"),
+        ({"vall_loss": 0.9}, {"metrics": {"vall_loss": 0.9}}, "did you mean validation_loss?"),
+        ({"val_acuracy": 0.9}, {"metrics": {"val_acuracy": 0.9}}, "did you mean val_accuracy?"),
         ({"loss": "0.5", "grad_norm": 1.0}, {"grad_norm": 1.0}, "loss is left out: it is a str, not a number"),
         ({"loss": True, "grad_norm": 1.0}, {"grad_norm": 1.0}, "loss is left out: it is a bool"),
         ({"loss": object(), "grad_norm": 1.0}, {"grad_norm": 1.0}, "loss is left out: it is a object"),

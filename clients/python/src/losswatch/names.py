@@ -8,6 +8,16 @@ from typing import Any, Iterable, List, Mapping, Optional
 
 MAX_SLUG = 128
 MAX_NAME = 256
+_QUALITY = frozenset(
+    (
+        *("accuracy", "acc", "top1", "f1", "auc", "precision", "recall", "map", "bleu", "r2", "iou", "miou", "reward"),
+        *("error", "err", "perplexity", "ppl", "wer", "cer"),
+    )
+)
+_AFFIXES = re.compile(
+    r"^(?:val(?:idation)?|eval|train(?:ing)?|test|batch|epoch|sparse|categorical|binary)[_/ ]"
+    r"|[_/ ](?:val|valid|validation|eval|train|test|score|step|epoch)$"
+)
 _NOT_IN_A_SLUG = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -54,8 +64,16 @@ def meant(name: str, known: Iterable[str], synonyms: Mapping[str, str]) -> Optio
         return synonyms.get(folded, folded)
     if len(folded) < 5:
         return None
-    best = min(words, key=lambda word: slips(folded, word))
-    return best if slips(folded, best) <= (1 if len(folded) < 8 else 2) else None
+    best = min((*words, *(word for word in synonyms if len(word) > 5)), key=lambda word: slips(folded, word))
+    return synonyms.get(best, best) if slips(folded, best) <= (1 if len(folded) < 8 else 2) else None
+
+
+def says_how_good(name: str) -> bool:
+    """Whether a metric is accuracy or its like ("val_acc"), which the service takes as evidence."""
+    bare = re.sub(r"[^a-z0-9/]+", "_", name.strip().lower()).rsplit("/", 1)[-1]
+    while (cut := _AFFIXES.sub("", bare)) != bare:
+        bare = cut
+    return bare.replace("_", "") in _QUALITY
 
 
 def slips(one: str, other: str) -> int:

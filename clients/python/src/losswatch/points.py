@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from losswatch.limits import Limits, cut_layers, cut_metrics
-from losswatch.names import meant, plain
+from losswatch.names import meant, plain, says_how_good
 from losswatch.values import read
 
 NUMBERS = ("loss", "grad_norm", "learning_rate", "validation_loss", "epoch")
@@ -122,7 +122,8 @@ class _Fields:
             self.complaints.append(Complaint(name, _NAMELESS_SENTENCE))
         else:
             self.metrics[_plain_name(name, "metrics", self.complaints)] = read(value)
-            self.complaints.append(_about_name(name))
+            if not says_how_good(name):
+                self.complaints.append(_about_name(name))
 
     def finished(self, limits: Limits) -> Dict[str, Any]:
         """The point, with as many layers and metrics as there may be."""
@@ -196,7 +197,7 @@ def is_finite(line: bytes) -> bool:
 
 @lru_cache(maxsize=1024)
 def _about_name(name: str) -> Complaint:
-    field = meant(name, FIELDS, _SHORT_NAMES)
+    field = meant(name, (*FIELDS, "accuracy", "val_accuracy"), _SHORT_NAMES)
     sentence = f"{_shown(name)} is kept and drawn as a metric, but not judged"
     return Complaint("name:" + field, f"{sentence}; did you mean {field}?") if field else Complaint("name", sentence)
 

@@ -391,7 +391,7 @@ class Sender:
             self._notices.once("lost", f"{lost} points are lost: neither the service nor the disk takes them")
         if self._spool:
             points = self._spool.points
-            what = f"{points} points wait" if points else "the end of the run waits"
+            what = f"{points} point{' waits' if points == 1 else 's wait'}" if points else "the end of the run waits"
             elsewhere = f"; to another address: python -m losswatch --from {self.address.url} --url ADDRESS"
             self._notices.once(
                 "left",

@@ -182,3 +182,18 @@ class LosswatchCallback(Callback):
 
         handle = self.model.register_forward_hook(lambda *seen: self._guarded(look, *seen))
         self._undo.append(handle.remove)
+        model, original = self.model, self.model.compute_loss
+
+        def look_at_targets(targets: Any) -> None:
+            # Whole numbers may be ages or prices, too, as Keras takes them for any loss: 0 and 1 alone are classes.
+            is_here = getattr(getattr(targets, "device", None), "type", None) == "cpu"
+            if is_here and not targets.is_floating_point() and set(targets.unique().tolist()) == {0, 1}:
+                run.update_context(facts={"target_kind": "classes"})
+
+        def compute_loss(*given: Any, **named: Any) -> Any:
+            model.__dict__.pop("compute_loss", None)
+            self._guarded(look_at_targets, named["y"] if "y" in named else given[1] if len(given) > 1 else None)
+            return original(*given, **named)
+
+        model.__dict__["compute_loss"] = compute_loss
+        self._undo.append(lambda: model.__dict__.pop("compute_loss", None))
