@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, default=overhead.STEPS)
     parser.add_argument("--away-steps", type=int, default=1_000_000)
-    parser.add_argument("--pairs", type=int, default=6, help="of a watched and an unwatched training, an integration")
+    parser.add_argument("--pairs", type=int, default=5, help="of a watched and an unwatched training, an integration")
     parser.add_argument("--plugged-steps", type=int, default=plug.STEPS)
     parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the documentation")
     given = parser.parse_args()

@@ -105,7 +105,7 @@ def asked(python: str, url: str, name: str, pairs: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--one", metavar="NAME", required=True)
     given = parser.parse_args()
     with contextlib.redirect_stdout(None):
