@@ -160,7 +160,8 @@ def test_nothing_of_an_erased_project_is_left_in_the_files(house: House) -> None
     house.do(house.runs.record("other", "stays", [Point(0, loss=1.0)], None, "w"))
     put = "INSERT INTO target VALUES ('default', 't', 'webhook', 'api', ?, '{}', 'ok', NULL, NULL, 1.0, 1.0)"
     house.sql(put, secret)
-    house.sql("INSERT INTO api_key VALUES ('default', 'k', 'd', 'read', ?, 1.0, NULL, NULL, NULL)", secret)
+    columns = "project, id, digest, scopes, name, created_at"
+    house.sql(f"INSERT INTO api_key ({columns}) VALUES ('default', 'k', 'd', 'read', ?, 1.0)", secret)
     house.do(keeper(house, MONTH).put_policy("default", MONTH))
     assert secret.encode() in files(house)
     assert house.do(keeper(house, MONTH).erase("default")) == 2
