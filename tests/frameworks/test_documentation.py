@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+import losswatch
+
 pytestmark = pytest.mark.frameworks
 
 PAGE = Path(__file__).parents[2] / "clients" / "python" / "FRAMEWORKS.md"
@@ -21,6 +23,11 @@ IMPORTS = re.compile(r"^import (\w+)|^from (\w+)", re.MULTILINE)
 
 def frameworks(block: str) -> list[str]:
     return [one or other for one, other in IMPORTS.findall(block) if (one or other) not in ("losswatch", "os")]
+
+
+@pytest.mark.parametrize("integration", sorted(losswatch._INTEGRATIONS))
+def test_every_integration_has_a_block(integration: str) -> None:
+    assert any(f"losswatch.{integration}." in block for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: "-".join(frameworks(block)) or "none")
