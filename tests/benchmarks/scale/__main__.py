@@ -214,7 +214,7 @@ def replicas(found: Sequence[Measured]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.scale", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="for each size")
+    parser.add_argument("--seconds", type=float, default=6.0, help="for each size")
     parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the documentation")
     given = parser.parse_args()
     told = heading()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 RUNS_OF_A_CONNECTION = 25
-GIVE_UP_S = 120.0
+GIVE_UP_S = 300.0
 
 
 @dataclass(slots=True)
