@@ -76,11 +76,10 @@ class Trial:
             if count < runs:
                 some.append(one)
                 count += len(one.sent)
-        before, own, began = self._here.used(), time.process_time(), time.perf_counter()
+        before, own = self._here.used(), time.process_time()
         answers = await posted(some, seconds, pace_s)
-        took = time.perf_counter() - began
         used, own = self._here.used().since(before), time.process_time() - own
-        return _size(self._here, count, answers, took, used, own)
+        return _size(self._here, count, answers, seconds, used, own)
 
     def close(self) -> None:
         """End all connections."""
@@ -88,13 +87,13 @@ class Trial:
             one.close()
 
 
-def _size(here: Services, runs: int, answers: Answers, took: float, used: Used, own_s: float) -> Size:
+def _size(here: Services, runs: int, answers: Answers, seconds: float, used: Used, own_s: float) -> Size:
     taken = max(1, answers.taken)
     return Size(
         name=here.name,
         services=here.count,
         runs=runs,
-        per_second=answers.taken / took,
+        per_second=answers.taken / seconds,  # nothing is sent after that
         p50_ms=answers.quantile_ms(50),
         p99_ms=answers.quantile_ms(99),
         refused=answers.refused,
