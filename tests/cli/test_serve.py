@@ -61,6 +61,13 @@ def test_it_answers_once_it_says_so_and_ends_cleanly(start: Start, stop: signal.
 
 
 @pytest.mark.slow
+def test_a_service_looks_for_garbage_less_often_than_python_does() -> None:
+    code = "import gc; from losswatch_server.cli.serve import collect_seldom as f; f(); print(*gc.get_threshold())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split()[0] == "20000"
+
+
+@pytest.mark.slow
 def test_a_second_process_on_the_same_data_is_refused_with_the_first_ones_number(start: Start) -> None:
     first = start("--port", "0")
     address_of(first)

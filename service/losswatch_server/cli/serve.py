@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import shlex
 import signal
@@ -68,6 +69,13 @@ point while 100,000 of another run were judged, on two cores with a dozen other 
 most 558 ms at Python's 5 ms, 31 ms and at most 229 ms at this (13 ms and 124 ms with nothing else asked)."""
 
 
+YOUNG_OBJECTS = 20_000
+"""So many new containers bring the garbage collector, instead of Python's 700: fewer than the requests in progress hold
+at a time, so it looked through what was about to go away, and now and then through every run in memory. Single posts of
+64 connections cost a fifth less processor time with this (25 % more of them a second of it, in turns), as with no
+collector at all; p99 fell by a third."""
+
+
 def serve(app: App, settings: Settings, announce: Callable[[str], None], ending: Ending | None = None) -> None:
     """Runs ``app`` until SIGINT or SIGTERM; calls ``announce`` with the address once it answers.
 
@@ -84,7 +92,9 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         head_s=settings.head_timeout_s, progress_s=settings.progress_timeout_s, idle_s=settings.idle_timeout_s
     )
     config = uvicorn.Config(
-        _Peer(ProxyHeadersMiddleware(cast("Any", remembered), settings.trusted_proxies)),
+        cast("Any", _Peer(remembered, settings.trusted_proxies)),
+        interface="asgi3",
+        ws="none",
         proxy_headers=False,
         http=cast("type[asyncio.Protocol]", partial(Connection, limits=limits)),
         log_config=None,
@@ -94,7 +104,12 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         timeout_graceful_shutdown=max(1, round(settings.graceful_timeout_s)),
     )
     most = min(settings.max_connections, allow_descriptors(settings.max_connections + OTHER_DESCRIPTORS))
-    server = _Server(config, lambda: announce(address(listening)), most, settings.drain_s)
+
+    def ready() -> None:
+        collect_seldom()
+        announce(address(listening))
+
+    server = _Server(config, ready, most, settings.drain_s)
     server.on_drain = ending.drain
     ending.stop = lambda: setattr(server, "should_exit", True)
     server.on_stop = ending.before
@@ -109,6 +124,13 @@ def serve(app: App, settings: Settings, announce: Callable[[str], None], ending:
         raise CannotServeError(f"{where}{remembered.failure}") from remembered.failure
     if ending.why is not None:
         raise CannotServeError(ending.why)
+
+
+def collect_seldom() -> None:
+    """What was made until now stays for good: the garbage collector looks at what came later, and less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
 
 
 def allow_descriptors(wanted: int) -> int:
@@ -180,14 +202,22 @@ def _why_not(error: OSError, host: str, port: int) -> str:
 class _Peer:
     """Notes the address that a connection comes from, before a proxy's word for it is taken."""
 
-    def __init__(self, app: ProxyHeadersMiddleware) -> None:
-        self._app: Any = app
+    def __init__(self, app: App, trusted_proxies: str) -> None:
+        self._app = app
+        self._behind_proxy: Any = ProxyHeadersMiddleware(cast("Any", app), trusted_proxies)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         client = scope.get("client")
         if client is not None:
             scope[PEER] = client[0]
-        await self._app(scope, receive, send)
+        for name, _ in scope.get("headers", ()):
+            if name in _FORWARDED:
+                forwarded: Awaitable[None] = self._behind_proxy(scope, receive, send)
+                return forwarded
+        return self._app(scope, receive, send)
+
+
+_FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto")
 
 
 class _RememberFailure:
@@ -197,11 +227,10 @@ class _RememberFailure:
         self._app = app
         self.failure: BaseException | None = None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (self._live if scope["type"] == "lifespan" else self._app)(scope, receive, send)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def without_traceback(message: Message) -> None:
             if message["type"] == "lifespan.startup.failed":
                 message = {"type": message["type"], "message": ""}

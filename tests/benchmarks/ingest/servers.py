@@ -17,7 +17,11 @@ from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
 from losswatch_server.app import create_app
+from losswatch_server.cli.serve import serve
 from losswatch_server.settings import Settings
+
+Serve = Callable[[Path], None]
+"""Serves with its data in a directory, and prints its port on a line of its own, until it is told to stop."""
 
 
 class EchoPoint(BaseModel):
@@ -68,41 +72,56 @@ def transaction_per_request(directory: Path) -> FastAPI:
     return app
 
 
-def losswatch(directory: Path) -> FastAPI:
-    """The service as it is: durable, judged by every detector, answering with the whole report. With memory for two
-    diagnoses of 50 MB at a time."""
-    return create_app(Settings(data_dir=directory, request_memory_mib=1024))
+def losswatch(directory: Path) -> None:
+    """The service as it is, process and all: durable, judged by every detector, answering with the whole report. With
+    memory for two diagnoses of 50 MB at a time, and for the thousand runs that report at the same time."""
+    _serve(Settings(port=0, data_dir=directory, request_memory_mib=1024, live_runs=1280))
 
 
-KINDS: dict[str, Callable[[Path], FastAPI]] = {
-    "echo": echo,
-    "transaction": transaction_per_request,
-    "losswatch": losswatch,
-}
-
-
-def postgresql(directory: Path) -> FastAPI:
+def postgresql(directory: Path) -> None:
     """The same on the database of LOSSWATCH_DATABASE."""
-    return create_app(Settings(database=os.environ["LOSSWATCH_DATABASE"], request_memory_mib=1024))
+    _serve(Settings(port=0, database=os.environ["LOSSWATCH_DATABASE"], request_memory_mib=1024, live_runs=1280))
 
 
-MORE: dict[str, Callable[[Path], FastAPI]] = {"postgresql": postgresql}
-"""What is measured elsewhere."""
+def _serve(settings: Settings) -> None:
+    app = create_app(settings)
+    _tell_cpu(app)
+    serve(app, settings, lambda address: print(address.rpartition(":")[2], flush=True))
 
 
-def main() -> None:
-    """Serve on a free port, print it, and stop with the standard input."""
-    with TemporaryDirectory(prefix="losswatch-bench-") as directory:
-        app = (KINDS | MORE)[sys.argv[1]](Path(directory))
+def _bare(make: Callable[[Path], FastAPI]) -> Serve:
+    """With uvicorn as it comes."""
 
-        @app.get("/cpu")
-        async def cpu() -> float:
-            return time.process_time()
-
+    def serve_it(directory: Path) -> None:
+        app = make(directory)
+        _tell_cpu(app)
         with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
             print(listening.getsockname()[1], flush=True)
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
             server.run([listening])
+
+    return serve_it
+
+
+def _tell_cpu(app: FastAPI) -> None:
+    @app.get("/cpu")
+    async def cpu() -> float:
+        return time.process_time()
+
+
+KINDS: dict[str, Serve] = {
+    "echo": _bare(echo),
+    "transaction": _bare(transaction_per_request),
+    "losswatch": losswatch,
+}
+MORE: dict[str, Serve] = {"postgresql": postgresql}
+"""What is measured elsewhere."""
+
+
+def main() -> None:
+    """Serve on a free port, print it, and stop when told to."""
+    with TemporaryDirectory(prefix="losswatch-bench-") as directory:
+        (KINDS | MORE)[sys.argv[1]](Path(directory))
 
 
 if __name__ == "__main__":
