@@ -75,7 +75,6 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             notices = store.notices(feed.wake.set)
 
             def committed(row: RunRow) -> None:
-                alerts.wake()
                 feed.changed(row)
                 notices.wake.set()
 
@@ -99,6 +98,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 metrics=app.state.notification_metrics,
                 supervisor=supervisor,
             )
+            store.on_events = alerts.wake
             retention = Retention(runs, store, StoredRetention(store), policy(settings))
             app.state.transactions, app.state.retention = store, retention
             app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys

@@ -22,6 +22,7 @@ from losswatch_server.store import (
     StoreBusyError,
     StoreClosedError,
     StoreConflictError,
+    changes,
     places,
     schema,
 )
@@ -251,6 +252,72 @@ def test_a_change_to_a_run_that_others_moved_is_refused(place: Place) -> None:
         with pytest.raises(RunMovedError):
             house.do(house.store.apply(stale._replace(expected_seq=None)))
         assert house.do(house.store.place_of("default", "run")) == (run.row.uid, 2, run.revision + 1)
+    finally:
+        house.close()
+
+
+@pytest.mark.slow
+def test_points_of_many_runs_that_come_at_once_are_kept_for_each_of_them(place: Place) -> None:
+    house = House(place)
+    try:
+
+        async def post(step: int, runs: int) -> None:
+            records = (house.runs.record("default", f"run{n}", [Point(step, loss=float(n))]) for n in range(runs))
+            await asyncio.gather(*records)
+
+        house.do(post(1, 140))
+        before = house.store.work[0]
+        sizes = (1, 2, 3, 7, 129, 140)
+        for step, runs in enumerate(sizes, 2):
+            house.do(post(step, runs))
+        assert house.store.work[0] - before == len(sizes)  # all that one turn of the loop brought in one commit
+        for n in (0, 1, 2, 6, 7, 128, 139):
+            kept = [(stored.point.step, stored.point.loss) for stored in house.stored(f"run{n}")]
+            assert kept == [(1, n), *((step, n) for step, runs in enumerate(sizes, 2) if n < runs)]
+    finally:
+        house.close()
+
+
+def test_changes_of_several_runs_are_written_by_one_statement_and_none_where_one_is_not_as_expected(
+    place: Place,
+) -> None:
+    house = House(place)
+    try:
+        names = ("a", "b", "c")
+        for name in names:
+            house.record([Point(0, loss=1.0)], name=name)
+        found = [house.do(house.store.find_run("default", name)) for name in names]
+        moves = [
+            Change(
+                run=run._replace(row=run.row._replace(points=7), revision=run.revision + 1),
+                expected_seq=run.next_seq,
+                expected_revision=run.revision,
+                at=house.now,
+            )
+            for run in found
+            if run is not None
+        ]
+        assert house.do(house.store.write(lambda one: changes.append_together(one, moves)))
+        kept = [house.do(house.store.find_run("default", name)) for name in names]
+        assert [run.row.points for run in kept if run is not None] == [7, 7, 7]
+        assert not house.do(house.store.write(lambda one: changes.append_together(one, moves)))
+    finally:
+        house.close()
+
+
+def test_only_a_commit_with_events_is_told_as_one(place: Place) -> None:
+    house = House(place)
+    told: list[int] = []
+    try:
+        house.store.on_events = lambda: told.append(1)
+        house.record([Point(1, loss=1.0)])
+        assert len(told) == 1
+        house.record([Point(2, loss=1.0)])
+        assert len(told) == 1
+        house.do(house.runs.finish("default", "run", RunState.FINISHED))
+        assert len(told) == 2
+        house.do(house.runs.delete("default", "run"))
+        assert len(told) == 3
     finally:
         house.close()
 

@@ -35,9 +35,12 @@ _MOVING = (
     "attempt", "step", "points", "version", "detection_version", "state", "status", "action", "headline",
     "last_seen_at", "finished_at", "paused_until", "error", "next_seq", "unsealed", "rhythm", "revision",
 )  # fmt: skip
+_PLACE = ("project", "uid", "next_seq", "revision")
+"""Where the run must be, and as what."""
+_NO_RUN = (None,) * (len(_MOVING) + len(_PLACE))
 _UPDATE = (
-    f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} WHERE project = ? AND uid = ? AND next_seq = ? "
-    "AND revision = ?"
+    f"UPDATE run SET {', '.join(f'{name} = ?' for name in _MOVING)} "
+    f"WHERE {' AND '.join(f'{name} = ?' for name in _PLACE)}"
 )
 GONE_WRITERS_KEPT_S = 90 * 86_400.0
 """A writer of a deleted run is refused for so long after it. A training that goes on for longer without the answer that
@@ -111,15 +114,18 @@ def lock_runs(connection: DatabaseConnection, group: Sequence[Change]) -> None:
 def append_together(connection: DatabaseConnection, appends: Sequence[Change]) -> bool:
     """Write changes that only append, to different runs, with few statements; False when a run is not as expected.
 
-    Each statement gives the interpreter's lock away and has to wait for it again, up to 5 ms while the event loop is
-    busy: 64 changes in two statements instead of 256 is what lets the loop and the writer share one process.
+    Each statement gives the interpreter's lock away and has to wait for it again, for a while each time where the event
+    loop is busy: 64 changes in two statements instead of 256 is what lets the loop and the writer share one process.
     """
     runs = [(*_changing(change.run), *_expected(change)) for change in appends]
     moved = 0
     dialect = connection.dialect
-    for some in _portions(runs):
-        project = some[0][-4:-3] if dialect.one_project and len(some) > 1 else ()
-        moved += connection.execute(_update_of(dialect, len(some)), (*chain.from_iterable(some), *project)).rowcount
+    for start in range(0, len(runs), _AT_ONCE):
+        group = runs[start : start + _AT_ONCE]
+        size = 1 << (len(group) - 1).bit_length()  # as for _portions, but one statement
+        project = group[0][-4:-3] if dialect.one_project and size > 1 else ()
+        group += [_NO_RUN] * (size - len(group))
+        moved += connection.execute(_update_of(dialect, size), (*chain.from_iterable(group), *project)).rowcount
     if moved != len(appends):
         return False
     rows = [
@@ -145,14 +151,11 @@ def _portions(rows: Sequence[tuple[object, ...]]) -> list[Sequence[tuple[object,
 def _update_of(dialect: Dialect, count: int) -> str:
     if count == 1:
         return _UPDATE
-    given = ", ".join([dialect.typed((*_MOVING, "project", "uid", "next_seq", "revision"))] * count)
-    moves = ", ".join(f"{name} = new.{name}" for name in _MOVING)
-    return (
-        f"WITH new ({', '.join(_MOVING)}, project, uid, expected_seq, expected_revision) AS (VALUES {given}) "
-        f"UPDATE run SET {moves} "
-        "FROM new WHERE run.project = new.project AND run.uid = new.uid AND run.next_seq = new.expected_seq "
-        f"AND run.revision = new.expected_revision{dialect.one_project}"
-    )
+    given = ", ".join([dialect.typed((*_MOVING, *_PLACE))] * count)
+    moves = ", ".join(f"{name} = new.column{number}" for number, name in enumerate(_MOVING, 1))
+    places = " AND ".join(f"run.{name} = new.column{number}" for number, name in enumerate(_PLACE, len(_MOVING) + 1))
+    before, new = dialect.table(given)
+    return f"{before}UPDATE run SET {moves} FROM {new} WHERE {places}{dialect.one_project}"
 
 
 @cache

@@ -44,6 +44,11 @@ class Dialect(Hashable, Protocol):
         """A row of a VALUES list that stands alone, with values for these columns of ``run``."""
         ...
 
+    def table(self, values: str) -> tuple[str, str]:
+        """Rows of VALUES as a table ``new`` with the columns column1, column2, …: what stands before a statement with
+        it, and what stands there in the place of a table."""
+        ...
+
     def group(self, run: str) -> str:
         """The group that the context of a run names; NULL where it names none."""
         ...
@@ -81,6 +86,10 @@ class SqliteDialect:
     def typed(self, columns: Sequence[str]) -> str:
         """See Dialect."""
         return marks(", ".join(columns))
+
+    def table(self, values: str) -> tuple[str, str]:
+        """See Dialect. Of a statement that begins with WITH, Python's sqlite3 does not say how many rows it changed."""
+        return "", f"(VALUES {values}) AS new"
 
     def group(self, run: str) -> str:
         """See Dialect."""

@@ -91,6 +91,8 @@ class SqlStore(ABC):
         self._closed = False
         self.elsewhere = Elsewhere(None, 1)
         """Takes what is long."""
+        self.on_events: Callable[[], None] = lambda: None
+        """Called after each commit of a run that left events in the outbox."""
 
     @abstractmethod
     async def check(self, trusted_s: float = TRUSTED_S) -> None:
@@ -225,16 +227,20 @@ class SqlStore(ABC):
 
     async def apply(self, change: Change) -> None:
         await self._writer.apply(change)
+        if change.events:
+            self.on_events()
 
     async def mark_finding(
         self, key: tuple[str, str, str], column: str, value: float | None, event: NewEvent, run: str
     ) -> None:
         await self._writer.write(lambda connection: changes.mark_finding(connection, key, column, value, event, run))
+        self.on_events()
 
     async def delete_run(self, run: RunRow, at: float, event: NewEvent) -> None:
         await self._writer.write(
             lambda connection: changes.delete(connection, run.project, run.uid, run.name, at, event)
         )
+        self.on_events()
 
     async def find_run(self, project: str, name: str) -> StoredRun | None:
         return await self.read(lambda connection: queries.find_run(connection, project, name))

@@ -60,6 +60,10 @@ class PostgresDialect:
         """See Dialect."""
         return "(" + ", ".join(f"?::{_TYPES.get(column, 'text')}" for column in columns) + ")"
 
+    def table(self, values: str) -> tuple[str, str]:
+        """See Dialect."""
+        return f"WITH new AS (VALUES {values}) ", "new"
+
     def group(self, run: str) -> str:
         """See Dialect."""
         return f"({run}.context::json ->> 'group')"
