@@ -253,13 +253,13 @@ def test_the_fast_path_is_left_to_requests_without_a_prefix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefix: str, fast: bool
 ) -> None:
     taken = []
-    real = fast_path.post_points
+    real = fast_path.answer_points
 
-    async def noted(request: Any) -> Any:
+    async def noted(request: Any, name: str) -> Any:
         taken.append(request.scope["path"])
-        return await real(request)
+        return await real(request, name)
 
-    monkeypatch.setattr(fast_path, "post_points", noted)
+    monkeypatch.setattr(fast_path, "answer_points", noted)
     with TestClient(create_app(Settings(data_dir=tmp_path)), f"http://localhost{prefix}", root_path=prefix) as api:
         assert post(api, "r", {"step": 1, "loss": 1.0}).json()["accepted"] == 1
     assert bool(taken) == fast

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from losswatch_server.api.description.describe import SLUG
-from losswatch_server.api.routes.points import PATH, post_points, router
+from losswatch_server.api.routes.points import PATH, answer_points, router
 
 _named = re.compile(PATH.replace("{run}", f"({SLUG.strip('^$')})")).fullmatch
 (_ROUTE,) = router.routes
@@ -41,11 +41,13 @@ class FastPathApp:
         scope["route"], scope["path_params"] = _ROUTE, {"run": named[1]}
         request = Request(scope, receive, send)
         try:
-            response = await post_points(request)
+            body = await answer_points(request, named[1])
         except Exception as error:
             response, is_fault = await self.failed(request, error)
             await response(scope, receive, send)
             if is_fault:
                 raise
         else:
-            await response(scope, receive, send)
+            headers = [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -13,7 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -26,6 +28,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
     problem_response,
 )
+from losswatch_server.cli.cycle import Cycle
 
 HEAD_LIMIT = 64 << 10
 """Bytes of request line and headers together."""
@@ -112,18 +115,46 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._events += 1
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if len(self.url) > URL_LIMIT:
-            self._refusal = _url_too_long()
-        elif size > HEAD_LIMIT or len(self.headers) > HEADERS_LIMIT:
-            self._refusal = _head_too_large()
+        self._refusal = self._refusal_of_head()
         if self._refusal is not None:
             raise _RefusedError
         self._head_since = None
         self._in_body = True
         self._window = (self.loop.time(), self._received)
         self._unread = 0
-        super().on_headers_complete()
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(url.path.decode("ascii"))
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # the client did not wait for the answer before
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _refusal_of_head(self) -> ProblemError | None:
+        if len(self.url) > URL_LIMIT:
+            return _url_too_long()
+        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        return _head_too_large() if size > HEAD_LIMIT or len(self.headers) > HEADERS_LIMIT else None
 
     def on_body(self, body: bytes) -> None:
         self._events += 1

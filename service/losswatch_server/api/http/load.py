@@ -69,7 +69,7 @@ class Share:
 
         Raises ProblemError 503 where it does not, and 413 with the ``remedy`` where it never could.
         """
-        kept = int(leave * self.memory.total)
+        kept = int(leave * self.memory.total) if leave else 0
         if self.held + size > self.memory.total - kept:
             needed = self.held + size
             raise ProblemError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote
 
@@ -75,7 +76,7 @@ class EdgeMiddleware:
         scope["losswatch.share"] = share = self.memory.share()
         gate: Shedding | None = None
 
-        async def send_on(message: Message) -> None:
+        def send_on(message: Message) -> Awaitable[None]:  # no coroutine of its own: this is done twice a request
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -84,7 +85,7 @@ class EdgeMiddleware:
                     message["headers"] += grant.headers()
             elif head and message["type"] == "http.response.body":
                 message = {**message, "body": b""}
-            await send(message)
+            return send(message)
 
         try:
             refusal, gate = self._admit(scope)
@@ -96,13 +97,12 @@ class EdgeMiddleware:
                 await response(scope, receive, send_on)
         finally:
             share.close()
+            took = time.perf_counter() - started
             if gate is not None:
-                gate.end(time.perf_counter() - started, worked=200 <= status < 300)
+                gate.end(took, worked=200 <= status < 300)
             if KEY in scope:
                 audit(scope, status)
-            self.metrics.count_request(
-                method if method in _METHODS else "other", route_of(scope), status, time.perf_counter() - started
-            )
+            self.metrics.count_request(method if method in _METHODS else "other", route_of(scope), status, took)
 
     def _admit(self, scope: Scope) -> tuple[ProblemError | None, Shedding | None]:
         """Why a request is refused; where it is not, what it counts in until it is over."""
