@@ -20,6 +20,7 @@ from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
+from losswatch_server.monitor.rules.base import UNSURE, Detector, View
 from losswatch_server.monitor.snapshot import freeze
 from monitor.curves import falling, flat, growing, points
 from monitor.odd_runs import begun, follow, odd_run
@@ -249,3 +250,20 @@ def test_a_healthy_stretch_costs_a_fraction_of_its_points() -> None:
     by_point = calls(lambda: [one.see(point) for point in stretch])
     assert calls(lambda: other.see_all(stretch)) < by_point / 4
     assert freeze(one) == freeze(other)
+
+
+@pytest.mark.parametrize("detector", [d for d in DETECTORS if d.every_point and d.series == "validation_loss"])
+def test_a_rule_of_validation_losses_is_unsure_where_there_is_none(detector: Detector) -> None:
+    view = View(points=9)
+    for step in range(8):
+        view.memory.loss.add(step, 1.0)
+        view.memory.validation.add(step, 1.0 + step)
+    for point in (
+        Point(9, 1.0),
+        Point(9, math.nan, math.inf),
+        Point(9, metrics={"val_accuracy": 0.1}, layers={"a": 1.0}),
+    ):
+        state = detector.start()
+        view.point = point
+        assert detector.step(state, view) is UNSURE
+        assert state == detector.start()

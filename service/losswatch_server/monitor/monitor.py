@@ -41,6 +41,8 @@ _Asked = tuple[int, Detector, str]
 """The place of a detector's state, the detector, and the name of what it finds."""
 _EVERYTHING: tuple[_Asked, ...] = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
 _EVERY_POINT = tuple(asked for asked in _EVERYTHING if asked[1].every_point)
+_WITHOUT_VALIDATION = tuple(asked for asked in _EVERY_POINT if asked[1].series != "validation_loss")
+"""Of those, the ones to ask at a point without a validation loss: the others are unsure there."""
 _FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Condition.NON_FINITE)
 
 
@@ -122,8 +124,10 @@ class Monitor:
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         review = review and point.loss is not None
-        self._ask(point, self._due(_EVERYTHING if review else _EVERY_POINT), review=review)
-        self._diagnose()
+        due = _EVERYTHING if review else _WITHOUT_VALIDATION if point.validation_loss is None else _EVERY_POINT
+        self._ask(point, self._due(due), review=review)
+        if self.watched:
+            self._diagnose()
 
     def see_all(self, points: Sequence[Point], more: int = 0) -> None:
         """``see`` of one point after the other, to the bit; faster by far where nothing happens.
@@ -298,32 +302,32 @@ class Monitor:
         if memory.first_epoch is None and point.epoch is not None and memory.loss.n <= 1:
             memory.first_epoch = point.epoch
 
+    # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
+    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _ask(self, point: Point, due: Sequence[_Asked], *, review: bool = False) -> None:
         """Ask detectors."""
-        view, life = self.view, self.life
+        view, life, states = self.view, self.life, self.states
+        lives, record = life.lives, view.record
         view.point, view.context, view.points, view.review = point, self.context, self.points, review
         view.troubled = life.troubled
         view.forget_shape()
-        if view.record is not None:
-            view.record.begin()
-        states = self.states
+        if record is not None:
+            record.begin()
         step = point.step if point.rank else max(point.step, self.step)
-        # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            for place, detector, key in due:
-                if view.record is not None:
-                    view.record.asked = key
-                try:
-                    verdict = detector.step(states[place], view)
-                    # a quiet verdict matters only to a finding that is open
-                    if verdict is UNSURE or (verdict is QUIET and not life.is_open(key)):
-                        continue
-                    life.take(detector, checked(verdict), step, self.points)
-                except MemoryError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - see Detector: a rule's bug costs its verdict alone
-                    self.faults.add("rule", key, step, error)
-                    states[place] = detector.start()
+        for place, detector, key in due:
+            if record is not None:
+                record.asked = key
+            try:
+                verdict = detector.step(states[place], view)
+                # a quiet verdict matters only to a finding that is open
+                if verdict is UNSURE or (verdict is QUIET and (not lives or not life.is_open(key))):
+                    continue
+                life.take(detector, checked(verdict), step, self.points)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001 - see Detector: a rule's bug costs its verdict alone
+                self.faults.add("rule", key, step, error)
+                states[place] = detector.start()
 
     def findings(self) -> tuple[Finding, ...]:
         """Open findings and the latest closed ones; causes and advice are filled in by ``report.assess``."""

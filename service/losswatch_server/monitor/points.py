@@ -40,19 +40,18 @@ class Point(NamedTuple):
 
 def tamed(point: Point) -> Point:
     """The point as it is judged: its finite series cut to what arithmetic has room for. Itself in all usual cases."""
-    _, loss, norm, rate, validation = point[:5]
-    if _fits(loss) and _fits(norm) and _fits(rate) and _fits(validation):
+    for value in point[1:5]:
+        if value is not None and not SMALLEST <= value <= LARGEST and value != 0:
+            break
+    else:
         return point
+    _, loss, norm, rate, validation = point[:5]
     return point._replace(
         loss=cut_to_range(loss),
         grad_norm=cut_to_range(norm),
         learning_rate=cut_to_range(rate),
         validation_loss=cut_to_range(validation),
     )
-
-
-def _fits(value: float | None) -> bool:
-    return value is None or SMALLEST <= value <= LARGEST or value == 0
 
 
 def cut_to_range(value: float | None) -> float | None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, begins_at_start
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
@@ -99,7 +99,7 @@ class Diverging(FewParameters):
             return UNSURE
         track = view.memory.loss
         if state.onset >= 0:
-            if view.explains:
+            if view.record is not None:
                 self._ask(view, track)
             return self._during(state, view, loss)
         found = self._ask(view, track)
@@ -108,7 +108,7 @@ class Diverging(FewParameters):
     def _ask(self, view: View, track: Track) -> tuple[str, int] | None:
         """The first rule that holds, and the place in ``recent`` at which the rise began."""
         recent, n = track.recent, track.n
-        explains = view.explains
+        explains = view.record is not None
         found: list[tuple[str, int]] = []
         if view.review and n > 1 and view.holds("start", self._start(view, track)):
             found.append(("start", 0))
@@ -118,7 +118,8 @@ class Diverging(FewParameters):
                 found.append(("jump", at))
             if n > 2 and view.holds("multiplying", multiplies(self, track)):
                 found.append(("multiplying", len(recent) - 3))
-        if n > 4 and (explains or recent[-1] > recent[-2] > recent[-3]) and view.holds("growth", self._grows(track)):
+        rising = n > 4 and recent[-1] > recent[-2] > recent[-3] > recent[-4] > recent[-5]
+        if n > 4 and (explains or rising) and view.holds("growth", self._grows(track)):
             found.append(("growth", len(recent) - 5))
         if view.review:
             means = of_means(view)
@@ -238,7 +239,7 @@ class Diverging(FewParameters):
         yield Test("the last two levels" + width + " rose", float(rising), 1.0)
         raw = track.ladder[level]
         lowest = min(raw[:-1])
-        progress = max(median(track.head[:4]) - lowest, 0.0) if view.known.begins_at_start else 0.0
+        progress = max(median(track.head[:4]) - lowest, 0.0) if begins_at_start(view.memory) else 0.0
         yield Test("rise above the lowest level" + width, raw[-1] - lowest, self.lost_progress * progress)
         rates = view.memory.rates
         if rates.current is not None and rates.current > 1.2 * (rates.at(track.lowest_step) or rates.current):

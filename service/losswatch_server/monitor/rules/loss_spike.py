@@ -221,7 +221,7 @@ class LossSpike:
             self._refresh(state, self._limits([track.recent[-1 - WINDOW : -1]])[0])
             threshold.due = track.n + (EVERY if track.n > 2 * WINDOW else 16 if track.n > WINDOW else 4)
         if loss <= threshold.limit:
-            if view.explains:
+            if view.record is not None:
                 view.holds("jump", self._jump(state, view, loss, threshold.limit))
             if loss > threshold.notable:
                 self._remember(state, threshold.height(loss))
@@ -260,7 +260,7 @@ class LossSpike:
         huge = highest > 0 and loss >= self.early_jump * highest
         if view.context.step_unit != "epoch" and stride < self.early_stride and not huge:
             return Waiting(self.warmup - len(before))
-        if loss <= max(2 * highest, 0.0) and not view.explains:
+        if loss <= max(2 * highest, 0.0) and not view.record is not None:
             return QUIET
         centre = median(before[-8:])
         scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre), 1e-6 * abs(highest))
@@ -344,7 +344,7 @@ class LossSpike:
     def _during(self, state: SpikeState, view: View, loss: float) -> Verdict:
         state.length += 1
         state.peak = max(state.peak, loss)
-        if view.explains:
+        if view.record is not None:
             view.holds("jump", self._jump(state, view, loss, math.nextafter(state.threshold.recovery, math.inf)))
         if loss <= state.threshold.recovery:
             state.below += 1

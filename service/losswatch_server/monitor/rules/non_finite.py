@@ -77,7 +77,7 @@ class NonFiniteLoss:
                 return UNSURE  # one healthy rank says nothing of the others
             state.last_finite = loss
             state.consecutive = 0
-            if view.explains:
+            if view.record is not None:
                 view.holds("non_finite", in_a_row("losses", 0, point.step))
             return QUIET
         if state.consecutive == 0:
@@ -122,7 +122,7 @@ class NonFiniteValidation:
         if math.isfinite(value):
             state.last_finite = value
             state.consecutive = 0
-            if view.explains:
+            if view.record is not None:
                 view.holds("non_finite", in_a_row("validation losses", 0, view.point.step))
             return QUIET
         if state.consecutive == 0:
@@ -198,7 +198,7 @@ class NonFiniteGradient:
         state.share += (float(bad) - state.share) * 0.02
         if not bad:
             state.consecutive = 0
-            if view.explains:
+            if view.record is not None:
                 view.holds("non_finite", in_a_row("gradient norms", 0, point.step))
             return QUIET
         if state.consecutive == 0:
