@@ -58,7 +58,7 @@ class Adapters(Program):
         train_size=2400,
     )
     spread = drawn_from(
-        learning_rate=(0.002, 0.005, 0.01), hidden=((2,), (4,)), batch_size=(4, 16, 32), steps=(240, 420, 640)
+        learning_rate=(0.002, 0.005, 0.01), hidden=((2,), (4,)), batch_size=(8, 16, 32), steps=(240, 420, 640)
     )
     cannot = NO_LAYERS
     inputs, width, classes = 12, 24, 11
@@ -69,7 +69,7 @@ class Adapters(Program):
         self.first = (generator.normal(0, 1.3, (self.inputs, self.width)) / self.inputs**0.5).astype(np.float32)
         self.second = (generator.normal(0, 1.3, (self.width, self.width)) / self.width**0.5).astype(np.float32)
         self.last = (generator.normal(0, 1.1, (self.width, self.classes)) / self.width**0.5).astype(np.float32)
-        turned = generator.uniform(0.5, 0.9) * generator.normal(0, 1, (self.width, 2))
+        turned = generator.uniform(0.9, 1.3) * generator.normal(0, 1, (self.width, 2))
         moved = (self.second + turned @ generator.normal(0, 1, (2, self.width)) / self.width**0.5).astype(np.float32)
         y = drawn_labels(generator, softmax_of(self.answers(x, moved)))
         return split(x, y, 300, classes=self.classes, chance=surprise(softmax_of(self.answers(x, self.second)), y))
