@@ -24,6 +24,8 @@ from typing import cast
 _runs = count()
 HISTORY = 1000
 """Points that a run has when it is first measured."""
+AGAIN_S = 0.1
+"""After so long what was turned away (503) is sent again; its latency counts from when it was first sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ async def connect(port: int, *, connections: int, points: int, history: int = HI
 
 
 async def load(server: str, port: int, clients: Sequence[Client], *, seconds: float) -> Sample:
-    """Post for ``seconds``; raises RuntimeError for any answer but 200."""
+    """Post for ``seconds``; raises RuntimeError for any answer but 200 and 503."""
     for client in clients:  # the server has closed what was idle for too long
         await client.connect(port)
     cpu = await asyncio.to_thread(_cpu, port)
@@ -121,6 +123,7 @@ class Client(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = bytearray()
         self._sent_at = 0.0
+        self._last = b""
         self._next = self._request(history)
         self.transport: asyncio.Transport | None = None
 
@@ -149,11 +152,14 @@ class Client(asyncio.Protocol):
             self.done.set_exception(RuntimeError(f"the connection was lost: {error}"))
 
     def post(self) -> None:
-        request = self._next
+        self._last = self._next
         self._sent_at = time.perf_counter()
-        assert self.transport is not None
-        self.transport.write(request)
+        self._write()
         self._next = self._request(self.points)
+
+    def _write(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self._last)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -163,6 +169,10 @@ class Client(asyncio.Protocol):
         place = self._received.find(b"content-length: ")
         length = int(self._received[place + 16 : self._received.find(b"\r\n", place)])
         if len(self._received) < end + 4 + length:
+            return
+        if self._received.startswith(b"HTTP/1.1 503"):
+            self._received.clear()
+            asyncio.get_running_loop().call_later(AGAIN_S, self._write)
             return
         self.latencies.append(time.perf_counter() - self._sent_at)
         if not self._received.startswith(b"HTTP/1.1 200"):
