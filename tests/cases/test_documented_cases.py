@@ -162,6 +162,16 @@ def test_the_floor_of_a_linear_network_is_a_plateau_that_needs_an_activation(jud
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("digits", [4, 17])
+def test_without_gradient_norms_the_small_rate_is_not_blamed_for_the_floor_either(digits: int) -> None:
+    losses = (m._replace(loss=round(m.loss, digits), grad_norm=None) for m in trained(trainings.three_points))
+    report = judge_alone(losses, {**ADAM, "learning_rate": 1e-5, "total_steps": 10_000})
+    causes = {cause["cause"]: cause["probability"] for cause in troubles(report)["plateau"]["causes"]}
+    assert next(iter(causes)) in LINEAR
+    assert says_train_longer(report) == []
+
+
+@pytest.mark.slow
 def test_the_pasted_log_of_the_linear_network_names_it_among_the_first_three(
     paste: Callable[..., dict[str, Any]],
 ) -> None:

@@ -28,6 +28,7 @@ CALLED_BY_A_LIBRARY = {
     "field_title_should_be_set",
     "get_route_handler",
     "handle_async_request",
+    "on_headers_complete",
     "send_400_response",
 }
 STILL_UNUSED = {"expected_at", "mad_scale"}

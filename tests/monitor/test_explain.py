@@ -102,7 +102,7 @@ CURVES: dict[str, tuple[Condition, list[Point], Context]] = {
     "a slow fall": (Condition.SLOW_CONVERGENCE, points(noisy(2.3 - 1e-4 * STEPS, 0.02)), PLANNED),
     "a slow fall from guessing": (
         Condition.SLOW_CONVERGENCE,
-        points(noisy(2.3 - 2e-4 * STEPS, 0.02)),
+        points(noisy(2.32 - 7e-5 * STEPS, 0.02)),
         Context(loss_name="cross_entropy", num_classes=10, total_steps=1000),
     ),
     "a wave": (Condition.OSCILLATION, points(noisy(1 + 0.4 * np.sin(STEPS[:600] * np.pi / 10), 0.05)), Context()),

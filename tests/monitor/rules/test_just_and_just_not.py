@@ -173,11 +173,11 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),
     "a quarter of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.31), accuracy(0.34)),
-    "a floor near chance level": (Condition.PLATEAU, floor_of_chance(0.88), floor_of_chance(0.82)),
+    "a floor near chance level": (Condition.PLATEAU, floor_of_chance(0.97), floor_of_chance(0.95)),
     "a floor of a model that was trained before": (
         Condition.PLATEAU,
-        floor_of_chance(0.88),
-        floor_of_chance(0.88, start=0.97),
+        floor_of_chance(0.97),
+        floor_of_chance(0.97, start=0.98),
     ),
     "chance level ever since the middle": (
         Condition.NOT_LEARNING,
@@ -194,13 +194,13 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "all answers right": (Condition.PLATEAU, accuracy(0.3), accuracy(1.0)),
     "how near the line comes to guessing": (
         Condition.SLOW_CONVERGENCE,
-        a_loss(line(LN10, 0.93 * LN10), TEN),
-        a_loss(line(LN10, 0.87 * LN10), TEN),
+        a_loss(line(1.03 * LN10, 0.97 * LN10), TEN),
+        a_loss(line(1.03 * LN10, 0.95 * LN10), TEN),
     ),
     "a fall that does not slow down": (
         Condition.SLOW_CONVERGENCE,
-        a_loss(line(LN10, 0.93 * LN10), TEN),
-        a_loss(LN10 * (0.93 + 0.07 * np.exp(-np.arange(400) / 60)) + noise(400, 0.01), TEN),
+        a_loss(line(1.0, 0.8), MSE),
+        a_loss(0.8 + 0.2 * np.exp(-np.arange(400) / 60) + noise(400, 0.005), MSE),
     ),
     "a better level left behind": (Condition.PLATEAU, left_behind(0.45), left_behind(0.33)),
     "half of a log above twice the rest": (
@@ -230,8 +230,8 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     ),
     "a model that was trained before": (
         Condition.SLOW_CONVERGENCE,
-        a_loss(line(LN10, 0.92 * LN10, size=0.005), TEN),
-        a_loss(line(0.98 * LN10, 0.92 * LN10, size=0.005), TEN),
+        a_loss(line(1.01 * LN10, 0.97 * LN10, size=0.005), TEN),
+        a_loss(line(0.985 * LN10, 0.965 * LN10, size=0.005), TEN),
     ),
     "a warm-up counted in other steps": (Condition.NOT_LEARNING, warming(400), warming(150)),
     "a floor without noise": (Condition.PLATEAU, full_batch(0.0), full_batch(0.01)),

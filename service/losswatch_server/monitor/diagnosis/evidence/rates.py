@@ -39,6 +39,23 @@ BY_THE_RATE = ("adam", "rmsprop", "lion", "lamb", "sophia")
 BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION})
 
 
+RESTS = 0.4
+"""Of the log: a loss that fell and has rested for so long is where its steps lead, however short they are."""
+NOISELESS = 0.02
+"""Of the fall: with more noise than that, runs of the develop half with too low a rate seem to rest."""
+
+
+def _arrived(seen: Seen) -> bool:
+    """Longer steps lead nowhere: the gradient is gone or, where it is not sent, the loss fell and has long rested, with
+    too little noise to hide that it goes on."""
+    m, finding = seen.measured, seen.finding
+    if m.stationary or m.gradient is not None or finding.condition is not Condition.PLATEAU or not m.loss:
+        return m.stationary
+    rests = finding.last_step - finding.onset_step
+    plain = m.loss.noise <= NOISELESS * abs(m.loss.first - m.loss.now)
+    return plain and finding.onset_step > m.loss.first_step and rests >= RESTS * (finding.last_step - m.loss.first_step)
+
+
 def _rate_decades(seen: Seen) -> float | None:
     return None if seen.measured.learning_rate is None else seen.measured.rate_decades
 
@@ -98,8 +115,9 @@ RATES: tuple[Evidence, ...] = (
     Evidence(
         name="rate_low", group="learning rate",
         when=(*below(_rate_decades, -1.15, 0.15),
-              *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not s.measured.stationary)),
-        means="the learning rate is less than a tenth of what is usual for the optimiser, and the gradient is not gone",
+              *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not _arrived(s))),
+        means="the learning rate is less than a tenth of what is usual for the optimiser, and longer steps may lead "
+        "on: the gradient is not gone and, where none is sent, the loss does not rest",
         says=_rate_text, for_={RATE_LOW: STRONG},
         against={RATE_HIGH: STRONG, NOT_UPDATED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK, SATURATED: WEAK},
     ),
@@ -118,7 +136,7 @@ RATES: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="run_too_short_for_rate", group="learning rate",
-        when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not s.measured.stationary)),
+        when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not _arrived(s))),
         means="Adam and kin move a weight by about the learning rate a step: by less than 0.45 in the whole run, where "
         "weights are of size 1; and the gradient is not gone",
         says=lambda s: (
