@@ -254,8 +254,8 @@ class Run:
         options = {"quiet": self._quiet, "stop_on": self._stop_on, "interval": self._interval}
         if lifetime.is_spawning():
             options["parent"] = self.writer
-            if self._sender is not None:
-                self._sender.hurry()
+            if self._sender is not None:  # no memory is shared that the child could wait by
+                self._sender.flush(SPAWN_WAIT_S, while_away=False)
         return _in_another_process, (self.name, self.project, self.url, self.rank, self._step_so_far(), options)
 
     def __repr__(self) -> str:
@@ -292,6 +292,9 @@ class Run:
         self._reset(self._step_so_far(), _forked_from(self.writer))
 
 
+SPAWN_WAIT_S = 0.5
+"""Spent at most on what was logged before a process is spawned, which takes as long itself: a child that delivers
+before its parent looks like a step back. A service that is away is not waited for."""
 _runs: weakref.WeakSet[Run] = weakref.WeakSet()
 """The Runs that code still holds: after a fork each gets a sender of its own. Nothing else hangs on it."""
 

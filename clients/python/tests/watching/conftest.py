@@ -78,9 +78,9 @@ def start(*words: object, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ}, **{**pipes, **options})
 
 
-def done(*words: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def done(*words: object, stdin: bytes = b"", **options: Any) -> subprocess.CompletedProcess[bytes]:
     """The same, once it has ended."""
-    process = start(*words)
+    process = start(*words, **options)
     out, err = process.communicate(stdin, timeout=2 * PATIENCE)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 

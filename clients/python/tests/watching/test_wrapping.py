@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,11 +85,13 @@ def start_alone(script: Path, status: int) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.slow
-def test_a_training_that_diverges_is_ended_with_the_advice(service: Service, script: Path) -> None:
+@pytest.mark.parametrize("place", ["foreground", "background"])
+def test_a_training_that_diverges_is_ended_with_the_advice(service: Service, script: Path, place: str) -> None:
+    """Also where a shell put it into the background: it starts that with SIGINT ignored."""
     script.write_text(DIVERGING, encoding="utf-8")
-    ended = done(
-        "run", "--run", "ended", "--stop-on", "critical", "--set", "learning_rate=0.1", "--", sys.executable, script
-    )
+    sigint = signal.SIG_IGN if place == "background" else signal.SIG_DFL
+    words = ["run", "--run", "ended", "--stop-on", "critical", "--set", "learning_rate=0.1", "--", sys.executable]
+    ended = done(*words, script, preexec_fn=partial(signal.signal, signal.SIGINT, sigint))
     assert ended.returncode == 130
     assert ended.stdout.endswith(b"a checkpoint was saved\n")
     assert b"ending the training: The loss is diverging" in ended.stderr

@@ -35,9 +35,10 @@ class Child:
         else:
             ours, theirs, out, error = -1, -1, subprocess.PIPE, subprocess.PIPE
         try:
-            self.process = subprocess.Popen(
-                words, stdout=out, stderr=error, env=environment, start_new_session=not self.shares_our_group
-            )
+            with _interruptible(own_session=not self.shares_our_group):
+                self.process = subprocess.Popen(
+                    words, stdout=out, stderr=error, env=environment, start_new_session=not self.shares_our_group
+                )
         except OSError:
             if on_terminal:
                 os.close(ours)
@@ -129,6 +130,20 @@ def _same_size(terminal: int) -> None:
     with contextlib.suppress(OSError):
         size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, struct.pack("HHHH", 0, 0, 0, 0))
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
+
+
+@contextlib.contextmanager
+def _interruptible(*, own_session: bool) -> Iterator[None]:
+    """What is started meanwhile takes SIGINT, as a training that is to save a checkpoint must, although a shell starts
+    what it puts into the background with SIGINT ignored: that is for Ctrl-C, which does not reach another session."""
+    ignored = own_session and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def forwarded() -> List[signal.Signals]:
