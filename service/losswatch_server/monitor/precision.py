@@ -2,8 +2,8 @@
 
 Counted on the develop half of the trained zoo (``make bench-detection``), where two of five runs are faulty: the alarms
 of a rule, and those of them in which the run was at fault in that way. Few counts are drawn towards the precision of
-the condition's rules together, and those towards a prior. With the family that is judged left out, the numbers are off
-by about 0.03 on average (0.06 drawn with a weight of 4, 0.05 those that were typed by hand before).
+the condition's rules together, and those towards a prior. With the family that is judged left out, the numbers of
+version 5 were off by about 0.03 on average (0.06 drawn with a weight of 4, 0.05 those that were typed by hand before).
 """
 
 from __future__ import annotations
