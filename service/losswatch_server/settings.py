@@ -1,12 +1,13 @@
 """The settings of the service: one frozen record, one table of names, defaults and sentences.
 
 A value comes from an option of ``serve``, else from a variable of the environment, else from the TOML file that
-``config`` names, else it is the default.
+``config`` names, else it is the default. Settings that answer one question together are taken from one of these alone.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -42,6 +43,10 @@ _RANGES = (
 # Variables of the same prefix that belong to the client, which may run in the same environment.
 _CLIENT_VARIABLES = frozenset(("LOSSWATCH_URL", "LOSSWATCH_API_KEY", "LOSSWATCH_PROJECT", "LOSSWATCH_SPOOL_DIR"))
 
+ALTERNATIVES = (("data_dir", "database"),)
+"""Settings that say the same in two ways: where one of them is told, what a weaker source says of the other is nothing.
+Of two that one source tells the last counts."""
+
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names it and says what it may be."""
@@ -57,8 +62,10 @@ class SettingHelp(NamedTuple):
 
 
 def default_data_dir() -> Path:
-    """Where the platform keeps a user's data, for example ``~/.local/share/losswatch``."""
-    return Path(platformdirs.user_data_dir("losswatch", appauthor=False))
+    """Where systemd or a container says (``STATE_DIRECTORY``), else where the platform keeps a user's data, for example
+    ``~/.local/share/losswatch``."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(given) if given else Path(platformdirs.user_data_dir("losswatch", appauthor=False))
 
 
 def _setting(default: Any, help_text: str) -> Any:
@@ -193,10 +200,10 @@ class Settings:
             if name not in known or variable != PREFIX + name.upper():
                 raise _unknown(variable, [PREFIX + one.upper() for one in known])
             values[name] = _read(variable, known[name], text)
-        values.update((name, value) for name, value in given.items() if value is not None)
-        if values.get("config") is not None:
-            values = {**_from_file(values["config"], known), **values}
-        return cls(**values)
+        options = {name: value for name, value in given.items() if value is not None}
+        file = options.get("config") or values.get("config")
+        told = {} if file is None else _from_file(file, known)
+        return cls(**_over(_over(told, values), options))
 
     @property
     def place(self) -> Path | str:
@@ -211,6 +218,12 @@ class Settings:
             SettingHelp(PREFIX + f.name.upper(), option(f.name), _show(getattr(defaults, f.name)), f.metadata["help"])
             for f in fields(cls)
         )
+
+
+def _over(weaker: Mapping[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    """What both sources say, the stronger one where they say the same."""
+    unsaid = {name for names in ALTERNATIVES if any(name in stronger for name in names) for name in names}
+    return {name: value for name, value in weaker.items() if name not in unsaid} | dict(stronger)
 
 
 def setting_help(name: str) -> str:

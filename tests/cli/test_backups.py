@@ -169,7 +169,10 @@ def test_killed_at_any_moment_there_is_the_old_whole_or_the_new_whole(tmp_path: 
     assert seen
 
 
-def test_a_service_on_postgresql_is_not_backed_up_from_a_folder(command, tmp_path: Path) -> None:
+def test_a_service_on_postgresql_is_not_backed_up_from_a_folder(
+    command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LOSSWATCH_DATA_DIR")
     (tmp_path / "config.toml").write_text('database = "postgresql://me@127.0.0.1/runs"\n')
     refused = command("backup", str(tmp_path / "copy"), "--config", str(tmp_path / "config.toml"))
     assert (refused.returncode, "pg_dump" in refused.stderr) == (64, True)

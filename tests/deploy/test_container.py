@@ -86,6 +86,8 @@ def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(st
         )
         assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
 
+    for rest in stages[-1].of("ENV"):
+        environment |= dict(moved(setting).split("=", 1) for setting in rest.split())
     service = [moved(word) for word in stages[-1].command("ENTRYPOINT") + stages[-1].command("CMD")]
     service[service.index("--port") + 1] = "0"
     service[service.index("--host") + 1] = "127.0.0.1"

@@ -89,6 +89,8 @@ def test_a_database_without_room_is_503_until_there_is_some_and_what_was_acknowl
             kept += PER_REQUEST
             assert kept < 20_000, "the table goes on growing"
         assert is_refusal(answer, "store-failed")
+        for _ in range(2):
+            assert is_refusal(service.call("/readyz"), "store-failed"), "though a row of another table can be changed"
         assert service.call("/v1/runs/a/report")[2]["points"] == kept, "what can be read is read"
         assert service.call("/livez")[0] == 200
     answer = service.call("/v1/runs/a/points", body | {"points": points})

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from losswatch_server.api.http.problems import problem_of
 from losswatch_server.store import (
     SqliteStore,
     StoreError,
     StoreFailedError,
+    StoreUncertainError,
     StoreUnreadableError,
     schema,
 )
@@ -122,6 +125,27 @@ def test_whatever_fails_in_a_commit_every_waiter_is_told_and_the_writer_lives(
     assert asyncio.run(store.write(put("after"))) == 1
     assert asyncio.run(names(store)) == ["after", "before"]
     assert store.failing_since is None
+
+
+def test_a_commit_in_which_the_disk_failed_may_have_been_kept_and_one_without_room_was_not(
+    store: SqliteStore, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed, full = sqlite3.OperationalError("disk I/O error"), sqlite3.OperationalError("database or disk is full")
+    failed.sqlite_errorcode, full.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_FULL
+    for error, told in ((failed, StoreUncertainError), (full, StoreFailedError)):
+        faults.of = {"COMMIT": error}
+        with pytest.raises(StoreFailedError) as refused:
+            asyncio.run(store.write(put("a")))
+        assert type(refused.value) is told
+    faults.of.clear()
+    monkeypatch.setattr(store, "_vouch", vouch := Mock(side_effect=OSError(5, "Input/output error")))
+    monkeypatch.setattr(store._writer, "_vouch", vouch)
+    with pytest.raises(StoreUncertainError):  # after a COMMIT
+        asyncio.run(store.write(put("kept")))
+    assert asyncio.run(names(store)) == ["kept"]
+    said = problem_of(refused.value).detail, problem_of(StoreUncertainError()).detail
+    assert "Nothing of this request was stored" in said[0]
+    assert "Points can be sent again: those that were kept are counted once." in said[1]
 
 
 def test_a_connection_that_cannot_roll_back_is_replaced(store: SqliteStore, faults: Faults) -> None:

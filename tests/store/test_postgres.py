@@ -16,7 +16,7 @@ import pytest
 from house import House
 from losswatch_server.monitor.points import Point
 from losswatch_server.runs import Runs
-from losswatch_server.store import StoreFailedError, StoreUnreadableError, places
+from losswatch_server.store import StoreFailedError, StoreUncertainError, StoreUnreadableError, places
 from postgres import missing
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def test_points_whose_commit_nobody_heard_of_are_counted_once_when_they_come_aga
     try:
         house.record([Point(0, loss=1.0)])
         way.after_a_commit = True
-        with pytest.raises(StoreFailedError):
+        with pytest.raises(StoreUncertainError, match="may have kept"):
             house.record([Point(1, loss=0.5)])
         way.after_a_commit = False
         way.is_silent.clear()

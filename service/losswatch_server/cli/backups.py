@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +49,7 @@ def restore(
 
 def _folder(data: Path | None, config: Path | None) -> Path:
     """The folder to copy from or to. Ends the command where the service keeps everything in PostgreSQL."""
-    place = place_of(data, os.environ.get("LOSSWATCH_DATABASE") if data is None else None, config)
+    place = place_of(data, None, config)
     if isinstance(place, str):
         fail(
             "this copies a data folder; for PostgreSQL use its pg_dump and pg_restore (/docs/operations#backups)", USAGE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -18,12 +17,13 @@ from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.keys import keys
 from losswatch_server.cli.mcp import mcp
 from losswatch_server.cli.options import with_settings
+from losswatch_server.cli.place import Config, Data, Database, place_of
 from losswatch_server.cli.portability import export, import_
 from losswatch_server.cli.projects import projects
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
 from losswatch_server.cli.show import show
 from losswatch_server.cli.targets import targets
-from losswatch_server.settings import Settings, SettingsError, default_data_dir, setting_help
+from losswatch_server.settings import Settings, SettingsError
 
 app = typer.Typer(
     name="losswatch-server",
@@ -91,20 +91,17 @@ def common(
     """Options that come before a command."""
 
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", help=setting_help("data_dir"), envvar="LOSSWATCH_DATA_DIR", show_default=str(default_data_dir())
-    ),
-]
-DatabaseUrl = Annotated[str | None, typer.Option("--database", help=setting_help("database"))]
-
-
 @app.command()
 @with_settings
 def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
     settings = _settings(**given)
+    if settings.database is None and _settings(leave_out="LOSSWATCH_DATA_DIR", **given | {"data_dir": None}).database:
+        typer.echo(
+            f"Runs are kept in {settings.data_dir}, as --data or LOSSWATCH_DATA_DIR says; the address of a "
+            "database that is set as well is not used.",
+            err=True,
+        )
     from losswatch_server.api.http.tracing import TracingMissingError
     from losswatch_server.app import alert_settings, create_app, is_loopback, metric_rules, proxy_users
     from losswatch_server.cli.serve import CannotServeError, Ending, needs_a_key, open_to_all
@@ -138,12 +135,12 @@ def serve(**given: Any) -> None:
 
 
 @app.command()
-def migrate(data: DataDir = None, database: DatabaseUrl = None) -> None:
+def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Bring a database to this version. The service does this by itself when it starts."""
     from losswatch_server.store import places
     from losswatch_server.store.errors import StoreError
 
-    place = _settings(data_dir=data, database=database).place
+    place = place_of(data, database, config)
     try:
         shown = places.migrate(place)
     except (OSError, StoreError) as error:
@@ -175,8 +172,8 @@ def demo(
         fail(str(error), UNAVAILABLE)
 
 
-def _settings(**given: object) -> Settings:
+def _settings(leave_out: str = "", **given: object) -> Settings:
     try:
-        return Settings.from_env(os.environ, **given)
+        return Settings.from_env({name: value for name, value in os.environ.items() if name != leave_out}, **given)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error

@@ -13,16 +13,24 @@ import typer
 from losswatch_server.settings import PREFIX, Settings, option
 
 
+def from_the_command_line(context: typer.Context, parameter: Any, value: Any) -> Any:
+    """None in the place of what an option has from its variable: ``Settings`` reads that, and knows it is weaker."""
+    source = context.get_parameter_source(parameter.name)
+    return value if source is not None and source.name == "COMMANDLINE" else None
+
+
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """The command, with an option for each setting; one that is not given is None."""
     parameters = []
     hints = typing.get_type_hints(Settings)
     for row, setting in zip(Settings.table(), fields(Settings), strict=True):
+        name = option(setting.name)
         described = typer.Option(
-            option(setting.name),
+            f"{name}/--no-{name.removeprefix('--')}" if hints[setting.name] is bool else name,
             help=row.help.replace("[", "\\["),  # else it is taken for markup, and not shown
             envvar=PREFIX + setting.name.upper(),
             show_default=row.default or False,
+            callback=from_the_command_line,
         )
         kind = Annotated[hints[setting.name] | None, described]  # type: ignore[valid-type, name-defined]
         parameters.append(

@@ -11,6 +11,7 @@ from losswatch_server.store.errors import (
     StoreError,
     StoreFailedError,
     StoreLostError,
+    StoreUncertainError,
     StoreUnreadableError,
 )
 from losswatch_server.store.interface import Store
@@ -31,6 +32,7 @@ __all__ = [
     "StoreError",
     "StoreFailedError",
     "StoreLostError",
+    "StoreUncertainError",
     "StoreUnreadableError",
     "StoredEvent",
     "StoredFinding",

@@ -11,7 +11,7 @@ import zlib
 
 
 class StoreError(Exception):
-    """Something is wrong with the store; nothing of a refused write was kept."""
+    """Something is wrong with the store; nothing of a refused write was kept, but see StoreUncertainError."""
 
 
 class StoreBusyError(StoreError):
@@ -24,6 +24,15 @@ class StoreClosedError(StoreError):
 
 class StoreFailedError(StoreError):
     """The database could not keep a write (a full disk, an input/output error). Nothing of it was kept. Try again."""
+
+
+class StoreUncertainError(StoreFailedError):
+    """The database broke while it committed: it may have kept the write, or not. Points can be sent again, as those
+    that were kept are counted once."""
+
+
+class StoreDamagedError(StoreFailedError):
+    """What a write had to read is damaged. Others can be kept meanwhile."""
 
 
 class StoreUnreadableError(StoreError):
@@ -71,6 +80,14 @@ class DatabaseError(Exception):
     """What a database other than SQLite raised, in its own words."""
 
 
+class DamageFoundError(DatabaseError):
+    """What is in the database cannot be what was written to it."""
+
+
+class CommitInDoubtError(DatabaseError):
+    """A COMMIT ended in a way that does not say whether it was kept."""
+
+
 class ContradictionError(DatabaseError):
     """A row contradicts what is there."""
 
@@ -100,9 +117,27 @@ def failed_write(error: Exception) -> Exception:
     """The same for a write."""
     if isinstance(error, REFUSED):
         return StoreConflictError(f"The database refused a write that contradicts what it holds: {_reason(error)}.")
+    if isinstance(error, CommitInDoubtError):
+        return StoreUncertainError(f"The database may have kept the write, or not: {_reason(error)}.")
+    if _is_damage(error):
+        return StoreDamagedError(f"The database could not keep the write: {_reason(error)}.")
     if isinstance(error, RAW):
         return StoreFailedError(f"The database could not keep the write: {_reason(error)}.")
     return error
+
+
+def is_io_error(error: Exception) -> bool:
+    """Whether SQLite met one of the disk or its file system."""
+    return _sqlite_code(error) == sqlite3.SQLITE_IOERR
+
+
+def _is_damage(error: Exception) -> bool:
+    return isinstance(error, (zlib.error, DamageFoundError)) or _sqlite_code(error) == sqlite3.SQLITE_CORRUPT
+
+
+def _sqlite_code(error: Exception) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF if isinstance(code, int) else None
 
 
 def _reason(error: Exception) -> str:

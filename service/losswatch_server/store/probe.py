@@ -31,14 +31,15 @@ class WriteProbe:
     async def check(self, trusted_s: float) -> None:
         """Raises the StoreError that a write would raise.
 
-        A write that was kept in the last ``trusted_s`` is answer enough; else there is one, however many ask.
+        A write that was kept in the last ``trusted_s`` is answer enough, and so are points that could not be kept just
+        now; else there is one, however many ask.
         """
         if not self._writer.is_alive:
             raise StoreFailedError("The writer thread has ended.")
         last = self._writer.last
         if last.error is None and time.monotonic() - last.at < trusted_s:
             return
-        if last.error is not None and time.monotonic() - self._probed_at < PROBE_S:
+        if last.error is not None and (last.tells_of_all or time.monotonic() - self._probed_at < PROBE_S):
             raise StoreFailedError(str(last.error))
         if self._probing is None or self._probing.done():
             self._probing = asyncio.create_task(self._probe())

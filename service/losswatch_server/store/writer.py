@@ -20,7 +20,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -29,17 +29,18 @@ from losswatch_server.store import changes
 from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.errors import (
     RAW,
-    REFUSED,
+    CommitInDoubtError,
     ConnectionBrokenError,
-    DatabaseError,
     StoreBusyError,
     StoreClosedError,
+    StoreDamagedError,
     StoreError,
     StoreFailedError,
     StoreLostError,
     TransactionOvertakenError,
     failed_write,
 )
+from losswatch_server.store.group_commit import Decision, Job, WriteResult, commit
 from losswatch_server.store.rows import Change
 
 T = TypeVar("T")
@@ -50,38 +51,11 @@ GROUP = 256
 TRIES = 5
 """Times that a group is run while other transactions are in its way: two that locked each other cost one of them a
 second try, seldom a third."""
+HELD_AGAINST_S = 15.0
+"""Points that could not be kept say so long that nothing can be, whatever else is written meanwhile: room for one small
+row is none for those of a run. Longer than the ten seconds after which who is told so comes again."""
 BREATH_S = 0.1
 """After a failure without memory, before the result is handed over once more."""
-
-
-class _Decision(asyncio.Future[Any]):
-    """What becomes of a write. It can no longer be taken back: who waits for it and is cancelled still waits until it
-    is decided, so that nobody reads the state in between."""
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Not possible; the task that waits is cancelled afterwards."""
-        return False
-
-
-class _Job(NamedTuple):
-    """``work`` is a Change that only appends, which is written together with others, or a function of its own."""
-
-    work: Change | Callable[[DatabaseConnection], Any]
-    loop: asyncio.AbstractEventLoop
-    future: _Decision
-    change: Change | None = None
-    """The Change that it writes, if it writes one."""
-
-    @property
-    def node(self) -> object:
-        """What lies on one node for certain: a project. What a function writes is known to nobody."""
-        return self.future if self.change is None else self.change.run.row.project
-
-
-class _WriteResult(NamedTuple):
-    future: _Decision
-    value: Any
-    error: Exception | None
 
 
 class Committed(NamedTuple):
@@ -91,6 +65,13 @@ class Committed(NamedTuple):
     at: float
     failed_since: float | None = None
     error: Exception | None = None
+    of_points: bool = False
+    """Whether it was the points of a run that could not be kept."""
+
+    @property
+    def tells_of_all(self) -> bool:
+        """Whether points failed so lately that nothing else that is kept says more."""
+        return self.of_points and time.monotonic() - self.at < HELD_AGAINST_S
 
 
 class GroupWriter:
@@ -114,11 +95,11 @@ class GroupWriter:
         self._by_project = by_project
         self._connection: DatabaseConnection | None = None
         self._doubtful: DatabaseConnection | None = None
-        self._arriving: list[_Job] = []
+        self._arriving: list[Job] = []
         """What the loop's turn under way has brought."""
         self._handing_over: asyncio.AbstractEventLoop | None = None
         """The loop at the end of whose turn that is handed over."""
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[Job] = deque()
         self._asleep = False
         self._bell: SimpleQueue[None] = SimpleQueue()
         """Rung when the thread is asleep and there is something to do: jobs, or to end."""
@@ -158,15 +139,15 @@ class GroupWriter:
         else:
             await self._take(partial(changes.apply, change=change), change)
 
-    def _take(self, work: Change | Callable[[DatabaseConnection], Any], change: Change | None = None) -> _Decision:
+    def _take(self, work: Change | Callable[[DatabaseConnection], Any], change: Change | None = None) -> Decision:
         loop = asyncio.get_running_loop()
-        decision = _Decision(loop=loop)
+        decision = Decision(loop=loop)
         with self._taking:  # nothing may follow the end
             if self._closing:
                 raise StoreClosedError("The store is closed.")
             if len(self._jobs) + len(self._arriving) >= self._capacity:
                 raise StoreBusyError(f"{self._capacity} writes are waiting already.")
-            self._arriving.append(_Job(work, loop, decision, change))
+            self._arriving.append(Job(work, loop, decision, change))
             if self._handing_over is not loop:
                 self._handing_over = loop
                 loop.call_soon(self._turn_over)
@@ -193,7 +174,7 @@ class GroupWriter:
         self._thread.join()
 
     def _run(self) -> None:
-        group: list[_Job] = []
+        group: list[Job] = []
         try:
             ended = False
             while not ended:
@@ -225,7 +206,7 @@ class GroupWriter:
                 if connection is not None:
                     connection.close()
 
-    def _gather(self, group: list[_Job]) -> bool:
+    def _gather(self, group: list[Job]) -> bool:
         """Put what is waiting into ``group``, once there is something; whether the end was reached."""
         jobs = self._jobs
         with self._taking:
@@ -237,16 +218,16 @@ class GroupWriter:
         with self._taking:
             return self._closing and not jobs
 
-    def _parts(self, group: list[_Job]) -> Collection[list[_Job]]:
+    def _parts(self, group: list[Job]) -> Collection[list[Job]]:
         """What shares a commit. In the order of the first of each."""
         if not self._by_project:
             return (group,)
-        parts: dict[object, list[_Job]] = {}
+        parts: dict[object, list[Job]] = {}
         for job in group:
             parts.setdefault(job.node, []).append(job)
         return parts.values()
 
-    def _written(self, group: list[_Job]) -> list[_WriteResult]:
+    def _written(self, group: list[Job]) -> list[WriteResult]:
         if not group:
             return []
         if self.lost is not None:
@@ -254,24 +235,29 @@ class GroupWriter:
         connection, results = self._committed(group)
         self.commits += 1
         self.writes += len(group)
-        self._vouch()
+        try:
+            self._vouch()
+        except RAW as error:
+            raise CommitInDoubtError(f"what became of the file cannot be told: {error}") from error
         refused = [result.error for result in results if isinstance(result.error, StoreFailedError)]
         if refused:  # a page that could not be read stays in the connection's cache, also when the file is whole again
             self._connection, self._doubtful = None, connection
-        failure = refused[0] if len(refused) == len(results) else None
-        if failure is not None and self.last.failed_since is None:
-            logger.error("Nothing can be written: %s", failure)
-        self._note(failure)
+        points = [result.error for job, result in zip(group, results, strict=True) if job.change is not None]
+        if points and all(_is_for_want_of_room(error) for error in points):
+            self._note(points[0], of_points=True)
+        else:
+            failure = refused[0] if len(refused) == len(results) else None
+            self._note(failure, of_points=failure is None and None in points)
         return results
 
-    def _committed(self, group: list[_Job]) -> tuple[DatabaseConnection, list[_WriteResult]]:
+    def _committed(self, group: list[Job]) -> tuple[DatabaseConnection, list[WriteResult]]:
         """Run the group, and again where another transaction was in the way, or (once) the connection had broken
         before its COMMIT went out: nothing of it was kept then."""
         tries, reconnected = 1, False
         while True:
             try:
                 connection = self._connected()
-                return connection, _commit(connection, group)
+                return connection, commit(connection, group)
             except TransactionOvertakenError:
                 if tries == TRIES:
                     raise
@@ -282,12 +268,19 @@ class GroupWriter:
                 reconnected = True
             self._doubt()
 
-    def _note(self, error: Exception | None) -> None:
-        since = self.last.failed_since
-        if error is None and since is not None:
+    def _note(self, error: Exception | None, *, of_points: bool) -> None:
+        last, at = self.last, time.monotonic()
+        if error is None and last.tells_of_all and not of_points:
+            return
+        if error is not None and last.error is None:
+            logger.error("Nothing can be written: %s", error)
+        if error is None and last.error is not None:
             logger.info("Writing works again.")
-        at = time.monotonic()
-        self.last = Committed(at) if error is None else Committed(at, time.time() if since is None else since, error)
+        if error is None:
+            self.last = Committed(at)
+        else:
+            since = time.time() if last.failed_since is None else last.failed_since
+            self.last = Committed(at, since, error, of_points or last.of_points)
 
     def _connected(self) -> DatabaseConnection:
         if self._connection is None:
@@ -309,7 +302,7 @@ class GroupWriter:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    def _all_failed(self, group: list[_Job], error: Exception) -> list[_WriteResult]:
+    def _all_failed(self, group: list[Job], error: Exception) -> list[WriteResult]:
         told = failed_write(error)
         if isinstance(told, StoreLostError) and self.lost is None:
             self.lost = told
@@ -317,10 +310,10 @@ class GroupWriter:
         if not isinstance(told, StoreError):
             told = StoreFailedError(f"The write ended unexpectedly: {type(error).__name__}: {error}")
             logger.error("%s", told)
-        self._note(told)
-        return [_WriteResult(job.future, None, told) for job in group]
+        self._note(told, of_points=_is_for_want_of_room(told) and any(job.change is not None for job in group))
+        return [WriteResult(job.future, None, told) for job in group]
 
-    def _hand_over(self, group: list[_Job], results: list[_WriteResult]) -> None:
+    def _hand_over(self, group: list[Job], results: list[WriteResult]) -> None:
         """Tell the callers, on their loops. Without memory it is tried until it is done: nobody may wait for ever."""
         for loop in {job.loop for job in group}:
             while not loop.is_closed():
@@ -335,60 +328,12 @@ class GroupWriter:
                     break
 
 
-def _commit(connection: DatabaseConnection, group: list[_Job]) -> list[_WriteResult]:
-    """Run every job, then commit them together; a failed commit fails all of them."""
-    connection.execute(connection.dialect.begin)
-    if len(group) > 1:
-        changes.lock_runs(connection, [job.change for job in group if job.change is not None])
-    together = _together(connection, group)
-    results = [
-        _kept(job) if together and isinstance(job.work, Change) else _run_alone(connection, job) for job in group
-    ]
-    try:
-        connection.execute("COMMIT")
-    except ConnectionBrokenError as error:
-        raise DatabaseError(f"it broke while it committed, and may have kept it: {error}") from error
-    return results
+def _is_for_want_of_room(error: Exception | None) -> bool:
+    """Whether a write failed for what others would meet, too. Damage is of what that one had to read."""
+    return isinstance(error, StoreFailedError) and not isinstance(error, StoreDamagedError)
 
 
-def _kept(job: _Job, value: Any = None) -> _WriteResult:
-    return _WriteResult(job.future, value, None)
-
-
-def _together(connection: DatabaseConnection, group: Sequence[_Job]) -> bool:
-    """Write all changes that only append at once; False where that cannot be, and then nothing of them is written."""
-    appends = [job.work for job in group if isinstance(job.work, Change)]
-    try:
-        if changes.append_together(connection, appends):
-            return True
-    except REFUSED:  # a row that is there already: found out one by one, whose it is
-        pass
-    connection.execute("ROLLBACK")
-    connection.execute(connection.dialect.begin)
-    return False
-
-
-def _run_alone(connection: DatabaseConnection, job: _Job) -> _WriteResult:
-    """Run one job in a savepoint of its own."""
-    work = partial(changes.apply, change=job.work) if isinstance(job.work, Change) else job.work
-    connection.execute("SAVEPOINT job")
-    try:
-        value = work(connection)
-    except (TransactionOvertakenError, ConnectionBrokenError):
-        raise
-    except Exception as error:
-        if not connection.in_transaction:  # a full disk may have ended the whole transaction
-            if isinstance(error, RAW):
-                raise
-            raise DatabaseError(str(error)) from error
-        connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
-        return _WriteResult(job.future, None, failed_write(error))
-    connection.execute("RELEASE job")
-    return _kept(job, value)
-
-
-def _settle(results: list[_WriteResult]) -> None:
+def _settle(results: list[WriteResult]) -> None:
     for future, value, error in results:
         if future.done():
             continue

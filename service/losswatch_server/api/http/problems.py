@@ -23,6 +23,7 @@ from losswatch_server.store.errors import (
     StoreClosedError,
     StoreError,
     StoreLostError,
+    StoreUncertainError,
     StoreUnreadableError,
 )
 from losswatch_server.workers import WorkerLostError
@@ -322,6 +323,14 @@ def _store_failed(_: Exception) -> ProblemError:
     )
 
 
+def _store_uncertain(_: Exception) -> ProblemError:
+    return ProblemError(
+        STORE_FAILED,
+        "The database broke while it was to keep this request, and did not say whether it did. Points can be sent "
+        "again: those that were kept are counted once. Look whether anything else was done before you repeat it.",
+    )
+
+
 def _store_unreadable(_: Exception) -> ProblemError:
     return ProblemError(
         STORE_UNREADABLE,
@@ -375,6 +384,7 @@ DOMAIN_PROBLEMS: Mapping[type[Exception], Callable[[Exception], ProblemError]] =
     StoreClosedError: _stopping,
     RunMovedError: _busy,
     WorkerLostError: _broken_off,
+    StoreUncertainError: _store_uncertain,
     StoreUnreadableError: _store_unreadable,
     StoreLostError: _store_lost,
     StoreError: _store_failed,

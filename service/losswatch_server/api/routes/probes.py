@@ -33,7 +33,8 @@ async def livez() -> Response:
     summary="Readiness probe",
     description=(
         "200 while points can be stored, 503 while they cannot: the service is starting or stopping, or cannot use its "
-        "database. `not_running` names background work that does not run (the watch for silent runs, notifications), "
+        "database, or could not keep the last points. "
+        "`not_running` names background work that does not run (the watch for silent runs, notifications), "
         "since when and why. It is retried, and points are stored meanwhile."
     ),
     responses={**answer(200, schemas.Ready, "Points can be stored.", examples.READY), **refusals(parameters=False)},

@@ -20,6 +20,7 @@ from psycopg.types.string import StrDumperUnknown
 from losswatch_server.store.errors import (
     ConnectionBrokenError,
     ContradictionError,
+    DamageFoundError,
     DatabaseError,
     TransactionOvertakenError,
 )
@@ -52,6 +53,8 @@ _OVERTAKEN = frozenset({"40001", "40P01", "55P03"})
 """serialization_failure, deadlock_detected, lock_not_available"""
 _BROKEN = ("08", "57P")
 """Classes of errors after which the connection is of no use: connection exceptions, the server's shutdown."""
+_DAMAGED = frozenset({"XX001", "XX002"})
+"""data_corrupted, index_corrupted"""
 
 
 class Database:
@@ -143,6 +146,8 @@ class PostgresConnection:
         if state.startswith(_BROKEN) or self.raw.closed or isinstance(error, psycopg.InterfaceError):
             self.close()
             raise ConnectionBrokenError(_line(error)) from error
+        if state in _DAMAGED:
+            raise DamageFoundError(_line(error)) from error
         raise DatabaseError(_line(error)) from error
 
 
