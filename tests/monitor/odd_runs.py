@@ -191,7 +191,7 @@ FACTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("input_mean", "input_std", "input_max_abs", "target_mean", "target_std"), _SIZES),
     **dict.fromkeys(("initial_loss", "update_to_weight", "loss_scale"), _SIZES),
     **dict.fromkeys(("dead_unit_share", "saturated_unit_share"), (0.0, 0.5, 1.0)),
-    **dict.fromkeys(("shuffled", "overfits_one_batch"), (True, False)),
+    **dict.fromkeys(("shuffled", "overfits_one_batch", "gradients_cleared"), (True, False)),
     "hidden_activations": ((), ("linear",), ("relu", "linear"), ("sigmoid", "sigmoid"), ("odd",)),
     "output_activation": _NAMES,
     "loss_expects": ("logits", "probabilities", "values", "odd"),

@@ -26,7 +26,7 @@ FACT_SIZES = frozenset(
     }
 )
 """Numbers that are never negative."""
-FACT_SWITCHES = frozenset({"shuffled", "overfits_one_batch"})
+FACT_SWITCHES = frozenset({"shuffled", "overfits_one_batch", "gradients_cleared"})
 FACT_CHOICES = {
     "loss_expects": ("logits", "probabilities", "log_probabilities", "values"),
     "target_kind": ("classes", "values"),

@@ -38,6 +38,8 @@ class ModelFacts:
     """Median over the layers of the size of a step relative to that of the weights."""
     overfits_one_batch: bool | None = None
     loss_scale: float | None = None
+    gradients_cleared: bool | None = None
+    """Whether the gradients of a step are gone before those of the next one come."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ModelFacts:

@@ -14,6 +14,7 @@ from losswatch_server.monitor.diagnosis.magnitudes import knowledge
 from losswatch_server.monitor.diagnosis.measures import gather
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
@@ -52,7 +53,15 @@ class Logged:
     cause: str
     fair: frozenset[str]
     found: bool
-    seen: Seen
+    finding: Finding
+    memory: Memory
+    context: Context
+
+    @property
+    def seen(self) -> Seen:
+        """What evidence looks at."""
+        measured = gather(self.memory, self.context, since_step=self.finding.onset_step)
+        return Seen(self.finding, measured, self.context)
 
 
 def logs_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0) -> Iterator[Logged]:
@@ -65,17 +74,18 @@ def logs_of(run: LabelledRun, ways: Sequence[str] = USED_WAYS, offset: int = 0) 
             continue
         found = finding_of(logged)
         if found is not None:
-            seen, raised = found
+            finding, raised, monitor = found
             yield Logged(
-                run.id, run.family, way, logged.sent, logged.label.cause, logged.label.right_causes, raised, seen
-            )
+                run.id, run.family, way, logged.sent, logged.label.cause, logged.label.right_causes, raised, finding,
+                monitor.memory, monitor.context,
+            )  # fmt: skip
 
 
 def case_of(log: Logged) -> Case:
     """What the evidence of today makes of a log."""
     return Case(
-        log.run, log.family, log.way, log.sent, log.seen.finding.condition, log.cause, log.fair,
-        knowledge(log.seen.context), log.found, strengths(log.seen),
+        log.run, log.family, log.way, log.sent, log.finding.condition, log.cause, log.fair,
+        knowledge(log.context), log.found, strengths(log.seen),
     )  # fmt: skip
 
 
@@ -88,8 +98,9 @@ def known_context(context: Context) -> Context:
     return replace(context, facts=read_facts(plain)[0])
 
 
-def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:
-    """The first finding that fits the label, at the end of the run, and whether a rule raised it; else an assumed one.
+def finding_of(run: LabelledRun) -> tuple[Finding, bool, Monitor] | None:
+    """The first finding that fits the label, at the end of the run, and whether a rule raised it; else an assumed one;
+    and the monitor that saw it.
 
     None where the condition has no causes.
     """
@@ -115,8 +126,7 @@ def finding_of(run: LabelledRun) -> tuple[Seen, bool] | None:
         return None
     if finding.condition not in PRIORS:
         return None
-    measured = gather(monitor.memory, monitor.context, since_step=finding.onset_step)
-    return Seen(finding, measured, monitor.context), bool(matching)
+    return finding, bool(matching), monitor
 
 
 def assumed(condition: Condition, onset: int, step: int) -> Finding:

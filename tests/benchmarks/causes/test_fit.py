@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -105,6 +104,7 @@ def test_folded_logs_are_kept_and_read_again(tmp_path: Path, monkeypatch: pytest
     assert {log.run for log in first} == {"flat"}
     assert {log.way for log in first} >= {"as is", "no context"}
     (target,) = (tmp_path / "logs" / "develop").glob("*.pickle")
-    assert pickle.loads(target.read_bytes()) == first
+    assert target.stat().st_size < 20_000 * len(first)
     file.unlink()
-    assert kept_cases.kept_logs(file) == first, "the log of the zoo is not needed again"
+    again = kept_cases.kept_logs(file)
+    assert [case_of(log) for log in again] == [case_of(log) for log in first], "the zoo's file is not needed again"

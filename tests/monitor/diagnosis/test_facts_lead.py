@@ -74,6 +74,7 @@ STATED = (
     Stated(facts=ModelFacts(dead_unit_share=0.97), cause=C.DEAD_ACTIVATIONS, quoted="97 %", conditions=CALM),
     Stated(facts=ModelFacts(saturated_unit_share=0.97), cause=C.SATURATED_ACTIVATIONS, quoted="97 %", conditions=CALM),
     Stated(facts=ModelFacts(loss_scale=0.25), cause=C.PRECISION_OVERFLOW, quoted="0.25"),
+    Stated(facts=ModelFacts(gradients_cleared=False), cause=C.GRADIENTS_ACCUMULATING, quoted="nothing clears them"),
 )  # fmt: skip
 BESIDE = {
     "hidden_activations", "loss_expects", "target_kind", "class_shares", "dataset_size", "normalization",

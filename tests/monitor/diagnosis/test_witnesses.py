@@ -181,6 +181,7 @@ STATED = [
     *(ModelFacts(update_to_weight=ratio) for ratio in (0.0, 1e-6, 1e-3, 0.2)),
     ModelFacts(overfits_one_batch=True), ModelFacts(overfits_one_batch=False),
     ModelFacts(loss_scale=0.5), ModelFacts(loss_scale=2.0**21),
+    ModelFacts(gradients_cleared=False), ModelFacts(gradients_cleared=True),
 ]  # fmt: skip
 SAID = [
     Context(learning_rate=0.0), Context(optimizer="adam", learning_rate=1.0), Context(momentum=0.999),
@@ -350,6 +351,7 @@ def first_with_probability(
         (Condition.NOT_LEARNING, ModelFacts(saturated_unit_share=0.97), "saturated_activations", "97 %"),
         (Condition.NON_FINITE, ModelFacts(input_mean=math.nan), "non_finite_data", "NaN"),
         (Condition.NON_FINITE, ModelFacts(loss_scale=0.25), "precision_overflow", "0.25"),
+        (Condition.OSCILLATION, ModelFacts(gradients_cleared=False), "gradients_accumulating", "nothing clears them"),
         (
             Condition.NOT_LEARNING,
             ModelFacts(update_to_weight=0.0),

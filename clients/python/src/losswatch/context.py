@@ -97,7 +97,7 @@ def _spread(context: Mapping[str, Any]) -> List[Tuple[str, Any]]:
 
 
 def _plain(value: Any, items: int = MAX_ITEMS) -> Any:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
         return printable(value)[:MAX_TEXT]

@@ -55,4 +55,5 @@ FACTS: Mapping[str, str] = {
     "update_to_weight": "The size of a step over that of the weights: the median over the layers.",
     "overfits_one_batch": "Whether a preflight could learn one batch by heart.",
     "loss_scale": "The factor of mixed precision's loss scaler.",
+    "gradients_cleared": "Whether a step's gradients are gone before those of the next step come (`zero_grad`).",
 }

@@ -11,6 +11,7 @@ from losswatch.checks.report import Finding
 from losswatch.facts import torch as facts_of
 from losswatch.facts.graph import read_graph
 from losswatch.integrations.step_points import StepPoints
+from losswatch.integrations.torch_clearing import Clearing
 from losswatch.integrations.torch_gradients import Norms, gradient_norms, measured, rates
 from losswatch.integrations.torch_looks import LOOK_AGAIN, Looks
 from losswatch.lifetime import state_after
@@ -183,6 +184,8 @@ class TorchRun:
         if self._optimizer is not None:
             self._hook(self._optimizer.register_step_pre_hook(self._before_step))
             self._hook(self._optimizer.register_step_post_hook(self._after_step))
+            if self._tells_facts:
+                self._undo.append(Clearing(self._optimizer, self._tell, self._guarded).remove)
         if self._scaler is not None:
             self._mind_scaler()
 

@@ -30,7 +30,7 @@ def gradient_norms(names: Sequence[str], parameters: Sequence[Any], scale: Optio
     """
     found = [(name, p.grad) for name, p in zip(names, parameters) if p.grad is not None]
     gradients = [g for _, g in found]
-    if not found or any(_has_no_norm_here(g) for g in gradients):
+    if not found or any(has_no_norm_here(g) for g in gradients):
         return None
     with torch.no_grad():  # once for all: detaching each costs as much as the norms of a small model
         norms = torch._foreach_norm(gradients)
@@ -45,7 +45,8 @@ def gradient_norms(names: Sequence[str], parameters: Sequence[Any], scale: Optio
         return Norms(torch.linalg.vector_norm(each), each, tuple([name for name, _ in found]))
 
 
-def _has_no_norm_here(gradient: Any) -> bool:
+def has_no_norm_here(gradient: Any) -> bool:
+    """Whether it is sparse, or spread over devices."""
     if gradient.layout is not torch.strided:
         return True
     return type(gradient) is not torch.Tensor and hasattr(gradient, "full_tensor")

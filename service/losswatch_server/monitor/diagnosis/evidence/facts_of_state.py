@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from losswatch_server.monitor.diagnosis.evidence.causes import (
+    ACCUMULATING,
     BAD_BATCH,
     BAD_DATA,
     CLIP,
@@ -232,6 +233,18 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         when=(*above(_update, -1.4, 0.15), *holds(lambda s: not _tiny_weights(s))),
         means="a step changes the weights by a twenty-fifth of their size or more",
         says=_update_text, for_={RATE_HIGH: PLAIN, NO_WARMUP: WEAK},
+    ),
+    Evidence(
+        name="gradients_not_cleared", group="facts",
+        when=holds(lambda s: None if s.facts.gradients_cleared is None else not s.facts.gradients_cleared),
+        means="the gradients of a step are still there when the next step's are added to them",
+        says=lambda s: "the gradients of each step are added to those of the steps before: nothing clears them",
+        for_={ACCUMULATING: FACT},
+    ),
+    Evidence(
+        name="gradients_are_cleared", group="facts", when=holds(lambda s: s.facts.gradients_cleared),
+        means="the gradients of a step are gone before those of the next one come",
+        says=lambda s: "gradients are cleared between the steps", against={ACCUMULATING: FACT},
     ),
     Evidence(
         name="loss_scale_collapsed", group="facts", when=below(_scale, 1.0, 0.02),
