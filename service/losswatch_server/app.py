@@ -34,6 +34,7 @@ from losswatch_server.keys import KeyRing, Scope
 from losswatch_server.keys.picture import picture_token
 from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
+from losswatch_server.monitor.points import Point
 from losswatch_server.operation import OperationMetrics
 from losswatch_server.runs import RunRow, Runs
 from losswatch_server.runs.event_feed import EventFeed
@@ -74,8 +75,8 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             feed = EventFeed(store.events, store.newest_event, look=store.heard_since if store.is_shared else None)
             notices = store.notices(feed.wake.set)
 
-            def committed(row: RunRow) -> None:
-                feed.changed(row)
+            def committed(row: RunRow, last: Point | None) -> None:
+                feed.changed(row, last)
                 notices.wake.set()
 
             runs = Runs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ import httpx
 import pytest
 
 from cli.test_connections import running
+from losswatch_server.api.routes.events import frame
+from losswatch_server.monitor.points import Point
 from losswatch_server.runs.event_feed import WAITING, EventFeed, Tidings
 from losswatch_server.store.rows import RunRow, StoredEvent
 
@@ -81,6 +84,7 @@ def test_points_and_findings_are_told_as_they_come(base: str, run: str, project:
         post(base, run, 2.0, project=project)
         created, report = stream.until("report")
         assert (created.name, created.data["run"]["run"]) == ("run.created", run)
+        assert report.data["last_point"] == {"step": 1, "loss": 2.0}
         assert (report.id, report.data["step"], report.data["status"]) == (None, 1, "waiting")
         post(base, run, "NaN", project=project, start=2)
         opened, report = stream.until("report")
@@ -217,6 +221,27 @@ def test_a_run_that_changes_often_is_told_of_once_a_pass_and_a_deleted_one_not_a
         assert (report.what.uid, report.what.version) == ("a", 99)
         await listener.aclose()
         assert feed.listeners == 0
+
+    asyncio.run(story())
+
+
+def test_an_event_is_written_once_for_all_who_are_told() -> None:
+    async def story() -> None:
+        outbox = Outbox()
+        feed = EventFeed(outbox.read, outbox.newest, tick_s=0)
+        listeners = [feed.listen("p"), feed.listen("p", "a")]
+        for listener in listeners:
+            await anext(listener)
+        feed.changed(row("a"), Point(7, loss=math.nan, layers={"first": 1.0}, metrics={"accuracy": 0.5}))
+        outbox.events.append(happened(1, "a"))
+        await feed.pass_on()
+        (one, report), others = await anext(listeners[0]), await anext(listeners[1])
+        written = frame(report)
+        assert json.loads(written.split(b"data: ")[1])["last_point"] == {"step": 7, "loss": "NaN"}
+        assert [frame(one), written] == [frame(told) for told in others]
+        assert written is frame(others[1])
+        for listener in listeners:
+            await listener.aclose()
 
     asyncio.run(story())
 

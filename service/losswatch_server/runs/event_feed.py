@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from losswatch_server.monitor.points import Point
 from losswatch_server.store.rows import RunRow, StoredEvent
 
 TICK_S = 1.0
@@ -38,12 +39,17 @@ LookAtRuns = Callable[[str, str | None, float], Awaitable[list[RunRow]]]
 """The run of this uid, or (None) those under way in the project that were heard of since."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Tidings:
-    """One thing that a listener is told. ``id`` is where it can go on from; None where that is no such place."""
+    """One thing that listeners are told, all of them the same object. ``id`` is where they can go on from; None where
+    that is no such place. ``last``: the newest point of a run, where it came to this service."""
 
     what: StoredEvent | RunRow | Literal["hello", "reset"]
     id: int | None = None
+    last: Point | None = None
+    written: bytes | None = None
+    """As it goes over the line, from the first listener on who is told: written for each, it was half of what a hundred
+    listeners cost."""
 
 
 @dataclass(eq=False, slots=True)
@@ -84,7 +90,7 @@ class EventFeed:
         self._told: dict[str, tuple[object, ...]] = {}
         self._tick_s = tick_s
         self._listeners: set[_Listener] = set()
-        self._changed: dict[str, RunRow] = {}
+        self._changed: dict[str, tuple[RunRow, Point | None]] = {}
         self.wake = asyncio.Event()
         """Set when there is something to pass on."""
         self._read_up_to: int | None = None
@@ -95,10 +101,11 @@ class EventFeed:
         """How many listen."""
         return len(self._listeners)
 
-    def changed(self, row: RunRow) -> None:
-        """A run was committed. Costs nothing while nobody listens: this is on the hot path."""
+    def changed(self, row: RunRow, last: Point | None = None) -> None:
+        """A run was committed; its newest point is ``last`` where the caller knows it. Costs nothing while nobody
+        listens: this is on the hot path."""
         if self._listeners:
-            self._changed[row.uid] = row
+            self._changed[row.uid] = row, last
             self.wake.set()
 
     def close(self) -> None:
@@ -131,7 +138,8 @@ class EventFeed:
                 if not listener.waiting:
                     listener.woken.clear()
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(listener.woken.wait(), quiet_s)
+                        async with asyncio.timeout(quiet_s):  # wait_for makes a task each time
+                            await listener.woken.wait()
                 if self._stopping.is_set():
                     return
                 told, listener.waiting = list(listener.waiting), deque()
@@ -174,28 +182,28 @@ class EventFeed:
         changed, self._changed = self._changed, {}
         if self._look is not None:
             changed = {**await self._changed_elsewhere(self._look), **changed}
-            self._told |= {uid: _standing(row) for uid, row in changed.items()}
+            self._told |= {uid: _standing(row) for uid, (row, _) in changed.items()}
         for event in page:
             self._read_up_to = event.id
             self._tell(event.project, event.uid, Tidings(event, event.id))
             if event.kind == "run.deleted":
                 changed.pop(event.uid, None)
-        for row in changed.values():
-            self._tell(row.project, row.uid, Tidings(row))
+        for row, last in changed.values():
+            self._tell(row.project, row.uid, Tidings(row, last=last))
         if len(page) == PAGE:
             return 0.0
         if page or changed:
             await asyncio.sleep(self._tick_s)
         return IDLE_S if self._look is None else LOOK_S
 
-    async def _changed_elsewhere(self, look: LookAtRuns) -> dict[str, RunRow]:
+    async def _changed_elsewhere(self, look: LookAtRuns) -> dict[str, tuple[RunRow, None]]:
         """The runs that somebody listens to and that stand otherwise than was told last."""
         since = self._clock() - HEARD_S
-        found: dict[str, RunRow] = {}
+        found: dict[str, tuple[RunRow, None]] = {}
         for project, uid in {(listener.project, listener.uid) for listener in self._listeners}:
             for row in await look(project, uid, since):
                 if self._told.get(row.uid) != _standing(row):
-                    found[row.uid] = row
+                    found[row.uid] = row, None
         return found
 
     def _tell(self, project: str, uid: str, tidings: Tidings) -> None:

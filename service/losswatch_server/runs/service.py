@@ -57,7 +57,8 @@ class Runs:
     """All use cases of runs over one store.
 
     One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
-    ``on_commit`` is called after each commit with the run as it stands; ``faults`` hears of what failed in judging;
+    ``on_commit`` is called after each commit with the run as it stands and, where points came, its newest point of
+    rank 0; ``faults`` hears of what failed in judging;
     ``elsewhere`` takes what is long.
     Every method may raise StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run
     raise RunNotFoundError where there is none.
@@ -67,7 +68,7 @@ class Runs:
         self,
         store: Store,
         clock: Callable[[], float] = time.time,
-        on_commit: Callable[[RunRow], None] | None = None,
+        on_commit: Callable[[RunRow, Point | None], None] | None = None,
         *,
         kept: int = KEPT,
         uid: Callable[[], str] = new_uid,
@@ -356,12 +357,12 @@ class Runs:
     def _committed(self, live: LiveRun) -> None:
         if live.unsealed >= SEAL_POINTS:
             self._seal(live)
-        self._notify(live.row)
+        self._notify(live.row, live.cursor.last)
 
-    def _notify(self, row: RunRow | None) -> bool:
+    def _notify(self, row: RunRow | None, last: Point | None = None) -> bool:
         """Whether there was a commit, of which the run is what it left."""
         if row is not None and self._on_commit is not None:
-            self._on_commit(row)
+            self._on_commit(row, last)
         return row is not None
 
     def _seal(self, live: LiveRun) -> None:

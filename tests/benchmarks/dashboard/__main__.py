@@ -2,7 +2,8 @@
 
 A service of its own gets a run of a million points and a list of many runs. Printed are medians: opening the run with
 an empty cache and again, zooming into it, the list, the first page of the list from the service alone; the weight of a
-page; and the share of a core that a hundred open pages cost while nothing happens and while twenty runs report.
+page; and the share of a core that a hundred listeners, which is what an open page is to the service, cost while nothing
+happens and beside twenty runs that report once a second, without what those runs cost themselves.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from losswatch_server.dashboard.assets import assets, imported
 TIMES = 7
 AT_ONCE, TOGETHER = 50_000, 8
 LISTENERS, LISTENED_S, LIVE_RUNS = 100, 10, 20
+SETTLED_S, TURNS = 2, 3
 PATIENCE_MS = 120_000
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 """Resolves when what the page has drawn can be seen."""
@@ -101,8 +103,9 @@ def zooms(page: Page) -> Iterator[float]:
         page.wait_for_timeout(300)
 
 
-async def listen(base: str, live: int) -> None:
-    """As many listeners as open pages, for a while, beside runs that report once a second each."""
+async def listen(service: Service, base: str, listeners: int, live: int) -> float:
+    """What listeners cost that are there already, beside runs that report once a second each, as a percentage of a
+    core."""
 
     async def one(client: httpx.AsyncClient) -> None:
         async with client.stream("GET", f"{base}/v1/events?project=heard", timeout=None) as stream:
@@ -110,19 +113,24 @@ async def listen(base: str, live: int) -> None:
                 pass
 
     async def report(client: httpx.AsyncClient, run: int) -> None:
-        for step in range(10**6):
-            body = {"step": step, "loss": 1 / (step + 1)}
+        await asyncio.sleep(run / live)
+        for step in range(int(time.time()), 1 << 62):
+            body = {"step": step, "loss": 1 / step}
             await client.post(f"{base}/v1/runs/live-{run}/points?project=heard&report=false", json=body)
             await asyncio.sleep(1)
 
     limits = httpx.Limits(max_connections=LISTENERS + LIVE_RUNS)
     async with httpx.AsyncClient(limits=limits, trust_env=False, timeout=60) as client:
-        tasks = [asyncio.create_task(one(client)) for _ in range(LISTENERS)]
+        tasks = [asyncio.create_task(one(client)) for _ in range(listeners)]
         tasks += [asyncio.create_task(report(client, run)) for run in range(live)]
+        await asyncio.sleep(SETTLED_S)
+        before, began = processor_s(service), time.perf_counter()
         await asyncio.sleep(LISTENED_S)
+        found = 100 * (processor_s(service) - before) / (time.perf_counter() - began)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    return found
 
 
 def processor_s(service: Service) -> float:
@@ -131,11 +139,14 @@ def processor_s(service: Service) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def share_of_core(service: Service, base: str, live: int) -> float:
-    """What listeners cost, as a percentage of a core."""
-    before, began = processor_s(service), time.perf_counter()
-    asyncio.run(listen(base, live))
-    return 100 * (processor_s(service) - before) / (time.perf_counter() - began)
+def shares_of_core(service: Service, base: str) -> Iterator[tuple[float, float, float]]:
+    """Of idle listeners, of runs that report, and of both, in turns."""
+    for _ in range(TURNS):
+        yield (
+            asyncio.run(listen(service, base, LISTENERS, 0)),
+            asyncio.run(listen(service, base, 0, LIVE_RUNS)),
+            asyncio.run(listen(service, base, LISTENERS, LIVE_RUNS)),
+        )
 
 
 def weight(page: str) -> tuple[float, float]:
@@ -181,8 +192,10 @@ def main() -> None:
         own, charts = weight("run.js")
         say("weight of a run's page without its charts", own, "kB", "150 kB")
         say("the charts", charts, "kB")
-        say(f"{LISTENERS} open pages, nothing happens", share_of_core(service, base, 0), "% of a core", "5 %")
-        say(f"{LISTENERS} open pages, {LIVE_RUNS} runs report", share_of_core(service, base, LIVE_RUNS), "% of a core")
+        idle, alone, both = map(statistics.median, zip(*shares_of_core(service, base), strict=True))
+        say(f"{LISTENERS} open pages, nothing happens", idle, "% of a core", "5 %")
+        say(f"{LIVE_RUNS} runs report, nobody looks", alone, "% of a core")
+        say(f"{LISTENERS} open pages beside them, on top of that", both - alone, "% of a core", "5 %")
         print(f"{_since(began)} in all")
 
 

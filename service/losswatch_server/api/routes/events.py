@@ -13,6 +13,7 @@ from losswatch_server.api.description.describe import Project, RunName, refusals
 from losswatch_server.api.http.access import UseCases
 from losswatch_server.api.http.problems import BUSY, INVALID_REQUEST, RUN_NOT_FOUND, ProblemError
 from losswatch_server.codec import Problem, run_json
+from losswatch_server.codec.points import point_json
 from losswatch_server.runs.event_feed import EventFeed, Tidings
 from losswatch_server.store.rows import RunRow, StoredEvent
 
@@ -29,7 +30,7 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _EXAMPLE = (
     "id: 41\nevent: hello\ndata: {}\n\n"
     'event: report\ndata: {"run":"keras-demo","project":"default","step":20,"points":20,"state":"running",'
-    '"status":"critical","headline":"The loss is diverging."}\n\n'
+    '"status":"critical","headline":"The loss is diverging.","last_point":{"step":20,"loss":3.4e13}}\n\n'
     'id: 42\nevent: finding.opened\ndata: {"kind":"finding.opened","at":"2026-11-28T03:00:00.000Z","run":{},'
     '"finding":{},"headline":"The loss is diverging.","status":"critical"}\n\n'
 )
@@ -43,11 +44,12 @@ def _described(of: str) -> dict[str, Any]:
     return {
         "description": (
             f"What happens to {of} from now on, as a stream of server-sent events that does not end. `report`: how a "
-            "run stands, at most once a second for each; it has no `id`. `run.created`, `run.finished`, `run.silent`, "
-            "`finding.opened`, `finding.worsened`, `finding.resolved` and the like: each once, with an `id`. With "
-            "`Last-Event-ID`, which browsers send when they reconnect, events that were missed come first. `hello` "
-            "comes first of all; `reset` in its place, or later, when some can no longer be told: read everything "
-            "again then. A comment comes every 15 seconds."
+            "run stands, at most once a second for each; it has no `id`. Its `last_point` is the newest point of rank "
+            "0 without layers and metrics, null where another service took it. `run.created`, `run.finished`, "
+            "`run.silent`, `finding.opened`, `finding.worsened`, `finding.resolved` and the like: each once, with an "
+            "`id`. With `Last-Event-ID`, which browsers send when they reconnect, events that were missed come first. "
+            "`hello` comes first of all; `reset` in its place, or later, when some can no longer be told: read "
+            "everything again then. A comment comes every 15 seconds."
         ),
         "response_class": Response,
     }
@@ -106,10 +108,18 @@ async def _frames(feed: EventFeed, project: str, uid: str | None, after: int | N
 
 
 def frame(tidings: Tidings) -> bytes:
-    """One event as it goes over the line. The data is JSON on one line, so nothing in it can end the event."""
+    """One event as it goes over the line."""
+    if tidings.written is None:
+        tidings.written = _written(tidings)
+    return tidings.written
+
+
+def _written(tidings: Tidings) -> bytes:
+    """The data is JSON on one line, so nothing in it can end the event."""
     match tidings.what:
         case RunRow() as row:
-            name, data = "report", codec.dumps({**run_json(row), "context": None})
+            last = None if tidings.last is None else point_json(tidings.last._replace(layers=None, metrics=None))
+            name, data = "report", codec.dumps({**run_json(row), "context": None, "last_point": last})
         case StoredEvent() as event:
             head = {"kind": event.kind, "at": codec.timestamp(event.at)}
             name, data = event.kind, codec.dumps(head)[:-1] + b"," + event.body[1:]

@@ -4,7 +4,7 @@ import { get, inTurn, page, runPage, runPath } from "./api.js";
 import { Axis } from "./chart/axis.js";
 import { Chart } from "./chart/chart.js";
 import { looksLogarithmic } from "./chart/scale.js";
-import { curvesOf, smoothed } from "./curves.js";
+import { curvesOf, grow, smoothed } from "./curves.js";
 import { $, fill, h, status } from "./dom.js";
 import { duration, number } from "./format.js";
 import { listen, throttled } from "./live.js";
@@ -12,7 +12,8 @@ import { onKey, projects, setAddress } from "./page.js";
 import { trouble } from "./trouble.js";
 
 const MOST = 40; // curves: more are no picture
-const RESOLUTION = 400;
+const RESOLUTION = 400, MOST_POINTS = 4 * RESOLUTION;
+const READ_EVERY_MS = 10000, WHOLE_EVERY_MS = 120000; // where events bring no points, and what they leave out
 const WEIGHT = { critical: 3, warning: 2, healthy: 1, waiting: 0 };
 const PALETTE = ["series-1", "series-4", "series-3", "series-5", "series-2", "series-6"];
 
@@ -23,17 +24,18 @@ const axis = new Axis();
 const chart = new Chart(axis, { title: "Loss", height: 460 });
 $("#chart").append(chart.node);
 $("#what").textContent = group ? `the runs of ${group}` : names.join(", ");
-let runs = [], hovered = null, logarithmic = asked.has("scale") ? asked.get("scale") === "log" : null;
+let runs = [], readAt = 0, hovered = null, logarithmic = asked.has("scale") ? asked.get("scale") === "log" : null;
 let weight = Math.min(0.99, Math.max(0, Number(asked.get("smooth")) || 0));
 $("#by").value = ["step", "share", "time"].includes(asked.get("by")) ? asked.get("by") : "step";
 $("#smooth").value = weight;
 
 async function load() {
+  readAt = Date.now();
   const { runs: listed } = group ? await get("/v1/runs", { group, limit: 200 }) : { runs: await Promise.all(names.map(name => get(runPath(name)))) };
   const worst = [...listed].sort((a, b) => (b.run === chosen) - (a.run === chosen) || WEIGHT[b.status] - WEIGHT[a.status]).slice(0, MOST);
   runs = await Promise.all(worst.map(run => inTurn(async () => {
     const { points } = await get(runPath(run.run, "/points"), { resolution: RESOLUTION, series: "loss,time" });
-    return { run, line: curvesOf(points, "loss").standing, times: timesOf(points) };
+    return { run, attempt: run.attempt, line: curvesOf(points, "loss").standing, times: timesOf(points) };
   })));
   $("#left-out").textContent = listed.length > MOST ? `The worst ${MOST} of ${number(listed.length)} runs.` : "";
   show();
@@ -44,7 +46,7 @@ function timesOf(points) {
   const having = points.filter(point => point.time && !point.superseded);
   if (having.length < 2) return null;
   const first = Date.parse(having[0].time);
-  return new Map(having.map(point => [point.step, (Date.parse(point.time) - first) / 1000]));
+  return { first, at: new Map(having.map(point => [point.step, (Date.parse(point.time) - first) / 1000])) };
 }
 
 function aligned({ line, times, run }) {
@@ -54,7 +56,7 @@ function aligned({ line, times, run }) {
     return { x: line.x.map(step => (100 * step) / total), y: line.y };
   }
   if (by === "time") {
-    const kept = line.x.map((step, n) => [times?.get(step), line.y[n]]).filter(([seconds]) => seconds !== undefined);
+    const kept = line.x.map((step, n) => [times?.at.get(step), line.y[n]]).filter(([seconds]) => seconds !== undefined);
     return { x: kept.map(([seconds]) => seconds), y: kept.map(([, loss]) => loss) };
   }
   return line;
@@ -115,10 +117,21 @@ $("#reset").addEventListener("click", () => axis.look(null));
 axis.onView = view => { $("#reset").hidden = view === null; };
 onKey("l", () => $("#log").click());
 projects().catch(() => {});
-const again = throttled(() => load().catch(() => {}), 5000);
+const again = throttled(() => load().catch(() => {}), READ_EVERY_MS);
+const drawn = throttled(show, 1000);
 const shows = run => (group ? run.context?.group === group || runs.some(one => one.run.uid === run.uid) : names.includes(run.run));
+
+/** The newest point of a run, put where it belongs; false where its curve must be read. */
+function took(run) {
+  const one = runs.find(known => known.run.uid === run.uid), point = run.last_point;
+  if (!one || !point || run.attempt !== one.attempt || Date.now() > readAt + WHOLE_EVERY_MS) return false;
+  one.run = { ...run, context: one.run.context };
+  if (point.time && one.times) one.times.at.set(point.step, (Date.parse(point.time) - one.times.first) / 1000);
+  return grow(one.line, point, MOST_POINTS);
+}
+
 listen("/v1/events", {
-  report: run => { if (shows(run)) again(); },
+  report: run => { if (shows(run)) { if (took(run)) drawn(); else again(); } },
   happened: ({ run }) => { if (shows(run)) again(); },
   refresh: again,
 });

@@ -41,6 +41,32 @@ function sorted({ x, y }) {
   return { x: order.map(n => x[n]), y: order.map(n => y[n]) };
 }
 
+/**
+ * Puts the newest point of a run, as an event brings it, at the end of a curve of at most `most` points. False where it has
+ * no place there, and the curve must be read anew.
+ */
+export function grow(line, point, most) {
+  const value = real(point.loss), last = line.x.at(-1) ?? -1;
+  if (value === null || point.step < last) return false; // null: not finite, of unknown kind
+  if (value === undefined) return true; // it measured something else
+  if (point.step === last) { line.y[line.y.length - 1] = value; return true; }
+  line.x.push(point.step);
+  line.y.push(value);
+  if (line.x.length > most) Object.assign(line, halved(line));
+  return true;
+}
+
+/** About half of the points: of every four the lowest and the highest, and all that are not finite. */
+function halved({ x, y }) {
+  const kept = [];
+  for (let n = 0; n < y.length; n += 4) {
+    const four = [n, n + 1, n + 2, n + 3].filter(one => one < y.length), finite = four.filter(one => Number.isFinite(y[one]));
+    const low = finite.reduce((a, b) => (y[b] < y[a] ? b : a), finite[0]), high = finite.reduce((a, b) => (y[b] >= y[a] ? b : a), finite[0]);
+    kept.push(...four.filter(one => one === low || one === high || !Number.isFinite(y[one]) || one === y.length - 1));
+  }
+  return { x: kept.map(n => x[n]), y: kept.map(n => y[n]) };
+}
+
 /** The exponential moving average, as good at the start as later: weights of the values seen so far sum to one. */
 export function smoothed({ x, y }, weight) {
   let sum = 0, total = 0;

@@ -13,7 +13,7 @@ import { missing, trouble } from "./trouble.js";
 
 const RESOLUTION = 1200, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
 const MOST_NEW = 1500; // points that came since the whole was read; then it is read anew, thinned
-const WHOLE_EVERY_MS = 30000;
+const READ_EVERY_MS = 2000, WORDS_EVERY_MS = 10000, WHOLE_EVERY_MS = 60000;
 const HINT = matchMedia("(hover: none)").matches ? "tap a chart for its values, draw sideways to zoom in" : "drag over a chart to zoom in";
 const SERIES = "loss,validation_loss,grad_norm,learning_rate";
 const { run } = page;
@@ -22,7 +22,7 @@ const axis = new Axis();
 const panels = new Panels($("#charts"), axis, pick);
 const explainer = new Explainer(panels.under, axis, run);
 const AGAIN_MS = 3000;
-const state = { points: [], run: null, report: null, findings: [], at: 0, gone: false };
+const state = { points: [], run: null, report: null, findings: [], at: 0, saidAt: 0, behind: true, gone: false };
 let leave = () => {}; // ends the listening
 let told = 0; // how often the run was told of by an event: what is read beside one may be older than it
 
@@ -32,9 +32,9 @@ async function read() {
   try {
     const words = Promise.all([get(runPath(run)), get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
     // The curves do not wait for the words: of a run that newer rules judge anew these may take long.
-    const curves = readPoints().then(() => { if (!state.report) showCurves(); });
+    const curves = Promise.all([readWhole(), readFiner()]).then(() => { if (!state.report) showCurves(); });
     const [[details, report, { findings }], , more] = await Promise.all([words, curves, readMore()]);
-    Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings });
+    Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings, saidAt: Date.now(), behind: true });
     showCurves();
     await said();
     if (more) panels.showMore(more, details.context);
@@ -59,11 +59,18 @@ function notThere() {
   listen("/v1/events", { happened: event => { if (event.run.run === run) look(); }, refresh: look });
 }
 
-async function readPoints() {
-  const view = axis.view;
-  const range = view ? { from: Math.max(0, Math.floor(view[0])), to: Math.ceil(view[1]) } : {};
-  const { points } = await get(runPath(run, "/points"), { resolution: RESOLUTION, series: SERIES, ...range });
-  if (view) { state.finer = points; } else { state.points = points; state.whole = points.length; state.finer = null; state.at = Date.now(); }
+const thinned = range => get(runPath(run, "/points"), { resolution: RESOLUTION, series: SERIES, ...range });
+
+async function readWhole() {
+  const { points } = await thinned({});
+  Object.assign(state, { points, whole: points.length, at: Date.now() });
+}
+
+/** The stretch that is seen, in detail. */
+async function readFiner() {
+  const { view } = axis;
+  const found = view && (await thinned({ from: Math.max(0, Math.floor(view[0])), to: Math.ceil(view[1]) }));
+  if (axis.view === view) state.finer = found?.points ?? null;
 }
 
 /** Layers and metrics, null where there are none: fewer points of them the more there are of each. */
@@ -80,12 +87,12 @@ async function readNew() {
   const last = state.points.filter(point => !point.superseded).at(-1);
   const isNew = !last || state.run.attempt !== last.attempt;
   if (isNew || state.points.length > state.whole + MOST_NEW || Date.now() - state.at > WHOLE_EVERY_MS) {
-    await readPoints();
-    if (axis.view === null) readMore().then(more => { if (more) panels.showMore(more, state.run.context); }, () => {});
+    await readWhole();
+    readMore().then(more => { if (more) panels.showMore(more, state.run.context); }, () => {});
     return;
   }
   const { points, next_cursor: more } = await get(runPath(run, "/points"), { from: last.step, series: SERIES, limit: 2000 });
-  if (more) { await readPoints(); return; }
+  if (more) { await readWhole(); return; }
   state.points = [...state.points.filter(point => point.superseded || point.step < last.step), ...points.filter(point => !point.superseded)];
 }
 
@@ -179,7 +186,7 @@ function restore() {
 }
 
 const look = throttled(async () => {
-  try { await readPoints(); showCurves(); } catch { /* the next look, or the next event, tries again */ }
+  try { await readFiner(); showCurves(); } catch { /* the next look, or the next event, tries again */ }
 }, 150);
 axis.onView = () => { state.finer = null; keep(); showCurves(); look(); };
 $("#log").addEventListener("change", event => { panels.logarithmic = event.target.checked; keep(); showCurves(); });
@@ -188,16 +195,41 @@ $("#reset").addEventListener("click", () => axis.look(null));
 onKey("l", () => $("#log").click());
 walkable(() => [...document.querySelectorAll(".card[data-finding]")], { follow: node => pick(node.dataset.finding) });
 
+/** Whether the newest point, as an event brings it, is the only one that came since: then nothing need be read. */
+function took(before, { attempt, points, last_point: point }) {
+  const last = state.points.at(-1);
+  if (!point || !last || last.superseded || last.attempt !== attempt || points - before.points > 1 || point.step < last.step || point.loss === null) return false;
+  if (point.step === last.step) Object.assign(last, point); else state.points.push({ ...point, attempt });
+  return true;
+}
+
+/** The report as it is now, where it says something else than before, or has not been read for a while. */
+async function readWords() {
+  const { status, action } = state.run, { report: known } = state;
+  if (known && known.status === status && known.action === action && Date.now() < state.saidAt + WORDS_EVERY_MS) return false;
+  state.saidAt = Date.now();
+  const [report, { findings }] = await Promise.all([get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
+  const words = one => JSON.stringify([one.report?.headline, one.report?.status, one.findings, one.report?.suspicions]);
+  const before = words(state);
+  Object.assign(state, { report, findings });
+  return words(state) !== before;
+}
+
+async function catchUp() {
+  if (!state.behind && Date.now() < state.at + WHOLE_EVERY_MS) return;
+  const before = told;
+  await readNew();
+  state.behind = told !== before; // what came meanwhile may not be in it
+}
+
 const follow = throttled(async () => {
   try {
-    const [report, { findings }] = await Promise.all([get(runPath(run, "/report")), get(runPath(run, "/findings"))]);
-    const changed = JSON.stringify([report.headline, report.status, findings, report.suspicions]) !== JSON.stringify([state.report?.headline, state.report?.status, state.findings, state.report?.suspicions]);
-    Object.assign(state, { report, findings });
-    await readNew();
+    const changed = await readWords();
+    await catchUp();
     showCurves();
     if (changed) await said(); else facts();
   } catch (error) { if (error.status === 404) notThere(); else setTimeout(follow, error.wait ? 1000 * error.wait : AGAIN_MS); }
-}, 1000);
+}, () => (state.behind ? READ_EVERY_MS : 1000));
 
 const view = restore();
 await read();
@@ -206,8 +238,14 @@ if (panels.picked) document.getElementById(`finding-${panels.picked}`)?.scrollIn
 projects().catch(() => {});
 if (!state.gone) {
   leave = listen(runPath(run, "/events"), {
-    report(details) { told += 1; if (state.run) { state.run = { ...details, context: state.run.context }; follow(); } },
-    happened: () => follow(),
+    report(details) {
+      told += 1;
+      if (!state.run) return;
+      if (!took(state.run, details)) state.behind = true;
+      state.run = { ...details, context: state.run.context };
+      follow();
+    },
+    happened() { state.saidAt = 0; follow(); },
     refresh: () => read(),
     gone: notThere,
     about: runPath(run),

@@ -2,7 +2,7 @@
 
 import { address, get, inTurn, page, runPage, runPath } from "./api.js";
 import { spark } from "./chart/spark.js";
-import { curvesOf } from "./curves.js";
+import { curvesOf, grow } from "./curves.js";
 import { $, fill, h, icon, status } from "./dom.js";
 import { ago, exactTime, number, pace, speed } from "./format.js";
 import { listen, throttled } from "./live.js";
@@ -16,6 +16,9 @@ if (ofMlflow) location.replace(runPage(ofMlflow[1]));
 
 const PAGE = 100;
 const POINTS = 64; // of a sparkline
+const MOST_POINTS = 4 * POINTS; // with those that events brought
+const READ_EVERY_MS = 10000; // of one run, where events bring no points
+const WHOLE_EVERY_MS = 120000; // an event a second leaves out what came between
 const AGAIN_MS = 5000;
 const RETRIED = status => status === 0 || status === 429 || status >= 500;
 const STATUSES = ["critical", "warning", "healthy", "waiting"];
@@ -112,6 +115,7 @@ class Row {
       h("td", { class: "number small-only-hide" }, cells.step),
       h("td", { class: "number small-only-hide" }, cells.speed),
       h("td", { class: "small-only-hide" }, cells.seen));
+    this.readAt = -Infinity;
     rows.set(run.uid, this);
     seen.observe(this.node);
   }
@@ -127,8 +131,19 @@ class Row {
     cells.speed.textContent = pace(speed(run));
     this.tick();
     fill(this.chips, chipsOf(this.run));
-    if (moved) this.stale = true;
-    if (moved && this.isSeen) this.draw();
+    if (moved && !this.grow(run)) this.stale = true;
+    if (moved && this.isSeen) this.show();
+  }
+
+  /** What an event says of the newest point is all that there is to draw; false where the curve must be read. */
+  grow({ last_point: point, attempt }) {
+    if (!point || !this.line || attempt !== this.attempt || Date.now() > this.readAt + WHOLE_EVERY_MS) return false;
+    return grow(this.line, point, MOST_POINTS);
+  }
+
+  show() {
+    this.paint();
+    if (this.stale) this.draw();
   }
 
   tick() {
@@ -137,22 +152,30 @@ class Row {
 
   /** The curve, once the row is seen and when points came since. */
   async draw() {
-    if (this.drawing || !this.stale) return;
+    if (this.drawing || this.later || !this.stale) return;
+    if (Date.now() < this.readAt + READ_EVERY_MS) { this.drawLater(); return; }
     this.drawing = true;
     this.stale = false;
+    this.readAt = Date.now();
+    const { attempt } = this.run;
     try {
       const { points } = await inTurn(() => get(runPath(this.run.run, "/points"), { resolution: POINTS, series: "loss" }));
-      const { standing, marks } = curvesOf(points, "loss");
-      this.line = standing;
-      this.cells.now.textContent = standing.y.length ? number(standing.y.at(-1)) : "–";
-      this.canvas.setAttribute("aria-label", standing.y.length ? `loss from ${number(standing.y[0])} to ${number(standing.y.at(-1))}${marks.length ? ", not finite at times" : ""}` : "no loss yet");
+      Object.assign(this, { line: curvesOf(points, "loss").standing, attempt });
       this.paint();
     } catch { this.stale = true; } finally { this.drawing = false; }
-    if (this.stale && this.isSeen) setTimeout(() => this.draw(), 2000);
+    if (this.stale && this.isSeen) this.drawLater();
+  }
+
+  drawLater() {
+    this.later ??= setTimeout(() => { this.later = null; if (this.isSeen) this.draw(); }, Math.max(0, this.readAt + READ_EVERY_MS - Date.now()));
   }
 
   paint() {
-    if (this.line?.x.length) spark(this.canvas, this.line, this.run.status);
+    if (!this.line) return;
+    const { y } = this.line;
+    this.cells.now.textContent = y.length ? number(y.at(-1)) : "–";
+    this.canvas.setAttribute("aria-label", y.length ? `loss from ${number(y[0])} to ${number(y.at(-1))}${y.every(Number.isFinite) ? "" : ", not finite at times"}` : "no loss yet");
+    if (y.length) spark(this.canvas, this.line, this.run.status);
   }
 }
 
@@ -174,7 +197,7 @@ const seen = new IntersectionObserver(entries => {
     const row = rows.get(target.dataset.uid);
     if (!row) continue;
     row.isSeen = isIntersecting;
-    if (isIntersecting) row.draw();
+    if (isIntersecting) row.show();
   }
 }, { rootMargin: "200px" });
 new IntersectionObserver(([entry]) => { if (entry.isIntersecting) load(false); }, { rootMargin: "600px" }).observe($("#more"));
