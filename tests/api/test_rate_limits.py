@@ -122,28 +122,37 @@ def test_however_many_callers_there_are_few_are_remembered() -> None:
 class Queue:
     """A server that answers one after another, ``seconds`` each, behind the gate; requests come at random."""
 
-    def __init__(self, gate_on: bool, seconds: float = 0.001, seed: int = 1) -> None:
+    def __init__(self, gate_on: bool, seconds: float = 0.001, seed: int = 1, stands_still_s: float = 0.0) -> None:
+        """It stands still for so long in every five seconds, as where other work has its cores."""
+        self.stands_still_s = stands_still_s
         self.now = 0.0
         self.gate = Shedding(lambda: self.now)
         self.gate_on = gate_on
         self.seconds = seconds
         self.rng = random.Random(seed)
         self.free_at = 0.0
+        self.came = 0.0
         self.ends: list[tuple[float, float]] = []
         self.most = 0
+
+    def seen(self, at: float) -> float:
+        """When what comes or ends then is seen."""
+        since = at % 5.0
+        return at + max(0.0, self.stands_still_s - since) if at > 5.0 else at
 
     def run(self, rate: float, until: float) -> tuple[list[float], int]:
         """The times that those took that were taken, and how many were not."""
         took, shed = [], 0
         while self.now < until:
-            coming = self.now + self.rng.expovariate(rate)
+            self.came += self.rng.expovariate(rate)
+            coming = self.seen(self.came)
             while self.ends and self.ends[0][0] <= coming:
                 self.now, came = heapq.heappop(self.ends)
                 took.append(self.now - came)
                 self.gate.end(self.now - came)
             self.now = coming
             if self.gate.refusal() is None or not self.gate_on:
-                self.free_at = max(self.free_at, coming) + self.seconds * self.rng.uniform(0.5, 1.5)
+                self.free_at = self.seen(max(self.free_at, coming) + self.seconds * self.rng.uniform(0.5, 1.5))
                 heapq.heappush(self.ends, (self.free_at, coming))
                 self.most = max(self.most, len(self.ends))
             else:
@@ -170,6 +179,19 @@ def test_at_four_times_what_it_can_do_those_that_are_taken_are_answered_soon() -
     after, shed = queue.run(rate=600, until=100)
     assert shed == 0
     assert p99(after) < 3 * p99(normal)
+
+
+@pytest.mark.parametrize("stands_still_s", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("seconds", [0.001, 0.006])
+def test_a_service_that_other_work_stops_now_and_then_turns_nobody_away_before_and_after_an_overload(
+    seconds: float, stands_still_s: float
+) -> None:
+    queue = Queue(gate_on=True, seconds=seconds, stands_still_s=stands_still_s)
+    half = 0.5 / seconds
+    assert queue.run(rate=half, until=30)[1] == 0
+    assert queue.run(rate=8 * half, until=60)[1] > 1000
+    queue.run(rate=half, until=62)
+    assert queue.run(rate=half, until=120)[1] == 0
 
 
 def test_it_goes_on_turning_away_while_those_that_are_taken_are_answered_quickly() -> None:

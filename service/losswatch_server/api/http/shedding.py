@@ -31,6 +31,15 @@ LONGEST_PACE_S = 2.0
 OPENS_AFTER_S = 0.5
 """Turning away goes on until nobody had to be for so long. What is taken meanwhile is answered quickly, which is no
 sign that all could be: without this the gate opened every second, and those let in then waited longest."""
+STANDSTILL_S = 0.05
+"""Where there is work, or much was to be expected, and so long nothing comes or ends, the process or its disk stood
+still: other work has the cores, or a commit takes long. What came meanwhile is then seen at once. That is no overload,
+and it is taken."""
+LONGEST_STANDSTILL_S = 1.0
+"""What is longer may be that nobody asked."""
+CATCHING_UP = 4.0
+"""Times a standstill that what was missed in it may take to be made up for, as it does at three quarters of what can be
+answered."""
 MEMORY = 40
 SPAN_S = 30.0
 """The quickest answer is that of the last MEMORY spans of this length: twenty minutes, longer than an overload lasts
@@ -56,13 +65,20 @@ class Shedding:
         self._pace = 0.0
         self._waits = False
         self._shed_at = -math.inf
+        self._seen_at = self._began
+        self._missed = 0.0
+        self._missed_at, self._missed_for = self._began, 1.0
         self._quickest: deque[tuple[float, float]] = deque(maxlen=MEMORY)
 
     def refusal(self) -> ProblemError | None:
         """Why one more is not taken; None where it is, to be ended with ``end``."""
-        if self.in_progress >= LEAST and self._waits and self.in_progress >= self.most():
-            self._shed_at = self._clock()
-            self._turn(self._shed_at)
+        now = self._clock()
+        if now - self._seen_at > STANDSTILL_S:
+            self._stood_still(now)
+        self._seen_at = now
+        if self.in_progress >= LEAST and self._waits and self.in_progress >= self.most() + self._to_make_up(now):
+            self._shed_at = now
+            self._turn(now)
             self.shed += 1
             return OVERLOADED
         self.in_progress += 1
@@ -70,15 +86,30 @@ class Shedding:
 
     def end(self, seconds: float, *, worked: bool = True) -> None:
         """One is over, after so long; ``worked``: it was done, not refused, which takes no time."""
+        now = self._clock()
+        if now - self._seen_at > STANDSTILL_S:
+            self._stood_still(now)
+        self._seen_at = now
         self.in_progress -= 1
         if worked:
             self._answered += 1
             self._quickest_now = min(self._quickest_now, seconds)
-        self._turn(self._clock())
+        self._turn(now)
 
     def most(self) -> int:
         """How many may be in progress while they have to wait."""
         return max(LEAST, math.ceil(self._pace * self._may_take_s()))
+
+    def _stood_still(self, now: float) -> None:
+        """What was in progress waited for nothing that more requests would make longer."""
+        stood_s = min(now - self._seen_at, LONGEST_STANDSTILL_S)
+        if self.in_progress or self._pace * stood_s > ENOUGH:
+            self._missed = self._to_make_up(now) + self._pace * stood_s
+            self._missed_at, self._missed_for = now, CATCHING_UP * stood_s
+
+    def _to_make_up(self, now: float) -> float:
+        """Requests of a standstill that may be in progress still."""
+        return self._missed * max(0.0, 1.0 - (now - self._missed_at) / self._missed_for)
 
     def _may_take_s(self) -> float:
         quickest = min((value for _, value in self._quickest), default=0.0)
