@@ -10,5 +10,5 @@ SELECT create_distributed_table(name, 'project', colocate_with => 'run')
 FROM unnest(ARRAY[
     'run_name', 'gone_writer', 'attempt', 'writer', 'record', 'snapshot', 'finding', 'event',
     'summary', 'rank_tail', 'series_name', 'thinned',
-    'target', 'silence', 'concern', 'target_group', 'delivery', 'api_key', 'retention'
+    'target', 'silence', 'concern', 'target_group', 'delivery', 'api_key', 'retention', 'points_of_day'
 ]) AS name;

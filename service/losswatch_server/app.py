@@ -32,6 +32,7 @@ from losswatch_server.api.http.tracing import otlp_tracer
 from losswatch_server.dashboard import pages
 from losswatch_server.keys import KeyRing, Scope
 from losswatch_server.keys.picture import picture_token
+from losswatch_server.keys.quota import DailyQuotas
 from losswatch_server.keys.ring import RELOAD_S
 from losswatch_server.keys.table import StoredKeys
 from losswatch_server.monitor.points import Point
@@ -88,6 +89,7 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             )
             keys = KeyRing(StoredKeys(store))
             await keys.reload()
+            quotas = await DailyQuotas.opened(store, settings.points_per_day)
             alerts = Alerts(
                 store,
                 runs,
@@ -101,10 +103,11 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
             )
             store.on_events = alerts.wake
             retention = Retention(runs, store, StoredRetention(store), policy(settings))
-            app.state.transactions, app.state.retention = store, retention
-            app.state.runs, app.state.alerts, app.state.feed, app.state.keys = runs, alerts, feed, keys
+            app.state.transactions, app.state.retention, app.state.feed = store, retention, feed
+            app.state.runs, app.state.alerts, app.state.keys, app.state.quotas = runs, alerts, keys, quotas
             await alerts.start()
             supervisor.start("API keys", keys.reload, longest_pause_s=RELOAD_S)
+            supervisor.start("quotas", quotas.pass_on, longest_pause_s=RELOAD_S)
             supervisor.start("sealing", runs.seal_leftovers)
             supervisor.start("retention", partial(_retain, store, retention))
             supervisor.start("measuring", OperationMetrics(app.state.metrics.registry, store, feed, retention).look)
@@ -121,8 +124,9 @@ def create_app(settings: Settings, on_lost: Callable[[str], None] | None = None)
                 feed.close()
                 for ends in (agents.close, supervisor.stop, notices.close, alerts.stop, runs.close):
                     await ends()
-                with contextlib.suppress(StoreError):
-                    await keys.close()
+                for ends in (keys.close, quotas.close):
+                    with contextlib.suppress(StoreError):
+                        await ends()
         finally:
             await asyncio.to_thread(store.close)
 

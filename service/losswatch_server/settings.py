@@ -34,6 +34,7 @@ _RANGES = (
     ("drain_s", 0, 3600),
     ("requests_per_minute", 1, 1_000_000_000),
     ("points_per_minute", 1, 1_000_000_000),
+    ("points_per_day", 1, 1_000_000_000_000),
     ("thin_after_days", 0, 36500),
     ("thin_to_points", 100, 1_000_000),
     ("delete_after_days", 0, 36500),
@@ -142,6 +143,9 @@ class Settings:
     )
     points_per_minute: int | None = _setting(
         None, "Points that one API key (without keys: one address) may send in a minute; more get 429."
+    )
+    points_per_day: int | None = _setting(
+        None, "Points that one project may send on a day (UTC), by way of all services together; more get 429."
     )
     user_header: str | None = _setting(
         None, "Header in which a trusted proxy names the user whom it has authenticated, such as X-Auth-Request-User."

@@ -22,14 +22,10 @@ from losswatch_server.store import (
     StoreBusyError,
     StoreClosedError,
     StoreConflictError,
-    StoreFailedError,
     changes,
     places,
-    probe,
     schema,
-    writer,
 )
-from losswatch_server.store.errors import DatabaseError
 from losswatch_server.store.rows import Change, FindingFilter, RunFilter, RunOrder
 from losswatch_server.store.sql_store import SqlStore
 
@@ -305,44 +301,6 @@ def test_changes_of_several_runs_are_written_by_one_statement_and_none_where_one
         kept = [house.do(house.store.find_run("default", name)) for name in names]
         assert [run.row.points for run in kept if run is not None] == [7, 7, 7]
         assert not house.do(house.store.write(lambda one: changes.append_together(one, moves)))
-    finally:
-        house.close()
-
-
-@pytest.mark.parametrize("again", [True, False], ids=["until points are kept", "until time has passed"])
-def test_points_that_cannot_be_kept_make_a_store_fail_whatever_else_is(
-    place: Place, again: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where there is room for one row, or where the record lies on a disk of its own."""
-    house = House(place)
-
-    def is_failing() -> bool:
-        try:
-            house.do(house.store.check())
-        except StoreFailedError as error:
-            return "No space" in str(error)
-        assert house.store.failing_since is None
-        return False
-
-    def no_room(*_: Any, **__: Any) -> None:
-        raise DatabaseError("No space left on device")
-
-    try:
-        house.record([Point(0, loss=1.0)])
-        monkeypatch.setattr(probe, "PROBE_S", 0.0)
-        with monkeypatch.context() as full:
-            full.setattr(changes, "apply", no_room)
-            full.setattr(changes, "append_together", no_room)
-            with pytest.raises(StoreFailedError, match="No space"):
-                house.record([Point(1, loss=0.5)])
-        house.do(house.store.write(put("other")))
-        assert is_failing()
-        assert is_failing(), "nor does what it finds out by writing a little"
-        if again:
-            house.record([Point(1, loss=0.5)])
-        else:
-            monkeypatch.setattr(writer, "HELD_AGAINST_S", 0.0)
-        assert not is_failing()
     finally:
         house.close()
 

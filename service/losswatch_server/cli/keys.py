@@ -39,6 +39,15 @@ Points = Annotated[
         "--points-per-minute", help="Points that it may send in a minute.", min=1, show_default="the service's"
     ),
 ]
+PointsOfADay = Annotated[
+    int | None,
+    typer.Option(
+        "--points-per-day",
+        help="Points that it may send on a day (UTC), by way of all services together.",
+        min=1,
+        show_default="its project's",
+    ),
+]
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -56,6 +65,7 @@ def create(
     days: Annotated[float | None, typer.Option(help="It expires after so many days.", min=0.0)] = None,
     requests_per_minute: Requests = None,
     points_per_minute: Points = None,
+    points_per_day: PointsOfADay = None,
     data: Data = None,
     database: Database = None,
     config: Config = None,
@@ -71,7 +81,7 @@ def create(
     scopes = scope or [Scope.INGEST, Scope.READ]
     now = time.time()
     expires = None if days is None else now + days * 86400
-    limits = KeyLimits(requests_per_minute, points_per_minute)
+    limits = KeyLimits(requests_per_minute, points_per_minute, points_per_day)
 
     def make(connection: DatabaseConnection) -> Token:
         return table.create(connection, project, scopes, now=now, name=name, expires_at=expires, limits=limits)
@@ -110,17 +120,18 @@ def limit(
     id_: Id,
     requests_per_minute: Requests = None,
     points_per_minute: Points = None,
+    points_per_day: PointsOfADay = None,
     data: Data = None,
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Set what a key may send in a minute. What is not given becomes the service's setting again."""
+    """Set what a key may send in a minute and on a day. What is not given becomes the service's setting again."""
     from losswatch_server.keys import table
 
-    limits = KeyLimits(requests_per_minute, points_per_minute)
+    limits = KeyLimits(requests_per_minute, points_per_minute, points_per_day)
     _do(place_of(data, database, config), lambda one: table.limit(one, id_, limits))
     said = _limits(limits) or "what the service's settings allow"
-    typer.echo(f"Key {id_} may send {said}; it counts within two seconds, in each service for itself.", err=True)
+    typer.echo(f"Key {id_} may send {said}; it counts within two seconds.", err=True)
 
 
 @keys.command()
@@ -169,7 +180,11 @@ def _line(key: Key, now: float) -> str:
 
 
 def _limits(limits: KeyLimits) -> str:
-    named = ((limits.requests_per_minute, "requests/min"), (limits.points_per_minute, "points/min"))
+    named = (
+        (limits.requests_per_minute, "requests/min"),
+        (limits.points_per_minute, "points/min"),
+        (limits.points_per_day, "points/day"),
+    )
     return " and ".join(f"{most:,} {what}" for most, what in named if most is not None)
 
 

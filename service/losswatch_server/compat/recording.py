@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from losswatch.metric_names import Rules, rules_of
 from losswatch_server.api.http.access import runs_of
-from losswatch_server.api.http.rate_limits import GRANT
+from losswatch_server.api.http.rate_limits import take_points
 from losswatch_server.compat.contexts import Describe
 from losswatch_server.compat.series import Logged, Placed, RunSeries, points_of, remembered
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
@@ -86,12 +86,11 @@ class Recording:
         writer = f"compat-{row.uid}"
         parts = [(points, writer) for points in points_of([one for one in placed if not one.is_late])]
         parts += [(points, f"{writer}{FORKED}late") for points in points_of([one for one in placed if one.is_late])]
+        take_points(request.scope, request.app.state.quotas, row.project, sum(len(points) for points, _ in parts))
         recorded: Recorded | None = None
         for points, by in parts or [([], writer)]:
             recorded = await runs_of(request).record(row.project, row.name, points, context, by, report=False)
             request.app.state.metrics.count_points(recorded)
-            if (grant := request.scope.get(GRANT)) is not None:
-                grant.take_points(len(points))
             context = None
         assert recorded is not None
         return recorded

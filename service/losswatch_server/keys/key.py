@@ -19,10 +19,16 @@ class Scope(StrEnum):
 
 
 class KeyLimits(NamedTuple):
-    """What a key may send in a minute; None: as much as the service's settings say."""
+    """What a key may send; None: as much as the service's settings say, and on a day what its project may."""
 
     requests_per_minute: int | None = None
     points_per_minute: int | None = None
+    points_per_day: int | None = None
+
+    @property
+    def is_of_a_minute(self) -> bool:
+        """Whether it says anything of that."""
+        return self.requests_per_minute is not None or self.points_per_minute is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

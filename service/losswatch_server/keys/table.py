@@ -16,7 +16,7 @@ from losswatch_server.store.transactions import Transactions
 
 TABLE_SINCE = "0008"
 """The schema that has the table."""
-KEYS_SINCE = "0012"
+KEYS_SINCE = "0013"
 """The schema that has all its columns."""
 
 
@@ -78,7 +78,7 @@ def revoke(connection: DatabaseConnection, id_: str, now: float) -> None:
 
 
 def limit(connection: DatabaseConnection, id_: str, limits: KeyLimits) -> None:
-    """Let a key send so much in a minute. Raises NoSuchKeyError."""
+    """Let a key send so much. Raises NoSuchKeyError."""
     if not key_rows.change_limits(connection, id_, *limits):
         raise NoSuchKeyError(id_)
 
@@ -105,10 +105,9 @@ def _key(row: Sequence[Any]) -> Key:
         return Key(id=name_, project=owner, scopes=frozenset(), digest="", created_at=0.0, revoked_at=0.0)
 
 
-def _limits(requests: object, points: object) -> KeyLimits | None:
-    if requests is None and points is None:
-        return None
-    return KeyLimits(given(partial(whole, low=1), requests), given(partial(whole, low=1), points))
+def _limits(*cells: object) -> KeyLimits | None:
+    limits = KeyLimits(*(given(partial(whole, low=1), cell) for cell in cells))
+    return None if limits == KeyLimits() else limits
 
 
 def _text(scopes: Iterable[Scope]) -> str:

@@ -10,7 +10,7 @@ from losswatch_server.store.dialect import marks
 
 KEY = (
     "id, project, digest, scopes, name, created_at, expires_at, revoked_at, last_used_at, requests_per_minute, "
-    "points_per_minute"
+    "points_per_minute, points_per_day"
 )
 
 
@@ -40,10 +40,12 @@ def revoke_key(connection: DatabaseConnection, id_: str, at: float) -> bool:
     return connection.execute(query, (at, id_)).rowcount > 0
 
 
-def change_limits(connection: DatabaseConnection, id_: str, requests: int | None, points: int | None) -> bool:
-    """Let a key send so much in a minute; whether it is there."""
-    query = "UPDATE api_key SET requests_per_minute = ?, points_per_minute = ? WHERE id = ?"
-    return connection.execute(query, (requests, points, id_)).rowcount > 0
+def change_limits(
+    connection: DatabaseConnection, id_: str, requests: int | None, points: int | None, of_a_day: int | None
+) -> bool:
+    """Let a key send so much in a minute, and so many points on a day; whether it is there."""
+    query = "UPDATE api_key SET requests_per_minute = ?, points_per_minute = ?, points_per_day = ? WHERE id = ?"
+    return connection.execute(query, (requests, points, of_a_day, id_)).rowcount > 0
 
 
 def touch_keys(connection: DatabaseConnection, used: Mapping[str, float]) -> None:

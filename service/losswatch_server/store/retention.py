@@ -169,7 +169,7 @@ def mark_thinned(connection: DatabaseConnection, key: Key, at: float, entries: i
     connection.execute("INSERT INTO thinned (project, uid, at, entries) VALUES (?, ?, ?, ?)", (*key, at, entries))
 
 
-_OF_A_PROJECT = ("run_name", "concern", "target_group", "delivery", "target", "silence", "retention")
+_OF_A_PROJECT = ("run_name", "concern", "target_group", "delivery", "target", "silence", "retention", "points_of_day")
 
 
 def erase(connection: DatabaseConnection, project: str, at: float) -> None:

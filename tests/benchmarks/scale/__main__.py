@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.ingest.results import heading
-from benchmarks.scale.load import Answers, Connection, built, connected, posted
+from benchmarks.scale.load import Answers, Connection, Level, built, connected, posted
 from benchmarks.scale.model import Model, Size, check, disk, extrapolated, sizes_table
 from benchmarks.scale.services import Services, Used, services
 
@@ -27,10 +27,14 @@ BOUND_MS = 500.0
 """99 of 100 answers come within half a second: a client that flushes each second is not held up."""
 BUSY = 800
 """Runs, of 32 connections, that are posted to without a pause."""
-HISTORY = 1000
-"""Points that a run has before it is measured. With ten times as many it takes about twice the memory."""
-SHARES = (0.95, 0.85, 0.75, 0.6)
-"""Of what is answered at full speed, tried one after the other until it is carried."""
+HISTORY = 20
+"""Points that a run has before it is measured. What a post takes is the same after 20, 50, 200 and 1000 points, within
+what two measurements of one differ by."""
+LIKE_A_RUN, POINTS_OF_A_RUN = 100, 1000
+"""Runs, and points of each, of which it is measured what a live run takes in memory. With ten times as many points it
+is about twice as much."""
+SHARES = (0.6, 0.75, 0.9, 1.0)
+"""Of what is answered at full speed, tried one after the other until one is not carried."""
 OF_THE_MODEL = (0.15, 0.45)
 """The shares that the model is made of."""
 WANTED = 20_000
@@ -38,6 +42,21 @@ LONG, IN_ONE = 20_000, 1000
 """Points of a long run, and in each of its requests: what a point takes on the disk when it is sealed."""
 SETUPS = (("sqlite", 1), ("postgresql", 1), ("postgresql", 2))
 ASKED = (1_000, 20_000, 100_000)
+BUDGET_S = 70.0
+"""For one kind of services: what it has not come to by then is not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is done for a measurement; a test of it does less."""
+
+    most: int = WANTED
+    history: int = HISTORY
+    like_a_run: tuple[int, int] = (LIKE_A_RUN, POINTS_OF_A_RUN)
+    long: int = LONG
+
+
+FULL = Effort()
 
 
 @dataclass(slots=True)
@@ -48,8 +67,8 @@ class Measured:
     full_speed: float = 0.0
     sizes: list[Size] = field(default_factory=list)
     model: Model | None = None
-    sent: dict[str, int] = field(default_factory=dict)
-    """Points that each run was sent."""
+    not_tried: list[int] = field(default_factory=list)
+    """Live runs that the time did not suffice for."""
 
 
 class Trial:
@@ -69,15 +88,18 @@ class Trial:
         self.connections += more
 
     async def size(self, runs: int, seconds: float, pace_s: float | None = 1.0) -> Size:
-        """Post to so many runs."""
+        """Post to so many runs, at a pace until it is decided that it is not kept up with."""
         some: list[Connection] = []
         count = 0
         for one in self.connections:
             if count < runs:
                 some.append(one)
                 count += len(one.sent)
-        before, own = self._here.used(), time.process_time()
-        answers = await posted(some, seconds, pace_s)
+        level = None if pace_s is None else Level(BOUND_MS / 1000, 0.01 * count * seconds / pace_s)
+        before, own, began = self._here.used(), time.process_time(), time.monotonic()
+        answers = await posted(some, seconds, pace_s, level)
+        if level is not None and level.is_lost:
+            seconds = min(seconds, time.monotonic() - began)
         used, own = self._here.used().since(before), time.process_time() - own
         return _size(self._here, count, answers, seconds, used, own)
 
@@ -116,10 +138,22 @@ async def bytes_of_a_point(here: Services, points: int, in_one: int) -> float:
     return max(0.0, (here.disk() - before) / (2 * points))
 
 
-async def _measure(here: Services, *, seconds: float, history: int, long: int, most: int) -> Measured:
+async def memory_of_a_run(here: Services, runs: int, points: int) -> float:
+    """Bytes of the services for each live run with so many points."""
+    before = here.memory()
+    connections = await connected([f"memory-{number}" for number in range(runs)], here.ports)
+    await built(connections, points)
+    for connection in connections:
+        connection.close()
+    return max(0.0, (here.memory() - before) / runs)
+
+
+async def _measure(here: Services, *, seconds: float, effort: Effort) -> Measured:
     found = Measured(here.name)
+    began, most = time.monotonic(), effort.most
     empty = here.memory()
-    trial = Trial(here, history)
+    in_memory = await memory_of_a_run(here, *effort.like_a_run)
+    trial = Trial(here, effort.history)
     try:
         await trial.grow(min(most, BUSY))
         full = await trial.size(min(most, BUSY), seconds, pace_s=None)
@@ -128,36 +162,32 @@ async def _measure(here: Services, *, seconds: float, history: int, long: int, m
             runs = max(1, min(most, int(share * full.per_second)))
             await trial.grow(runs)
             found.sizes.append(await trial.size(runs, seconds))
-        tried = [min(most, int(share * full.per_second)) for share in SHARES]
-        await trial.grow(max(tried))
-        for runs in tried:
+        per_point = await bytes_of_a_point(here, effort.long, IN_ONE)
+        found.model = Model.of(found.sizes[0], found.sizes[1], empty, in_memory, per_point)
+        for share in SHARES:
+            runs = max(1, min(most, int(share * full.per_second)))
+            if found.not_tried or time.monotonic() - began > BUDGET_S:
+                found.not_tried.append(runs)
+                continue
+            await trial.grow(runs)
             found.sizes.append(await trial.size(runs, seconds))
-            if found.sizes[-1].is_carried(BOUND_MS):
+            if runs == most or not found.sizes[-1].is_carried(BOUND_MS):
                 break
-        found.sent = {name: points for one in trial.connections for name, points in one.sent.items()}
-        per_point = await bytes_of_a_point(here, long, IN_ONE)
-        found.model = Model.of(found.sizes[0], found.sizes[1], empty, per_point)
     finally:
         trial.close()
     return found
 
 
 def measure(
-    setups: Sequence[tuple[str, int]] = SETUPS,
-    *,
-    seconds: float,
-    history: int = HISTORY,
-    long: int = LONG,
-    most: int = WANTED,
-    safe: bool = True,
+    setups: Sequence[tuple[str, int]] = SETUPS, *, seconds: float, effort: Effort = FULL, safe: bool = True
 ) -> list[Measured]:
     """Every kind of services in turn."""
     found = []
     for kind, count in setups:
         with contextlib.ExitStack() as stack:
-            here = stack.enter_context(services(kind, count, most + 10, safe=safe))
+            here = stack.enter_context(services(kind, count, effort.most + 200, safe=safe))
             runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-            found.append(runner.run(_measure(here, seconds=seconds, history=history, long=long, most=most)))
+            found.append(runner.run(_measure(here, seconds=seconds, effort=effort)))
     return found
 
 
@@ -169,13 +199,19 @@ def text(found: Sequence[Measured]) -> str:
     lines.append("")
     for one in found:
         carried = [size.runs for size in one.sizes if size.is_carried(BOUND_MS)]
-        most = f"{max(carried)} live runs carried" if carried else "none of the sizes carried"
-        lines.append(f"{one.name:<24}{most}; {one.full_speed:.0f} requests a second at full speed")
+        most = f"{max(carried):,} live runs carried" if carried else "none of the sizes carried"
+        more = f"; no time for {', '.join(map(str, one.not_tried))}" if one.not_tried else ""
+        lines.append(f"{one.name:<24}{most}; {one.full_speed:.0f} requests a second at full speed{more}")
+    largest = max((size.runs for size in sizes if size.is_carried(BOUND_MS)), default=0)
+    if largest < WANTED:
+        lines.append(f"{WANTED:,} live runs are more than this machine carries: the most were {largest:,}")
     lines += ["", "the model, made of the two smallest sizes of each, at the largest that was carried"]
     for one in found:
         others = [size for size in one.sizes[2:] if size.is_carried(BOUND_MS)]
         if one.model is not None and others:
             lines.append(check(one.name, one.model, max(others, key=lambda size: size.runs)))
+        else:
+            lines.append(f"{one.name:<24}none of the larger sizes was carried")
     for one in found:
         if one.model is not None:
             took = one.model
@@ -189,7 +225,7 @@ def text(found: Sequence[Measured]) -> str:
     if shared and shared[0].model is not None:
         lines += ["", "what more live runs take, on PostgreSQL, each posting a point a second"]
         lines += extrapolated(shared[0].model, ASKED)
-        lines.append(disk(shared[0].model, WANTED))
+        lines += [disk(shared[0].model, runs) for runs in ASKED[1:]]
     return "\n".join(lines)
 
 
@@ -213,7 +249,7 @@ def replicas(found: Sequence[Measured]) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.scale", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6.0, help="for each size")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each size")
     parser.add_argument("--publish", action="store_true", help="keep the tables in results.txt, for the documentation")
     given = parser.parse_args()
     told = heading()

@@ -44,6 +44,20 @@ class Answers:
         return 1000 * statistics.quantiles(self.seconds, n=100, method="inclusive")[percent - 1]
 
 
+@dataclass(slots=True)
+class Level:
+    """What so many live runs may miss: one answer of a hundred may be later than the bound. Then it is decided."""
+
+    bound_s: float
+    may_be_late: float
+    late: int = 0
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether more are late already than may be at the end."""
+        return self.late > self.may_be_late
+
+
 class Connection(asyncio.Protocol):
     """Posts to its runs in turn: as fast as it can until each has its history, then at the pace of a point a second."""
 
@@ -60,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._until: float | None = None
+        self._level: Level | None = None
         self._port = 0
         self._is_waiting = False
         self._connecting: asyncio.Task[None] | None = None
@@ -83,12 +98,15 @@ class Connection(asyncio.Protocol):
         """Give each run so many points, in one request each."""
         return await self._go(points, pace_s=None, seconds=None)
 
-    async def post(self, seconds: float, pace_s: float | None = 1.0) -> Answers:
-        """Post a point of each run every ``pace_s``; None: one after another as fast as they are answered."""
-        return await self._go(1, pace_s=pace_s, seconds=seconds)
+    async def post(self, seconds: float, pace_s: float | None = 1.0, level: Level | None = None) -> Answers:
+        """Post a point of each run every ``pace_s``; None: one after another as fast as they are answered. It ends
+        sooner where the level is lost."""
+        return await self._go(1, pace_s=pace_s, seconds=seconds, level=level)
 
-    async def _go(self, points: int, *, pace_s: float | None, seconds: float | None) -> Answers:
-        self.answers = Answers()
+    async def _go(
+        self, points: int, *, pace_s: float | None, seconds: float | None, level: Level | None = None
+    ) -> Answers:
+        self.answers, self._level = Answers(), level
         self._turn, self._points, self._pace_s = 0, points, pace_s
         self._began = self._loop.time() + (0.0 if pace_s is None else self._random.uniform(0, pace_s / len(self._runs)))
         self._until = None if seconds is None else self._began + seconds
@@ -100,6 +118,7 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         now = self._loop.time()
         over = self._turn == len(self._runs) if self._until is None else now >= self._until
+        over = over or (self._level is not None and self._level.is_lost)
         if over:
             self._done.set_result(None)
             return
@@ -155,7 +174,10 @@ class Connection(asyncio.Protocol):
         length = int(self._received[place + 16 : self._received.find(b"\r\n", place)])
         if len(self._received) < end + 4 + length:
             return
-        self.answers.seconds.append(self._loop.time() - self._due)
+        took = self._loop.time() - self._due
+        self.answers.seconds.append(took)
+        if self._level is not None and took > self._level.bound_s:
+            self._level.late += 1
         if self._received.startswith(b"HTTP/1.1 200"):
             self.answers.taken += 1
             self.answers.points += self._points
@@ -178,10 +200,12 @@ async def connected(runs: Sequence[str], ports: Sequence[int]) -> list[Connectio
     return connections
 
 
-async def posted(connections: Sequence[Connection], seconds: float, pace_s: float | None = 1.0) -> Answers:
+async def posted(
+    connections: Sequence[Connection], seconds: float, pace_s: float | None = 1.0, level: Level | None = None
+) -> Answers:
     """What came of all of them posting at once, for a while."""
     total = Answers()
-    for answers in await asyncio.gather(*(one.post(seconds, pace_s) for one in connections)):
+    for answers in await asyncio.gather(*(one.post(seconds, pace_s, level) for one in connections)):
         total.add(answers)
     return total
 

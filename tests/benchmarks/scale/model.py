@@ -64,7 +64,7 @@ class Model:
     bytes_of_a_point: float
 
     @classmethod
-    def of(cls, small: Size, larger: Size, empty: int, bytes_of_a_point: float) -> Model:
+    def of(cls, small: Size, larger: Size, empty: int, memory_of_a_run: float, bytes_of_a_point: float) -> Model:
         """``empty``: the memory of the services before they had a run."""
         more = max(1e-9, larger.per_second - small.per_second)
         service_us = max(0.0, 1e6 * (larger.cores - small.cores) / more)
@@ -75,7 +75,7 @@ class Model:
             database_idle_cores=max(0.0, small.database_cores - small.per_second * database_us / 1e6),
             database_us=database_us,
             memory_of_a_service=empty / small.services,
-            memory_of_a_run=max(0.0, (larger.memory - empty) / larger.runs),
+            memory_of_a_run=memory_of_a_run,
             bytes_of_a_point=bytes_of_a_point,
         )
 
@@ -112,11 +112,8 @@ def sizes_table(sizes: Iterable[Size], bound_ms: float) -> list[str]:
 
 def check(name: str, model: Model, size: Size) -> str:
     """What the model says of another measured size, beside what was measured there."""
-    cores, memory = model.service_cores(size.runs, size.services), model.memory(size.runs, size.services) / 2**20
-    return (
-        f"{name:<24}{size.runs:>7} runs: {cores:.2f} cores said, {size.cores:.2f} measured; "
-        f"{memory:.0f} MiB said, {size.memory / 2**20:.0f} measured"
-    )
+    cores = model.service_cores(size.runs, size.services)
+    return f"{name:<24}{size.runs:>7} runs: {cores:.2f} cores said, {size.cores:.2f} measured"
 
 
 def extrapolated(model: Model, runs: Iterable[int]) -> list[str]:

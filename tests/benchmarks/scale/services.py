@@ -31,7 +31,8 @@ class Used:
 
     def since(self, before: Used) -> Used:
         """What was used between."""
-        return Used(self.service_s - before.service_s, self.database_s - before.database_s)
+        # A process of PostgreSQL that has ended since takes what it used with it.
+        return Used(self.service_s - before.service_s, max(0.0, self.database_s - before.database_s))
 
 
 class Services:

@@ -27,8 +27,8 @@ from losswatch_server.keys.session import COOKIE, opened
 KEY, PROJECT, MAY_READ = "losswatch.key", "losswatch.project", "losswatch.may_read"
 """Where the scope of a request has the id and the project of its key, and whether that may read; none where keys are
 off."""
-LIMITS = "losswatch.limits"
-"""Where it has the limits of a key that has its own."""
+LIMITS, POINTS_PER_DAY = "losswatch.limits", "losswatch.points_per_day"
+"""Where it has the limits of a key that has its own, of a minute and of a day."""
 
 _READ = frozenset({Scope.READ})
 _INGEST = frozenset({Scope.INGEST})
@@ -94,7 +94,9 @@ class Authentication:
         request[KEY], request[PROJECT] = key.id, key.project
         request[MAY_READ] = key.allows(_READ)
         if key.limits is not None:
-            request[LIMITS] = key.limits
+            request[POINTS_PER_DAY] = key.limits.points_per_day
+            if key.limits.is_of_a_minute:
+                request[LIMITS] = key.limits
         if pictured is None and not key.allows(scopes):
             return _not_with_this_key(scopes)
         return _in_its_project(request, key)

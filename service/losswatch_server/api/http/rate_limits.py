@@ -4,7 +4,8 @@ A caller is a key, or a user of the operator's proxy, or where neither is known 
 allowed in a minute, so a burst is as welcome as a steady flow. Points are counted when they were read: a request is
 admitted while there are any left, however many it brings, and what it took too much is waited for. Each answer says
 what is left, as in the IETF's draft-ietf-httpapi-ratelimit-headers. Each process counts for itself. What is allowed is
-the service's setting, or the key's own limit where it has one.
+the service's setting, or the key's own limit where it has one. What may be sent on a day is counted over all services
+(``keys.quota``).
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
+from losswatch_server.api.http.authentication import KEY, POINTS_PER_DAY
 from losswatch_server.api.http.problems import TOO_MANY_REQUESTS, ProblemError
 from losswatch_server.keys import KeyLimits
+from losswatch_server.keys.quota import DailyQuotas, QuotaSpentError
 
 WINDOW_S = 60
 CALLERS = 10_000
@@ -122,6 +127,22 @@ class RateLimits:
         )
         buckets = [_Bucket(name, most, float(most), now) for name, most in named if most is not None]
         return Grant(buckets, own, self._clock)
+
+
+def take_points(scope: Scope, quotas: DailyQuotas, project: str, count: int) -> None:
+    """Count points that are about to be stored. Raises ProblemError 429 where nothing is left of the day."""
+    try:
+        quotas.take(project, count, scope.get(KEY) or "", scope.get(POINTS_PER_DAY))
+    except QuotaSpentError as error:
+        whose = "This key" if error.whose[1] else f"The project {error.whose[0]}"
+        raise ProblemError(
+            TOO_MANY_REQUESTS,
+            f"{whose} may send {error.most} points a day (UTC). Nothing of this request was stored; send it again when "
+            "the next day has begun.",
+            headers={"Retry-After": str(math.ceil(error.wait_s))},
+        ) from error
+    if (grant := scope.get(GRANT)) is not None:
+        grant.take_points(count)
 
 
 def _refused(bucket: _Bucket) -> ProblemError:

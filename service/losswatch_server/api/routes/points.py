@@ -29,7 +29,7 @@ from losswatch_server.api.http.problems import (
     ProblemError,
     refused_body,
 )
-from losswatch_server.api.http.rate_limits import GRANT
+from losswatch_server.api.http.rate_limits import take_points
 from losswatch_server.codec import Body, BodyRefusedError, Problem
 from losswatch_server.codec.encoding import dumps_plain
 from losswatch_server.codec.packed import packed_body
@@ -98,13 +98,11 @@ async def answer_points(request: Request, name: str) -> bytes:
     if not _slug(name):
         raise invalid_slug("run", "the run's name")
     brought = await read_as(request, POINTS_LIMIT, codec.read_body, of_large=packed_body)
-    if (grant := request.scope.get(GRANT)) is not None:
-        grant.take_points(len(brought.points))
+    runs = runs_of(request)
+    take_points(request.scope, request.app.state.quotas, project, len(brought.points))
     began = time.perf_counter()
     try:
-        recorded = await runs_of(request).record(
-            project, name, brought.points, brought.context, brought.writer, report=report
-        )
+        recorded = await runs.record(project, name, brought.points, brought.context, brought.writer, report=report)
     except PointsRefusedError as refusal:
         raise _refused(refusal, brought) from refusal
     metrics: Metrics = request.app.state.metrics
