@@ -143,7 +143,7 @@ READ: dict[str, Message] = {
     "a spike that recovered": message(
         replace(
             SPIKE, change="resolved", closed_by="resolved", **OVER,
-            summary="The loss jumped at step 200 from about 0.549 to 29, 53 times that and recovered by step 214.",
+            summary="The loss jumped at step 200 from about 0.549 to 29, 53 times that, and was back at step 214.",
         ),
         reason=Reason.RESOLVED,
     ),

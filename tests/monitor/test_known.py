@@ -51,7 +51,8 @@ def test_the_budget_is_known_from_the_plan_until_it_is_passed() -> None:
         ("accuracy", "accuracy"), ("val_acc", "acc"), ("validation_accuracy", "accuracy"),
         ("eval/accuracy", "accuracy"), ("train_top1", "top1"), ("Acc", "acc"),
         ("sparse_categorical_accuracy", "accuracy"),
-        ("acc_val", "acc"),
+        ("acc_val", "acc"), ("sequence_accuracy", "accuracy"), ("Acc@1", "top1"), ("val_top-1 accuracy", "top1"),
+        ("prec@1", "top1"), ("exact_match", "top1"), ("Acc@5", None), ("acc_10", None),
         ("eval_perplexity", "perplexity"), ("test_f1", "f1"), ("loss", None), ("factor", None), ("accumulated", None),
     ],
 )  # fmt: skip

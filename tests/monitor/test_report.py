@@ -33,7 +33,35 @@ def test_a_healthy_run_is_told_where_it_came_from_and_where_it_is() -> None:
 def test_a_run_that_posts_no_loss_is_told_so() -> None:
     report = assess(watch([Point(i, grad_norm=1.0) for i in range(10)]))
     assert "loss" in report.headline
-    assert report.status is Status.HEALTHY
+    assert report.status is Status.WAITING
+
+
+def test_validation_losses_alone_are_told_of_and_not_called_healthy() -> None:
+    report = assess(watch([Point(i, validation_loss=1.1 + 0.01 * i) for i in range(20)]))
+    assert report.status is Status.WAITING
+    assert "validation loss was best at step 0 (1.1) and is 1.29 now" in report.headline
+
+
+def test_a_few_losses_that_are_all_the_same_are_not_called_healthy() -> None:
+    report = assess(watch(points([2.302585] * 5)))
+    assert report.status is Status.WAITING
+    assert report.headline == "Nothing can be said yet: the loss was exactly 2.30259 in all 5 points."
+
+
+def test_nothing_is_foretold_of_a_game() -> None:
+    losses = [0.01 * i**0.5 + 0.001 * (i % 7) for i in range(80)]
+    game = [Point(i, loss, metrics={"rollout/ep_rew_mean": 1.0}) for i, loss in enumerate(losses)]
+    assert assess(watch(game)).forecast.floor is None
+
+
+def test_a_floor_that_the_loss_has_gone_below_is_not_foretold() -> None:
+    falls = [2.0 * 0.8**i for i in range(60)]
+    for asked in (False, True):
+        expected = assess(watch(points(falls)), asked=asked).forecast
+        assert expected.floor is None or expected.floor < 1.2 * falls[-1] + 0.02 * falls[0]
+    watched = watch(points([*flat(30, level=1.0), *[0.01] * 8]))
+    assert watched.forecast.floor is not None
+    assert assess(watched).forecast.floor is None
 
 
 @pytest.mark.parametrize(

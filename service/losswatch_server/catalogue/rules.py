@@ -89,7 +89,10 @@ def waiting(values: Mapping[str, float], least: int = minimum_runtime.LEAST_SING
 def life(condition: Condition) -> str:
     """When a finding of this condition opens, resolves and reopens, in sentences."""
     every_point = any(detector.every_point for detector in detectors_of(condition))
-    if every_point:
+    waits = [detector.recovered_after for detector in detectors_of(condition) if hasattr(detector, "recovered_after")]
+    if waits:
+        judged = f"It is judged at every point, and resolves once {waits[0]} losses are back."
+    elif every_point:
         judged = f"It is judged at every point, and resolves after {lifecycle.QUIET_POINTS} quiet ones in a row."
     else:
         judged = (

@@ -167,7 +167,10 @@ def _forecast(memory: Memory) -> Forecast:
         if mixture is None:
             return NOTHING
         if mixture.misses <= FITS:
-            return _told(mixture)
+            told = _told(mixture)
+            # a floor that the loss has gone below is none
+            margin = max(FITS * error, MODEL_ERROR * (mixture.highest - now))
+            return told if told.floor is not None and told.floor <= now + margin else NOTHING
     return NOTHING
 
 

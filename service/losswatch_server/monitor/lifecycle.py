@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from losswatch_server.monitor.conditions import CONDITIONS
 from losswatch_server.monitor.findings import Finding, finding_id
-from losswatch_server.monitor.rules.base import Alarm, Detector, Quiet, Verdict
+from losswatch_server.monitor.rules.base import Alarm, Detector, Over, Quiet, Verdict
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition, Severity
 
 KEPT = 16
@@ -25,7 +25,7 @@ ECHO_POINTS = 64
 """What opened this short before a worse condition was its first sign."""
 
 QUIET_POINTS = 4
-"""Quiet points before a finding of a detector that sees every point resolves; those add hysteresis of their own."""
+"""Quiet points before a finding of a detector that sees every point resolves; one that says ``Over`` waited itself."""
 QUIET_REVIEWS = 2
 """Quiet reviews before a finding of a detector that is asked at reviews resolves."""
 REOPEN_SHARE = 0.05
@@ -95,6 +95,11 @@ class LifeCycle:
                 life.quiet += 1
                 if life.quiet >= (QUIET_POINTS if detector.every_point else QUIET_REVIEWS):
                     self._close(life, step, points)
+        elif isinstance(verdict, Over):
+            life = self.lives.get(key)
+            if life is not None and life.finding is not None:
+                life.finding = replace(life.finding, evidence={**life.finding.evidence, **verdict.evidence})
+                self._close(life, step, points)
 
     def _alarm(self, key: str, detector: Detector, alarm: Alarm, step: int, points: int) -> None:
         life = self.lives.get(key)

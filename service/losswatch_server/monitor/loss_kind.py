@@ -156,6 +156,11 @@ class LossKind:
         return self.family in (Family.CROSS_ENTROPY, Family.BINARY)
 
     @property
+    def may_classify(self) -> bool:
+        """A cross-entropy, or a loss that nobody named."""
+        return self.classifies or self.family is Family.UNKNOWN
+
+    @property
     def squares(self) -> bool:
         """A squared error."""
         return self.family is Family.SQUARED_ERROR
@@ -252,6 +257,16 @@ def _chance(family: Family, name: str, context: Context) -> float | None:
         if family is Family.ROOT_SQUARED_ERROR:
             return deviation
     return None
+
+
+USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
+"""Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
+
+
+def classes_at_chance(level: float, within: float) -> int | None:
+    """The usual number of classes whose chance level is this loss, to a share ``within``; None for none."""
+    classes = min(USUAL_CLASSES, key=lambda count: abs(level / math.log(count) - 1))
+    return classes if abs(level / math.log(classes) - 1) < within else None
 
 
 def _entropy(shares: tuple[float, ...]) -> float | None:

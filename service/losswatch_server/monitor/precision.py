@@ -20,10 +20,12 @@ C = Condition
 COUNTS: Mapping[Condition, Mapping[str, tuple[int, int]]] = {
     C.NOT_LEARNING: {
         "constant": (18, 18),
+        "exactly at chance": (0, 0),
         "blown up": (106, 146),
         "ignores its gradients": (22, 28),
         "at chance": (403, 440),
         "not moved": (109, 135),
+        "answers stay wrong": (0, 0),
         "not moved, and the client says why": (12, 12),
     },
     C.PLATEAU: {

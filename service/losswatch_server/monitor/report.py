@@ -16,16 +16,21 @@ from losswatch_server.monitor.diagnosis.stated_faults import stated
 from losswatch_server.monitor.diagnosis.suspicions import MOST, Suspicion, as_finding, nothing_beyond_doubt, suspects
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
-from losswatch_server.monitor.forecast import Forecast
+from losswatch_server.monitor.forecast import NOTHING, Forecast, forecast
 from losswatch_server.monitor.known import begins_at_start
-from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.monitor import FORECAST_FROM, Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters
 from losswatch_server.monitor.sentences import counted, number
+from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
 STOP_CONFIDENCE = 0.99
+CONSTANT_POINTS = FlatParameters().least_points
+PASSED = 0.1
+"""Of the present level: a floor foretold so far above it was none."""
 _ORDER = tuple(Condition)
 
 
@@ -56,12 +61,19 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def status_of(findings: Iterable[Finding], points: int) -> Status:
-    """The run's status from its open findings."""
+def status_of(findings: Iterable[Finding], points: int, *, judged: bool = True) -> Status:
+    """The run's status from its open findings. ``judged``: whether there was a loss; without one nothing is healthy."""
     worst = max((f.severity.rank for f in findings if f.is_open), default=0)
     if worst:
         return Status.CRITICAL if worst == Severity.CRITICAL.rank else Status.WARNING
-    return Status.WAITING if points < LEAST_POINTS else Status.HEALTHY
+    return Status.WAITING if points < LEAST_POINTS or not judged else Status.HEALTHY
+
+
+def can_be_judged(monitor: Monitor) -> bool:
+    """Whether there were losses, and not merely a few that are all the same: whether those are stuck or rounded, few of
+    them do not tell."""
+    track = monitor.memory.loss
+    return track.n > 0 and (track.lowest < track.highest or track.n >= CONSTANT_POINTS)
 
 
 def action_of(findings: Iterable[Finding]) -> LoopAction:
@@ -78,15 +90,23 @@ def action_of(findings: Iterable[Finding]) -> LoopAction:
 
 
 def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, ...]) -> str:
-    track = monitor.memory.loss
-    if status is Status.WAITING:
+    track, validation = monitor.memory.loss, monitor.memory.validation
+    if status is Status.WAITING and monitor.points < LEAST_POINTS:
         more = LEAST_POINTS - monitor.points
         so_far = counted(monitor.points, "point")
         return (
             f"Waiting: {so_far} so far, {more} more {'is' if more == 1 else 'are'} needed before anything can be said."
         )
+    if track.n == 0 and validation.n:
+        return (
+            f"No training loss in {counted(monitor.points, 'point')}: post `loss` to have the run judged. The "
+            f"validation loss was best at step {validation.lowest_step} ({number(validation.lowest)}) and is "
+            f"{number(validation.recent[-1])} now."
+        )
     if track.n == 0:
         return f"No loss in {counted(monitor.points, 'point')}: post `loss` to have the run judged."
+    if not can_be_judged(monitor):
+        return f"Nothing can be said yet: the loss was exactly {number(track.lowest, 6)} in all {track.n} points."
     settled = next((f for f in findings if f.is_open and f.condition is Condition.CONVERGED), None)
     if settled is not None:
         return f"Converged: {settled.summary[0].lower()}{settled.summary[1:]}"
@@ -115,6 +135,21 @@ def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     return (*notes, *misspelt(monitor.context))
 
 
+def _forecast(monitor: Monitor, *, asked: bool) -> Forecast:
+    """Made anew for whoever asks; else the latest one, unless the loss has since gone below what it foretold."""
+    track = monitor.memory.loss
+    if not monitor.minimised:
+        return NOTHING
+    if asked and track.n >= FORECAST_FROM:
+        return forecast(monitor.memory, monitor.context)
+    made = monitor.forecast
+    if made.floor is None or not track.n:
+        return made
+    level, noise = median(track.recent[-8:]), difference_scale(track.recent[-64:])
+    is_passed = made.floor - level > max(2 * noise, PASSED * abs(level))
+    return NOTHING if is_passed else made
+
+
 def _suspicions(monitor: Monitor) -> tuple[Suspicion, ...]:
     """What may be wrong although no rule is sure, each with its causes and advice."""
     measured = gather(monitor.memory, monitor.context)
@@ -140,7 +175,9 @@ def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
     if not monitor.watched:
         diagnoses = diagnose_findings(found, monitor.memory, monitor.context, monitor.step)
     findings = tuple([diagnoses.tell(f, monitor.step, faults) for f in found])
-    status = status_of(findings, monitor.points)
+    status = status_of(findings, monitor.points, judged=can_be_judged(monitor))
+    ahead = partial(_forecast, monitor, asked=asked)
+    expected = faults.shield("forecast", "", monitor.step, ahead, NOTHING)
     suspected: tuple[Suspicion, ...] = ()
     troubles = [f for f in worst_first(findings) if f.is_open and f.severity is not Severity.INFO]
     if troubles:
@@ -158,7 +195,7 @@ def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
         action=action_of(findings),
         headline=head,
         findings=findings,
-        forecast=monitor.forecast,
+        forecast=expected,
         notes=_notes(monitor, findings)
         + tuple(fault.note for fault in (*monitor.faults.known(), *diagnoses.faults.known(), *faults.known())),
         attempt=monitor.attempt,

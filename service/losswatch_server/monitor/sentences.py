@@ -85,7 +85,9 @@ def diverging(f: Finding, e: Facts) -> str:
 
 
 def loss_spike(f: Finding, e: Facts) -> str:
-    end = "" if f.is_open else f" and recovered by step {f.resolved_step}"
+    # one that a worse condition has taken over did not recover
+    back = e.get("recovered_step")
+    end = "" if back is None else f", and was back at step {back}"
     # the height is that of the first point over the limit, the peak may have come later: only one of them is told
     before, peak = apart(e["level_before"], e["peak"])
     levels = f"from about {before} to {peak}"
@@ -122,12 +124,22 @@ def vanishing_gradient(f: Finding, e: Facts) -> str:
             f"The first layer's gradient ({number(e['first_layer'])}) is {number(e['ratio'])} of the largest layer's: "
             "the early layers cannot learn, and the loss is still high."
         )
+    if e["ratio"] == 0:
+        before = f" (it was {number(e['median_before'])} at the start)" if e.get("median_before") else ""
+        return f"The gradient norm is exactly 0{before}: no step changes anything, and the loss is still high."
     return f"The gradient norm fell to {number(e['ratio'])} of its start while the loss is still high."
 
 
 def _levels(e: Facts) -> str:
     chance = f"; chance level is {number(e['chance_level'])}" if e.get("chance_level") else ""
-    return f"from {number(e['first_level'])} to {number(e['level'])} in {counted(e['points'], 'point')}{chance}"
+    first, level = number(e["first_level"]), number(e["level"])
+    levels = f"{number(e['level'], 4)}" if first == level else f"from {first} to {level}"
+    return f"{levels} in {counted(e['points'], 'point')}{chance}"
+
+
+def chance_for(classes: int | None) -> str:
+    """Whose chance level this loss would be; nothing where it is none."""
+    return f", which would be chance level for {classes:,} classes" if classes else ""
 
 
 AT_CHANCE = 0.1
@@ -138,7 +150,8 @@ def not_learning(f: Finding, e: Facts) -> str:
     first, level, chance = e["first_level"], e["level"], e.get("chance_level")
     if e["constant"]:
         return (
-            f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}: nothing is learned."
+            f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}"
+            f"{chance_for(e.get('chance_classes'))}: nothing is learned."
         )
     if chance and abs(level / chance - 1) < AT_CHANCE:
         return f"The loss sits at chance level: {_levels(e)}."
@@ -146,7 +159,7 @@ def not_learning(f: Finding, e: Facts) -> str:
         return f"The loss has risen instead of falling: {_levels(e)}."
     if first > 0 and 1 - level / first > HARDLY:
         return f"The loss came down {_levels(e)}, and has not got better since."
-    return f"The loss has hardly moved: {_levels(e)}."
+    return f"The loss has hardly moved: {_levels(e)}{chance_for(e.get('chance_classes'))}."
 
 
 HARDLY = 0.1

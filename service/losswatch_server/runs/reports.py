@@ -8,7 +8,7 @@ from dataclasses import replace
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import Forecast
 from losswatch_server.monitor.monitor import Monitor
-from losswatch_server.monitor.report import Assessment, action_of, status_of, worst_first
+from losswatch_server.monitor.report import Assessment, action_of, can_be_judged, status_of, worst_first
 from losswatch_server.monitor.vocabulary import Severity, Status
 from losswatch_server.runs.finding_changes import CLOCK
 from losswatch_server.store.rows import RunRow
@@ -63,7 +63,7 @@ def row_without_report(row: RunRow, monitor: Monitor | None, known: Iterable[Fin
         attempt=monitor.attempt,
         step=monitor.step if monitor.step >= 0 else None,
         points=monitor.points,
-        status=status_of(findings, monitor.points),
+        status=status_of(findings, monitor.points, judged=can_be_judged(monitor)),
         action=action_of(findings),
     )
 

@@ -52,6 +52,21 @@ def test_a_known_rate_is_set_to_half_the_stable_limit() -> None:
     assert "0.00693" in first.summary
 
 
+@pytest.mark.parametrize(("start", "raised"), [(1.9, 2e-4), (2.3, 0.01)])
+def test_a_rate_for_fine_tuning_is_raised_by_ten_at_a_time_unless_the_model_began_from_nothing(
+    start: float, raised: float
+) -> None:
+    context = Context(optimizer="adamw", learning_rate=2e-5, loss_name="cross_entropy", num_classes=10, total_steps=200)
+    losses = (start - 0.0002 * np.arange(200)).tolist()
+    first = for_cause(CauseName.LEARNING_RATE_TOO_LOW, Condition.SLOW_CONVERGENCE, context, losses=losses)[0]
+    assert (first.action, first.value) == ("set_learning_rate", raised)
+
+
+def test_no_higher_rate_is_advised_where_the_loss_has_risen() -> None:
+    losses = (np.linspace(6.0, 8.0, 200) + RNG(0).normal(0, 0.2, 200)).tolist()
+    assert for_cause(CauseName.LEARNING_RATE_TOO_LOW, Condition.NOT_LEARNING, Context(), losses=losses) == ()
+
+
 def test_a_loss_that_overflowed_after_steady_growth_still_tells_the_limit() -> None:
     context = Context(optimizer="sgd", learning_rate=0.01)
     causes, finding, facts = ranked(Condition.NON_FINITE, remembered(KERAS), context, onset=5)

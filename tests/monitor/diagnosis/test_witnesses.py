@@ -147,6 +147,18 @@ def further_memories() -> Iterator[tuple[Memory, Context]]:
     yield remembered(FLOOR, validation=[2.3, *([0.4] * 5)]), TEN
     yield with_accuracy(remembered(FLOOR), [0.1, 0.11, 0.1, 0.09, 0.1]), TEN
     yield with_accuracy(remembered(noisy(0.7)), [0.1, 0.05, 0.02, 0.0, 0.0]), Context(num_classes=2)
+    epochs = Context(step_unit="epoch")
+    rising = (np.linspace(6.0, 8.0, N) + 0.3 * scatter).tolist()
+    for context in (Context(), TEN, hot, epochs, Context(grad_clip=0.1)):
+        yield remembered(rising), context
+        yield remembered(rising, noisy(30.0, noise=3.0)), context
+    for context in (epochs, Context(), hot, TEN.merged(epochs)):
+        yield remembered([14.3675, *([14.5254] * 11)]), context
+        yield with_accuracy(remembered([14.3675, *([14.5254] * 11)], validation=[14.5511] * 12), [0.0972] * 12), context
+        yield remembered([2.3026, 2.3027, 2.3026, 2.3026] * 6), context
+        yield remembered([2.3026, 2.3027, 2.3026, 2.3026] * 6, validation=[2.3026] * 24), context
+    for context in (Context(), hot, Context(precision="fp16"), Context(batch_size=1)):
+        yield broken(remembered([6e40]), losses=50), context
 
 
 START_TOO_HIGH = [
@@ -213,6 +225,10 @@ def sights() -> Iterator[Seen]:
     for memory, context in (*memories(), *further_memories()):
         for condition in PRIORS:
             yield Seen(found(condition, memory, **evidence), gather(memory, context, since_step=150), context)
+    unbounded = remembered((-np.geomspace(1, 1e9, 60)).tolist())
+    for context in (Context(), SGD, Context(momentum=0.999), Context(batch_size=1)):
+        measured = gather(unbounded, context, since_step=0)
+        yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
     bases = [remembered(FLAT), remembered(FLOOR), remembered([2.3, 80.0, 40.0, *FLAT[3:]])]
     for context in [*(TEN.merged(Context(facts=facts)) for facts in STATED), *SAID]:
         for memory in bases:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.report import assess
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, falling, flat, points, watch
 
@@ -81,6 +82,59 @@ def test_a_loss_that_arrives_is_converged_and_nothing_else(seed: int) -> None:
     )
     assert conditions(monitor) == []
     assert "converged" in [str(f.condition) for f in monitor.findings() if f.is_open]
+
+
+def test_a_loss_that_shrinks_by_the_same_factor_again_and_again_has_not_converged() -> None:
+    for pace, settled in ((0.83, False), (0.999, True)):
+        losses = [0.3 * 0.83**i for i in range(40)]
+        losses += [losses[-1] * pace**i for i in range(1, 41)]
+        monitor = watch(points(losses))
+        assert ("converged" in [str(f.condition) for f in monitor.findings() if f.is_open]) is settled
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.4])
+def test_a_loss_that_rises_while_all_answers_stay_wrong_is_not_learning(gain: float) -> None:
+    """Raw outputs given to a loss that expects probabilities: it wanders upwards, and scatters."""
+    losses = [6.1, 7.1, 7.3, 7.9, 8.5, 9.0, 9.2, 8.0, 7.5, 7.9, 7.8, 8.0]
+    right = [0.08 + gain * i / 12 + 0.002 * (i % 3) for i in range(12)]
+    stream = [Point(i + 1, loss, metrics={"accuracy": right[i]}) for i, loss in enumerate(losses)]
+    report = assess(watch(stream, Context(step_unit="epoch", total_steps=12)))
+    assert [str(f.condition) for f in report.findings if f.is_open] == ([] if gain else ["not_learning"])
+    if not gain:
+        assert not [a for f in report.findings for a in f.advice if a.action.endswith("rate") and a.value == 10]
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ([1.609, 1.61, 1.609, 1.609] * 6, "1.609 in 24 points, which would be chance level for 5 classes"),
+        ([0.6931] * 24, "exactly 0.6931 in all 24 points, which would be chance level for 2 classes: nothing"),
+        ([1.634, 1.635, 1.634, 1.634] * 6, "1.634 in 24 points."),
+    ],
+)
+def test_a_loss_that_rests_at_the_chance_level_of_some_classes_is_told_so(losses: list[float], words: str) -> None:
+    report = assess(watch([Point(500 * (i + 1), loss) for i, loss in enumerate(losses)]))
+    assert report.findings[0].condition is Condition.NOT_LEARNING
+    assert words in report.headline
+
+
+BY_THE_EPOCH = Context(step_unit="epoch", total_steps=50)
+
+
+@pytest.mark.parametrize("context", [BY_THE_EPOCH, BY_THE_EPOCH.merged(Context(loss_name="ce", num_classes=10))])
+def test_eight_epochs_at_chance_level_to_the_printed_digits_are_not_learning(context: Context) -> None:
+    stuck = [2.3026, 2.3026, 2.3025, 2.3026, 2.3026, 2.3027, 2.3026, 2.3026]
+    assert conditions(watch(points(stuck, 1), context)) == ["not_learning"]
+    assert conditions(watch(points(stuck[:7], 1), context)) == []
+    assert conditions(watch(points([*stuck[:7], 2.3036], 1), context)) == []
+    assert conditions(watch(points(stuck, 1), Context(total_steps=50))) == []
+    assert conditions(watch(points(stuck, 1), context.merged(Context(warmup_steps=5)))) == []
+    assert conditions(watch(points(stuck, 1), context.merged(Context(loss_name="mse")))) == []
+
+
+def test_a_loss_of_another_kind_is_not_held_against_chance_levels() -> None:
+    report = assess(watch(points([0.6931] * 24), Context(loss_name="mse")))
+    assert "chance" not in report.headline
 
 
 def test_a_game_is_judged_for_finiteness_alone() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.report import assess
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, falling, flat, points, watch
 
@@ -26,6 +27,52 @@ def test_a_spike_that_recovers_is_resolved() -> None:
     found = alarms(watch(points(with_jump(250, 8.0, length=3))))
     assert found[0].resolved_step is not None
     assert found[0].resolved_step < 265
+
+
+BY_20 = [2.41, 2.2, 2.05, 1.98, 9.4, 1.9, 1.85, 1.8, 1.75, 1.7]
+
+
+def test_a_spike_in_a_short_log_closes_at_the_third_point_back_and_says_when_it_was_back() -> None:
+    steps = [Point(20 * (i + 1), loss) for i, loss in enumerate(BY_20)]
+    report = assess(watch(steps))
+    assert (report.findings[0].onset_step, report.findings[0].resolved_step) == (100, 160)
+    assert report.findings[0].summary.endswith("4.4 times that, and was back at step 120.")
+    assert assess(watch(steps[:7])).findings[0].is_open
+
+
+def test_a_value_above_while_a_spike_ends_puts_its_end_off() -> None:
+    losses = [*BY_20[:6], 8.0, *BY_20[6:]]
+    (found,) = alarms(watch([Point(20 * (i + 1), loss) for i, loss in enumerate(losses)]))
+    assert found.evidence["recovered_step"] == 160
+
+
+def test_a_spike_that_turns_into_a_divergence_has_not_recovered() -> None:
+    losses = [2.31, 2.02, 1.85, 2.4, 4.8, 11.2, 31.9, 80.4, 201.7, 560.1]
+    report = assess(watch(points(losses, 1), Context(step_unit="epoch")))
+    spike = next(f for f in report.findings if f.condition is Condition.LOSS_SPIKE)
+    assert not spike.is_open
+    assert "back" not in spike.summary
+    assert "came back" not in str([cause.because for cause in spike.causes])
+
+
+def restarts(rates: list[float]) -> list[Point]:
+    """A loss that begins anew every 100 points, as its learning rate does."""
+    place = np.arange(400) % 100
+    noise = 0.02 * np.random.default_rng(0).normal(size=400)
+    losses = (0.2 + (1.2 - 0.2 * (np.arange(400) // 100)) * np.exp(-place / 40) + noise).tolist()
+    return points(losses, learning_rate=rates)
+
+
+def test_a_jump_where_a_schedule_begins_anew_is_information() -> None:
+    cosine = (0.05 * (1 + np.cos(np.pi * (np.arange(400) % 100) / 100))).tolist()
+    monitor = watch(restarts(cosine))
+    assert conditions(monitor) == []
+    assert Condition.LOSS_SPIKE in {f.condition for f in monitor.findings()}
+
+
+@pytest.mark.parametrize("rates", [[0.1] * 400, [0.01 * 4 ** (i // 100) for i in range(400)]])
+def test_a_jump_at_a_constant_rate_or_one_raised_above_all_before_is_an_alarm(rates: list[float]) -> None:
+    assert "loss_spike" in conditions(watch(restarts(rates)))
 
 
 def test_a_jump_without_recovery_stays_open() -> None:

@@ -26,10 +26,12 @@ class _Levels(Evidence):
     rule: (
         Literal[
             "constant",
+            "exactly at chance",
             "blown up",
             "ignores its gradients",
             "at chance",
             "not moved",
+            "answers stay wrong",
             "fell back",
             "stopped",
             "settles",
@@ -142,6 +144,8 @@ class LossSpikeEvidence(Evidence):
     """How many points the loss has stayed above."""
     spikes: int | None = None
     """How many jumps there have been."""
+    recovered_step: int | None = None
+    """The step from which on the loss was back; null while it is not, and where a worse condition took over."""
 
 
 class ExplodingGradientEvidence(Evidence):
@@ -201,6 +205,9 @@ class NotLearningEvidence(_Levels):
     """The smallest fall that would have been noticed in this noise, in units of the loss."""
     unmoved_by_gradient: bool | None = None
     """Whether the loss stands still although the gradient and the learning rate promise a fall."""
+    chance_classes: int | None = None
+    """Where chance level is not known: the number of classes whose chance level this loss would be, to the printed
+    digits."""
     blown_up: bool | None = None
     """Whether the loss stands still far above its own start."""
 

@@ -30,6 +30,11 @@ def rounded(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits - 1}e}") if value and math.isfinite(value) else value
 
 
+FINE_TUNING = 1e-4
+"""Rates up to here are usual for Adam on a model that was trained before, where hundreds of times as much would undo
+that: unless it is known to begin from nothing, or learns nothing, ten times as much is tried at a time."""
+UNTRAINED = 0.9
+"""Share of chance level at which a model that was not trained before begins."""
 LOWERED = 3.0
 """So many times lower without effect is enough to look elsewhere."""
 ADAM_REACH = 3.0
@@ -139,7 +144,13 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
     For losses that are no cross entropy a quarter of what is usual for SGD: the curvature of a squared error in the
     outputs is 2, that of a cross entropy at most 1/2, and the stable rate goes with its inverse.
     """
-    if measured.blew_up or measured.stationary or not measured.from_start or finding.condition in NEVER_HIGHER:
+    if (
+        measured.blew_up
+        or measured.risen
+        or measured.stationary
+        or not measured.from_start
+        or finding.condition in NEVER_HIGHER
+    ):
         return None
     rate = measured.learning_rate if measured.learning_rate else None
     if rate is None:
@@ -154,6 +165,9 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
     if known is not None and rate >= known:
         return None  # at or above what is usual: nothing says that more would help
     target = rate * 10 if known is None else min(max(known, min(rate * 10, 3 * known)), rate * 1000)
+    learns = finding.condition is not Condition.NOT_LEARNING
+    if learns and measured.adaptive and rate <= FINE_TUNING and not _from_scratch(measured):
+        target = min(target, rate * 10)
     target = rounded(target, 2)
     return Advice(
         action="set_learning_rate",
@@ -162,6 +176,14 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
         summary=f"Raise the learning rate from {number(rate)} to about {number(target)}; "
         "go on by factors of 3 while the loss falls smoothly.",
     )
+
+
+def _from_scratch(measured: Measured) -> bool:
+    """Whether the model was plainly not trained before: it began at chance level, or fits values."""
+    if measured.kind.squares:
+        return True
+    share = measured.first_over_chance
+    return share is not None and not measured.chance_inferred and share > UNTRAINED
 
 
 def warmup(measured: Measured, context: Context) -> Advice:

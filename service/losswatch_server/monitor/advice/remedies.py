@@ -71,12 +71,9 @@ def _insufficient_capacity(finding: Finding, measured: Measured, context: Contex
         factor, text = 32.0, "Make each hidden layer 32 times as wide if it has only a few units (4 become 128)"
     else:
         factor, text = 4.0, "Make each hidden layer 4 times as wide (10 units become 40)"
-    floor = f" of {number(measured.loss.now)}" if measured.loss else ""
-    yield Advice(
-        action="increase_capacity",
-        value=factor,
-        summary=f"{text}, or add one: training longer cannot go below the floor{floor}.",
-    )
+    rests = measured.loss is not None and not measured.risen
+    floor = f": training longer will hardly go below {number(measured.loss.latest)}" if measured.loss and rests else ""
+    yield Advice(action="increase_capacity", value=factor, summary=f"{text}, or add one{floor}.")
 
 
 def _wrong_loss_function(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:

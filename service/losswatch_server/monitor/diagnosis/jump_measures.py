@@ -29,6 +29,8 @@ class JumpMeasures:
     step: int | None = None
     """The first step outside the noise of the level before; None where the loss did not leave it near the begin."""
     value: float = math.nan
+    among: int = 1
+    """Points of which that first value is the highest: in what lies long back, they are no longer told apart."""
     height: float = 0.0
     """That first value above the level before, in standard deviations."""
     stays: float = 0.0
@@ -88,5 +90,6 @@ def _among_buckets(track: Track, since_step: int, reach: float) -> JumpMeasures 
             stays = (float(rows[i + 1][MEAN]) - before) / (top - before)
             first, last = int(rows[i][FIRST_STEP]), int(rows[i][LAST_STEP])
             step = since_step if first <= since_step <= last else first
-            return JumpMeasures(before=before, step=step, value=top, height=height, stays=stays)
+            among = int(rows[i][COUNT])
+            return JumpMeasures(before=before, step=step, value=top, among=among, height=height, stays=stays)
     return found

@@ -25,7 +25,7 @@ from losswatch_server.monitor.diagnosis.series_measures import (
     window,
 )
 from losswatch_server.monitor.known import begins_at_start
-from losswatch_server.monitor.loss_kind import NO_KIND, Family, LossKind, loss_kind
+from losswatch_server.monitor.loss_kind import NO_KIND, Family, LossKind, classes_at_chance, loss_kind
 from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.memory import Memory, Rates
 from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, M2, MEAN, Track
@@ -34,8 +34,6 @@ from losswatch_server.monitor.stats.trend import median
 
 GONE = 0.005
 """Share of the first gradient norms below which a gradient is gone."""
-_USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000, 32000, 50257, 50304, 128256)
-"""Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +99,12 @@ class Measured:
         """The gradient is gone: longer steps lead nowhere."""
         gradient = self.gradient
         return gradient is not None and gradient.points >= 5 and gradient.now < GONE * gradient.first
+
+    @property
+    def risen(self) -> bool:
+        """The loss is above its start by more than a tenth, and by more than it scatters."""
+        loss = self.loss
+        return loss is not None and loss.fall < -RISEN and loss.now - loss.first > 2 * loss.noise
 
     @property
     def cross_entropy(self) -> bool | None:
@@ -175,6 +179,8 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
 
 PAIRS = 16
 """Points with loss and gradient norm that make a rank correlation."""
+RISEN = 0.1
+"""Of the first loss."""
 RUNS_AWAY = 4.0
 """A loss that rose to four times its start has blown up: healthy starts rise by up to half."""
 NO_SCALED_DATA = 1e4
@@ -257,9 +263,9 @@ def _chance(track: Track, loss: LossMeasures | None, kind: LossKind, context: Co
     if not kind.classifies and kind.family is not Family.UNKNOWN:
         return None, False
     for level in (loss.first, loss.now):
-        chance = min((math.log(classes) for classes in _USUAL_CLASSES), key=lambda c: abs(level / c - 1))
-        if abs(level / chance - 1) < (0.05 if kind.classifies else 0.01):
-            return chance, True
+        classes = classes_at_chance(level, 0.05 if kind.classifies else 0.01)
+        if classes is not None:
+            return math.log(classes), True
     return None, False
 
 

@@ -22,6 +22,8 @@ from losswatch_server.monitor.stats.trend import difference_scale, median, quant
 
 Array = NDArray[np.float64]
 
+LAST_DIGIT, MOVED = 2e-5, 1e-3
+"""Shares of a loss: of its last printed digit, and of a difference that is none of digits."""
 ZERO_LAYER = math.log(1e-12)
 """A layer whose norm stays below this gets no gradient; the smallest of healthy layers was 1e-7."""
 
@@ -75,6 +77,8 @@ class LossMeasures:
     still_to_gain: float | None = None
     """What the loss will still lose if each eighth of the log goes on to bring the same share of the one before (a
     geometric series); at least half a printing step, and the noise. None where it cannot be told."""
+    froze: bool = False
+    """All losses but the first are the same number, or differ in the last printed digit."""
     tail_growth: float | None = None
     """Ratio of the last differences where they grow at a constant rate, so that the loss grows geometrically."""
 
@@ -197,6 +201,7 @@ def loss_measures(track: Track) -> LossMeasures | None:
         late_share=_late_share(track),
         tail_rise=_tail_rise(track),
         still_to_gain=_still_to_gain(track),
+        froze=_froze(track),
         tail_growth=_tail_growth(track),
     )
 
@@ -235,6 +240,14 @@ def _tail_rise(track: Track) -> float | None:
 def _tail_growth(track: Track) -> float | None:
     ratios = difference_ratios(track.recent[-6:])
     return ratios[-1] if len(ratios) >= 3 and spread(ratios) <= STEADY_SPREAD and ratios[-1] > 1 else None
+
+
+def _froze(track: Track) -> bool:
+    if track.n < 5 or not track.complete():
+        return False
+    first, *rest = track.recent
+    low, high = min(rest), max(rest)
+    return high - low <= LAST_DIGIT * abs(high) and abs(first - high) > MOVED * abs(high)
 
 
 def _still_to_gain(track: Track) -> float | None:

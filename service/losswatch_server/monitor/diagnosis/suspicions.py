@@ -19,12 +19,14 @@ from dataclasses import dataclass
 
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Advice, Cause, Finding
-from losswatch_server.monitor.sentences import counted, number, percent
+from losswatch_server.monitor.sentences import chance_for, counted, number, percent
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 MOST = 3
 LEAST_PROBABILITY = 0.1
 LEAST_POINTS = 8
+NEAREST = 2e-3
+"""Share of ln K within which a loss that rests there is called chance level for K classes."""
 GOOD = 0.97
 """Share of the first loss that is gone from which on a floor is more likely good than not."""
 
@@ -129,14 +131,16 @@ def _hardly_moves(m: Measured) -> Suspicion | None:
     if loss.change is not None and loss.change > 4 and moved > noise:
         return None
     level = "" if m.chance is None or m.chance_inferred else f"; chance level is {number(m.chance)}"
-    levels = (
-        number(loss.now) if number(loss.first) == number(loss.now) else f"{number(loss.first)} to {number(loss.now)}"
-    )
+    same = number(loss.first) == number(loss.now)
+    levels = number(loss.now, 4) if same else f"{number(loss.first)} to {number(loss.now)}"
+    if m.chance is not None and m.chance_inferred and abs(loss.now / m.chance - 1) < NEAREST:
+        level = chance_for(round(math.exp(m.chance)))
     likely = 0.35 + 0.3 * _soft(loss.points, 40, 15) * (1 - _soft(loss.fall, 0.05, 0.01))
     return Suspicion(
         condition=Condition.NOT_LEARNING,
         probability=likely * (1 - _accurate(m)),
-        summary=f"In {counted(loss.points, 'point')} it has hardly moved: {levels}{level}.",
+        summary=f"In {counted(loss.points, 'point')} it has "
+        f"{'risen instead of falling' if m.risen else 'hardly moved'}: {levels}{level}.",
     )
 
 

@@ -19,6 +19,8 @@ MAX_LAYERS = 1024
 LAYER_HALF_LIFE = 8.0
 SMALLEST_NORM = 1e-45
 """Stands for 0: below float32's smallest number."""
+RESTART = 3.0
+"""Times the learning rate before."""
 SETTLED = 12
 """Points from which on each weighs as much as the next."""
 _LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
@@ -68,6 +70,16 @@ class Rates:
                 break
             rate = value
         return rate
+
+    def restarted(self, since_step: int, until_step: int) -> bool:
+        """Whether, after the one step and up to the other, a schedule began anew (warm restarts): the rate went up at
+        one stroke, to no more than it had been."""
+        return any(
+            since_step < step <= until_step and after >= RESTART * before > 0 and after <= max(self.values[:i])
+            for i, (step, before, after) in enumerate(
+                zip(self.steps[1:], self.values, self.values[1:], strict=False), start=1
+            )
+        )
 
     @property
     def current(self) -> float | None:

@@ -22,15 +22,21 @@ HIGHER = frozenset(
 SHARES = frozenset({"accuracy", "acc", "top1"})
 LOWER = frozenset({"error", "err", "perplexity", "ppl", "wer", "cer"})
 _AFFIXES = re.compile(
-    r"^(?:val(?:idation)?|eval|train(?:ing)?|test|batch|epoch|sparse|categorical|binary)[_/ ]"
+    r"^(?:val(?:idation)?|eval|train(?:ing)?|test|batch|epoch|sparse|categorical|binary|mean|avg|average|overall|balanced"
+    r"|sequence|seq|sentence|pixel|node|graph)[_/ ]"
     r"|[_/ ](?:val|valid|validation|eval|train|test|score|step|epoch)$"
 )
+
+
+_FIRST_OF_ALL = re.compile(r"(?:acc|accuracy|prec|precision|top)_?1(?:_?acc(?:uracy)?)?(?![0-9])|exact_match")
+"""The first answer is the right one: "acc@1", "prec@1", "top-1 accuracy"."""
 
 
 @lru_cache(maxsize=4096)
 def quality_of(name: str) -> str | None:
     """The metric's bare name ("val_acc" is "acc"), None for one that does not say how good a model is."""
     bare = re.sub(r"[^a-z0-9/]+", "_", name.strip().lower()).rsplit("/", 1)[-1]
+    bare = _FIRST_OF_ALL.sub(r"top1", bare)
     while (cut := _AFFIXES.sub("", bare)) != bare:
         bare = cut
     bare = bare.replace("_", "")

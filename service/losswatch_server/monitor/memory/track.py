@@ -176,6 +176,10 @@ class Track:
         rows = self.buckets if self.open_bucket is None else [*self.buckets, self.open_bucket]
         return np.array(rows, dtype=np.float64).reshape(len(rows), 8)
 
+    def highest_before(self) -> float:
+        """The highest value before the last one."""
+        return max(max(self.recent[:-1]), max(self.head), max((row[MAX] for row in self.buckets), default=-math.inf))
+
     def complete(self) -> bool:
         """Whether head and recent together still hold every value."""
         return self.n <= len(self.recent)

@@ -92,6 +92,16 @@ class Quiet:
     """Judged, and nothing is wrong."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """The condition has ended, and the detector has waited long enough to say so: its finding closes at once."""
+
+    since_step: int
+    """The first step of those that it waited."""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    """Joins that of the finding."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unsure:
     """No judgement at this point: what is open stays as it is."""
@@ -108,7 +118,7 @@ class Alarm:
 
 
 NO_POINT = Point(-1)
-Verdict = Waiting | Quiet | Unsure | Alarm
+Verdict = Waiting | Quiet | Unsure | Over | Alarm
 QUIET = Quiet()
 UNSURE = Unsure()
 
@@ -222,18 +232,24 @@ def checked(verdict: Verdict) -> Verdict:
     if not isinstance(verdict, Alarm):
         if type(verdict) not in _NO_ALARM:
             raise TypeError(f"no verdict: {verdict!r}")
+        if isinstance(verdict, Over):
+            _check_evidence(verdict.evidence)
         return verdict
     if type(verdict.onset_step) is not int or not isinstance(verdict.severity, Severity):
         raise TypeError(f"an alarm with onset step {verdict.onset_step!r} and severity {verdict.severity!r}")
     if not 0 <= verdict.confidence <= 1:
         raise ValueError(f"an alarm with confidence {verdict.confidence!r}")
-    for name, value in verdict.evidence.items():
-        if not all(isinstance(part, _PLAIN) for part in (value if isinstance(value, tuple) else (value,))):
-            raise TypeError(f"evidence {name} is {value!r}")
+    _check_evidence(verdict.evidence)
     return verdict
 
 
-_NO_ALARM = frozenset({Quiet, Waiting, Unsure})
+def _check_evidence(evidence: Mapping[str, Any]) -> None:
+    for name, value in evidence.items():
+        if not all(isinstance(part, _PLAIN) for part in (value if isinstance(value, tuple) else (value,))):
+            raise TypeError(f"evidence {name} is {value!r}")
+
+
+_NO_ALARM = frozenset({Quiet, Waiting, Unsure, Over})
 _PLAIN = (int, float, str, NoneType)
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.loss_kind import classes_at_chance
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
 from losswatch_server.monitor.rules.flat_levels import (
@@ -20,9 +21,12 @@ from losswatch_server.monitor.rules.flat_levels import (
     bad,
     blown_up,
     constant,
+    error_of_mean,
+    exactly_at_chance,
     fell_back,
     good,
     not_moved,
+    stays_wrong,
 )
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth
 from losswatch_server.monitor.rules.flat_stated import not_done, rests, still_falls, unmoved
@@ -34,6 +38,7 @@ from losswatch_server.monitor.rules.flat_tests import (
     ignores_its_gradients,
     level_at_end,
     level_error,
+    no_longer_shrinks,
     settles,
     stays_at_chance,
     stopped,
@@ -80,6 +85,12 @@ LEVEL = (Need.QUALITY, Need.CHANCE, Need.START)
 """What says how good a level is."""
 LINES = (
     Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,)),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="exactly at chance",
+        parts=(exactly_at_chance,),
+        needs=(Need.START,),
+    ),
     Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), needs=(Need.START,)),
     Line(
         condition=C.NOT_LEARNING,
@@ -98,6 +109,12 @@ LINES = (
         name="not moved",
         parts=(not_moved, does_not_move, enough),
         needs=(Need.START,),
+    ),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="answers stay wrong",
+        parts=(stays_wrong, enough),
+        needs=(Need.START, Need.QUALITY),
     ),
     Line(condition=C.PLATEAU, name="fell back", parts=(fell_back, enough), lost=True, needs=(Need.START,)),
     Line(
@@ -145,7 +162,7 @@ LINES = (
     Line(
         condition=C.CONVERGED,
         name="settled",
-        parts=(good, stopped),
+        parts=(good, stopped, no_longer_shrinks),
         severity=Severity.INFO,
         floor=True,
     ),
@@ -159,6 +176,21 @@ def decided(p: FlatParameters, view: View) -> Line | None:
         view.flat = (next((r for r in LINES if all(t.passes for t in r.tests(p, view))), None),)
     row: Line | None = view.flat[0]
     return row
+
+
+PRINTED = 1e-4
+"""Relative step of a loss that was printed with few digits."""
+NEAREST = 2e-3
+"""Share of ln K within which a loss that rests there is called chance level for K classes."""
+
+
+def _chance_classes(view: View) -> int | None:
+    """The number of classes whose chance level this loss is to the printed digits, where chance is not known."""
+    shape = view.shape
+    if shape.chance is not None or not view.kind.may_classify or not shape.level > 0:
+        return None
+    known_to = max(0.5 * shape.quantum, 2 * error_of_mean(view, 8), PRINTED * shape.level) / shape.level
+    return classes_at_chance(shape.level, min(known_to, NEAREST))
 
 
 def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
@@ -180,6 +212,7 @@ def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
             "constant": shape.constant,
             "unmoved_by_gradient": row.name == "ignores its gradients",
             "blown_up": row.name == "blown up",
+            "chance_classes": _chance_classes(view),
         }
     if row.condition is C.PLATEAU:
         evidence |= {

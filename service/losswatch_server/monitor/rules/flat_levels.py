@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from losswatch_server.monitor.known import Need
-from losswatch_server.monitor.loss_kind import Family
+from losswatch_server.monitor.loss_kind import Family, classes_at_chance
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.rules.base import Test, View
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth, of_means
+from losswatch_server.monitor.rules.minimum_runtime import warmup_end
 from losswatch_server.monitor.stats.trend import difference_scale, median
 
 LEVELS = 4
@@ -42,6 +43,21 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
     yield from no_better_metric(view)
 
 
+def exactly_at_chance(p: FlatParameters, view: View) -> Tests:
+    """Every mean over an epoch is chance level to the printed digits: no saddle is as flat. Of 20, 40 and 100 means of
+    every run of the develop half and of public logs none of a healthy one was, for its first eight, and 30 of others.
+    """
+    track, shape = view.memory.loss, view.shape
+    yield Test("a log by the epoch", float(view.known.by_epoch), 0.5)
+    within = max(p.exactly, 0.5 * shape.quantum / track.highest if track.highest > 0 else 0.0)
+    classes = classes_at_chance(track.highest, within) if track.highest > 0 and view.kind.may_classify else None
+    chance = shape.chance if shape.chance is not None else math.log(classes) if classes else math.nan
+    farthest = max(track.highest - chance, chance - track.lowest)
+    yield Test("distance of the farthest loss from chance level", farthest / chance, within, False, "of chance level")
+    yield Test("epochs past the warm-up", view.point.step - 2 * warmup_end(view.context), 0.0)
+    yield from no_better_metric(view)
+
+
 def not_moved(p: FlatParameters, view: View) -> Tests:
     shape = view.shape
     yield Test("share of the first level that was gained", shape.share, p.unmoved, False)
@@ -50,6 +66,17 @@ def not_moved(p: FlatParameters, view: View) -> Tests:
     yield Test("chance level is known", float(shape.chance is not None), 0.5, False)
     best = shape.best if view.memory.loss.lowest >= 0 else -math.inf
     yield Test("best level so far", best, 0.6 * min(shape.first, view.memory.loss.head[0]))
+    yield from no_better_metric(view)
+    yield from no_better_validation(view)
+
+
+def stays_wrong(p: FlatParameters, view: View) -> Tests:
+    """Few answers are right, no more than at the start, and the loss has not fallen: however it scatters, or rose."""
+    yield Test("a share of right answers that is poor", float(view.quality.poor), 0.5)
+    yield Test("a gain of right answers that the noise excludes", float(view.quality.still), 0.5)
+    yield Test("share of the first level that was gained", view.shape.share, p.unmoved, False)
+    best = view.shape.best if view.memory.loss.lowest >= 0 else -math.inf
+    yield Test("best level so far", best, 0.6 * min(view.shape.first, view.memory.loss.head[0]))
     yield from no_better_metric(view)
     yield from no_better_validation(view)
 
@@ -143,6 +170,9 @@ def fell_back(p: FlatParameters, view: View) -> Tests:
     yield Test("gain at the best level", gain, max(p.unmoved * abs(shape.first), p.lost_sds * error))
     yield Test("lowest level of the last quarter over the best one", lowest - best, p.lost_of_gain * gain)
     yield Test("the same in standard errors", (lowest - best) / error, p.lost_sds)
+    middle = (track.head_steps[0] + track.last_step) // 2
+    anew = view.memory.rates.restarted(middle, track.last_step)
+    yield Test("a schedule of the learning rate that began anew since the middle", float(anew), 0.5, False)
     yield from no_better_metric(view)
 
 

@@ -28,6 +28,8 @@ class FlatParameters:
     chance_margin_since: float = 0.03
     """The same for the mean since the middle, less its error: of fine-tunes, drawn labels and public logs 26 of 141
     alarms at chance were wrong without it, 10 of 109 with it."""
+    exactly: float = 3e-4
+    """Of chance level, at the printed digits: 2.3026 and 0.6931 are within it."""
     level_sds: float = 1.64
     """Standard errors of a level: 5 % to one side."""
     risen: float = 0.1
@@ -57,6 +59,9 @@ class FlatParameters:
     bad_gain_smooth: float = 0.9
     """Without noise (full batch) a floor after 90 % of the fall can still be told from convergence to zero."""
     good_gain: float = 0.9
+    shrinks: float = 0.2
+    """Of its level, over the last eighth of the run: a loss that still falls by as much is on its way to 0, and has not
+    settled, however little that is of its start."""
     nearly_all: float = 0.97
     """Of the first value: from here on a floor is more likely good than not, whatever fault is stated."""
     slow_gain: float = 0.3

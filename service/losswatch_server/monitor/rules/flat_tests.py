@@ -70,6 +70,15 @@ def stopped(p: FlatParameters, view: View) -> Tests:
     yield Test("points", float(shape.n), p.few_floor_points if late and of_means(view) else p.floor_points)
 
 
+def no_longer_shrinks(p: FlatParameters, view: View) -> Tests:
+    """A loss that falls by the same factor again and again has stopped on the scale of its start alone."""
+    means = view.shape.means
+    window = max(1, len(means) // 8)
+    if view.shape.positive and len(means) >= 2 * window:
+        before, now = float(means[-2 * window : -window].sum()), float(means[-window:].sum())
+        yield Test("share of its level that the last eighth took away", 1 - now / before, p.shrinks, False)
+
+
 def settles(p: FlatParameters, view: View) -> Tests:
     """A smooth curve that has nearly arrived at a floor it foretells: within 15 % of the progress of the floor's lower
     bound, and closer than the run is long. A power law does not arrive (its steps to the floor are many times the

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.memory.track import MAX, Track
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Over, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -145,20 +144,17 @@ def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> l
     return [SpikeLimits(limit, min(recovery, limit), math.exp(centre), scale, True)]
 
 
-def highest_before(track: Track) -> float:
-    """The highest loss before the last one."""
-    return max(max(track.recent[:-1]), max(track.head), max((row[MAX] for row in track.buckets), default=-math.inf))
-
-
 @dataclass(slots=True)
 class SpikeState:
-    """``below`` counts the values back under the recovery level since the spike; ``largest`` are the 32 largest
+    """``below`` counts the values back under the recovery level since the spike, and ``back_step`` is the step of the
+    first of them after which none was above; ``largest`` are the 32 largest
     residuals of quiet points, ascending; ``new_level`` is the recovery level of a jump that did not come back."""
 
     threshold: Threshold = field(default_factory=Threshold)
     onset: int = -1
     length: int = 0
     below: int = 0
+    back_step: int = -1
     peak: float = -math.inf
     count: int = 0
     alarming: bool = False
@@ -199,6 +195,8 @@ class LossSpike:
     noise."""
     certain_sds: float = 30.0
     """The limit while there are too few residuals to know their tail."""
+    restart_points: int = 5
+    """Points before a jump within which a schedule of the learning rate that begins anew makes it information."""
     lasting: int = 3
     recovered_after: int = 3
     gives_up_after: int = 200
@@ -234,9 +232,10 @@ class LossSpike:
         if not view.holds("jump", self._jump(state, view, loss, threshold.limit)):
             return QUIET
         state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
+        state.back_step = -1
         state.count += 1
-        state.highest_before = highest_before(track)
-        state.alarming = self._material(state, track)
+        state.highest_before = track.highest_before()
+        state.alarming = self._material(state, view)
         return self._alarm(state, view)
 
     def _jump(self, state: SpikeState, view: View, loss: float, limit: float) -> Iterator[Test]:
@@ -267,10 +266,13 @@ class LossSpike:
         limit = max(2 * highest, 0.0, centre + self.sds * scale)
         if not view.holds("jump", self._jump(state, view, loss, math.nextafter(limit, math.inf))):
             return QUIET
-        state.threshold = Threshold(limit=2 * highest, recovery=highest, centre=centre, scale=scale)
+        state.threshold = Threshold(
+            limit=2 * highest, recovery=max(highest, centre + 3 * scale), centre=centre, scale=scale
+        )
         state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
+        state.back_step = -1
         state.count += 1
-        state.alarming = True
+        state.alarming = not self._restarted(state, view)
         return self._alarm(state, view)
 
     def pass_over(self, state: SpikeState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
@@ -319,9 +321,16 @@ class LossSpike:
         threshold.limit, threshold.recovery, threshold.centre, threshold.scale, threshold.logarithmic = limits
         threshold.notable = threshold.loss_at(state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE)
 
-    def _material(self, state: SpikeState, track: Track) -> bool:
-        """Whether a jump is more than one outlier of the run's own tail."""
-        threshold = state.threshold
+    def _restarted(self, state: SpikeState, view: View) -> bool:
+        """Whether a schedule of the learning rate began anew shortly before the jump."""
+        near = view.memory.loss.recent_steps[-(state.length + self.restart_points) :]
+        return view.memory.rates.restarted(near[0], state.onset)
+
+    def _material(self, state: SpikeState, view: View) -> bool:
+        """Whether a jump is more than one outlier of the run's own tail, and no schedule's doing."""
+        threshold, track = state.threshold, view.memory.loss
+        if self._restarted(state, view):
+            return False
         height = threshold.height(state.peak)
         progress = track.head[0] - track.lowest
         rise = state.peak - threshold.centre
@@ -348,17 +357,20 @@ class LossSpike:
             view.holds("jump", self._jump(state, view, loss, math.nextafter(state.threshold.recovery, math.inf)))
         if loss <= state.threshold.recovery:
             state.below += 1
+            if state.back_step < 0:
+                state.back_step = view.point.step
             if state.below >= self.recovered_after:
                 state.onset = -1
                 state.new_level = -math.inf
                 state.threshold.due = 0
-                return QUIET
+                return Over(since_step=state.back_step, evidence={"recovered_step": state.back_step})
             return UNSURE
+        state.back_step = -1
         eighth = state.largest[-8] if len(state.largest) >= 8 else 3.0
         in_a_row = state.above_eighth == state.length - 1 and state.below == 0
         if in_a_row and state.threshold.height(loss) >= eighth:
             state.above_eighth += 1
-        state.alarming = state.alarming or self._material(state, view.memory.loss)
+        state.alarming = state.alarming or self._material(state, view)
         if state.length > self.gives_up_after:
             state.onset = -1
             state.new_level = state.threshold.recovery
@@ -380,5 +392,6 @@ class LossSpike:
                 "factor": state.peak / threshold.centre if threshold.centre > 0 else None,
                 "points_above": state.length,
                 "spikes": state.count,
+                "recovered_step": None,
             },
         )

@@ -16,17 +16,22 @@ GOOD, POOR = 0.9, 0.25
 """Shares of right answers that are good for most tasks, and poor for any with few classes."""
 OVER_GUESSING = 1.5
 """Times the share of a guess among known classes up to which a model is poor."""
+STILL_POINTS = 8
+STILL_GAIN = 0.05
+"""Of all answers: a gain of so many is excluded where a share stands still."""
+STILL_ERRORS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class QualityVerdict:
     """``learning``: a metric got better lately. ``good`` and ``poor``: by a share of right answers, None without
-    one."""
+    one; ``still``: that no such share gained anything since the first values is beyond its noise."""
 
     learning: bool = False
     share: float | None = None
     good: bool = False
     poor: bool = False
+    still: bool = False
 
 
 NOTHING_SAID = QualityVerdict()
@@ -36,7 +41,7 @@ def quality_verdict(quality: Quality, classes: int | None) -> QualityVerdict:
     """Read the metrics of a run that are remembered."""
     if not quality.names:
         return NOTHING_SAID
-    learning = False
+    learning, still = False, True
     share: float | None = None
     for place, name in enumerate(quality.names):
         bare = quality_of(name) or ""
@@ -52,7 +57,19 @@ def quality_verdict(quality: Quality, classes: int | None) -> QualityVerdict:
             learning = learning or sign * (now - then) > max(BETTER_BY * error, least)
         if bare in SHARES:
             share = max(share or 0.0, now / percent)
+            still = still and _stands_still(quality, place, percent)
     if share is None:
         return QualityVerdict(learning)
     poor = share < (OVER_GUESSING / classes if classes and classes > 1 else POOR)
-    return QualityVerdict(learning, share, share >= GOOD and not poor, poor)
+    return QualityVerdict(learning, share, share >= GOOD and not poor, poor, still and not learning)
+
+
+def _stands_still(quality: Quality, place: int, whole: float) -> bool:
+    """Whether the noise excludes that the share, of ``whole``, has gained what matters."""
+    if quality.counts[place] < STILL_POINTS:
+        return False
+    first, last = quality.early[place][: STILL_POINTS // 2], quality.latest[place][-STILL_POINTS // 2 :]
+    spread = max(difference_scale(first), difference_scale(last))
+    error = spread * math.sqrt(1 / len(first) + 1 / len(last))
+    gain = sum(last) / len(last) - sum(first) / len(first)
+    return gain + STILL_ERRORS * error < STILL_GAIN * whole

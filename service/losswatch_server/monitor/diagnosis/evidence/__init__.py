@@ -13,6 +13,7 @@ from losswatch_server.monitor.diagnosis.evidence.rates import RATES
 from losswatch_server.monitor.diagnosis.evidence.row import Evidence
 from losswatch_server.monitor.diagnosis.evidence.settings import SETTINGS
 from losswatch_server.monitor.diagnosis.evidence.start import START
+from losswatch_server.monitor.diagnosis.evidence.stuck import STUCK
 from losswatch_server.monitor.diagnosis.evidence.validation import VALIDATION
 
 ROWS: tuple[Evidence, ...] = (
@@ -22,6 +23,7 @@ ROWS: tuple[Evidence, ...] = (
     *EVENTS,
     *START,
     *LOSS,
+    *STUCK,
     *GRADIENT,
     *VALIDATION,
     *METRICS,

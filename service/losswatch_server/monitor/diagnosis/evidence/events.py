@@ -30,6 +30,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     Seen,
     above,
     below,
+    decades,
     holds,
     times,
     within,
@@ -94,12 +95,21 @@ def _tail_rise(seen: Seen) -> float:
 
 
 def _rise_text(seen: Seen) -> str:
-    return f"the last finite losses were at most {times(_tail_rise(seen))} the level before"
+    ratio = _tail_rise(seen)
+    above = "no higher than" if ratio <= 1 else f"at most {times(ratio)}"
+    return f"the last finite losses were {above} the level before"
+
+
+def _decades_before_overflow(seen: Seen) -> float | None:
+    loss = seen.measured.loss
+    if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "loss" or loss is None:
+        return None
+    return decades(loss.latest)
 
 
 def never_finite(seen: Seen) -> bool | None:
     """Not one loss was finite, in a log that begins where the run began."""
-    if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "loss":
+    if not _is(seen, Condition.NON_FINITE) or seen.finding.series not in ("loss", "validation_loss"):
         return None
     return seen.measured.loss is None and seen.measured.loss_nonfinite > 0
 
@@ -136,14 +146,14 @@ def _comes_back(seen: Seen) -> bool | None:
 
 
 def _recovered(seen: Seen) -> bool | None:
-    return seen.finding.closed_by is ClosedBy.RESOLVED if _is(seen, Condition.LOSS_SPIKE) else None
+    return seen.finding.evidence.get("recovered_step") is not None if _is(seen, Condition.LOSS_SPIKE) else None
 
 
 def _stayed(seen: Seen) -> bool | None:
     if not _is(seen, Condition.LOSS_SPIKE):
         return None
     f = seen.finding
-    return f.closed_by is not ClosedBy.RESOLVED and f.last_step > f.onset_step + DIGITS_LEFT
+    return f.evidence.get("recovered_step") is None and f.last_step > f.onset_step + DIGITS_LEFT
 
 
 def _ascent(seen: Seen) -> float | None:
@@ -203,7 +213,8 @@ def _still_pulled(seen: Seen) -> bool:
 def _jump_text(seen: Seen) -> str:
     jump = seen.measured.jump
     assert jump is not None
-    return f"the loss was stable at {number(jump.before)} and jumped to {number(jump.value)} in one step ({jump.step})"
+    many = f"within {jump.among} points" if jump.among > 1 else "in one step"
+    return f"the loss was stable at {number(jump.before)} and jumped to {number(jump.value)} {many} ({jump.step})"
 
 
 EVENTS: tuple[Evidence, ...] = (
@@ -227,6 +238,24 @@ EVENTS: tuple[Evidence, ...] = (
         means="the loss had risen several times above its level before it was not finite",
         says=lambda s: f"just before, the loss was {times(_tail_rise(s))} its level",
         for_={RATE_HIGH: PLAIN, UNSCALED: WEAK, INIT: WEAK},
+        against={PRECISION: PLAIN, BAD_BATCH: PLAIN, BAD_DATA: STRONG},
+    ),
+    Evidence(
+        name="falls_without_bound", group="loss function",
+        when=holds(lambda s: _is(s, Condition.DIVERGING) and s.finding.evidence.get("rule") == "unbounded"),
+        means="the loss falls below zero without end: what is minimised has no lower bound",
+        says=lambda s: (
+            f"the loss has come down to {number(s.finding.evidence.get('current'))}: what is minimised has no lower "
+            "bound"
+        ),
+        for_={WRONG_LOSS: STRONG},
+        against={RATE_HIGH: PLAIN, ACCUMULATING: STRONG, TINY_BATCH: STRONG, MOMENTUM: PLAIN},
+    ),
+    Evidence(
+        name="enormous_before_overflow", group="shape", when=above(_decades_before_overflow, 12.0, 0.5),
+        means="the last finite loss was above 1e12: it had blown up before it was not finite, or before it was printed",
+        says=lambda s: f"the last finite loss was {number(s.measured.loss.latest if s.measured.loss else None)}",
+        for_={RATE_HIGH: STRONG, UNSCALED: PLAIN, INIT: WEAK},
         against={PRECISION: PLAIN, BAD_BATCH: PLAIN, BAD_DATA: STRONG},
     ),
     Evidence(

@@ -85,6 +85,16 @@ def _always_zero(seen: Seen) -> bool | None:
     return None if gradient is None else gradient.peak == 0
 
 
+def _became_zero(seen: Seen) -> bool | None:
+    gradient = of(seen)
+    return None if gradient is None else gradient.now == 0 < gradient.peak
+
+
+def _nearly_gone(seen: Seen) -> bool | None:
+    gradient = of(seen)
+    return None if gradient is None else gradient.now > 0
+
+
 def _zero_above_chance(seen: Seen) -> float | None:
     m = seen.measured
     if not _always_zero(seen) or m.now_over_chance is None or m.chance_inferred:
@@ -181,6 +191,13 @@ GRADIENT: tuple[Evidence, ...] = (
         against={RATE_HIGH: PLAIN, RATE_LOW: PLAIN},
     ),
     Evidence(
+        name="gradient_became_zero", group="gradient norm", when=holds(_became_zero),
+        means="there was a gradient, and by now its norm is exactly 0: that is no stationary point",
+        says=lambda s: "there was a gradient at first, and by now its norm is exactly 0",
+        for_={DEAD: STRONG, SATURATED: PLAIN, WRONG_LOSS: WEAK},
+        against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN},
+    ),
+    Evidence(
         name="gradient_zero_above_chance", group="loss function", when=above(_zero_above_chance, 1.8, 0.15),
         means="the gradient is 0 although the loss is far above chance level: the loss does not see the outputs",
         says=lambda s: (
@@ -229,7 +246,7 @@ GRADIENT: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="gradient_gone", group="gradient norm",
-        when=(*below(_growth, -2.3, 0.25), *below(losses.fall, 0.9, 0.02)),
+        when=(*below(_growth, -2.3, 0.25), *below(losses.fall, 0.9, 0.02), *holds(_nearly_gone)),
         means="the gradient norm fell to a hundredth or less with the loss still high: a stationary point",
         says=lambda s: f"{_change_text(s)}: a stationary point, with the loss still high",
         for_={LINEAR: PLAIN, SMALL: PLAIN, SATURATED: WEAK, DEAD: WEAK},

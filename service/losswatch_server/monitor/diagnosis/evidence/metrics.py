@@ -123,8 +123,8 @@ METRICS: tuple[Evidence, ...] = (
         says=_text, for_={WRONG_LOSS: WEAK}, against={NOT_UPDATED: STRONG, LABELS: PLAIN, DEAD: PLAIN},
     ),
     Evidence(
-        name="accuracy_constant", group="accuracy", when=holds(_constant),
-        means="the accuracy is the same number every time",
+        name="accuracy_constant", group="accuracy", when=(*holds(_constant), *below(losses.fall, 0.3, 0.05)),
+        means="the accuracy is the same number every time, and the loss has hardly fallen",
         says=lambda s: f"the accuracy is {percent(_now(s))} every time",
         for_={NOT_UPDATED: PLAIN, DEAD: WEAK, SATURATED: WEAK, RATE_LOW: WEAK},
     ),

@@ -1,0 +1,82 @@
+"""Evidence in a loss that goes nowhere: whether it rose, froze after its first value, or is that of a blind guess."""
+
+from __future__ import annotations
+
+from losswatch_server.monitor.diagnosis.evidence import loss as losses
+from losswatch_server.monitor.diagnosis.evidence.causes import (
+    CLIP,
+    DEAD,
+    INIT,
+    LABELS,
+    NOT_UPDATED,
+    RATE_HIGH,
+    RATE_LOW,
+    SATURATED,
+    UNSCALED,
+    WRONG_LOSS,
+)  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.row import PLAIN, STRONG, WEAK, Evidence, Seen, holds
+from losswatch_server.monitor.diagnosis.evidence.start import EXACT
+from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.vocabulary import Condition
+
+_FLAT = frozenset({Condition.NOT_LEARNING, Condition.PLATEAU, Condition.SLOW_CONVERGENCE})
+
+
+def _risen(seen: Seen) -> bool | None:
+    known = seen.finding.condition in _FLAT and seen.measured.from_start and losses.of(seen).points
+    return seen.measured.risen if known else None
+
+
+def _froze(seen: Seen) -> bool | None:
+    loss = losses.of(seen)
+    return loss.froze if loss.points and seen.measured.from_start else None
+
+
+def _exactly_at_chance(seen: Seen) -> bool | None:
+    """From the mean over the first epoch on: a model that was never updated gives what its first weights give."""
+    m, loss = seen.measured, losses.of(seen)
+    if m.chance is None or m.starts_untrained or not m.from_start or not loss.points:
+        return None
+    return all(abs(level / m.chance - 1) < EXACT for level in (loss.very_first, loss.now))
+
+
+def _froze_text(seen: Seen) -> str:
+    loss = losses.of(seen)
+    return (
+        f"the first loss was {number(loss.very_first, 6)} and every one since is {number(loss.now, 6)}: something was "
+        "updated, and then nothing"
+    )
+
+
+def _chance_text(seen: Seen) -> str:
+    m = seen.measured
+    return (
+        f"the loss is {number(losses.of(seen).now, 4)} since the first epoch, chance level ({number(m.chance, 4)}) to "
+        "the printed digits: every output is the same"
+    )
+
+
+STUCK: tuple[Evidence, ...] = (
+    Evidence(
+        name="risen_since_start", group="shape", when=holds(_risen),
+        means="a flat loss lies above its start, by more than a tenth and by more than it scatters",
+        says=lambda s: f"the loss went up from {number(losses.of(s).first)} to {number(losses.of(s).now)}",
+        for_={RATE_HIGH: WEAK, WRONG_LOSS: WEAK},
+        against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN},
+    ),
+    Evidence(
+        name="froze_after_its_first_value", group="shape", when=holds(_froze),
+        means="the first loss differs from all that follow, and those are the same number: after the first steps "
+        "nothing moved",
+        says=_froze_text,
+        for_={DEAD: STRONG, SATURATED: PLAIN, RATE_HIGH: PLAIN, UNSCALED: WEAK},
+        against={NOT_UPDATED: STRONG, RATE_LOW: STRONG, LABELS: PLAIN},
+    ),
+    Evidence(
+        name="exactly_at_chance_by_the_epoch", group="level", when=holds(_exactly_at_chance),
+        means="in a log by the epoch, the loss is chance level to the last printed digit from the first epoch on",
+        says=_chance_text,
+        for_={DEAD: PLAIN, INIT: WEAK, SATURATED: WEAK}, against={NOT_UPDATED: STRONG, RATE_LOW: PLAIN},
+    ),
+)  # fmt: skip
