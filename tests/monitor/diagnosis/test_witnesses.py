@@ -157,6 +157,12 @@ def further_memories() -> Iterator[tuple[Memory, Context]]:
         yield with_accuracy(remembered([14.3675, *([14.5254] * 11)], validation=[14.5511] * 12), [0.0972] * 12), context
         yield remembered([2.3026, 2.3027, 2.3026, 2.3026] * 6), context
         yield remembered([2.3026, 2.3027, 2.3026, 2.3026] * 6, validation=[2.3026] * 24), context
+    for losses in (FLAT, [1.5] * N, noisy(1.5)):
+        for context in (TEN, Context(), hot):
+            yield remembered(losses, [1.0] * 3 + [1e-9] * (N - 3)), context
+            yield remembered(losses, decay(0.5, 1e-6)), context
+        yield with_accuracy(remembered(losses), [0.5] * 6), TEN
+        yield with_accuracy(remembered(losses, validation=[1.23] * 12), [0.5] * 6), TEN
     for context in (Context(), hot, Context(precision="fp16"), Context(batch_size=1)):
         yield broken(remembered([6e40]), losses=50), context
 

@@ -18,7 +18,7 @@ from losswatch_server.monitor.rules.flat_levels import no_better_metric
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import gradient_rises, patience_over, warmup_end
 from losswatch_server.monitor.stats.looks import standard_errors
-from losswatch_server.monitor.stats.trend import slope_test
+from losswatch_server.monitor.stats.trend import difference_scale, slope_test
 
 LINE_POINTS = 10
 """Points from which there is a line through the second half of them."""
@@ -75,8 +75,12 @@ def no_longer_shrinks(p: FlatParameters, view: View) -> Tests:
     means = view.shape.means
     window = max(1, len(means) // 8)
     if view.shape.positive and len(means) >= 2 * window:
-        before, now = float(means[-2 * window : -window].sum()), float(means[-window:].sum())
-        yield Test("share of its level that the last eighth took away", 1 - now / before, p.shrinks, False)
+        before, now = float(means[-2 * window : -window].sum()) / window, float(means[-window:].sum()) / window
+        # of the last quarter: of a loss that falls by factors the earlier ones scatter far more
+        noise = difference_scale(view.memory.loss.recent[-max(8, view.shape.n // 4) :][-128:])
+        error = standard_errors(view.shape.n) * noise * math.sqrt(16 / view.shape.n)
+        least = (before - now - error) / before
+        yield Test("share of its level that the last eighth took away, beyond the noise", least, p.shrinks, False)
 
 
 def settles(p: FlatParameters, view: View) -> Tests:
