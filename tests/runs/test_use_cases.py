@@ -17,6 +17,7 @@ from losswatch_server.runs import (
     RunGoneError,
     RunNotFoundError,
 )
+from losswatch_server.runs.live_run import MOST_APART
 from losswatch_server.store.rows import RunFilter, RunOrder
 
 
@@ -292,4 +293,4 @@ def test_snapshots_stay_few_and_close_together_near_the_present(house: House) ->
         house.record(falling(start, 300))
     seqs = [seq for (seq,) in house.sql("SELECT seq FROM snapshot ORDER BY seq")]
     assert len(seqs) <= 7
-    assert 6000 - seqs[-1] <= 300
+    assert 6000 - seqs[-1] <= MOST_APART

@@ -24,8 +24,8 @@ def post(house: House, name: str) -> None:
     for start in range(0, 3000, 500):
         points = [Point(n, loss=2.0 / (1 + n) + (n % 7) / 100, metrics={"a": n}) for n in range(start, start + 500)]
         house.record(points, Context(learning_rate=0.1), "first", name)
-    house.record([Point(n, loss=0.5 + n / 1000) for n in range(2000, 2300)], writer="second", name=name)
-    house.record([Point(2299, validation_loss=1.0)], writer="second", name=name)
+    house.record([Point(n, loss=0.5 + n / 1000) for n in range(2000, 2600)], writer="second", name=name)
+    house.record([Point(2599, validation_loss=1.0)], writer="second", name=name)
     house.do(house.runs.finish("default", name, RunState.FINISHED))
     house.do(house.runs.close())
 
@@ -69,7 +69,7 @@ def test_a_thinned_run_is_judged_as_before_and_goes_on_at_another_database(place
     house_points = house.report("run").run.points
     house.do(house.runs.delete("default", "run"))
     take_in(house, thinned, "back")
-    house.record([Point(n, loss=0.5) for n in range(2300, 2320)], writer="second", name="back")
+    house.record([Point(n, loss=0.5) for n in range(2600, 2620)], writer="second", name="back")
     assert house.report("back").run.points == house_points + 20
     for one in (house, other):
         one.close()

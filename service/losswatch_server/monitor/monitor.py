@@ -184,6 +184,7 @@ class Monitor:
         view.context = self.context
         due = self._due(_EVERY_POINT)
         stops = [self._stop(asked, stretch, place) for asked in due]
+        stretch.layers_from = place
         while place < end:
             stop = min(stops)
             past = min(stop + 1, end)
@@ -201,6 +202,9 @@ class Monitor:
                     self._stop(asked, stretch, place) if at < place else at
                     for asked, at in zip(due, stops, strict=True)
                 ]
+            if place == end or not self.life.is_empty:
+                remember = partial(stretch.remember_layers, self.memory, place)
+                self.faults.shield("memory", "", self.step, remember, None)
             self._diagnose()
 
     def _stop(self, asked: _Asked, stretch: Stretch, place: int) -> int:

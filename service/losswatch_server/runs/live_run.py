@@ -28,8 +28,9 @@ from losswatch_server.runs.points.accept import RunCursor
 from losswatch_server.runs.points.writers import TrainingWriter, newest_of
 from losswatch_server.store.rows import RunRow, Snapshot, StoredRun, Writer
 
-EVERY = 256
-"""Entries between snapshots, at most; so a restart folds at most this many again."""
+EVERY, MOST_APART = 256, 512
+"""Entries between snapshots, of a short run and of a long one; so a restart folds at most this many again. Freezing a
+state takes as long as folding 250 points of a batch, and writing it down half of that again."""
 
 
 def new_uid() -> str:
@@ -122,9 +123,10 @@ class LiveRun:
         snapshots: list[Snapshot] = []
         freeze_at: set[int] = set()
         last_main = -1
-        if self.merges_into_last or self.since_snapshot + len(entries) >= EVERY:
+        every = apart(monitor.points)
+        if self.merges_into_last or self.since_snapshot + len(entries) >= every:
             mains = [index for index, entry in enumerate(entries) if entry.kind == EntryKind.POINTS]
-            freeze_at = {mains[place] for place in due(self.since_snapshot, len(mains))} if mains else freeze_at
+            freeze_at = {mains[place] for place in due(self.since_snapshot, len(mains), every)} if mains else freeze_at
             last_main = mains[-1] if mains else -1
         waiting: list[Point] = []
         for index, entry in enumerate(entries):
@@ -161,7 +163,7 @@ class LiveRun:
         assert monitor is not None
         snapshots: list[Snapshot] = []
         self.before_last = None
-        freeze_at = set(due(self.since_snapshot, count))
+        freeze_at = set(due(self.since_snapshot, count, apart(monitor.points)))
         keep_at = count - 1 if self.merges_into_last else -1
         begun = 0
         while begun < count:
@@ -221,13 +223,19 @@ class LiveRun:
         return monitor.findings()
 
 
-def due(since: int, count: int) -> list[int]:
-    """Before which of the next ``count`` points to freeze, as indices, ``since`` items after the last snapshot.
+def apart(points: int) -> int:
+    """How many entries may be folded, at most, after a snapshot of a run of so many points."""
+    return max(EVERY, min(MOST_APART, points // 4))
+
+
+def due(since: int, count: int, every: int) -> list[int]:
+    """Before which of the next ``count`` points to freeze, as indices, ``since`` items after the last snapshot, where
+    ``every`` may lie between two.
 
     Always before the last point, where fields may still be merged in; in a long request also at power-of-two
     distances before it, so that stepping back into it folds little.
     """
-    if since + count < EVERY:
+    if since + count < every:
         return []
     places = [count - 1]
     distance = EVERY

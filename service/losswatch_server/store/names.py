@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
-from losswatch_server.monitor.points import SERIES
+from losswatch_server.monitor.batch import Batch
+from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind, NewPoints
+from losswatch_server.monitor.points import SERIES, Point
 from losswatch_server.store.cuts import Cuts
 
 
@@ -23,12 +24,16 @@ class Tail(NamedTuple):
 
 def column_names(entries: Iterable[Entry]) -> set[str]:
     """The names under which a table shows what these entries measure; layers as ``layers.NAME``, metrics likewise."""
-    points = [entry.point for entry in entries if entry.kind not in WITHOUT_POINT]
+    points: Sequence[Point]
+    if isinstance(entries, NewPoints):
+        points = entries.points
+    else:
+        points = [entry.point for entry in entries if entry.kind not in WITHOUT_POINT]
     names: set[str] = set()
-    if points:
-        columns = list(zip(*points, strict=True))
+    if len(points) > 0:
+        columns = Batch.of(points).columns
         for name, column in zip((*SERIES, "time"), columns[1:7], strict=True):
-            if name not in names and any(value is not None for value in column):
+            if column.count(None) < len(column):
                 names.add(name)
         if any(columns[9]):
             names.add("rank")
@@ -43,7 +48,7 @@ def column_names(entries: Iterable[Entry]) -> set[str]:
 def rank_tails(entries: Iterable[Entry], known: Mapping[int, Tail], cuts: Cuts) -> dict[int, Tail]:
     """The tails of the ranks (other than 0) that further entries say something about."""
     tails: dict[int, Tail] = {}
-    for entry in entries:
+    for entry in () if isinstance(entries, NewPoints) else entries:
         rank = entry.point.rank
         if rank and entry.kind in (EntryKind.OTHER_RANKS, EntryKind.LATE):
             before = tails.get(rank) or known.get(rank)

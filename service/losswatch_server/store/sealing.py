@@ -17,7 +17,7 @@ import numpy as np
 
 from losswatch_server.codec.blocks import Section, count, read_sections, sections, unpack
 from losswatch_server.monitor.batch import Batch
-from losswatch_server.monitor.entries import EntryKind
+from losswatch_server.monitor.entries import EntryKind, NewPoints
 from losswatch_server.monitor.points import Point
 from losswatch_server.store.damage import note_block
 from losswatch_server.store.rows import RecordRow
@@ -122,6 +122,16 @@ def opened(row: RecordRow) -> list[tuple[RecordRow, Sequence[Point]]]:
 def row_points(row: RecordRow) -> Sequence[Point]:
     """The points of a row, sealed or not, in the order of the record; none where its block is damaged."""
     return _read_or_nothing(row)[1]
+
+
+def new_points(row: RecordRow) -> NewPoints | None:
+    """The entries of a sealed row as columns, where each is the next point of one attempt; None for any other row."""
+    if row.kind != EntryKind.SEALED:
+        return None
+    parts, points = _read_or_nothing(row)
+    if any(kind != EntryKind.POINTS or attempt != row.attempt for _, kind, attempt, _, _ in parts):
+        return None
+    return NewPoints(row.seq, row.attempt, Batch.of(points)) if parts else None
 
 
 def shape(kind: EntryKind, body: bytes) -> tuple[int, int, int] | None:

@@ -19,7 +19,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from losswatch_server.codec import damage
 from losswatch_server.codec.blocks import pack, unpack
 from losswatch_server.codec.damage import MISSHAPEN
-from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind
+from losswatch_server.monitor.entries import WITHOUT_POINT, Entry, EntryKind, NewPoints
 from losswatch_server.monitor.points import SERIES, Point, merge
 
 LEAF = 1024
@@ -94,8 +94,9 @@ def most_not_finite(level: int) -> int:
 
 def leaf(entries: Sequence[Entry]) -> Summary:
     """The summary of consecutive entries (at least one)."""
-    kinds = 0
-    for kind in {entry.kind for entry in entries}:
+    alone = isinstance(entries, NewPoints)
+    kinds = 1 << EntryKind.POINTS if alone else 0
+    for kind in () if alone else {entry.kind for entry in entries}:
         kinds |= 1 << kind
     together = laid_together(entries)
     buckets = min(FANOUT, max(1, len(together) // SMALLEST_BUCKET))
@@ -104,11 +105,17 @@ def leaf(entries: Sequence[Entry]) -> Summary:
         level=0,
         seq=entries[0].seq,
         past=entries[-1].seq + 1,
-        n=sum(entry.kind not in WITHOUT_POINT for entry in entries),
+        n=len(entries) if alone else sum(entry.kind not in WITHOUT_POINT for entry in entries),
         kinds=kinds,
-        zones=zones_of([entry.point.step for entry in entries if entry.kind != EntryKind.CONTEXT]),
+        zones=zones_of(_steps_of(entries)),
         body=_to_bytes([bucket(together[a:b], most_not_finite(0)) for a, b in pairwise(cuts)]),
     )
+
+
+def _steps_of(entries: Sequence[Entry]) -> Sequence[int]:
+    if isinstance(entries, NewPoints):
+        return entries.points.steps
+    return [entry.point.step for entry in entries if entry.kind != EntryKind.CONTEXT]
 
 
 def above(below: Sequence[Summary]) -> Summary:
@@ -131,7 +138,7 @@ def above(below: Sequence[Summary]) -> Summary:
 
 def laid_together(entries: Sequence[Entry]) -> Sequence[Entry]:
     """The entries with points in their order, what later ones add to a step laid into the first one about it."""
-    if all(entry.kind == EntryKind.POINTS for entry in entries):
+    if isinstance(entries, NewPoints) or all(entry.kind == EntryKind.POINTS for entry in entries):
         return entries
     found: dict[tuple[int, int], Entry] = {}
     done: list[Entry] = []
@@ -189,11 +196,16 @@ class _Columns:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.n = len(entries)
-        self._fields = list(zip(*[entry.point for entry in entries], strict=True))
-        self.by_earlier_writer = np.array([entry.kind == EntryKind.SUPERSEDED_BY_WRITER for entry in entries])
+        self._fields: Sequence[Sequence[Any]]
+        if isinstance(entries, NewPoints):
+            self._fields = entries.points.columns
+            self.by_earlier_writer = np.zeros(self.n, dtype=np.bool_)
+        else:
+            self._fields = list(zip(*[entry.point for entry in entries], strict=True))
+            self.by_earlier_writer = np.array([entry.kind == EntryKind.SUPERSEDED_BY_WRITER for entry in entries])
         self._series: list[tuple[_Floats, _Marks]] = []
         for column in self._fields[1 : 1 + len(SERIES)]:
-            if any(value is not None for value in column):
+            if column.count(None) < self.n:
                 values = np.array(column, dtype=np.float64)  # None becomes NaN
                 self._series.append((values, np.isfinite(values)))
             else:

@@ -20,7 +20,7 @@ from losswatch_server.store.entries import read
 from losswatch_server.store.names import Tail, column_names, rank_tails
 from losswatch_server.store.record_rows import CHECK_BYTES, RECORD, Key, attempts_of, from_database
 from losswatch_server.store.rows import RecordRow
-from losswatch_server.store.sealing import FULL_BYTES
+from losswatch_server.store.sealing import FULL_BYTES, new_points
 from losswatch_server.store.summaries import FANOUT, LEAF, Summary, above, leaf, zones_from_bytes, zones_to_bytes
 
 AT_ONCE = 16 * 1260
@@ -129,12 +129,13 @@ def not_summed_up(connection: DatabaseConnection, key: Key, most: int = AT_ONCE)
 def summed_up(raw: bytes, rest: NotSummedUp) -> Leaves:
     """Leaves of the rows; pure, for another process."""
     leaves: list[Summary] = []
-    entries: list[Entry] = []
+    entries: Sequence[Entry] = []
     cuts = Cuts(rest.attempts)
     tails: dict[int, Tail] = {}
     names: set[str] = set()
     for row in rest.rows:
-        entries += read((row,), rest.seq)
+        alone = new_points(row) if not entries and row.n >= LEAF and row.seq >= rest.seq else None
+        entries = [*entries, *read((row,), rest.seq)] if alone is None else alone
         if len(entries) >= LEAF:
             leaves.append(leaf(entries))
             names |= column_names(entries)

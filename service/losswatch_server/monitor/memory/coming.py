@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Coming:
     def array(self) -> Array:
         """What was in ``recent`` before them, and the values, shape (known + n,)."""
         if self._array is None:
-            self._array = np.array(self.recent + self.values)
+            self._array = np.fromiter(chain(self.recent, self.values), np.float64, self.known + len(self.values))
         return self._array
 
     @property
@@ -112,42 +113,48 @@ def coming(track: Track, values: list[float], steps: list[int], places: Sequence
 
 def work_out(series: Sequence[Coming]) -> None:
     """Make the blocks of several series, in one go: most of the time goes into beginning."""
-    wholes: list[list[float]] = []
+    wholes: list[Array] = []
+    values: list[float] = []
     for one in series:
-        left = one.track.n % BLOCK
-        whole = one.recent[len(one.recent) - left :] + one.values if one.values else []
-        wholes.append(whole[: len(whole) // BLOCK * BLOCK])
-    values = [value for whole in wholes for value in whole]
-    if not values:
-        return
-    columns = _blocks(values)
-    begun = 0
-    for one, whole in zip(series, wholes, strict=True):
-        count = len(whole) // BLOCK
+        left = one.track.n % BLOCK if one.values else 0
+        count = (left + len(one.values)) // BLOCK * BLOCK
         if not count:
             continue
+        begun = one.known - left
+        wholes.append(one.array[begun : begun + count])
+        values += one.recent[begun:]
+        values += one.values[: count - left]
+    if not values:
+        return
+    columns = _blocks(wholes[0] if len(wholes) == 1 else np.concatenate(wholes), values)
+    begun = 0
+    for one in series:
         left = one.track.n % BLOCK
-        steps = list(map(float, one.track.recent_steps[len(one.track.recent_steps) - left :] + one.steps))
+        count = (left + len(one.values)) // BLOCK if one.values else 0
+        if not count:
+            continue
         rows = zip(*(column[begun : begun + count] for column in columns), strict=True)
-        starts, ends = steps[::BLOCK], steps[BLOCK - 1 :: BLOCK]
+        steps = one.track.recent_steps[len(one.track.recent_steps) - left :] + one.steps
+        ends = steps[BLOCK - 1 :: BLOCK]
         one.blocks = [
-            [float(BLOCK), *row, first, last] for row, first, last in zip(rows, starts[: len(ends)], ends, strict=True)
+            [float(BLOCK), *row, float(first), float(last)]
+            for row, first, last in zip(rows, steps[: BLOCK * count : BLOCK], ends, strict=True)
         ]
         one.levels = _levels(one.track, one.blocks)
         begun += count
 
 
-def _blocks(values: list[float]) -> tuple[list[float], ...]:
-    """Mean, squared deviations, lowest, highest and mean logarithm of each block of 8."""
-    table = np.array(values).reshape(-1, BLOCK)
+def _blocks(array: Array, values: list[float]) -> tuple[list[float], ...]:
+    """Mean, squared deviations, lowest, highest and mean logarithm of each block of 8; the same values as both."""
+    table = array.reshape(-1, BLOCK)
     # accumulate adds from left to right, as a loop does; sum() would not
     means = np.add.accumulate(table, axis=1)[:, -1] / BLOCK
     deviations = table - means[:, None]
     squares = np.add.accumulate(deviations * deviations, axis=1)[:, -1]
-    if min(values) > 0:
-        logs = np.array(list(map(math.log, values))).reshape(-1, BLOCK)
+    lows, highs = table.min(axis=1).tolist(), table.max(axis=1).tolist()
+    if min(lows) > 0:
+        logs = np.fromiter(map(math.log, values), np.float64, len(values)).reshape(-1, BLOCK)
         log_means = (np.add.accumulate(logs, axis=1)[:, -1] / BLOCK).tolist()
-        lows, highs = table.min(axis=1).tolist(), table.max(axis=1).tolist()
     else:  # of a positive and a negative zero the first counts, as for min and max
         blocks = [values[i : i + BLOCK] for i in range(0, len(values), BLOCK)]
         lows, highs = list(map(min, blocks)), list(map(max, blocks))

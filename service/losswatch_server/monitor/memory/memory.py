@@ -28,6 +28,15 @@ _LAYER_WEIGHT = 1.0 - 0.5 ** (1.0 / LAYER_HALF_LIFE)
 
 Array = NDArray[np.float64]
 _values_of = methodcaller("values")
+_LEAST_LOGARITHM = math.log(SMALLEST_NORM)
+
+
+def _logarithms(sizes: list[float]) -> Array | None:
+    """None where one has none. Not NumPy's logarithm, whose last bit may be another one."""
+    try:
+        return np.fromiter(map(math.log, sizes), np.float64, len(sizes))
+    except ValueError:
+        return None
 
 
 @dataclass(slots=True)
@@ -128,23 +137,25 @@ class Layers:
         names = self.names
         if self.points < SETTLED or not names or any(row is None or list(row) != names for row in rows):
             return None
-        sizes: list[float] = list(chain.from_iterable(map(_values_of, rows)))
-        if not math.isfinite(sum(sizes)) or not math.isfinite(sum(self.now)):
+        if not math.isfinite(sum(self.now)):
             return None
-        if min(sizes) <= SMALLEST_NORM:
-            sizes = [max(abs(size), SMALLEST_NORM) for size in sizes]
-        # not NumPy's logarithm, whose last bit may be another one
-        flat: Array = np.fromiter(map(math.log, sizes), np.float64, len(sizes))
+        sizes: list[float] = list(chain.from_iterable(map(_values_of, rows)))
+        flat = _logarithms(sizes)
+        if flat is None or flat.min() <= _LEAST_LOGARITHM:
+            flat = _logarithms([max(abs(size), SMALLEST_NORM) for size in sizes])
+        if flat is None or not math.isfinite(flat.sum()):
+            return None
         return flat.reshape(len(rows), len(names))
 
     def add_all(self, logarithms: Array) -> None:
         """``add`` of points of which ``logarithms`` gave these rows."""
         self.points += len(logarithms)
-        now, change = np.array(self.now), np.empty(len(self.now))
+        now, change, weight = np.array(self.now), np.empty(len(self.now)), np.array(_LAYER_WEIGHT)
+        add, subtract, multiply = np.add, np.subtract, np.multiply
         for row in logarithms:
-            np.subtract(row, now, out=change)
-            np.multiply(change, _LAYER_WEIGHT, out=change)
-            np.add(now, change, out=now)
+            subtract(row, now, change)
+            multiply(change, weight, change)
+            add(now, change, now)
         self.now = now.tolist()
 
     def _enlarge(self, norms: Mapping[str, float]) -> None:

@@ -36,9 +36,11 @@ class Stretch:
     """Those of all layers' norms, where ``Layers.logarithms`` has them."""
     metrics: bool
     end: int = 0
+    layers_from: int = 0
+    """The place from which on the layers' norms are not in the memory yet."""
 
     def remember(self, memory: Memory, place: int, until: int) -> None:
-        """Add the points from ``place`` up to ``until`` to the memory."""
+        """Add the points from ``place`` up to ``until`` to the memory, all but their layers."""
         loss, norms = self.loss, self.grad_norm
         first = loss.before(until) - 1
         if first >= loss.taken:
@@ -53,14 +55,17 @@ class Stretch:
         if past > first:
             rates, steps = self.rates[first:past], [self.steps[at] for at in self.rate_places[first:past]]
             memory.rates.add_all(steps, rates)
-        if self.layers:
-            self._remember_layers(memory, place, until)
         if self.metrics:
             for measured in self.points.columns[METRICS][place:until]:
                 if measured:
                     memory.quality.add(measured)
 
-    def _remember_layers(self, memory: Memory, place: int, until: int) -> None:
+    def remember_layers(self, memory: Memory, until: int) -> None:
+        """Add the layers of the points up to ``until``: nothing but reviews and causes looks at them, so that they are
+        added together."""
+        place, self.layers_from = self.layers_from, until
+        if not self.layers or place == until:
+            return
         # a point that was added by itself may have brought a new layer
         if self.logarithms is not None and self.logarithms.shape[1] == len(memory.layers.names):
             memory.layers.add_all(self.logarithms[place:until])
@@ -97,7 +102,10 @@ def stretch_of(points: Batch, memory: Memory) -> Stretch:
 
 def _series(track: Track, column: Sequence[Any], steps: list[int]) -> Coming:
     places: Sequence[int] = range(len(column))
-    if None in column:
+    missing = column.count(None)
+    if missing == len(column):
+        return coming(track, [], [], ())
+    if missing:
         places = [i for i, value in enumerate(column) if value is not None]
         steps = [steps[i] for i in places]
     values = [column[i] for i in places]
@@ -113,6 +121,8 @@ def _cut(values: list[float]) -> list[float]:
 
 
 def _finite_places(column: Sequence[Any]) -> Sequence[int]:
+    if column.count(None) == len(column):
+        return ()
     if None not in column and math.isfinite(sum(column)):
         return range(len(column))
     return [i for i, value in enumerate(column) if value is not None and math.isfinite(value)]

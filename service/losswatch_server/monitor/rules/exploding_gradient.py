@@ -27,6 +27,8 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 
 START_POINTS = 8
 """A poor start must last for half of these points: a network that recovers at once needs no advice."""
+REST = 32
+"""Norms after which the bases are taken anew, while nothing is wrong."""
 LARGEST_CHANCE = math.log(128256)
 """Chance level over the largest vocabulary in common use; stands in where the classes are not known."""
 
@@ -113,7 +115,7 @@ class ExplodingGradient:
         state.base = middle(norms[: max(24, len(norms) - 32)])
         earlier = losses[:-32] if len(losses) > 32 else losses
         state.loss_base = middle(earlier) if len(earlier) else math.inf
-        state.due = n + 32
+        state.due = n + REST
 
     def pass_over(self, state: GradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         """Asked at each fourth norm that a norm out of range, or a finding, makes matter."""
@@ -122,6 +124,8 @@ class ExplodingGradient:
         if at < past and (state.initial or view.memory.grad_norm.n < self.warmup):
             return place
         if view.context.grad_norm_is == "after_clip":
+            return stretch.end
+        if at < past and not opened and self._rests(state, view, stretch, at, past):
             return stretch.end
         begun, values = at, view.memory.grad_norm.recent[-7:] + norms.values[at:past]
         while at < past:
@@ -144,6 +148,25 @@ class ExplodingGradient:
                 self._rest(state, last, norms.recent_at(until), near)
             at = until
         return stretch.end
+
+    def _rests(self, state: GradientState, view: View, stretch: Stretch, at: int, past: int) -> bool:
+        """Whether no norm of these is out of any range that could be taken there: then the last bases stand for all."""
+        norms, losses = stretch.grad_norm, stretch.loss
+        if state.onset >= 0 or state.base <= 0:
+            return False
+        # a median is no less than the least value
+        least = min(state.base, float(norms.array.min()))
+        highest = max(max(norms.values[at:past]), max(view.memory.grad_norm.recent[-7:]))
+        if not (least > 0 and highest / least < self.warning_ratio):
+            return False
+        last = _fourth(max(norms.begun + at + 1, state.due))
+        if last - norms.begun <= past:
+            last += (norms.begun + past - last) // REST * REST
+            until = last - norms.begun
+            seen = losses.before(norms.places[until - 1] + 1)
+            near = losses.recent_at(seen) if seen else np.array(view.memory.loss.recent)
+            self._rest(state, last, norms.recent_at(until), near)
+        return True
 
     def _rise(self, state: GradientState, view: View, last: float) -> Iterator[Test]:
         track = view.memory.grad_norm
