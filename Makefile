@@ -83,8 +83,15 @@ fix: $(STAMP) ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## speed: ingest beside an echo, posts beside heavy work, the monitor alone; fills the page on performance (4 minutes)
-	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest --publish
+PEERS := .venv-peers
+$(PEERS)/.installed:
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@echo "installing the servers that the service is compared with into $(PEERS) ..."
+	@for peer in trackio==0.43.0 mlflow==3.17.2; do $(PEERS)/bin/python -m pip install -q $$peer || echo "$$peer cannot be installed here, and is left out"; done
+	@touch $@
+
+bench: $(STAMP) $(PEERS)/.installed ## speed: ingest beside an echo and other trackers, posts beside heavy work, the monitor alone; fills the page on performance (5 minutes)
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest --publish --peers $(PEERS)/bin/python
 	@echo
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.ingest.databases
 	@echo

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import cast
+from typing import Any, cast
 
 _runs = count()
 HISTORY = 1000
@@ -61,7 +61,7 @@ def served(kind: str) -> Iterator[int]:
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        _wait(port)
+        ready(port)
         yield port
     finally:
         process.terminate()
@@ -75,9 +75,7 @@ async def connect(port: int, *, connections: int, points: int, history: int = HI
     clients = []
     for _ in range(connections):
         client = Client(points, history)
-        await client.connect(port)
-        client.begin(last=True)
-        await asyncio.wait_for(client.done, 60)
+        await client.begin_run(port)
         clients.append(client)
     return clients
 
@@ -135,6 +133,12 @@ class Client(asyncio.Protocol):
         self.close()
         await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
 
+    async def begin_run(self, port: int) -> None:
+        """Connect, and post what the run has before it is measured."""
+        await self.connect(port)
+        self.begin(last=True)
+        await asyncio.wait_for(self.done, 60)
+
     def close(self) -> None:
         """End the connection, if there is one."""
         if self.transport is not None:
@@ -191,11 +195,19 @@ class Client(asyncio.Protocol):
             noise = math.exp(0.05 * self.random.gauss(0, 1))
             listed.append({"step": step, "loss": 2.3 * (1 + step) ** -0.2 * noise, "grad_norm": 1.5 * noise})
         self.step += points
+        return self.message(listed)
+
+    def message(self, listed: list[dict[str, Any]]) -> bytes:
+        """The request that brings these points."""
         body = json.dumps({"points": listed}, separators=(",", ":")).encode()
+        return self.head(f"/v1/runs/{self.run}/points", len(body)) + body
+
+    def head(self, path: str, length: int, more: str = "") -> bytes:
+        """That of a request with a JSON body; ``more`` are lines of it."""
         return (
-            f"POST /v1/runs/{self.run}/points HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        ).encode() + body
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}"
+            f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        ).encode()
 
 
 class PacedClient(Client):
@@ -250,7 +262,8 @@ def _cpu(port: int) -> float:
         return float(answer.read())
 
 
-def _wait(port: int) -> None:
+def ready(port: int) -> None:
+    """Wait until a server answers there."""
     deadline = time.monotonic() + 60
     while True:
         try:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.ingest.load import Sample
+from benchmarks.ingest.peers import PEERS, TRACKIO
 
 TRACKIO_SINGLE = 0.074
 """Requests per processor second of trackio 0.43 (`/api/bulk_log`, one point) as a share of the echo's: 470 of 6313,
-measured side by side. trackio itself is not started here: it brings a web framework of some 200 MB."""
+measured side by side. It stands in where trackio is not measured in the same run."""
 
 TRACKIO_BATCHED = 4.0
 """Its points per processor second with 100 points a request, as a share of the echo's single requests: 25k of 6313."""
@@ -61,21 +62,16 @@ def ratios(samples: Sequence[Sample], kept: float | None, live: Sample | None = 
     ours, echoed = cells["losswatch", 1, many], cells["echo", 1, many]
     batched = cells["losswatch", 100, some]
     alone, echo_alone = cells["losswatch", 1, few], cells["echo", 1, few]
+    theirs, their_points = TRACKIO_SINGLE * echoed.per_cpu_second, TRACKIO_BATCHED * echoed.per_cpu_second
+    beside = " (its share)"
+    if (TRACKIO, 1, many) in cells:
+        theirs, their_points = cells[TRACKIO, 1, many].per_cpu_second, 100 * cells[TRACKIO, 100, some].per_cpu_second
+        beside = ""
     found = [
         Ratio("single point, requests per CPU-s, / echo", ours.per_cpu_second / echoed.per_cpu_second, 0.55, 0.9),
-        Ratio(
-            "  the same, / trackio (its share of the echo)",
-            ours.per_cpu_second / (TRACKIO_SINGLE * echoed.per_cpu_second),
-            8,
-            12,
-        ),
+        Ratio(f"  the same, / trackio{beside}", ours.per_cpu_second / theirs, 8, 12),
         Ratio(f"  the same by the clock, {many} connections / {few}", ours.per_second / alone.per_second, 2.5, 5),
-        Ratio(
-            "100 points, points per CPU-s, / trackio (share)",
-            100 * batched.per_cpu_second / (TRACKIO_BATCHED * echoed.per_cpu_second),
-            3,
-            8,
-        ),
+        Ratio(f"100 points, points per CPU-s, / trackio{beside}", 100 * batched.per_cpu_second / their_points, 3, 8),
         Ratio("p50, one connection, / echo", alone.p50_ms / echo_alone.p50_ms, TRACKIO_P50 / 2, 3, more=False),
         Ratio("p99, one connection, / echo", alone.p99_ms / echo_alone.p99_ms, TRACKIO_P99 / 4, 3, more=False),
     ]
@@ -106,10 +102,28 @@ def text(samples: Sequence[Sample], kept: float | None, live: Sample | None = No
             f"\n{live.per_second:.0f} points a second of as many runs: p50 {live.p50_ms:.1f} ms, "
             f"p99 {live.p99_ms:.1f} ms."
         )
+    lines += ["", *_beside_peers(samples)]
     spread = [sample.per_cpu_second for sample in samples if (sample.server, sample.points) == ("echo", 1)]
     varied = 100 * statistics.pstdev(spread) / statistics.mean(spread)
     lines.append(f"\nThe echo's own requests per CPU-s varied by {varied:.0f} %.")
     return "\n".join(lines)
+
+
+def _beside_peers(samples: Sequence[Sample]) -> list[str]:
+    """A line for each peer: how many times its points a processor second of the server the service takes."""
+    cells, some = medians(samples), _connections(samples)[1]
+    lines = []
+    for peer in PEERS:
+        if (peer, 1, some) not in cells:
+            lines.append(f"{peer} is not measured here: it could not be installed or started.")
+            continue
+        times = [cells["losswatch", points, some].per_cpu_second / cells[peer, points, some].per_cpu_second
+                 for points in (1, 100)]  # fmt: skip
+        lines.append(
+            f"points a CPU-s of the server with {some} connections, / {peer}: {times[0]:.1f} one by one, "
+            f"{times[1]:.1f} by the hundred."
+        )
+    return lines
 
 
 def _connections(samples: Sequence[Sample]) -> tuple[int, int, int]:
