@@ -32,6 +32,10 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 Array = NDArray[np.float64]
 
 
+LEAST_SWING = 0.2
+"""Of the level: waves that are smaller are no period that matters."""
+
+
 @cache
 def _cubics(n: int) -> NDArray[np.float64]:
     """An orthonormal basis of the cubic polynomials on n places, shape (n, 4)."""
@@ -142,7 +146,7 @@ class Oscillation:
             view.memory.loss.recent_steps[0],
         )
         yield Test("the same two periods before", wave.twice, 0.7 * self.period_correlation)
-        yield Test("swing", wave.amplitude, 0.2 * abs(view.shape.now))
+        yield Test("swing", wave.amplitude, LEAST_SWING * abs(view.shape.now))
         yield Test("share of the first level that was gained", view.shape.share, self.learned, False)
         if wave.correlation < self.certain_correlation:
             yield from self._no_fall(view)
@@ -228,7 +232,12 @@ def _wave(view: View) -> Wave | None:
         return None
     if values.min() > 0:
         values = np.log(values)
-    every_lag, residual = _autocorrelation(values)
+    residual = _without_trend(values)
+    swing = 2 * float(residual.std())
+    amplitude = swing * abs(view.shape.now) if view.memory.loss.lowest > 0 else swing
+    if amplitude < LEAST_SWING * abs(view.shape.now) and not view.explains:
+        return None  # the correlations cost ten times as much as that it swings too little to matter
+    every_lag = _correlations(residual)
     if every_lag is None:
         return None
     correlation = every_lag[: n // 5 + 1]
@@ -238,21 +247,24 @@ def _wave(view: View) -> Wave | None:
     lag = int(below[0] + np.argmax(correlation[below[0] :]))
     if lag < 4:
         return None
-    swing = 2 * float(residual.std())
-    amplitude = swing * abs(view.shape.now) if view.memory.loss.lowest > 0 else swing
     return Wave(lag, float(correlation[lag]), float(every_lag[2 * lag]), amplitude)
 
 
-def _autocorrelation(values: Array) -> tuple[Array | None, Array]:
-    """At every lag up to a half, without a cubic trend; None for what is one. And the residuals."""
-    n = len(values)
-    basis = _cubics(n)
+def _without_trend(values: Array) -> Array:
+    """What is left of values without a cubic trend."""
+    basis = _cubics(len(values))
     residual: Array = values - basis @ (values @ basis)
+    return residual
+
+
+def _correlations(residual: Array) -> Array | None:
+    """The autocorrelation at every lag up to a half; None for zeros."""
+    n = len(residual)
     spectrum = np.fft.rfft(residual, 2 * n)
-    products = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
+    products: Array = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
     if products[0] <= 0:
-        return None, residual
-    return products / products[0] * n / (n - np.arange(len(products))), residual
+        return None
+    return products / products[0] * n / (n - np.arange(len(products)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +314,7 @@ def _swing(view: View, dip: float = -0.2) -> Swing | None:
     expected = 2.56 * shape.noise / math.sqrt(shape.per_block)
     crossings = int((np.diff(np.sign(half - half.mean())) != 0).sum())
     period = 2 * len(half) * shape.per_block / max(crossings, 1)
-    every_lag, _ = _autocorrelation(np.log(half) if float(half.min()) > 0 else half)
+    every_lag = _correlations(_without_trend(np.log(half) if float(half.min()) > 0 else half))
     peak = 0.0
     if every_lag is not None:
         below = np.nonzero(every_lag < dip)[0]
