@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ from benchmarks.ingest.__main__ import measure
 from benchmarks.ingest.beside import Beside, beside, beside_ratio
 from benchmarks.ingest.beside import text as beside_text
 from benchmarks.ingest.load import Sample
+from benchmarks.ingest.peers import HISTORY, TrackioClient
 from benchmarks.ingest.stages import WRITER, measured
 from benchmarks.ingest.stages import text as stages_text
 from benchmarks.ingest.table import Ratio, medians, text
@@ -20,7 +25,14 @@ from benchmarks.ingest.table import Ratio, medians, text
 def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["tests", os.environ.get("PYTHONPATH", "")]))
     samples, kept, live = measure(
-        seconds=0.2, rounds=1, connections=[1, 8], hogs=False, history=100, sizes=[1, 100], live=20
+        seconds=0.2,
+        rounds=1,
+        connections=[1, 8],
+        hogs=False,
+        history=100,
+        sizes=[1, 100],
+        live=20,
+        peers=sys.executable,
     )
     assert kept is None
     assert live is not None
@@ -36,7 +48,38 @@ def test_the_benchmark_measures_every_server_side_by_side(monkeypatch: pytest.Mo
     assert "of as many runs" in shown
     assert "losswatch" in shown
     assert "p50, one connection" in shown
+    assert "trackio is not measured here" in shown, "nor could it be started: this Python has none"
     assert len(medians(samples)) == 12
+
+
+def test_a_peer_that_is_there_is_measured_in_the_same_turns() -> None:
+    def sample(server: str, points: int, connections: int, cpu_s: float) -> Sample:
+        return Sample(server=server, connections=connections, points=points, requests=100, seconds=2, cpu_s=cpu_s,
+                      p50_ms=1, p99_ms=2)  # fmt: skip
+
+    cells = [(points, connections) for points in (1, 100) for connections in (1, 8, 64)]
+    samples = [sample(server, *cell, 0.1) for server in ("echo", "losswatch") for cell in cells]
+    assert "/ trackio (its share)" in text(samples, None)
+    samples += [sample("trackio", *cell, 0.9) for cell in cells] + [
+        sample("mlflow", points, 8, 3) for points in (1, 100)
+    ]
+    shown = text(samples, None)
+    assert "  the same, / trackio                                   9.00" in shown
+    assert "8 connections, / trackio: 9.0 one by one, 9.0 by the hundred." in shown
+    assert "8 connections, / mlflow: 30.0 one by one, 30.0 by the hundred." in shown
+
+
+def test_points_are_sent_to_a_peer_as_its_own_client_sends_them() -> None:
+    async def body() -> Any:
+        client = TrackioClient(2, "secret")
+        head, _, raw = client._request(2).partition(b"\r\n\r\n")
+        assert b"X-Trackio-Write-Token: secret" in head
+        assert int(head.rpartition(b"Content-Length: ")[2]) == len(raw)
+        return json.loads(raw)["logs"]
+
+    logs = asyncio.run(body())
+    assert [log["step"] for log in logs] == [HISTORY, HISTORY + 1]
+    assert all(log["metrics"].keys() == {"loss", "grad_norm"} and log["project"] == "bench" for log in logs)
 
 
 @pytest.mark.slow

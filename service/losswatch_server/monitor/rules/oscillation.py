@@ -264,7 +264,8 @@ def _correlations(residual: Array) -> Array | None:
     products: Array = np.fft.irfft(np.abs(spectrum) ** 2)[: n // 2]
     if products[0] <= 0:
         return None
-    return products / products[0] * n / (n - np.arange(len(products)))
+    every_lag: Array = products / products[0] * n / (n - np.arange(len(products)))
+    return every_lag
 
 
 @dataclass(frozen=True, slots=True)
