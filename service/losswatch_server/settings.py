@@ -133,10 +133,11 @@ class Settings:
     request_memory_mib: int = _setting(
         384, "Memory for all request bodies in progress and what is made of them; what does not fit gets 503."
     )
-    live_runs: int = _setting(
-        512,
-        "Runs that are kept in memory between two posts, 0.3 MiB each after 1000 points, 0.6 after 10,000. A post to "
-        "another run costs ten times as much: set it to how many report at the same time.",
+    live_runs: int | None = _setting(
+        None,
+        "Runs that are kept in memory between two posts, 0.3 MiB each after 1000 points, 0.6 after 10,000 (otherwise "
+        "as many as 320 MiB hold, up to 2048). A post to another run costs ten times as much: set it to how many "
+        "report at the same time.",
     )
     requests_per_minute: int | None = _setting(
         None, "Requests that one API key (without keys: one address) may send in a minute; more get 429."

@@ -30,7 +30,7 @@ from losswatch_server.store.rows import RunRow, Snapshot, StoredRun, Writer
 
 EVERY, MOST_APART = 256, 512
 """Entries between snapshots, of a short run and of a long one; so a restart folds at most this many again. Freezing a
-state takes as long as folding 250 points of a batch, and writing it down half of that again."""
+state takes as long as judging a hundred points of a batch, and some 37 KiB are written then."""
 
 
 def new_uid() -> str:

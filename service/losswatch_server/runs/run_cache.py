@@ -30,9 +30,13 @@ from losswatch_server.workers import Elsewhere
 
 LOADS = 10
 """Times that a run is loaded which others change meanwhile."""
-KEPT = 512
-"""Live runs in memory, where a setting says no other number. As objects each takes 100 KiB after 300 points, 260 after
-1000 and 630 after 10,000: ten times of what its snapshot takes."""
+KEPT, KEPT_KIB = 2048, 320 << 10
+"""Live runs in memory, where a setting says no other number: at most so many, and as many as so much memory holds: 512
+long ones, or 1280 of a thousand points."""
+_SIZES = ((300, 100), (1000, 256), (3000, 400))
+_LONG = 640
+"""KiB that a run takes as objects after so many points, and past that: measured as 84, 249, 391 and (after 10,000) 630.
+A snapshot of one takes a tenth of it."""
 
 ENDED = frozenset({RunState.FINISHED, RunState.FAILED, RunState.CANCELLED})
 
@@ -47,6 +51,8 @@ class CachedRun:
     """Who holds the lock, and who waits for it: while there is one, the place is not given up."""
     live: LiveRun | None = None
     """None until it is loaded, and again after its user failed."""
+    kib: int = 0
+    """What it takes of the memory for live runs, as of its last user."""
 
 
 class RunLock:
@@ -79,11 +85,14 @@ class RunLock:
 class RunCache:
     """Hands out runs, one user of a run at a time."""
 
-    def __init__(self, store: Store, kept: int, faults: FaultLog, elsewhere: Elsewhere) -> None:
+    def __init__(self, store: Store, kept: int | None, faults: FaultLog, elsewhere: Elsewhere) -> None:
         self.store = store
         self.elsewhere = elsewhere
         self._faults = faults
-        self._kept = kept
+        self._kept = KEPT if kept is None else kept
+        self._room = KEPT_KIB if kept is None else _LONG * kept
+        self._held = 0
+        """KiB that the runs take together."""
         self._runs: OrderedDict[tuple[str, str], CachedRun] = OrderedDict()
 
     def lock(self, project: str, name: str) -> RunLock:
@@ -103,9 +112,16 @@ class RunCache:
     def leave(self, key: tuple[str, str], cached: CachedRun) -> None:
         """What ``enter`` gave is no longer used."""
         cached.users -= 1
+        kib = 0 if cached.live is None else kib_of(cached.live.row.points)
+        self._held += kib - cached.kib
+        cached.kib = kib
         if cached.users == 0 and cached.live is None:
             self._runs.pop(key, None)
-        self._shrink()
+        while len(self._runs) > self._kept or self._held > self._room:
+            oldest = next((old for old, place in self._runs.items() if place.users == 0), None)
+            if oldest is None:
+                return
+            self._held -= self._runs.pop(oldest).kib
 
     def peek(self, project: str, name: str) -> LiveRun | None:
         """The run as its last commit left it, if it is in memory and nobody can be changing it."""
@@ -113,15 +129,6 @@ class RunCache:
             return None
         cached = self._runs.get((project, name))
         return cached.live if cached is not None and not cached.lock.locked() else None
-
-    def _shrink(self) -> None:
-        if len(self._runs) <= self._kept:
-            return
-        for key, cached in list(self._runs.items()):
-            if cached.users == 0:
-                del self._runs[key]
-                if len(self._runs) <= self._kept:
-                    return
 
     async def load(self, cached: CachedRun, project: str, name: str, *, hopeful: bool = False) -> LiveRun | None:
         """The live run in ``cached``, loaded if it is not there yet; None where there is no such run.
@@ -233,6 +240,11 @@ class RunCache:
     async def report(self, live: LiveRun) -> Report:
         """The report of a run as it stands; made once, and again after a change."""
         return live.report or await self.assess(live)
+
+
+def kib_of(points: int) -> int:
+    """What a run of so many points takes in memory, about, at most."""
+    return next((kib for most, kib in _SIZES if points <= most), _LONG)
 
 
 def _final_assessment(live: LiveRun) -> Assessment | None:

@@ -24,7 +24,7 @@ from losswatch_server.runs.liveness.findings import returned
 from losswatch_server.runs.page_cursors import read_cursor, write_cursor
 from losswatch_server.runs.project_findings import project_findings
 from losswatch_server.runs.recording import Draft, Recorder, persistent
-from losswatch_server.runs.run_cache import ENDED, KEPT, CachedRun, RunCache
+from losswatch_server.runs.run_cache import ENDED, CachedRun, RunCache
 from losswatch_server.runs.series import WholeSeries
 from losswatch_server.runs.siblings import stand
 from losswatch_server.runs.steady import steadily
@@ -58,8 +58,7 @@ class Runs:
 
     One at a time works on a run; different runs do not wait for each other. ``clock`` gives seconds since 1970;
     ``on_commit`` is called after each commit with the run as it stands and, where points came, its newest point of
-    rank 0; ``faults`` hears of what failed in judging;
-    ``elsewhere`` takes what is long.
+    rank 0; ``faults`` hears of what failed in judging; ``elsewhere`` takes what is long.
     Every method may raise StoreBusyError, StoreFailedError and StoreClosedError; those that take the name of a run
     raise RunNotFoundError where there is none.
     """
@@ -70,7 +69,7 @@ class Runs:
         clock: Callable[[], float] = time.time,
         on_commit: Callable[[RunRow, Point | None], None] | None = None,
         *,
-        kept: int = KEPT,
+        kept: int | None = None,
         uid: Callable[[], str] = new_uid,
         faults: FaultLog | None = None,
         elsewhere: Elsewhere | None = None,

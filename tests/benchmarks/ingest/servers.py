@@ -74,13 +74,13 @@ def transaction_per_request(directory: Path) -> FastAPI:
 
 def losswatch(directory: Path) -> None:
     """The service as it is, process and all: durable, judged by every detector, answering with the whole report. With
-    memory for two diagnoses of 50 MB at a time, and for the thousand runs that report at the same time."""
-    _serve(Settings(port=0, data_dir=directory, request_memory_mib=1024, live_runs=1280))
+    memory for two diagnoses of 50 MB at a time."""
+    _serve(Settings(port=0, data_dir=directory, request_memory_mib=1024))
 
 
 def postgresql(directory: Path) -> None:
     """The same on the database of LOSSWATCH_DATABASE."""
-    _serve(Settings(port=0, database=os.environ["LOSSWATCH_DATABASE"], request_memory_mib=1024, live_runs=1280))
+    _serve(Settings(port=0, database=os.environ["LOSSWATCH_DATABASE"], request_memory_mib=1024))
 
 
 def _serve(settings: Settings) -> None:
