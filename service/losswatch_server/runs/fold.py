@@ -30,8 +30,8 @@ where every rule must be asked at each."""
 EARLY, EARLY_SLICE = 512, 16
 """In the first points of a run reviews are a few points apart, and each takes as long as a hundred points between."""
 
-MUCH = 512
-"""Entries that are folded only where no snapshot could be used: they are taken every 256."""
+MUCH = 1024
+"""Entries that are folded only where no snapshot could be used: they lie at most 512 apart."""
 
 
 def slice_of(monitor: Monitor) -> int:
