@@ -1,53 +1,30 @@
 """Make every change in turn and say which of them no test of the monitor notices.
 
-What was tried is kept in ``.bench/mutation`` under a hash of the monitor and its tests: a run that was stopped goes on
-where it was, and parts (``--part 1/4``) can be run apart. The test that noticed a change the last time is asked first.
-An hour and a half on two quiet cores for the first time, a quarter of that when little has changed.
+The tests are collected once; each change is made in a forked process that asks those which read what is changed, one
+after the other, until one fails. What was found is kept in ``.bench/mutation``: a run that was stopped goes on where it
+was, and the next one asks the test that noticed a change the last time (``kept``).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-import multiprocessing
+import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
+import pytest
+
+from benchmarks.mutation.forked import forked
+from benchmarks.mutation.kept import Kept, monitors_hash, of_files
 from benchmarks.mutation.mutants import Mutant, mutants
+from benchmarks.mutation.reach import Reach, reached
 from benchmarks.mutation.reasons import reason
-from benchmarks.mutation.trial import TESTS, Trial, try_out
-from losswatch_server import monitor
+from benchmarks.mutation.trial import OPTIONS, TESTS, Trial, asked, in_order, try_out
 
 FOLDER = TESTS.parent / ".bench" / "mutation"
-_CHANGES: list[Mutant] = []
-_BEFORE: dict[str, str] = {}
-"""Read by the forked processes: a change is a function and cannot be sent to them."""
-
-
-def _numbered(number: int) -> Trial:
-    if number < 0:
-        return try_out(None)
-    change = _CHANGES[number]
-    return try_out(change, _BEFORE.get(change.name, ""))
-
-
-def key() -> str:
-    """A hash of the monitor and of its tests."""
-    digest = hashlib.sha256()
-    for folder in (Path(monitor.__file__).parent, TESTS / "monitor"):
-        for file in sorted([*folder.rglob("*.py"), *folder.rglob("*.json")]):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def kept(file: Path) -> dict[str, Trial]:
-    """The trials of a file, by the name of the change."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return {trial["name"]: Trial(**trial) for trial in map(json.loads, lines)}
 
 
 def part_of(changes: list[Mutant], given: str) -> list[Mutant]:
@@ -56,35 +33,79 @@ def part_of(changes: list[Mutant], given: str) -> list[Mutant]:
     return changes[number - 1 :: of]
 
 
+class Asking:
+    """Takes the place of running the tests once they are collected."""
+
+    def __init__(self, wanted: list[Mutant], jobs: int, most: float) -> None:
+        self.wanted, self.jobs, self.most, self.trials = wanted, jobs, most, dict[str, Trial]()
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Make the changes and ask."""
+        items = [item for item in session.items if asked(item)]
+        files = {item.nodeid.split("::")[0]: item.path for item in items}
+        kept = Kept.read(FOLDER, {node: of_files([path]) for node, path in files.items()}, monitors_hash())
+        reach = self._reach(items, kept)
+        works = []
+        for mutant in self.wanted:
+            if who := to_ask(mutant, items, kept, reach):
+                works.append(partial(try_out, mutant, list(within(self.most, who, reach))))
+            else:
+                self.trials[mutant.name] = kept.trials.get(mutant.name, Trial(mutant.name, None))
+        for count, trial in enumerate(forked(works, self.jobs), 1):
+            if trial.noticed_by or self.most == math.inf:
+                kept.add(trial)
+            self.trials[trial.name] = trial
+            said = f"{count} of {len(works)}: {trial.name}: {trial.noticed_by or 'NOT NOTICED'}"
+            print(said, file=sys.stderr, flush=True)
+        return True
+
+    def _reach(self, items: Sequence[pytest.Item], kept: Kept) -> dict[str, Reach]:
+        known = kept.reach()
+        new = [item for item in items if item.nodeid not in known]
+        for found in forked([partial(reached, new)] if new else [], 1):
+            if isinstance(found, str):
+                pytest.exit(f"the tests fail without any change: {found}", 1)
+            known |= found
+            kept.keep_reach(known)
+        return known
+
+
+def to_ask(mutant: Mutant, items: Sequence[pytest.Item], kept: Kept, reach: dict[str, Reach]) -> list[pytest.Item]:
+    """The tests to show a change to, in order: first the one that noticed it before; none where all was asked."""
+    touched, before = kept.touched(mutant.name), kept.trials.get(mutant.name, Trial(mutant.name, None)).noticed_by
+    if not touched:
+        return []
+    reading = [item for item in items if mutant.read in reach[item.nodeid].reads]
+    if before is None:
+        reading = [item for item in reading if item.nodeid.split("::")[0] in touched]
+    ordered = in_order(mutant, reading, {node: of.seconds for node, of in reach.items()})
+    return sorted(ordered, key=lambda item: item.nodeid != before)
+
+
+def within(most: float, items: Iterable[pytest.Item], reach: dict[str, Reach]) -> Iterator[pytest.Item]:
+    """The first of the tests, as many as that many seconds suffice for; at least one."""
+    for item in items:
+        yield item
+        most -= reach[item.nodeid].seconds
+        if most < 0:
+            return
+
+
 def main() -> None:
     """Seconds a change, in ``--jobs`` processes: the progress goes to standard error, the result to standard output."""
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--only", default="", help="changes whose name holds this")
+    parser.add_argument("--most", type=float, default=math.inf, help="seconds a change, for a first look")
     parser.add_argument("--part", default="1/1", help="a part of them, as 1/4")
     arguments = parser.parse_args()
-    file = FOLDER / f"{key()}.jsonl"
-    for older in sorted(FOLDER.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
-        _BEFORE.update({name: trial.noticed_by for name, trial in kept(older).items() if trial.noticed_by})
-    done = kept(file)
     wanted = [m for m in part_of(mutants(), arguments.part) if arguments.only.lower() in m.name.lower()]
-    _CHANGES.extend(mutant for mutant in wanted if mutant.name not in done)
-    began = time.monotonic()
-    with multiprocessing.get_context("fork").Pool(arguments.jobs, maxtasksperchild=1) as pool:
-        if not done:
-            unchanged = pool.apply(_numbered, (-1,))
-            if unchanged.noticed_by is not None:
-                sys.exit(f"the tests fail without any change: {unchanged.noticed_by}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as lines:
-            for count, trial in enumerate(pool.imap_unordered(_numbered, range(len(_CHANGES)), chunksize=1), 1):
-                done[trial.name] = trial
-                lines.write(json.dumps({"name": trial.name, "noticed_by": trial.noticed_by}) + "\n")
-                lines.flush()
-                said = f"{count} of {len(_CHANGES)}: {trial.name}: {trial.noticed_by or 'NOT NOTICED'}"
-                print(said, file=sys.stderr)
-    print(report([done[m.name] for m in wanted if m.name in done]))
-    print(f"{len(_CHANGES)} changes in {time.monotonic() - began:.0f} s")
+    asking, began = Asking(wanted, arguments.jobs, arguments.most), time.monotonic()
+    code = pytest.main([*OPTIONS, "--rootdir", str(TESTS.parent), str(TESTS / "monitor")], plugins=[asking])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        sys.exit(int(code))
+    print(report([asking.trials[m.name] for m in wanted]))
+    print(f"{len(wanted)} changes in {time.monotonic() - began:.0f} s")
 
 
 def report(trials: Iterable[Trial]) -> str:

@@ -15,23 +15,26 @@ from types import ModuleType
 from typing import Any
 
 import losswatch_server.monitor as package
+from losswatch_server.monitor.diagnosis import engine
 from losswatch_server.monitor.diagnosis.evidence.row import Grade
 from losswatch_server.monitor.vocabulary import CauseName
 
 _CAUSES = frozenset(cause.value for cause in CauseName)
+PRIORS_READ = "PRIORS"
+"""Read wherever causes are ranked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
     """One change.
 
-    ``words`` occur in the tests that should notice it, which are run first; ``through`` are calls, one of which a test
-    has to make for the change to matter at all.
+    ``words`` occur in the tests that should notice it, which are run first; ``read`` is the number or the row itself
+    (``reach``): a test that reads it nowhere cannot notice.
     """
 
     name: str
     words: tuple[str, ...]
-    through: tuple[str, ...]
+    read: str
     _make: Callable[[], Callable[[], None]]
 
     @contextmanager
@@ -55,10 +58,6 @@ def _modules() -> Iterator[ModuleType]:
     yield from (importlib.import_module(info.name) for info in sorted(found, key=lambda info: info.name))
 
 
-THROUGH_RULES = ("watch(", "diagnose", "Monitor(", ".step(")
-THROUGH_EVIDENCE = ("rank", "diagnose", "assess(", "MAGNITUDES")
-
-
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
@@ -80,14 +79,20 @@ def _is_rule(item: object) -> bool:
     return named and is_dataclass(item) and not isinstance(item, type)
 
 
-def _of_rules() -> Iterator[Mutant]:
-    """Rules that inherit a parameter share it (one table decides all flat conditions): it is changed in all at once."""
-    sharing: dict[tuple[str, str], list[Any]] = {}
+def parameters() -> dict[tuple[type, str], list[Any]]:
+    """Every parameter, by the class that defines it and its name, with the rules that have it."""
+    sharing: dict[tuple[type, str], list[Any]] = {}
     for rule in rules():
         for parameter in fields(rule):
             owner = next(base for base in reversed(type(rule).__mro__) if parameter.name in _own_fields(base))
-            sharing.setdefault((owner.__name__, parameter.name), []).append(rule)
-    for (title, name), of in sharing.items():
+            sharing.setdefault((owner, parameter.name), []).append(rule)
+    return sharing
+
+
+def _of_rules() -> Iterator[Mutant]:
+    """Rules that inherit a parameter share it (one table decides all flat conditions): it is changed in all at once."""
+    for (owner, name), of in parameters().items():
+        title = owner.__name__
         value = getattr(of[0], name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             continue
@@ -96,7 +101,7 @@ def _of_rules() -> Iterator[Mutant]:
         for changed in (half, 2 * value):
             if changed != value:
                 yield Mutant(
-                    f"{title}.{name}: {value:g} -> {changed:g}", words, THROUGH_RULES, _parameter(of, name, changed)
+                    f"{title}.{name}: {value:g} -> {changed:g}", words, f"{title}.{name}", _parameter(of, name, changed)
                 )
 
 
@@ -141,7 +146,7 @@ def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
         seen.add(id(value))
         if _is_row(value):
             name = path.rsplit("[", 1)[-1].split("]")[0].strip("'")
-            yield Mutant(f"{path}: dropped", (name,), THROUGH_EVIDENCE, _dropped(value, path))
+            yield Mutant(f"{path}: dropped", (name,), PRIORS_READ if ".PRIORS" in path else name, _dropped(value, path))
             return
         for key, inner in value.items():
             yield from _rows(inner, f"{path}[{str(key)!r}]", seen)
@@ -163,8 +168,14 @@ def _dropped(row: Mapping[Any, Any], path: str) -> Callable[[], Callable[[], Non
     def make() -> Callable[[], None]:
         if not isinstance(row, MutableMapping):
             raise TypeError(f"{path} is a {type(row).__name__}, which cannot be emptied")
-        before = dict(row)
+        before, ranked = dict(row), dict(engine.ABOUT)
         row.clear()
-        return lambda: row.update(before)
+        engine.ABOUT.update(engine.about_each_cause())
+
+        def undo() -> None:
+            row.update(before)
+            engine.ABOUT.update(ranked)
+
+        return undo
 
     return make

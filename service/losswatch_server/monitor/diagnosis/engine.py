@@ -107,7 +107,7 @@ def _score(
     groups: dict[str, float] = {}
     contributions = []
     total = prior
-    for row, sign, grade in _ABOUT[cause]:
+    for row, sign, grade in ABOUT[cause]:
         strength = found.get(row.name)
         if strength is None:
             continue
@@ -123,7 +123,10 @@ def _score(
     return Scored(cause, total, tuple(contributions))
 
 
-_ABOUT: dict[CauseName, tuple[tuple[Evidence, int, Grade], ...]] = {
-    cause: tuple((row, *row.grades[cause]) for row in ROWS if cause in row.grades) for cause in CauseName
-}
-"""The rows that tell something of each cause."""
+def about_each_cause() -> dict[CauseName, tuple[tuple[Evidence, int, Grade], ...]]:
+    """The rows that tell something of each cause, with sign and grade."""
+    return {cause: tuple((row, *row.grades[cause]) for row in ROWS if cause in row.grades) for cause in CauseName}
+
+
+ABOUT = about_each_cause()
+"""Put together once: ranking goes through it for every cause."""

@@ -121,7 +121,6 @@ class Overfitting:
     least_points: int = 5
     z_warning: float = 3.0
     age: float = 0.25
-    least_age: int = 4
     excursions: float = 1.5
     material: float = 0.05
     memorised: float = 0.003
@@ -297,7 +296,7 @@ class Overfitting:
             "validation loss",
             state.lowest_step,
         )
-        yield Test("evaluations since the minimum", float(turn.age), max(self.least_age, self.age * turn.n))
+        yield Test("evaluations since the minimum", float(turn.age), self.age * turn.n)
         yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.1, False)
         yield from self._train_falls(state, view, turn)
         yield from self._generalised(state, view, turn)
