@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import gzip
 import io
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 
 from losswatch_server.api import fast_path
 from losswatch_server.app import create_app
+from losswatch_server.runs import written
 from losswatch_server.settings import Settings
 
 
@@ -232,6 +234,34 @@ def test_json_comes_in_pages_and_the_link_leads_on(api: TestClient, run: str, pr
     assert [step for page in seen for step in page] == list(range(25))
     refused = api.get(f"/v1/runs/{run}/points", params={"project": project, "cursor": "made-up"})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "cursor")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["json_list", "ndjson", "csv_rows", "only"])
+def test_many_points_are_written_where_nobody_who_posts_waits_for_them(
+    api: TestClient, run: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    where: list[bool] = []
+    write = getattr(written, name)
+
+    def noting(*given: Any, **named: Any) -> Any:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            where.append(False)
+        else:
+            where.append(True)
+        return write(*given, **named)
+
+    post(api, run, {"points": [{"step": i, "loss": 1.0} for i in range(5000)]}, params={"report": "false"})
+    monkeypatch.setattr(written, name, noting)
+    kind = {"ndjson": "application/x-ndjson", "csv_rows": "text/csv"}.get(name, "application/json")
+    pages = [{"limit": 5000}] if kind == "application/json" else []  # other pages are whole streams, of other processes
+    for params in (*pages, {"resolution": 4000}):
+        answer = api.get(f"/v1/runs/{run}/points", params=params, headers={"Accept": kind})
+        assert answer.text.count("\n") >= 4000 or len(answer.json()["points"]) >= 4000
+    assert where
+    assert not any(where)
 
 
 @pytest.mark.slow

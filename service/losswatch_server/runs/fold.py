@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from losswatch_server.codec import damage
@@ -21,7 +21,7 @@ from losswatch_server.store.beside import beside
 from losswatch_server.store.cuts import Cuts
 from losswatch_server.store.damage import damaged_blocks, steps_of
 from losswatch_server.store.pages import PAGE, RecordPage, pages
-from losswatch_server.store.rows import RecordRow
+from losswatch_server.store.rows import RecordRow, Snapshot
 from losswatch_server.workers import Elsewhere
 
 SLICE = 128
@@ -29,6 +29,9 @@ SLICE = 128
 where every rule must be asked at each."""
 EARLY, EARLY_SLICE = 512, 16
 """In the first points of a run reviews are a few points apart, and each takes as long as a hundred points between."""
+
+MUCH = 1024
+"""Entries that are folded only where no snapshot could be used: they lie at most 512 apart."""
 
 
 def slice_of(monitor: Monitor) -> int:
@@ -79,6 +82,8 @@ class Folded:
     """Those of findings on the way, in order."""
     damage: tuple[str, ...]
     """A note for each damaged block that was left out."""
+    snapshot: Snapshot | None = None
+    """The state before the last point, where much was folded to come there."""
 
 
 async def refold(
@@ -113,7 +118,8 @@ async def refold(
             await folding.take(await asyncio.to_thread(_judged, page, attempts))
         damaged += damaged_blocks(page.rows)
     await folding.take(effective(extra, attempts))
-    return folding.close(damaged)
+    snapshot = folding.before_last() if folding.since >= MUCH and not (extra or damaged) else None
+    return replace(folding.close(damaged), snapshot=snapshot)
 
 
 class _Rest(NamedTuple):
@@ -237,6 +243,14 @@ class _Folding:
     def _fold_due(self) -> None:
         self.monitor.see_all(self.due)
         self.due.clear()
+
+    def before_last(self) -> Snapshot | None:
+        """The state before the last point, into which may still be merged; None where it cannot be written down."""
+        if not self.held:
+            return None
+        faults, step = self.monitor.faults, self.monitor.step
+        frozen: bytes | None = faults.shield("snapshot", "", step, self.frozen, None)
+        return None if frozen is None else Snapshot(self.held[0].seq, self.highest_step, DETECTION_VERSION, frozen)
 
     def close(self, damaged: Sequence[RecordRow]) -> Folded:
         self._flush()

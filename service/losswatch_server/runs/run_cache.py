@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from losswatch_server.runs.liveness.rhythm import Rhythm
 from losswatch_server.runs.lookup import said_at
 from losswatch_server.runs.record import standing
 from losswatch_server.runs.reports import frozen_assessment, row_from_report, with_liveness_findings
-from losswatch_server.store import RunMovedError, Store
+from losswatch_server.store import RunMovedError, Store, StoreError
 from losswatch_server.store.rows import StoredRun
 from losswatch_server.workers import Elsewhere
 
@@ -183,7 +184,7 @@ class RunCache:
             final_report=run.report,
         )
         if row.detection_version == DETECTION_VERSION:
-            _, lineage = await self.judge(live)
+            _, lineage = await self.judge(live, keep_for=run if row.state != RunState.RUNNING else None)
             live.missed = missed(known, lineage, live.cursor.attempt if not live.damage else 0)
             unknown = {finding.id for finding in live.missed}
             known.update((finding.id, finding) for finding in lineage if finding.id not in unknown)
@@ -191,8 +192,14 @@ class RunCache:
             live.cursor = live.cursor._replace(last=await self._last_point(live))
         return live
 
-    async def judge(self, live: LiveRun) -> tuple[Sequence[Finding], Sequence[Finding]]:
-        """Make the monitor of ``live`` from the store anew; the changes of findings on the way, and those there are."""
+    async def judge(
+        self, live: LiveRun, keep_for: StoredRun | None = None
+    ) -> tuple[Sequence[Finding], Sequence[Finding]]:
+        """Make the monitor of ``live`` from the store anew; the changes of findings on the way, and those there are.
+
+        ``keep_for``: the run, where nobody may write to it for long. What its snapshots, of another format or damaged,
+        did not save is then done for the last time.
+        """
         row = live.row
         live.snapshot_marks = list(await self.store.snapshot_marks(row.project, row.uid))
         folded = await refold(
@@ -203,6 +210,10 @@ class RunCache:
         live.since_snapshot = folded.since
         live.damage = folded.damage
         live.cursor = live.cursor._replace(last=folded.last)
+        if keep_for is not None and folded.snapshot is not None:
+            with contextlib.suppress(StoreError):  # it only saves work
+                if await self.store.keep_snapshot(keep_for, folded.snapshot):
+                    live.snapshot_marks = list(await self.store.snapshot_marks(row.project, row.uid))
         self.take_faults(live)
         return folded.changes, folded.monitor.findings()
 

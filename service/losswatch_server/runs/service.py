@@ -45,8 +45,7 @@ from losswatch_server.store.rows import (
 from losswatch_server.store.sealing import SEAL_POINTS
 from losswatch_server.workers import Elsewhere
 
-ERROR_LENGTH = 500
-LEFTOVERS_EVERY_S = 60.0
+ERROR_LENGTH, LEFTOVERS_EVERY_S = 500, 60.0
 Mark = Literal["acknowledged", "muted"]
 ALL_RUNS = RunFilter()
 MUTED_INDEFINITELY = 253402300799.0

@@ -13,7 +13,7 @@ from losswatch_server.store.connection import DatabaseConnection
 from losswatch_server.store.dialect import Dialect, upsert
 from losswatch_server.store.errors import RunMovedError
 from losswatch_server.store.record_rows import to_database
-from losswatch_server.store.rows import Change, NewEvent, RecordRow, StoredRun
+from losswatch_server.store.rows import Change, NewEvent, RecordRow, Snapshot, StoredRun
 
 RECORD = (
     "INSERT INTO record (project, uid, seq, n, kind, attempt, writer, received_ms, first_step, last_step, body) "
@@ -79,14 +79,32 @@ def apply(connection: DatabaseConnection, change: Change) -> None:
         add_event(connection, row.project, row.uid, row.name, event)
 
 
+def keep_snapshot(connection: DatabaseConnection, run: StoredRun, snapshot: Snapshot) -> bool:
+    """Add a snapshot to a run that is as it was read; whether it is."""
+    row = run.row
+    query = (
+        f"SELECT 1 FROM run WHERE project = ? AND uid = ? AND next_seq = ? AND revision = ?{connection.dialect.lock}"
+    )
+    place = (row.project, row.uid, run.stored_seq, run.stored_revision)
+    if connection.execute(query + connection.dialect.lock, place).fetchone() is None:
+        return False
+    _add_snapshot(connection, (row.project, row.uid), snapshot)
+    return True
+
+
 def _apply_snapshots(connection: DatabaseConnection, key: tuple[str, str], change: Change) -> None:
     for seq in change.dropped_snapshots:
         connection.execute("DELETE FROM snapshot WHERE project = ? AND uid = ? AND seq = ?", (*key, seq))
-    for snapshot in change.snapshots:  # not compressed: mantissas hardly shrink, and it took longer than to freeze them
-        connection.execute(
-            upsert("snapshot", "project, uid, seq, step, detection_version, body", "project, uid, seq"),
-            (*key, *snapshot[:3], zlib.compress(snapshot.body, 0)),
-        )
+    for snapshot in change.snapshots:
+        _add_snapshot(connection, key, snapshot)
+
+
+def _add_snapshot(connection: DatabaseConnection, key: tuple[str, str], snapshot: Snapshot) -> None:
+    connection.execute(
+        upsert("snapshot", "project, uid, seq, step, detection_version, body", "project, uid, seq"),
+        # not compressed: mantissas hardly shrink, and it took longer than to freeze them
+        (*key, *snapshot[:3], zlib.compress(snapshot.body, 0)),
+    )
 
 
 def _apply_findings(connection: DatabaseConnection, key: tuple[str, str], change: Change) -> None:

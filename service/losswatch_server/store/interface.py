@@ -135,6 +135,10 @@ class Store(Protocol):
         """(seq, step, detection_version) of a run's snapshots, oldest first."""
         ...
 
+    async def keep_snapshot(self, run: StoredRun, snapshot: Snapshot) -> bool:
+        """Add a snapshot to a run that is as it was read; whether it is."""
+        ...
+
     async def snapshot(self, project: str, uid: str, seq: int) -> Snapshot | None:
         """One snapshot."""
         ...

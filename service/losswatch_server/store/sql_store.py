@@ -323,6 +323,9 @@ class SqlStore(ABC):
     async def snapshot_marks(self, project: str, uid: str) -> Sequence[tuple[int, int, int]]:
         return await self.read(lambda connection: queries.snapshot_marks(connection, project, uid))
 
+    async def keep_snapshot(self, run: StoredRun, snapshot: Snapshot) -> bool:
+        return await self.write(lambda connection: changes.keep_snapshot(connection, run, snapshot))
+
     async def snapshot(self, project: str, uid: str, seq: int) -> Snapshot | None:
         return await self.read(lambda connection: queries.snapshot(connection, project, uid, seq))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response, StreamingResponse
@@ -24,14 +24,18 @@ from losswatch_server.monitor.points import MAX_STEP
 from losswatch_server.runs import StoredPoint, written
 from losswatch_server.runs.walk import POINTS
 
+P = ParamSpec("P")
+T = TypeVar("T")
 router = APIRouter(tags=["points"])
 
 JSON, CSV, NDJSON = "application/json", "text/csv", "application/x-ndjson"
 _MEDIA_TYPES = (JSON, CSV, NDJSON)
 PAGE = 10_000
 """Points on a page of JSON, unless fewer are asked for: about 1 MB."""
-_SLICE = 256
-"""Points written at a time: about a millisecond of work, after which the event loop gets its turn."""
+FEW = 256
+"""Points that are written where they are: about a millisecond of work. More are written in a thread."""
+_SLICE = 2048
+"""Points of a stream that are written at a time."""
 
 
 @router.get(
@@ -100,19 +104,19 @@ async def get_points(
         if cursor is None:
             raise
         raise bad_cursor() from error
-    points = written.only(points, wanted)
-    share.take(_cost(points))
+    points, cost = await beside_the_loop(len(points), _chosen, points, wanted)
+    share.take(cost)
     if media_type == CSV:
-        columns = written.columns_of(points)
+        columns = await beside_the_loop(len(points), written.columns_of, points)
         write = partial(written.csv_rows, columns=columns)
         return StreamingResponse(_sliced(points, write, written.csv_head(columns)), headers=headers, media_type=CSV)
     if media_type == NDJSON:
         return StreamingResponse(_sliced(points, written.ndjson), headers=headers, media_type=NDJSON)
     kept = {"project": project, "from": from_step, "to": to_step, "attempt": attempt, "series": series}
     headers |= link(f"/v1/runs/{run}/points", following, limit, **kept)
-    body = [b'{"points":[', b",".join([part async for part in _sliced(points, written.json_list)])]
-    body += [b'],"next_cursor":', codec.dumps(following), b"}"]
-    return Response(b"".join(body), headers=headers, media_type=JSON)
+    listed = await beside_the_loop(len(points), written.json_list, points)
+    body = b"".join((b'{"points":[', listed, b'],"next_cursor":', codec.dumps(following), b"}"))
+    return Response(body, headers=headers, media_type=JSON)
 
 
 def _wanted(series: str | None) -> frozenset[str] | None:
@@ -127,17 +131,23 @@ def _wanted(series: str | None) -> frozenset[str] | None:
     return names
 
 
-def _cost(points: Sequence[StoredPoint]) -> int:
-    """Bytes of memory, at most, for writing the points: each, and every number by name that it has."""
-    named = sum(len(p.point.layers or ()) + len(p.point.metrics or ()) for p in points)
-    return POINT * len(points) + VALUE * named
+def _chosen(points: Sequence[StoredPoint], wanted: written.Wanted) -> tuple[list[StoredPoint], int]:
+    """What is wanted of the points, and the bytes of memory, at most, for writing it: for each point, and every number
+    by name that it has."""
+    left = written.only(points, wanted)
+    named = sum(len(p.point.layers or ()) + len(p.point.metrics or ()) for p in left)
+    return left, POINT * len(left) + VALUE * named
 
 
 async def _sliced(points: Sequence[StoredPoint], write: written.Write, head: bytes = b"") -> AsyncIterator[bytes]:
-    """The points written a slice at a time, with turns for others between."""
+    """The points written a slice at a time."""
     if head:
         yield head
     for start in range(0, len(points), _SLICE):
-        if start:
-            await asyncio.sleep(0)
-        yield write(points[start : start + _SLICE])
+        part = points[start : start + _SLICE]
+        yield await beside_the_loop(len(part), write, part)
+
+
+async def beside_the_loop(count: int, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What ``work`` makes of so many points; of many in a thread, so that nobody who posts waits for it."""
+    return work(*given, **named) if count <= FEW else await asyncio.to_thread(work, *given, **named)
