@@ -235,6 +235,10 @@ def sights() -> Iterator[Seen]:
     for context in (Context(), SGD, Context(momentum=0.999), Context(batch_size=1)):
         measured = gather(unbounded, context, since_step=0)
         yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
+    for context in (Context(step_unit="epoch"), Context(step_unit="epoch", batch_size=1, momentum=0.999)):
+        for name in ("loss", "validation_loss"):
+            broke = replace(found(Condition.NON_FINITE, Memory()), series=name)
+            yield Seen(broke, gather(broken(Memory(), losses=9), context), context)
     bases = [remembered(FLAT), remembered(FLOOR), remembered([2.3, 80.0, 40.0, *FLAT[3:]])]
     for context in [*(TEN.merged(Context(facts=facts)) for facts in STATED), *SAID]:
         for memory in bases:

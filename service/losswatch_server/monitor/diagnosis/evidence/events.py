@@ -107,11 +107,23 @@ def _decades_before_overflow(seen: Seen) -> float | None:
     return decades(loss.latest)
 
 
-def never_finite(seen: Seen) -> bool | None:
-    """Not one loss was finite, in a log that begins where the run began."""
+def _none_finite(seen: Seen) -> bool | None:
     if not _is(seen, Condition.NON_FINITE) or seen.finding.series not in ("loss", "validation_loss"):
         return None
     return seen.measured.loss is None and seen.measured.loss_nonfinite > 0
+
+
+def _of_many_steps(seen: Seen) -> bool:
+    """Whether the first value comes after many updates: a mean over an epoch."""
+    return seen.context.step_unit == "epoch" and seen.context.steps_per_epoch != 1
+
+
+def _never_finite(seen: Seen) -> bool | None:
+    return None if _of_many_steps(seen) else _none_finite(seen)
+
+
+def _no_epoch_finite(seen: Seen) -> bool | None:
+    return _none_finite(seen) if _of_many_steps(seen) else None
 
 
 def _validation_alone(seen: Seen) -> bool | None:
@@ -265,12 +277,19 @@ EVENTS: tuple[Evidence, ...] = (
         for_={BAD_BATCH: WEAK, BAD_DATA: PLAIN, PRECISION: WEAK}, against={RATE_HIGH: PLAIN, UNSCALED: WEAK},
     ),
     Evidence(
-        name="never_finite", group="before any update", when=holds(never_finite),
+        name="never_finite", group="before any update", when=holds(_never_finite),
         means="not one loss was finite, not even that of the first step, before any update",
         says=lambda s: "not one loss was finite, not even the first, before any update was made",
         for_={BAD_DATA: STRONG, INIT: WEAK},
         against={RATE_HIGH: STRONG, NO_WARMUP: STRONG, MOMENTUM: STRONG, ACCUMULATING: STRONG, BAD_BATCH: WEAK,
                  TINY_BATCH: STRONG},
+    ),
+    Evidence(
+        name="no_epoch_finite", group="before any update", when=holds(_no_epoch_finite),
+        means="in a log by the epoch, not one loss was finite: the data are not, or it blew up within the first epoch",
+        says=lambda s: "not one epoch's loss was finite: the data are not, or it blew up within the first epoch",
+        for_={BAD_DATA: STRONG, UNSCALED: PLAIN, RATE_HIGH: WEAK, INIT: WEAK},
+        against={ACCUMULATING: STRONG, BAD_BATCH: WEAK},
     ),
     Evidence(
         name="not_finite_now_and_then", group="before any update", when=holds(_comes_back),
