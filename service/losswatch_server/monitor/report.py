@@ -29,6 +29,8 @@ LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
 STOP_CONFIDENCE = 0.99
 CONSTANT_POINTS = FlatParameters().least_points
+MORE_LIKELY_THAN_NOT = 0.5
+"""Probability of a suspicion that is told rather than that the loss has settled."""
 PASSED = 0.1
 """Of the present level: a floor foretold so far above it was none."""
 _ORDER = tuple(Condition)
@@ -187,7 +189,8 @@ def assess(monitor: Monitor, *, asked: bool = False) -> Assessment:
         if asked and monitor.minimised and monitor.points >= LEAST_POINTS:
             suspected = faults.shield("causes", "this run", monitor.step, partial(_suspicions, monitor), ())
         say = partial(_quiet_headline, monitor, status, findings)
-        if suspected and not any(f.is_open for f in findings):
+        settled = any(f.is_open for f in findings)
+        if suspected and (not settled or suspected[0].probability >= MORE_LIKELY_THAN_NOT):
             say = partial(" ".join, nothing_beyond_doubt(suspected))
         head = faults.shield("sentence", "this run", monitor.step, say, f"The run is {status}.")
     return Assessment(

@@ -54,6 +54,40 @@ def test_a_suspicion_changes_neither_status_nor_action_nor_findings() -> None:
     assert questioned.action is LoopAction.CONTINUE
 
 
+def test_a_loss_that_goes_on_falling_below_zero_is_suspected_of_a_wrong_sign() -> None:
+    falls = [-2.3 - 0.002 * i**2 for i in range(300)]
+    first = asked(falls).suspicions[0]
+    assert (first.condition, first.causes[0].cause) == (Condition.DIVERGING, "wrong_loss_function")
+    assert asked(falls, Context(loss_name="gaussian_nll")).suspicions == ()
+    levels_off = [1.4 - 60 * (1 - math.exp(-i / 30)) for i in range(300)]
+    assert Condition.DIVERGING not in {s.condition for s in asked(levels_off).suspicions}
+
+
+def test_a_cross_entropy_below_zero_is_told_to_be_none() -> None:
+    report = asked([-0.1 - 0.01 * i for i in range(30)], Context(loss_name="cross_entropy", num_classes=10))
+    said = {s.summary: s.causes[0].cause for s in report.suspicions}
+    open_now = [str(f.condition) for f in report.findings if f.is_open and f.severity.rank]
+    assert open_now or "wrong_loss_function" in said.values()
+
+
+def test_gradients_that_add_up_are_suspected_where_the_loss_falls_all_the_same() -> None:
+    rng = RNG(3)
+    losses = [0.3 + 2.0 * math.exp(-i / 40) for i in range(200)]
+    summed = [0.3 * (i + 1) * math.exp(0.3 * rng.normal() / (1 + i / 10)) for i in range(200)]
+    points = [Point(1 + i, loss=loss, grad_norm=summed[i]) for i, loss in enumerate(losses)]
+    first = diagnose(points, Context(), asked=True).suspicions[0]
+    assert (first.condition, first.causes[0].cause) == (Condition.EXPLODING_GRADIENT, "gradients_accumulating")
+    steady = [Point(1 + i, loss=loss, grad_norm=math.exp(0.3 * rng.normal())) for i, loss in enumerate(losses)]
+    assert Condition.EXPLODING_GRADIENT not in {s.condition for s in diagnose(steady, Context(), asked=True).suspicions}
+
+
+def test_what_is_more_likely_than_not_is_told_rather_than_that_the_loss_has_settled() -> None:
+    losses = [3.8e5 + 5.7e7 * 0.75**i for i in range(60)]
+    report = asked(losses, Context(step_unit="epoch", loss_name="mse"))
+    assert [str(f.condition) for f in report.findings if f.is_open] == ["converged"]
+    assert report.headline.startswith("Nothing is wrong beyond doubt. The first loss is")
+
+
 def test_a_run_that_falls_as_it_should_is_suspected_of_nothing() -> None:
     losses = [2.3 * math.exp(-i / 30) + 0.001 * RNG(0).random() for i in range(60)]
     report = asked(losses)

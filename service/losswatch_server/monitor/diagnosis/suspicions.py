@@ -19,12 +19,17 @@ from dataclasses import dataclass
 
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Advice, Cause, Finding
+from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.sentences import chance_for, counted, number, percent
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 MOST = 3
 LEAST_PROBABILITY = 0.1
 LEAST_POINTS = 8
+FAR_BELOW, STEADILY = 20.0, 0.2
+"""Times the first loss, or 1, below 0; share of the whole fall that the last quarter brought (of a line 0.25)."""
+GROWN, SMOOTHER, LARGEST_AT_LOWEST = 10.0, 0.35, -0.5
+"""Of the gradient norm: times its start, share of its first scatter, rank correlation with the loss."""
 NEAREST = 2e-3
 """Share of ln K within which a loss that rests there is called chance level for K classes."""
 GOOD = 0.97
@@ -186,6 +191,45 @@ def _began_too_high(m: Measured) -> Suspicion | None:
     )
 
 
+def _below_its_bound(m: Measured) -> Suspicion | None:
+    """A loss that cannot be negative is, or one that nobody named falls below 0 as fast as ever."""
+    loss = m.loss
+    if loss is None or loss.points < LEAST_POINTS or loss.now >= 0:
+        return None
+    bound = m.kind.lower_bound
+    if bound is not None and loss.now < bound:
+        return Suspicion(
+            condition=Condition.DIVERGING,
+            probability=0.9,
+            summary=f"The loss is {number(loss.now)}, which no loss of this name can be.",
+        )
+    far = m.kind.family is Family.UNKNOWN and -loss.now > FAR_BELOW * max(abs(loss.first), 1.0)
+    if not far or loss.late_share is None or loss.late_share < STEADILY:
+        return None
+    return Suspicion(
+        condition=Condition.DIVERGING,
+        probability=0.4,
+        summary=f"It falls below 0 as fast as ever, from {number(loss.first)} to {number(loss.now)}: what is minimised "
+        "may have no lower bound (a sign that is wrong).",
+    )
+
+
+def _gradients_add_up(m: Measured) -> Suspicion | None:
+    """The norm grew many times, hardly scatters any more, and is largest where the loss is lowest."""
+    g = m.gradient
+    if g is None or g.ratio is None or m.gradient_with_loss is None or not m.from_start:
+        return None
+    smooth = g.log_noise < SMOOTHER * max(g.log_noise_first, 1e-3)
+    if g.ratio < GROWN or not smooth or m.gradient_with_loss > LARGEST_AT_LOWEST:
+        return None
+    return Suspicion(
+        condition=Condition.EXPLODING_GRADIENT,
+        probability=0.6,
+        summary=f"The gradient norm went from {number(g.first)} to {number(g.now)} while the loss fell, and hardly "
+        "scatters any more, as a sum over many steps would.",
+    )
+
+
 def _validation_rises(m: Measured) -> Suspicion | None:
     """The validation loss is above its best while the training loss has fallen."""
     v, loss = m.validation, m.loss
@@ -203,7 +247,8 @@ def _validation_rises(m: Measured) -> Suspicion | None:
 
 
 _SUSPECTS: tuple[Suspect, ...] = (
-    _levels_off, _hardly_moves, _creeps, _rises, _began_too_high, _validation_rises,
+    _levels_off, _hardly_moves, _creeps, _rises, _began_too_high, _below_its_bound, _gradients_add_up,
+    _validation_rises,
 )  # fmt: skip
 
 

@@ -51,7 +51,8 @@ def strongest_period(values: list[float]) -> tuple[int | None, float]:
     # a slow wave has a high correlation at every short lag; a repeating pattern dips in between
     if float(correlation[1 : lag + 1].min()) > 0.3 * float(inner[best]):
         return None, 0.0
-    return lag, float(inner[best])
+    # the estimate of a correlation over few overlapping values may come out above 1
+    return lag, min(float(inner[best]), 1.0)
 
 
 def exact_period(values: list[float]) -> int | None:

@@ -133,6 +133,14 @@ def _validation_alone(seen: Seen) -> bool | None:
     return seen.measured.loss is not None and not seen.measured.loss_nonfinite and not seen.measured.grad_nonfinite
 
 
+def _without_bound(seen: Seen) -> bool:
+    """A loss that only falls, far below zero, is said to diverge for this alone."""
+    loss = losses.of(seen)
+    return _is(seen, Condition.DIVERGING) and (
+        seen.finding.evidence.get("rule") == "unbounded" or (loss.now < 0 and loss.now < loss.first)
+    )
+
+
 def _zero_loss(seen: Seen) -> bool | None:
     """A loss of exactly 0 beside gradients that are not finite: the numbers are too small or too large to be held."""
     m = seen.measured
@@ -254,11 +262,11 @@ EVENTS: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="falls_without_bound", group="loss function",
-        when=holds(lambda s: _is(s, Condition.DIVERGING) and s.finding.evidence.get("rule") == "unbounded"),
+        when=holds(_without_bound),
         means="the loss falls below zero without end: what is minimised has no lower bound",
         says=lambda s: (
-            f"the loss has come down to {number(s.finding.evidence.get('current'))}: what is minimised has no lower "
-            "bound"
+            f"the loss has come down to {number(s.finding.evidence.get('current', losses.of(s).latest))}: what is "
+            "minimised has no lower bound"
         ),
         for_={WRONG_LOSS: STRONG},
         against={RATE_HIGH: PLAIN, ACCUMULATING: STRONG, TINY_BATCH: STRONG, MOMENTUM: PLAIN},
@@ -289,7 +297,7 @@ EVENTS: tuple[Evidence, ...] = (
         means="in a log by the epoch, not one loss was finite: the data are not, or it blew up within the first epoch",
         says=lambda s: "not one epoch's loss was finite: the data are not, or it blew up within the first epoch",
         for_={BAD_DATA: STRONG, UNSCALED: PLAIN, RATE_HIGH: WEAK, INIT: WEAK},
-        against={ACCUMULATING: STRONG, BAD_BATCH: WEAK},
+        against={BAD_BATCH: WEAK},
     ),
     Evidence(
         name="not_finite_now_and_then", group="before any update", when=holds(_comes_back),
