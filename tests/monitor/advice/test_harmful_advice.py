@@ -95,7 +95,7 @@ LOOKS = {"check_data", "check_output", "check_labels", "none"}
 
 
 def actions(cause: C, condition: Condition, context: Context, losses: list[float]) -> list[str]:
-    memory = remembered(losses, [1.0 + 0.1 * (i % 3) for i in range(len(losses))])
+    memory = remembered(losses, np.random.default_rng(1).lognormal(size=len(losses)).tolist())  # none of them clipped
     finding = found(condition, memory, onset=100)
     return [a.action for a in REMEDIES[cause](finding, gather(memory, context, since_step=100), context)]
 
