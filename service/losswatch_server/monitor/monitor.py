@@ -141,6 +141,9 @@ class Monitor:
 
     def _see_all(self, points: Sequence[Point]) -> None:
         begun, count = 0, len(points)
+        if count == 1:
+            self.see(points[0])
+            return
         while begun < count and (self.memory.loss.n < FIRST_LOSSES or self.view.record is not None):
             self.see(points[begun])
             begun += 1

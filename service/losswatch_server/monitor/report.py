@@ -147,8 +147,9 @@ def _forecast(monitor: Monitor, *, asked: bool) -> Forecast:
     made = monitor.forecast
     if made.floor is None or not track.n:
         return made
-    level, noise = median(track.recent[-8:]), difference_scale(track.recent[-64:])
-    is_passed = made.floor - level > max(2 * noise, PASSED * abs(level))
+    level = median(track.recent[-8:])
+    passed = made.floor - level  # asked for first: the noise takes ten times as long, and a report is made at each post
+    is_passed = passed > PASSED * abs(level) and passed > 2 * difference_scale(track.recent[-64:])
     return NOTHING if is_passed else made
 
 

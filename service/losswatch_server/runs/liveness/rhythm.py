@@ -43,16 +43,15 @@ class Rhythm(NamedTuple):
         the job was not there."""
         if is_import(at, points):
             return self._replace(imports=self.imports + 1)
-        after = self._replace(requests=self.requests + 1, last_at=at)
+        gaps, longest = self.gaps, self.longest
         if at < self.last_at:  # the clock was ahead: what it made of the gap before is no gap, and nor is this one
-            return after._replace(gaps=self.gaps[:-1], longest=_without(self.longest, self.gaps[-1:]))
-        if not self.requests or resumed:
-            return after
-        gap = _FLOAT.unpack(_FLOAT.pack(at - self.last_at))[0]
-        longest = self.longest
-        if len(longest) < KEPT_LONGEST or gap > longest[-1]:
-            longest = tuple(sorted((*longest, gap), reverse=True)[:KEPT_LONGEST])
-        return after._replace(gaps=(*self.gaps[1 - KEPT_GAPS :], gap), longest=longest)
+            gaps, longest = gaps[:-1], _without(longest, gaps[-1:])
+        elif self.requests and not resumed:
+            gap = _FLOAT.unpack(_FLOAT.pack(at - self.last_at))[0]
+            gaps = (*gaps[1 - KEPT_GAPS :], gap)
+            if len(longest) < KEPT_LONGEST or gap > longest[-1]:
+                longest = tuple(sorted((*longest, gap), reverse=True)[:KEPT_LONGEST])
+        return Rhythm(self.requests + 1, self.imports, at, gaps, longest)
 
     @property
     def habit(self) -> float:
