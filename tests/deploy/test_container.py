@@ -8,7 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,20 @@ from deploy.process import line_with_address
 ROOT = Path(__file__).parents[2]
 CONTAINERFILE = ROOT / "deploy" / "Containerfile"
 BIN = Path(sys.executable).parent
+ORDINARY = 65534
 
 
 @pytest.fixture(scope="module")
 def stages() -> list[containerfile.Stage]:
     return containerfile.read(CONTAINERFILE)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where others than its owner may pass: pytest's own are closed."""
+    with tempfile.TemporaryDirectory(prefix="losswatch-container-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
 def test_hadolint_finds_nothing_in_the_containerfile():
@@ -59,17 +70,19 @@ def test_the_build_may_see_only_what_it_copies(stages):
 
 
 @pytest.mark.slow
-def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(stages, tmp_path):
-    """Every COPY and RUN of the build stage, then ENTRYPOINT, CMD and HEALTHCHECK, with the paths moved to a folder."""
+def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(stages, folder):
+    """Every COPY and RUN of the build stage, then ENTRYPOINT, CMD and HEALTHCHECK, with the paths moved to a folder, by
+    a user who is not root and may write nowhere else."""
+    ordinary = an_ordinary_user()
 
     def moved(text: str) -> str:
-        return re.sub(r"(?<![\w./])/(src|wheels|opt|data)\b", lambda m: f"{tmp_path}/{m[1]}", text)
+        return re.sub(r"(?<![\w./])/(src|wheels|opt|data)\b", lambda m: f"{folder}/{m[1]}", text)
 
     work = Path(moved(stages[0].of("WORKDIR")[0]))
     work.mkdir()
     environment = {
         "PATH": f"{BIN}:{os.environ['PATH']}",
-        "HOME": str(tmp_path / "home"),
+        "HOME": str(folder / "home"),
         "OMP_NUM_THREADS": "1",
         "PIP_NO_COMPILE": "1",
     }
@@ -79,11 +92,12 @@ def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(st
         *sources, target = rest.split()
         for source in sources:
             copy(ROOT / source, work / target)
+    if ordinary:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, ORDINARY, ORDINARY)
     for rest in stages[0].of("RUN"):
-        command = moved(rest).replace("--no-cache-dir ", "")
-        run = subprocess.run(
-            command, shell=True, cwd=work, env=environment, capture_output=True, text=True, timeout=280
-        )
+        command = [*ordinary, "/bin/sh", "-c", moved(rest).replace("--no-cache-dir ", "")]
+        run = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=280)
         assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
 
     for rest in stages[-1].of("ENV"):
@@ -91,7 +105,9 @@ def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(st
     service = [moved(word) for word in stages[-1].command("ENTRYPOINT") + stages[-1].command("CMD")]
     service[service.index("--port") + 1] = "0"
     service[service.index("--host") + 1] = "127.0.0.1"
-    with subprocess.Popen(service, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*ordinary, *service], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             address = line_with_address(process)
             check = [
@@ -105,7 +121,26 @@ def test_the_steps_of_the_containerfile_give_a_service_that_answers_and_stops(st
             assert process.wait(timeout=30) == 0
         finally:
             process.kill()
-    assert list((tmp_path / "data").iterdir())
+    kept = list((folder / "data").iterdir())
+    assert kept
+    if ordinary:
+        assert {path.stat().st_uid for path in kept} == {ORDINARY}
+
+
+def an_ordinary_user() -> list[str]:
+    """What goes before a command to run it as somebody who is not root; nothing where the tests are not root's. This
+    environment may lie where others cannot look, so that user may read everything."""
+    if os.geteuid() != 0:
+        return []
+    reads = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search"]
+    prefix = ["setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups", *reads]
+    try:
+        found = subprocess.run([*prefix, sys.executable, "-c", ""], capture_output=True, text=True, timeout=60)
+    except FileNotFoundError:
+        pytest.skip("setpriv is not installed")
+    if found.returncode != 0:
+        pytest.skip(f"no other user can run this environment: {found.stderr[-200:]}")
+    return prefix
 
 
 def pip_cache() -> str:
