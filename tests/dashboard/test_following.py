@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -21,6 +22,19 @@ GROWN = """async ([script, points, most]) => {
   const took = points.map(point => grow(line, point, most));
   return { x: line.x, y: line.y.map(String), took };
 }"""
+
+HIDE = """hidden => {
+  Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def listeners(api: Api) -> int:
+    found = re.search(
+        r"^losswatch_listeners (\d+)", httpx.get(f"{api.base}/metrics", trust_env=False).text, re.MULTILINE
+    )
+    assert found
+    return int(found[1])
 
 
 def asked(page: Page, run: str, what: str) -> list[str]:
@@ -107,3 +121,23 @@ def test_a_point_without_a_place_at_the_end_is_refused(show: Show, page: Page, a
     found = grown(page, points, 64)
     assert found["took"] == [True, True, True, False, False]
     assert (found["x"], found["y"]) == ([5], ["1"])
+
+
+def test_a_tab_in_the_background_holds_no_connection(show: Show, page: Page, api: Api) -> None:
+    """And is up to date as soon as it is looked at."""
+    api.points("out-of-sight", falling(40))
+    show(page, "/runs/out-of-sight")
+    expect(page.locator("#live")).to_have_text("live")
+    before = listeners(api)
+    page.evaluate(HIDE, True)
+    for _ in range(100):
+        if listeners(api) < before:
+            break
+        page.wait_for_timeout(100)
+    assert listeners(api) == before - 1
+    calls = asked(page, "out-of-sight", "")
+    api.points("out-of-sight", [{"step": 41, "loss": 0.5}])
+    page.wait_for_timeout(1500)
+    assert calls == []
+    page.evaluate(HIDE, False)
+    expect(page.locator("#facts")).to_contain_text("step 41")

@@ -51,9 +51,13 @@ export function evidence(numbers) {
 function when(finding) {
   if (finding.series === "clock") return `since ${exactTime(finding.opened_at)}`;
   const parts = [`since step ${number(finding.onset_step)}`, `found at step ${number(finding.opened_step)}`];
+  if (!finding.closed_by && finding.last_step > finding.opened_step) parts.push(`still so at step ${number(finding.last_step)}`);
   if (finding.closed_by) parts.push(`${ENDED[finding.closed_by] ?? words(finding.closed_by)}${finding.resolved_step === null ? "" : ` at step ${number(finding.resolved_step)}`}`);
   return parts.join(", ");
 }
+
+/** Of which series a finding is, where its condition does not say that. */
+export const ofSeries = ({ condition, series }) => (condition === "non_finite" && series !== "loss" ? h("span", { class: "quiet" }, ` ${words(series).replace("grad norm", "gradient norm")}`) : null);
 
 /** A finding of a stored run. `explain(finding, button)` shows its statistic. */
 export async function card(finding, { run, context, explain, changed }) {
@@ -61,7 +65,7 @@ export async function card(finding, { run, context, explain, changed }) {
   const node = h("article", { class: `card of-${finding.severity} ${isOpen ? "" : "closed"}`, id: `finding-${finding.id}`, data: { finding: finding.id } });
   const advice = await advised(finding.advice, context);
   put(node,
-    h("header", {}, status(finding.severity), h("h3", {}, h("a", { href: conditionPage(finding.condition) }, sentence(finding.condition))),
+    h("header", {}, status(finding.severity), h("h3", {}, h("a", { href: conditionPage(finding.condition) }, sentence(finding.condition)), ofSeries(finding)),
       isOpen ? null : h("span", { class: "badge" }, words(finding.closed_by)),
       finding.acknowledged_at ? h("span", { class: "badge", title: exactTime(finding.acknowledged_at) }, "acknowledged") : null,
       isMuted(finding) ? h("span", { class: "badge", title: mutedUntil(finding) }, "muted") : null),
@@ -130,11 +134,22 @@ function likeliest(likely, rival) {
   return [h("b", {}, "Most likely"), h("div", {}, named(likely), ", else ", named(rival), ".", check("To tell which"))];
 }
 
+const NEAR = 0.05;
+
+/** What the headline means, where a beginner cannot know: a level of guessing, a jump that is none of a moment. */
+function meaning({ condition, evidence: numbers, onset_step: onset, last_step: last }) {
+  const { level, chance_level: chance } = numbers;
+  if (condition === "not_learning" && chance && Math.abs(level / chance - 1) < NEAR) return "This is what guessing gives: so far the model has learned nothing from its inputs.";
+  if (condition === "loss_spike" && last > onset) return `It has not come back: ${number(last - onset)} ${last - onset === 1 ? "step" : "steps"} so far.`;
+  return null;
+}
+
 /** The headline of a report, and the first thing to do. */
 export async function verdict(host, report, context) {
   const all = foremost(report.findings ?? []).filter(one => one.closed_by === null);
   const worst = all.find(one => one.summary === report.headline) ?? all[0] ?? null;
-  const kind = worst?.severity ?? (report.status === "healthy" ? "healthy" : report.status);
+  const failed = report.state === "failed";
+  const kind = worst?.severity ?? (failed ? "waiting" : report.status);
   host.className = `verdict of-${kind}`;
   const first = worst?.severity === "info" ? null : worst?.advice?.[0];
   const line = first ? await change(first, context) : null;
@@ -145,11 +160,12 @@ export async function verdict(host, report, context) {
   put(host,
     h("div", {}, status(report.status), report.action === "stop" ? h("span", { class: "badge is-critical" }, stop) : null,
       report.stale ? h("span", { class: "badge" }, "judged by a newer version elsewhere") : null),
-    h("p", { class: "headline" }, report.headline),
+    failed ? h("p", { class: "headline" }, "The run failed", report.error ? [" of ", h("code", {}, report.error)] : null, ".") : null,
+    h("p", { class: failed && !worst ? "" : "headline" }, report.headline),
+    worst && meaning(worst) ? h("p", {}, meaning(worst)) : null,
     first || done ? h("div", { class: "do" },
       done ? [h("b", {}, `If ${number(worst.evidence.level, 3)} is good enough`), h("div", {}, "It has converged, and the run is done.")] : null,
       first ? [h("b", {}, done ? "If not, change this" : "Change this"), h("div", {}, first.summary, line ? codeLine(line) : null)] : null,
       first && likely ? likeliest(likely, rival) : null) : null,
-    report.error ? h("p", {}, h("b", {}, "The run failed of "), h("code", {}, report.error)) : null,
     (report.notes ?? []).map(note => h("p", { class: "quiet" }, note)));
 }

@@ -6,7 +6,7 @@ import { Chart } from "./chart/chart.js";
 import { looksLogarithmic } from "./chart/scale.js";
 import { curvesOf, grow, smoothed } from "./curves.js";
 import { $, fill, h, status } from "./dom.js";
-import { duration, number } from "./format.js";
+import { duration, number, plain, words } from "./format.js";
 import { listen, throttled } from "./live.js";
 import { onKey, projects, setAddress } from "./page.js";
 import { trouble } from "./trouble.js";
@@ -85,13 +85,25 @@ function show() {
   if (there.length) axis.setAll(Math.min(...there.map(({ x }) => x[0])), Math.max(...there.map(({ x }) => x.at(-1))));
   const focused = document.activeElement?.closest("#legend a")?.href;
   const colours = new Map(lines.map(({ name, colour }) => [name, colour]));
+  const apart = differences();
+  const told = ({ context = {} }) => apart.filter(name => context[name] !== undefined).map(name => ` · ${words(name)} ${plain(context[name])}`).join("");
   fill($("#legend"), h("ul", { class: "legend-list" }, [...runs].sort((a, b) => WEIGHT[b.run.status] - WEIGHT[a.run.status]).map(({ run, line }) => {
     const key = h("span", { class: "key" }, h("i", {}));
     key.querySelector("i").style.color = `var(--${colours.get(run.run)})`;
     return h("li", { on: { pointerenter: () => hover(run.run), pointerleave: () => hover(null) } }, key,
-      h("span", {}, h("a", { href: runPage(run.run), on: { focus: () => hover(run.run), blur: () => hover(null) } }, run.run), " ", status(run.status), h("span", { class: "quiet" }, ` ${line.y.length ? number(line.y.at(-1)) : "no loss"}`)));
+      h("span", {}, h("a", { href: runPage(run.run), on: { focus: () => hover(run.run), blur: () => hover(null) } }, run.run), " ", status(run.status), h("span", { class: "quiet" }, ` ${line.y.length ? `loss ${number(line.y.at(-1))}` : "no loss"}${told(run)}`)));
   })));
   if (focused) [...document.querySelectorAll("#legend a")].find(link => link.href === focused)?.focus({ preventScroll: true });
+}
+
+const MOST_DIFFERENCES = 3;
+
+/** The names of hyper-parameters that set the runs apart, as far as their clients told them. */
+function differences() {
+  const contexts = runs.map(({ run }) => run.context ?? {});
+  const names = new Set(contexts.flatMap(context => Object.entries(context).filter(([name, value]) => name !== "group" && typeof value !== "object").map(([name]) => name)));
+  const values = name => new Set(contexts.map(context => context[name]).filter(value => value !== undefined));
+  return [...names].filter(name => values(name).size > 1).slice(0, MOST_DIFFERENCES);
 }
 
 let redrawing = null;

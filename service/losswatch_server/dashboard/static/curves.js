@@ -88,10 +88,15 @@ export function linesWithSmoothing(line, weight, { name, colour, ...rest }) {
   ];
 }
 
-/** How much to smooth at first: nothing that has few points, or little noise beside its trend. */
-export function usualSmoothing({ y }) {
-  const finite = y.filter(Number.isFinite);
+const JUMP = 20; // times the median step: of a thousand steps of normal noise the largest is about 5 times it
+
+/** How much to smooth at first: nothing that has few points, little noise beside its trend, or a jump, which would look like
+ * a climb. */
+export function usualSmoothing({ y }, logarithmic) {
+  const finite = y.filter(value => Number.isFinite(value) && (!logarithmic || value > 0)).map(value => (logarithmic ? Math.log(value) : value));
   if (finite.length < 150) return 0;
+  const steps = finite.slice(1).map((value, n) => Math.abs(value - finite[n])).sort((a, b) => a - b);
+  if (steps.at(-1) > JUMP * steps[steps.length >> 1]) return 0;
   let turns = 0;
   for (let n = 2; n < finite.length; n += 1) {
     if ((finite[n] - finite[n - 1]) * (finite[n - 1] - finite[n - 2]) < 0) turns += 1;

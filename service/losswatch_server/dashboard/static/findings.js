@@ -1,6 +1,7 @@
 // Everything that is wrong now, over all runs of the project.
 
 import { get, page, runPage } from "./api.js";
+import { ofSeries } from "./cards.js";
 import { $, fill, h, status } from "./dom.js";
 import { ago, exactTime, number, sentence, words } from "./format.js";
 import { listen, throttled } from "./live.js";
@@ -15,16 +16,16 @@ let cursor = null, asked = 0, busy = false;
 
 function row(finding) {
   const page = runPage(finding.run, `#finding-${finding.id}`);
-  const name = h("a", { class: "name", href: page }, sentence(finding.condition));
+  const name = h("a", { class: "name", href: page }, sentence(finding.condition), ofSeries(finding));
   return h("tr", { class: `is-${finding.severity}-row` },
     h("td", {}, status(finding.severity), finding.closed_by ? h("div", { class: "quiet" }, words(finding.closed_by)) : null),
     h("td", { class: "wide" }, name,
       h("span", { class: "chips" }, finding.acknowledged_at ? h("span", { class: "chip" }, "acknowledged") : null, finding.muted_until && Date.parse(finding.muted_until) > Date.now() ? h("span", { class: "chip" }, "muted") : null),
       h("span", { class: "headline" }, finding.summary)),
-    h("td", {}, h("a", { href: page }, finding.run)),
+    h("td", { class: "of-run" }, h("a", { href: page }, finding.run)),
     h("td", { class: "number small-only-hide" }, finding.series === "clock" ? "–" : number(finding.onset_step)),
     h("td", {}, h("time", { datetime: finding.opened_at, title: exactTime(finding.opened_at) }, ago(finding.opened_at))),
-    h("td", { class: "small-only-hide" }, finding.advice[0] ? h("span", { class: "quiet" }, words(finding.advice[0].action), typeof finding.advice[0].value === "number" ? ` ${number(finding.advice[0].value)}` : "") : null));
+    h("td", { class: "small-only-hide" }, finding.advice[0] ? h("span", { class: "headline", title: finding.advice[0].summary }, finding.advice[0].summary) : null));
 }
 
 async function load(first) {

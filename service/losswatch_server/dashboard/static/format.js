@@ -16,7 +16,7 @@ export function number(value, digits = 4) {
   if (Number.isInteger(value) && size < 1e7) return grouped.format(value).replace("-", "−");
   if (size >= 1e6 || size < 1e-4) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e").replace(/^-/, "−");
   const text = String(Number(value.toPrecision(digits)));
-  return (size >= 1e4 ? grouped.format(Number(text)) : text).replace(/^-/, "−");
+  return (size >= 1e3 ? grouped.format(Number(text)) : text).replace(/^-/, "−");
 }
 
 /** A value of evidence: numbers, pairs, words. */
@@ -28,8 +28,8 @@ export function plain(value) {
   return number(value);
 }
 
-export const percent = share => (share > 0.995 && share < 1 ? "> 99 %" : `${Math.round(share * 100)} %`);
-export const words = name => String(name).replaceAll("_", " ");
+export const percent = share => (share > 0.995 && share < 1 ? ">\u00a099\u00a0%" : `${Math.round(share * 100)}\u00a0%`);
+export const words = name => (name === "non_finite" ? "not finite" : String(name).replaceAll("_", " "));
 export const sentence = name => words(name).replace(/^./, first => first.toUpperCase());
 
 /** "3 minutes ago"; `now` for tests. */

@@ -118,8 +118,8 @@ async function showSilences() {
     } catch (error) { fill(outcome, trouble(error)); }
   });
   const end = one => h("button", { class: "button small", type: "button", on: { click: async () => { await call("DELETE", `/v1/silences/${encodeURIComponent(one.id)}`); await showSilences(); } } }, "End it");
-  fill($("#silences"), silences.length ? h("table", { class: "numbers plain stacked" }, h("tbody", {}, silences.map(one => h("tr", {},
-    h("td", {}, matchers(one.matchers)), h("td", {}, one.active ? `until ${plain(one.ends_at)}` : `over since ${plain(one.ends_at)}`), h("td", {}, one.comment), h("td", {}, one.active ? end(one) : null))))) : h("p", { class: "quiet" }, "None. A silence keeps notifications back for a time; findings are still found."), form);
+  fill($("#silences"), silences.length ? h("div", { class: "box" }, h("table", { class: "numbers plain stacked" }, h("tbody", {}, silences.map(one => h("tr", {},
+    h("td", {}, matchers(one.matchers)), h("td", {}, one.active ? `until ${plain(one.ends_at)}` : `over since ${plain(one.ends_at)}`), h("td", {}, one.comment), h("td", {}, one.active ? end(one) : null)))))) : h("p", { class: "quiet" }, "None. A silence keeps notifications back for a time; findings are still found."), form);
 }
 
 put($("#add"), addForm());

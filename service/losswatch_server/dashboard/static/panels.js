@@ -31,7 +31,7 @@ export class Panels {
   /** `points` with their scalar series; `report` or null. */
   show(points, report, findings) {
     const loss = curvesOf(points, "loss"), validation = curvesOf(points, "validation_loss");
-    this.usual ??= loss.standing.x.length ? { smoothing: usualSmoothing(loss.standing), logarithmic: looksLogarithmic([loss.standing, validation.standing]) } : null;
+    this.usual ??= loss.standing.x.length ? { smoothing: usualSmoothing(loss.standing, looksLogarithmic([loss.standing])) } : null;
     const smoothing = this.smoothing ?? this.usual?.smoothing ?? 0;
     this.loss.logarithmic = this.logarithmic ?? looksLogarithmic([loss.standing, validation.standing]);
     const last = loss.standing.x.at(-1) ?? 0;
@@ -47,6 +47,7 @@ export class Panels {
       ...this.found(shown, ["loss", "validation_loss"]),
       band: forecastBand(report, last, this.loss.logarithmic),
     });
+    this.loss.extra.textContent = loss.gone.length ? "grey: taken back by a later attempt" : "";
     for (const name of ["grad_norm", "learning_rate"]) {
       const { standing, gone, marks } = curvesOf(points, name);
       if (!standing.x.length) continue;
@@ -108,13 +109,17 @@ export class Panels {
 function momentsOf({ condition, severity, onset_step: onset, opened_step: opened }) {
   const colour = COLOURS[severity], began = ["plateau", "converged"].includes(condition) ? "levelling off" : "began";
   if (onset === opened) return [{ at: onset, colour, dash: [4, 3], label: `${began} and found: step ${number(onset)}` }];
-  return [{ at: onset, colour, dash: [4, 3], label: `${began}: step ${number(onset)}` }, { at: opened, colour, label: `found: step ${number(opened)}` }];
+  return [
+    { at: onset, colour, dash: [4, 3], label: `${began}: step ${number(onset)}`, short: `${began} ${number(onset)}` },
+    { at: opened, colour, label: `found: step ${number(opened)}`, short: `found ${number(opened)}` },
+  ];
 }
 
 function forecastBand(report, last, logarithmic) {
   const { floor, interval } = report?.forecast ?? {};
-  if (typeof floor !== "number" || report.status === "critical") return null;
+  const left = report?.findings?.some(one => one.closed_by === null && one.condition === "loss_spike"); // the curve it speaks of
+  if (typeof floor !== "number" || report.status === "critical" || left) return null;
   if (logarithmic && !(floor > 0)) return null; // 0 has no place there
   const between = interval ? ` (${number(interval[0], 3)} to ${number(interval[1], 3)})` : "";
-  return { middle: floor, low: interval?.[0] ?? null, high: interval?.[1] ?? null, from: last * 0.8, label: `expected to level off at ${number(floor, 3)}${between}` };
+  return { middle: floor, low: interval?.[0] ?? null, high: interval?.[1] ?? null, from: last * 0.8, label: `expected to level off at ${number(floor, 3)}${between}`, short: `expected: ${number(floor, 3)}` };
 }

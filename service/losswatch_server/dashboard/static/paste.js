@@ -89,7 +89,7 @@ async function show(answer, which = null) {
 function reading({ read }) {
   const chosen = Object.keys(columns).length > 0;
   const fold = h("details", { class: "card", id: "reading", open: unfolded || chosen || read.doubts.length > 0 },
-    h("summary", {}, h("b", {}, `Read as ${read.format}: ${number(read.points)} points from ${number(read.total_lines)} lines. `), `${read.doubts.length ? "In doubt: see" : "See"} what was read as what, and choose other columns`),
+    h("summary", {}, h("span", {}, h("b", {}, `Read as ${read.format}: ${number(read.points)} points from ${number(read.total_lines)} lines. `), `${read.doubts.length ? "In doubt: see" : "See"} what was read as what, and choose other columns`)),
     h("ul", {}, read.read_as.map(one => h("li", {}, one))),
     read.doubts.length ? [h("p", {}, h("b", {}, "In doubt")), h("ul", { class: "is-warning" }, read.doubts.map(one => h("li", {}, one)))] : null,
     read.columns.length ? [h("p", {}, h("b", {}, "Columns")), h("p", { class: "quiet" }, "Choose what each one is; the diagnosis follows."),
@@ -122,10 +122,10 @@ async function again(name = null) {
 
 /** Keep it as a run, by posting its points as any client would. */
 function keep(report, context) {
-  const name = h("input", { value: suggested(report.run), pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]{0,127}", required: true, "aria-label": "Name of the run" });
+  const name = h("input", { value: suggested(report.run), pattern: "[A-Za-z0-9][A-Za-z0-9._\\-]{0,127}", required: true });
   const outcome = h("span", { role: "status" });
   const button = h("button", { class: "button" }, "Keep as a run");
-  const form = h("form", { class: "actions" }, name, button, outcome);
+  const form = h("form", { class: "actions" }, h("label", {}, "Name of the run ", name), button, outcome);
   form.addEventListener("submit", async event => {
     event.preventDefault();
     button.disabled = true;

@@ -127,8 +127,9 @@ async function said() {
   fill($("#cards"),
     h("h2", {}, open.length ? "Findings" : "No open finding"), now,
     unsure.length ? [h("h2", {}, "Likely, but not beyond doubt"), unsure] : null,
-    before.length ? [h("h2", {}, "Earlier"), before] : null,
-    h("h2", {}, "What the client said"), h("div", { class: "card" }, contextTable(context)));
+    before.length ? [h("h2", {}, "Earlier"), before] : null);
+  $(".run-body").classList.toggle("calm", !open.length && !closed.length && !unsure.length);
+  fill($("#context"), h("h2", {}, "What the client said"), h("div", { class: "card" }, contextTable(context)));
   for (const one of document.querySelectorAll(".card")) if (unfolded.has(one.id)) for (const fold of one.querySelectorAll("details")) fold.open = true;
   if (marked) document.getElementById(marked)?.classList.add("at");
   if (explainer.shown) {
@@ -152,7 +153,7 @@ function contextTable(context) {
   const rows = Object.entries(context).flatMap(([name, value]) => (value && typeof value === "object" && !Array.isArray(value)
     ? Object.entries(value).map(([inner, one]) => [`${words(name)}: ${words(inner)}`, one]) : [[words(name), value]]));
   if (!rows.length) return h("p", {}, "Nothing of the job. ", h("a", { href: "/docs/getting-started" }, "The context"), " (learning rate, optimizer, batch size) sharpens every advice.");
-  const told = value => (Array.isArray(value) ? value.slice(0, 12).map(told).join(", ") + (value.length > 12 ? " …" : "") : typeof value === "number" ? number(value, 6) : String(value));
+  const told = value => (Array.isArray(value) ? (value.length > 4 ? `${value.length}: ${told(value[0])} … ${told(value.at(-1))}` : value.map(told).join(", ")) : typeof value === "number" ? number(value, 6) : String(value));
   return h("table", { class: "numbers" }, h("tbody", {}, rows.map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, told(value))))));
 }
 

@@ -10,6 +10,10 @@ export function ways(address, project) {
   return [
     ["curl", "A point is a line of JSON; the answer is the report.",
       `curl --json '{"step": 1, "loss": 2.31, "grad_norm": 1.9}' '${address}/v1/runs/my-run/points${query}'`],
+    ["Any language, as lines", "One request may hold many points: a JSON list, gzip accepted.",
+      `POST ${address}/v1/runs/my-run/points${query}
+{"points": [{"step": 1, "loss": 2.31}, {"step": 2, "loss": "NaN"}],
+ "context": {"optimizer": "sgd", "learning_rate": 0.01}}`],
     ["Python", "The client: pip install losswatch. It never blocks, and never raises.",
       `import losswatch
 
@@ -31,10 +35,6 @@ losswatch.transformers.watch(trainer)           # then trainer.train()
 Trainer(callbacks=[losswatch.lightning.LosswatchCallback()])
 # Keras
 model.fit(x, y, callbacks=[losswatch.keras.LosswatchCallback()])`],
-    ["Any language, as lines", "One request may hold many points: a JSON list, gzip accepted.",
-      `POST ${address}/v1/runs/my-run/points${query}
-{"points": [{"step": 1, "loss": 2.31}, {"step": 2, "loss": "NaN"}],
- "context": {"optimizer": "sgd", "learning_rate": 0.01}}`],
   ];
 }
 

@@ -21,7 +21,7 @@ export class Chart {
     this.plot = h("div", { class: "plot", tabindex: "0", role: "img", "aria-label": title }, this.canvas, this.tip);
     this.plot.style.height = `${height}px`;
     this.keys = h("span", { class: "keys-of" });
-    this.extra = h("span", {});
+    this.extra = h("span", { class: "quiet" });
     this.node = h("figure", { class: `panel ${className}` }, h("figcaption", {}, h("strong", {}, title), this.keys, this.extra), this.plot);
     this.waiting = false;
     this.sizes = new ResizeObserver(() => this.redraw());
@@ -77,20 +77,20 @@ export class Chart {
     const left = LEFT, right = width - RIGHT, top = TOP, bottom = height - (this.withSteps ? BOTTOM : CLOSED_BOTTOM);
     const x = scale(axis.from, axis.to, left, right);
     const y = this.heights(lines, thresholds, top, bottom);
-    const plot = this.last = { context, left, right, top, bottom, x, y, colours: draw.pageColours() };
+    const plot = this.last = { context, left, right, top, bottom, x, y, colours: draw.pageColours(), lines: lines.filter(one => !one.quiet) };
     draw.axes(plot, ticks(x, Math.max(2, width / 110)).filter(one => !axis.whole || Number.isInteger(one.value)), ticks(y, height / 42), this.withSteps);
     context.save();
     context.beginPath();
     context.rect(left, top - 1, right - left, bottom - top + 2);
     context.clip();
-    const named = rows(spans, plot);
+    const named = rows(spans, plot), names = Math.max(0, ...named.map(([one, row]) => (one.label ? row + 1 : 0)));
     for (const [one, row] of named) draw.span(plot, one, row);
-    if (band) draw.band(plot, band);
     for (const one of lines) draw.curve(plot, one, logarithmic);
+    if (band) draw.band(plot, band);
     for (const one of thresholds) draw.threshold(plot, one);
     const lift = marks.some(({ value }) => value !== Infinity) ? 12 : 0; // above the marks at the foot
-    for (const one of apart(moments, x)) draw.moment(plot, one, lift);
-    draw.marks(plot, marks, Math.max(0, ...named.map(([one, row]) => (one.label ? row + 1 : 0))));
+    for (const one of apart(moments, x)) draw.moment(plot, one, lift, names);
+    draw.marks(plot, marks, names);
     if (axis.cursor !== null) draw.cross(plot, axis.cursor);
     if (this.selection) {
       context.fillStyle = plot.colours.info;
@@ -163,7 +163,7 @@ const WORDS = 110; // pixels that the word of a moment takes
 function apart(moments, x) {
   const [first, second] = moments;
   if (moments.length !== 2 || Math.abs(x(second.at) - x(first.at)) > WORDS) return moments;
-  return [{ ...first, label: null }, { ...second, label: `${first.label}, ${second.label}` }];
+  return [{ ...first, label: null }, { ...second, label: `${first.short ?? first.label}, ${second.short ?? second.label}` }];
 }
 
 /** Each span with the row of its name: names of spans that begin close together stand below each other. */

@@ -131,8 +131,35 @@ export function span(plot, { from, to, colour, label, strong }, row) {
   context.restore();
 }
 
-/** A moment: a vertical line with a word `lift` pixels above its foot; the onset dashed, the opening solid. */
-export function moment(plot, { at, colour, dash = [], label }, lift = 0) {
+/** Whether a curve runs through a box of the plot. */
+function runsThrough({ x, y }, { x: steps, y: values }, [x0, y0, x1, y1]) {
+  for (let px = x0; px <= x1; px += 8) {
+    const step = x.back(px), n = place(steps, step);
+    if (n === 0 || n >= steps.length) continue;
+    const share = (step - steps[n - 1]) / (steps[n] - steps[n - 1] || 1), py = y(values[n - 1]) * (1 - share) + y(values[n]) * share;
+    if (py >= y0 && py <= y1) return true;
+  }
+  return false;
+}
+
+/** Writes a word on the first of some heights (of its foot) at which no curve is in its way, else on the first. */
+function word(plot, label, begin, feet, ink) {
+  const { context, left, right, colours, lines = [] } = plot, width = context.measureText(label).width;
+  const at = Math.max(left + 3, Math.min(begin, right - width - 3));
+  const foot = feet.find(y => !lines.some(one => runsThrough(plot, one, [at - 2, y - 14, at + width + 2, y + 1]))) ?? feet[0];
+  context.textAlign = "left";
+  context.textBaseline = "bottom";
+  context.fillStyle = colours.panel;
+  context.globalAlpha = 0.85;
+  context.fillRect(at - 2, foot - 13, width + 4, 14);
+  context.globalAlpha = 1;
+  context.fillStyle = ink;
+  context.fillText(label, at, foot);
+}
+
+/** A moment: a vertical line with its word `lift` pixels above its foot, or below `names` rows of names where a curve is in
+ * the way; the onset dashed, the opening solid. */
+export function moment(plot, { at, colour, dash = [], label }, lift = 0, names = 0) {
   const { context, left, right, top, bottom, x, colours } = plot;
   const px = x(at);
   if (px < left - 1 || px > right + 1) return;
@@ -145,18 +172,8 @@ export function moment(plot, { at, colour, dash = [], label }, lift = 0) {
   context.stroke();
   if (label) {
     context.font = FONT;
-    context.textBaseline = "bottom";
     const width = context.measureText(label).width;
-    const toLeft = px + width + 8 > right;
-    context.textAlign = toLeft ? "right" : "left";
-    context.globalAlpha = 0.85;
-    const begin = toLeft ? px - 4 : px + 4;
-    const fill = context.fillStyle;
-    context.fillStyle = colours.panel;
-    context.fillRect(toLeft ? begin - width - 2 : begin - 2, bottom - 18 - lift, width + 4, 14);
-    context.fillStyle = fill;
-    context.globalAlpha = 1;
-    context.fillText(label, begin, bottom - 5 - lift);
+    word(plot, label, px + width + 8 > right ? px - 4 - width : px + 4, [bottom - 5 - lift, top + 20 + names * 16], colours[colour]);
   }
   context.restore();
 }
@@ -199,7 +216,7 @@ export function marks(plot, found, names = 0) {
 }
 
 /** Where the loss is expected to end: a band at the right with a dashed line. */
-export function band(plot, { low, high, middle, from, label }) {
+export function band(plot, { low, high, middle, from, label, short }) {
   const { context, left, right, x, y, top, bottom, colours } = plot;
   const x0 = Math.max(left, x(from));
   if (x0 >= right) return;
@@ -213,18 +230,13 @@ export function band(plot, { low, high, middle, from, label }) {
   context.beginPath();
   line(context, x0, clip(middle), right, clip(middle));
   context.stroke();
+  context.setLineDash([]);
   context.font = FONT;
-  context.textAlign = "right";
-  context.textBaseline = "bottom";
-  const under = clip(low === null ? middle : low) + 16;
-  // Above the band where the words of the moments stand below it.
-  const below = under <= bottom - 20 ? under : clip(high === null ? middle : high) - 3, width = context.measureText(label).width, ink = context.fillStyle;
-  context.fillStyle = colours.panel;
-  context.globalAlpha = 0.85;
-  context.fillRect(right - width - 7, below - 14, width + 6, 15);
-  context.globalAlpha = 1;
-  context.fillStyle = ink;
-  context.fillText(label, right - 4, below);
+  const under = clip(low === null ? middle : low) + 16, over = clip(high === null ? middle : high) - 3;
+  // Not below the band where the words of the moments stand.
+  const feet = [...(under <= bottom - 20 ? [under] : []), ...[0, 18, 36, 54].map(more => over - more).filter(foot => foot > top + 40)];
+  const said = context.measureText(label).width > (right - left) * 0.7 ? short : label;
+  word(plot, said, right, feet.length ? feet : [over], colours["series-4"]);
   context.restore();
 }
 

@@ -40,6 +40,7 @@ export class HeatMap {
   show({ columns, layers }) {
     this.columns = columns;
     this.layers = layers;
+    this.short = toldApart(layers);
     let low = Infinity, high = -Infinity;
     for (const { values } of columns) {
       for (const value of values) {
@@ -80,7 +81,7 @@ export class HeatMap {
     context.textBaseline = "middle";
     const every = Math.ceil(layers.length / Math.max(1, Math.floor((bottom - top) / 13)));
     for (let n = 0; n < layers.length; n += every) {
-      context.fillText(shortened(layers[n]), left - 6, bottom - (n + 0.5) * each);
+      context.fillText(shortened(this.short[n]), left - 6, bottom - (n + 0.5) * each);
     }
     context.save();
     context.beginPath();
@@ -130,4 +131,14 @@ function painted(columns, layers, low, high) {
   return image;
 }
 
-const shortened = name => (name.length > 9 ? `…${name.slice(-8)}` : name);
+/** What tells the layers apart: their names without the parts, between dots, that all of them begin or end with. */
+export function toldApart(names) {
+  const parts = names.map(name => name.split(/(?<=[./])|(?=[./])/));
+  const least = Math.min(...parts.map(one => one.length)) - 1;
+  const common = at => { let n = 0; while (n < least && parts.every(one => at(one, n) === at(parts[0], n))) n += 1; return n; };
+  if (names.length < 2) return names;
+  const begin = common((one, n) => one[n]), end = Math.min(least - begin, common((one, n) => one.at(-1 - n)));
+  return parts.map(one => one.slice(begin, one.length - end).join("").replace(/^[./]|[./]$/g, "") || one.join(""));
+}
+
+const shortened = name => (name.length > 9 ? `${name.slice(0, 4)}…${name.slice(-4)}` : name);
