@@ -38,13 +38,13 @@ def test_a_jump_that_stays_says_that_it_stays_and_is_not_smoothed_into_a_climb(
     expect(page.locator(".card.of-warning")).to_contain_text("still so at step 311")
 
 
-def test_a_level_of_guessing_is_called_that(show: Show, page: Page, api: Api) -> None:
+def test_of_chance_level_it_is_said_what_that_means(show: Show, page: Page, api: Api) -> None:
     noise = random.Random(3)
     points = [{"step": n, "loss": 2.3026 + noise.gauss(0, 0.01), "grad_norm": 0.5} for n in range(1, 600)]
-    api.points("guessing", points, loss_name="cross_entropy", num_classes=10, framework="pytorch")
-    show(page, "/runs/guessing")
+    api.points("by-chance", points, loss_name="cross_entropy", num_classes=10, framework="pytorch")
+    show(page, "/runs/by-chance")
     expect(page.locator("#verdict .headline")).to_contain_text("chance level")
-    seen_at_once(page, "This is what guessing gives", "Change this", "Most likely")
+    seen_at_once(page, "Answers by chance give this loss", "Change this", "Most likely")
 
 
 def test_a_run_that_failed_says_that_before_how_its_curve_was(show: Show, page: Page, api: Api) -> None:

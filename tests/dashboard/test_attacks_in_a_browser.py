@@ -30,7 +30,7 @@ def nothing_ran(page: Page) -> None:
     assert page.locator("main img, main script, main b[onclick]").count() == 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def attacked(api: Api) -> Iterator[str]:
     """A run of two attempts and two writers, whose every name is an attack, beside another of its group."""
     run = "attacked-all-over"

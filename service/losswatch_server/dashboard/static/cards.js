@@ -136,10 +136,10 @@ function likeliest(likely, rival) {
 
 const NEAR = 0.05;
 
-/** What the headline means, where a beginner cannot know: a level of guessing, a jump that is none of a moment. */
+/** What the headline means, where a beginner cannot know: chance level, a jump that is none of a moment. */
 function meaning({ condition, evidence: numbers, onset_step: onset, last_step: last }) {
   const { level, chance_level: chance } = numbers;
-  if (condition === "not_learning" && chance && Math.abs(level / chance - 1) < NEAR) return "This is what guessing gives: so far the model has learned nothing from its inputs.";
+  if (condition === "not_learning" && chance && Math.abs(level / chance - 1) < NEAR) return "Answers by chance give this loss: so far the model has learned nothing from its inputs.";
   if (condition === "loss_spike" && last > onset) return `It has not come back: ${number(last - onset)} ${last - onset === 1 ? "step" : "steps"} so far.`;
   return null;
 }
