@@ -18,7 +18,8 @@ _LONGEST = 20_000
 _MODE = re.compile(
     r"[\W_]*(?:(?:start(?:ing)?|begin(?:ning)?|running|run) )?"
     r"(train(?:ing)?|val(?:id(?:ation|ating)?)?|eval(?:uat(?:ion|ing|e))?|test(?:ing)?)"
-    r"(?: (?:set|phase|results?|metrics|stats|loop|mode))?(?: (?:at|after|of|for|in))?(?: ?(?:epoch|step|iteration)s?)?"
+    r"(?: (?:set|phase|results?|errors?|metrics|stats|loop|mode))?(?: (?:at|after|of|for|in))?"
+    r"(?: ?(?:epoch|step|iteration)s?)?"
     r"[\W_]*\d*[\W_]*",
     re.IGNORECASE,
 )

@@ -169,7 +169,13 @@ def _family(rest: FrozenSet[str] | set[str]) -> str:
 
 
 def _rate(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optional[Meaning]:
-    named = "lr" in given or {"learning", "rate"} <= given or listed[:2] == ("l", "r") or "learningrate" in given
+    named = (
+        "lr" in given
+        or {"learning", "rate"} <= given
+        or listed == ("learn", "rate")
+        or listed[:2] == ("l", "r")
+        or "learningrate" in given
+    )
     if not named:
         return None
     if given & {
@@ -188,7 +194,7 @@ def _rate(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Optiona
         "drop",
     }:
         return Meaning(NOTHING)
-    extra = given - {"lr", "learning", "rate", "l", "r", "learningrate"}
+    extra = given - {"lr", "learning", "learn", "rate", "l", "r", "learningrate"}
     return Meaning("learning_rate", 100 - 10 * len(extra))
 
 

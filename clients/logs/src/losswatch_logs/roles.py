@@ -264,6 +264,8 @@ def _loss_name(table: Table, loss: Tuple[str, ...]) -> Optional[str]:
     if len(loss) != 1:
         return None
     found = set(words(table.spelled(loss[0])))
+    if "nll" in found and any((row.get(loss[0]) or 0.0) < 0 for row in table.rows):
+        return None  # of a density: no cross-entropy is below 0
     if {"cross", "entropy"} <= found or found & {"xent", "ce", "crossentropy", "nll"}:
         return "cross_entropy"
     if found & {"mse"} or {"squared", "error"} <= found:
