@@ -148,6 +148,16 @@ AT_CHANCE = 0.1
 
 def not_learning(f: Finding, e: Facts) -> str:
     first, level, chance = e["first_level"], e["level"], e.get("chance_level")
+    if e.get("rule") == "validation is one number":
+        return (
+            f"The validation loss has been {number(e['validation'], 6)} at all "
+            f"{counted(e['validations'], 'evaluation')}: the parameters are those of the start."
+        )
+    if e.get("rule") == "validation not moved":
+        return (
+            f"In {counted(e['validations'], 'evaluation')} the validation loss has not got better: it began at "
+            f"{number(e['first_validation'])} and is {number(e['validation'])} now."
+        )
     if e["constant"]:
         return (
             f"The loss has been exactly {number(level, 6)} in all {counted(e['points'], 'point')}"
@@ -168,6 +178,11 @@ HARDLY = 0.1
 
 def plateau(f: Finding, e: Facts) -> str:
     level = number(e["level"])
+    if e.get("rule") == "validation became one number":
+        return (
+            f"The validation loss has been {number(e['validation'], 6)} at each of the last "
+            f"{counted(e['equal_validations'], 'evaluation')}: the parameters have stayed the same since."
+        )
     if e.get("best_level") is not None:
         return (
             f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step} and stays at "

@@ -172,7 +172,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
     "chance level": (Condition.NOT_LEARNING, at_share_of_chance(0.99), at_share_of_chance(0.965)),
     "a loss that blew up and stayed": (Condition.NOT_LEARNING, blown_up(3.3), blown_up(2.7)),
     "half of a squared error gained": (Condition.PLATEAU, settled(0.55), settled(0.45)),
-    "a quarter of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.31), accuracy(0.34)),
+    "an eighth of the way from guessing to all answers right": (Condition.PLATEAU, accuracy(0.2), accuracy(0.23)),
     "a floor near chance level": (Condition.PLATEAU, floor_of_chance(0.97), floor_of_chance(0.95)),
     "a floor of a model that was trained before": (
         Condition.PLATEAU,
@@ -191,7 +191,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
         left_behind(0.45),
         sunk(left_behind(0.45), 1.0),
     ),
-    "all answers right": (Condition.PLATEAU, accuracy(0.3), accuracy(1.0)),
+    "all answers right": (Condition.PLATEAU, accuracy(0.2), accuracy(1.0)),
     "how near the line comes to guessing": (
         Condition.SLOW_CONVERGENCE,
         a_loss(line(1.03 * LN10, 0.97 * LN10), TEN),

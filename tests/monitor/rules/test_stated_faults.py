@@ -79,6 +79,27 @@ def test_a_setting_out_of_the_ordinary_is_no_fault(setting: Context, losses: lis
     assert conditions(watch(points(losses), JOB.merged(setting))) == []
 
 
+@pytest.mark.parametrize(
+    ("too_strong", "strong"),
+    [
+        (Context(optimizer="sgd", learning_rate=0.1, weight_decay=0.03), Context(optimizer="sgd", weight_decay=0.02)),
+        (Context(optimizer="adamw", weight_decay=1.8), Context(optimizer="adamw", weight_decay=1.2)),
+    ],
+)
+def test_a_decay_beyond_every_recipe_is_a_fault_that_is_stated(too_strong: Context, strong: Context) -> None:
+    found = diagnose(points(FLOOR), JOB.merged(too_strong)).findings
+    assert [(f.condition, f.causes[0].cause) for f in found] == [(Condition.PLATEAU, C.WEIGHT_DECAY_TOO_STRONG)]
+    assert conditions(watch(points(FLOOR), JOB.merged(strong))) == []
+    unknown = Context(total_steps=N, weight_decay=too_strong.weight_decay)
+    assert conditions(watch(points(FLOOR), unknown)) == []
+
+
+def test_all_answers_right_excuse_every_fault_but_a_softmax_applied_twice() -> None:
+    right = [p._replace(metrics={"accuracy": 1.0}) for p in points(FLOOR)]
+    assert conditions(watch(right, with_facts(FAULTS["a softmax twice"][0]))) == [Condition.PLATEAU]
+    assert conditions(watch(right, with_facts(FAULTS["a part is frozen"][0]))) == []
+
+
 def test_a_loss_that_still_falls_where_a_fault_is_stated_converges_slowly() -> None:
     found = alarms(watch(points(FALLING), with_facts(FAULTS["a part is frozen"][0])))
     assert [f.condition for f in found] == [Condition.SLOW_CONVERGENCE]

@@ -32,10 +32,15 @@ class _Levels(Evidence):
             "at chance",
             "not moved",
             "answers stay wrong",
+            "validation is one number",
+            "validation not moved",
             "fell back",
+            "validation became one number",
             "stopped",
             "settles",
             "too slow",
+            "clipped",
+            "held back",
             "not moved, and the client says why",
             "stopped, and the client says why",
             "not done, and the client says why",
@@ -60,6 +65,14 @@ class _Levels(Evidence):
     """The slope over the second half of the run, in standard errors: below -2 the loss is still falling."""
     chance_level: Number | None = None
     """The loss of a model that knows nothing but the classes' frequencies; null where it is not known."""
+    validation: Number | None = None
+    """The latest validation loss; this and the next three where the rule rests on validation losses."""
+    validations: int | None = None
+    """How many validation losses there are."""
+    first_validation: Number | None = None
+    """The first of them."""
+    equal_validations: int | None = None
+    """How many of the latest are the same number."""
 
 
 class NonFiniteEvidence(Evidence):
@@ -256,7 +269,7 @@ class OscillationEvidence(Evidence):
 class OverfittingEvidence(Evidence):
     """`overfitting`."""
 
-    rule: Literal["turned", "few", "unbroken", "from the first", "apart"] | None = None
+    rule: Literal["turned", "few", "unbroken", "from the first", "by far", "apart"] | None = None
     """The rule that found it."""
     best_step: int
     """The step of the lowest validation loss."""

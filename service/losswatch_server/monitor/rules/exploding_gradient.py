@@ -19,6 +19,7 @@ import numpy as np
 
 from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
+from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
@@ -194,7 +195,9 @@ class ExplodingGradient:
         size = self._input_size(view)
         if size is not None and view.holds("inputs", self._inputs(view, size), self.needs["inputs"]):
             return self._initial(state, view, None, size)
-        chance = view.known.chance
+        # by the median of the first losses: a single one may be so high that the loss seems to be in another unit
+        first = median(losses.head[:START_POINTS])
+        chance = reduced_alike(view.kind, first, losses.head[:START_POINTS], view.context.batch_size)
         if chance is None and view.kind.family is Family.CROSS_ENTROPY and not view.context.num_classes:
             chance = LARGEST_CHANCE / self.above_chance * 2
         if chance is None or not view.holds("start", self._far_above_chance(view, chance), self.needs["start"]):

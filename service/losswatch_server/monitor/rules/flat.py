@@ -16,6 +16,14 @@ from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import classes_at_chance
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
+from losswatch_server.monitor.rules.flat_beside import (
+    clipped,
+    held_back,
+    never_another_number,
+    one_number,
+    validation_evidence,
+    validation_unmoved,
+)
 from losswatch_server.monitor.rules.flat_levels import (
     at_chance,
     bad,
@@ -100,6 +108,12 @@ LINES = (
     ),
     Line(
         condition=C.NOT_LEARNING,
+        name="validation is one number",
+        parts=(never_another_number, enough),
+        needs=(Need.VALIDATION,),
+    ),
+    Line(
+        condition=C.NOT_LEARNING,
         name="at chance",
         parts=(at_chance, enough, stays_at_chance),
         needs=(Need.CHANCE,),
@@ -116,7 +130,20 @@ LINES = (
         parts=(stays_wrong, enough),
         needs=(Need.START, Need.QUALITY),
     ),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="validation not moved",
+        parts=(validation_unmoved, enough),
+        needs=(Need.START, Need.VALIDATION),
+    ),
     Line(condition=C.PLATEAU, name="fell back", parts=(fell_back, enough), lost=True, needs=(Need.START,)),
+    Line(
+        condition=C.PLATEAU,
+        name="validation became one number",
+        parts=(one_number, enough),
+        floor=True,
+        needs=(Need.VALIDATION,),
+    ),
     Line(
         condition=C.PLATEAU,
         name="stopped",
@@ -138,6 +165,18 @@ LINES = (
         name="too slow",
         parts=(falls_too_slowly, enough_for_slow),
         needs=((Need.CHANCE, Need.START),),
+    ),
+    Line(
+        condition=C.SLOW_CONVERGENCE,
+        name="clipped",
+        parts=(clipped, not_done, still_falls, enough_for_slow),
+        needs=(Need.GRADIENTS, Need.UNCLIPPED, Need.START),
+    ),
+    Line(
+        condition=C.SLOW_CONVERGENCE,
+        name="held back",
+        parts=(held_back, not_done, still_falls, enough_for_slow),
+        needs=(Need.GRADIENTS, Need.START),
     ),
     Line(
         condition=C.NOT_LEARNING,
@@ -168,6 +207,7 @@ LINES = (
     ),
 )
 """The first row that holds decides."""
+OF_VALIDATION = ("validation is one number", "validation not moved", "validation became one number")
 
 
 def decided(p: FlatParameters, view: View) -> Line | None:
@@ -206,6 +246,8 @@ def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
         "chance_level": shape.chance,
         "points": shape.n,
     }
+    if row.name in OF_VALIDATION:
+        evidence |= validation_evidence(view)
     if row.condition is C.NOT_LEARNING:
         evidence |= {
             "minimal_detectable": 3 * level_error(view),

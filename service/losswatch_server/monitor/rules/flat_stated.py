@@ -7,6 +7,7 @@ from losswatch_server.monitor.rules.flat_levels import gained, no_better_metric,
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests
 from losswatch_server.monitor.rules.flat_tests import late_falls
 from losswatch_server.monitor.stats.looks import standard_errors
+from losswatch_server.monitor.vocabulary import CauseName
 
 
 def unmoved(p: FlatParameters, view: View) -> Tests:
@@ -20,7 +21,8 @@ def not_done(p: FlatParameters, view: View) -> Tests:
     """Something was gained and something is left, as far as the start tells: for a loss that a stated fault slows."""
     yield Test("share of the first level that was gained", view.shape.share, p.unmoved)
     yield Test("share of the first value that was gained", gained(view), p.nearly_all, False)
-    yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
+    if CauseName.WRONG_LOSS_FUNCTION not in view.stated:  # which a good model can be trained with, ever more slowly
+        yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
 
 
 def rests(p: FlatParameters, view: View) -> Tests:
