@@ -23,7 +23,7 @@ from losswatch_server.store.errors import (
 from losswatch_server.store.rows import Change
 
 
-class Decision(asyncio.Future[Any]):
+class Decided(asyncio.Future[Any]):
     """What becomes of a write. It can no longer be taken back: who waits for it and is cancelled still waits until it
     is decided, so that nobody reads the state in between."""
 
@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
     work: Change | Callable[[DatabaseConnection], Any]
     loop: asyncio.AbstractEventLoop
-    future: Decision
+    future: Decided
     change: Change | None = None
     """The Change that it writes, if it writes one."""
 
@@ -48,7 +48,7 @@ class Job(NamedTuple):
 
 
 class WriteResult(NamedTuple):
-    future: Decision
+    future: Decided
     value: Any
     error: Exception | None
 

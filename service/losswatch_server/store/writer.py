@@ -40,7 +40,7 @@ from losswatch_server.store.errors import (
     TransactionOvertakenError,
     failed_write,
 )
-from losswatch_server.store.group_commit import Decision, Job, WriteResult, commit
+from losswatch_server.store.group_commit import Decided, Job, WriteResult, commit
 from losswatch_server.store.rows import Change
 
 T = TypeVar("T")
@@ -139,9 +139,9 @@ class GroupWriter:
         else:
             await self._take(partial(changes.apply, change=change), change)
 
-    def _take(self, work: Change | Callable[[DatabaseConnection], Any], change: Change | None = None) -> Decision:
+    def _take(self, work: Change | Callable[[DatabaseConnection], Any], change: Change | None = None) -> Decided:
         loop = asyncio.get_running_loop()
-        decision = Decision(loop=loop)
+        decision = Decided(loop=loop)
         with self._taking:  # nothing may follow the end
             if self._closing:
                 raise StoreClosedError("The store is closed.")
