@@ -144,7 +144,7 @@ def by_heart(left: float) -> Run:
     """An evaluation every ten steps, rising from the first one on; the training loss falls to a share of its start."""
     train = np.concatenate([np.geomspace(1, left, 200), [left] * 100])
     rising = [1.0 + 0.02 * (i // 10) + 0.015 * (i // 10 % 2) if i % 10 == 9 else None for i in range(300)]
-    return both(train, rising, Context())
+    return both(train, rising, Context(total_steps=3000))
 
 
 def unbroken(rises: int) -> Run:
