@@ -30,6 +30,17 @@ def test_a_healthy_run_is_told_where_it_came_from_and_where_it_is() -> None:
     assert report.headline == "Healthy: the loss went from 2 to 1 in 6 points."
 
 
+def test_a_healthy_run_is_reminded_of_the_trouble_that_it_got_over() -> None:
+    losses = [2.41, 2.2, 2.05, 1.98, 9.4, 1.9, 1.85, 1.8, 1.75, 1.7]
+    report = assess(watch([Point(20 * (i + 1), loss) for i, loss in enumerate(losses)]))
+    assert report.headline == "Healthy: the loss went from 2.41 to 1.7 in 10 points; loss spike at step 100 is over."
+
+
+def test_a_loss_that_is_where_it_was_is_not_said_to_have_gone_anywhere() -> None:
+    report = assess(watch(points([6.9078, 6.9079, 6.908, 6.9078, 6.9079, 6.9078])))
+    assert report.headline == "Healthy: the loss has stayed near 6.908 in 6 points."
+
+
 def test_a_run_that_posts_no_loss_is_told_so() -> None:
     report = assess(watch([Point(i, grad_norm=1.0) for i in range(10)]))
     assert "loss" in report.headline

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from losswatch_server.monitor import advice
-from losswatch_server.monitor.conditions import headline
+from losswatch_server.monitor.conditions import CONDITIONS, headline
 from losswatch_server.monitor.context_names import misspelt
 from losswatch_server.monitor.diagnoses import diagnose_findings
 from losswatch_server.monitor.diagnosis import engine
@@ -23,7 +23,7 @@ from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters
 from losswatch_server.monitor.sentences import counted, number
 from losswatch_server.monitor.stats.trend import difference_scale, median
-from losswatch_server.monitor.vocabulary import Condition, LoopAction, Severity, Status
+from losswatch_server.monitor.vocabulary import ClosedBy, Condition, LoopAction, Severity, Status
 
 LEAST_POINTS = 5
 """Below this many points nothing but a non-finite value can be judged."""
@@ -112,8 +112,18 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     settled = next((f for f in findings if f.is_open and f.condition is Condition.CONVERGED), None)
     if settled is not None:
         return f"Converged: {settled.summary[0].lower()}{settled.summary[1:]}"
-    first, last = track.head[0], track.recent[-1]
-    return f"Healthy: the loss went from {number(first)} to {number(last)} in {counted(track.n, 'point')}."
+    first, last = number(track.head[0]), number(track.recent[-1])
+    went = f"went from {first} to {last}" if first != last else f"has stayed near {number(track.recent[-1], 4)}"
+    return f"Healthy: the loss {went} in {counted(track.n, 'point')}{_what_is_over(findings)}."
+
+
+def _what_is_over(findings: Iterable[Finding]) -> str:
+    """The latest trouble that a run got over; nothing where it never had any."""
+    over = [f for f in findings if f.closed_by is ClosedBy.RESOLVED and f.severity is not Severity.INFO]
+    if not over:
+        return ""
+    last = max(over, key=lambda f: f.onset_step)
+    return f"; {CONDITIONS[last.condition].phrase} at step {last.onset_step:,} is over"
 
 
 def _notes(monitor: Monitor, findings: tuple[Finding, ...]) -> tuple[str, ...]:
