@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from losswatch_server.api.http.problems import KINDS, problem_of
 from losswatch_server.app import create_app
+from losswatch_server.keys.quota import DailyQuotas
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from losswatch_server.runs import Runs
 from losswatch_server.settings import Settings
@@ -75,7 +76,7 @@ def test_every_error_of_the_store_that_a_request_can_meet_has_its_problem() -> N
 def application(tmp_path: Path, **limits: int) -> tuple[FastAPI, SqliteStore]:
     app = create_app(Settings(data_dir=tmp_path / "unused"))
     store = SqliteStore.open(tmp_path / "data", **limits)
-    app.state.runs = Runs(store)
+    app.state.runs, app.state.quotas = Runs(store), DailyQuotas(store, None)
     return app, store
 
 
