@@ -132,7 +132,7 @@ bench-repair: $(STAMP) ## train faulty models, do what a report that is asked fo
 bench-calibration: $(STAMP) ## false alarms on nine kinds of noise in which nothing is wrong (10 minutes)
 	@cd tests && ../$(BIN)/python -m benchmarks.detection.calibration --publish
 
-bench-dashboard: $(STAMP) ## the dashboard in a browser: a run of a million points, a list of 10,000, a hundred open pages (5 minutes)
+bench-dashboard: $(STAMP) ## the dashboard in a browser: a run of a million points, a list of 10,000, a hundred open pages (7 minutes)
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.dashboard
 
 bench-charts: $(STAMP) ## the dashboard's charts beside three libraries, which npm fetches into a temporary folder (4 minutes)
