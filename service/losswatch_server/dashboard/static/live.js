@@ -76,12 +76,11 @@ function show(here, error = NO_ANSWER) {
   fill(notice, here ? "" : `${title}. What you see is what it said last; this page tries again by itself.`);
 }
 
-/** `work` at most once in `ms`, a number or what gives it at each call; the last call is never lost. */
+/** `work` at most once in `ms`, the last call never lost. */
 export function throttled(work, ms) {
   let timer = null, last = 0;
   return () => {
     if (timer !== null) return;
-    const pause = typeof ms === "function" ? ms() : ms;
-    timer = setTimeout(() => { timer = null; last = Date.now(); work(); }, Math.max(0, last + pause - Date.now()));
+    timer = setTimeout(() => { timer = null; last = Date.now(); work(); }, Math.max(0, last + ms - Date.now()));
   };
 }

@@ -13,7 +13,8 @@ import { missing, trouble } from "./trouble.js";
 
 const RESOLUTION = 1200, MORE_RESOLUTION = 300, MOST_NUMBERS = 40000;
 const MOST_NEW = 1500; // points that came since the whole was read; then it is read anew, thinned
-const READ_EVERY_MS = 2000, WORDS_EVERY_MS = 10000, WHOLE_EVERY_MS = 60000;
+const READ_SOON_MS = 2000, READ_EVERY_MS = 10000; // where an event brought no point with a place, and what came between two
+const WORDS_EVERY_MS = 10000, WHOLE_EVERY_MS = 60000;
 const HINT = matchMedia("(hover: none)").matches ? "tap a chart for its values, draw sideways to zoom in" : "drag over a chart to zoom in";
 const SERIES = "loss,validation_loss,grad_norm,learning_rate";
 const { run } = page;
@@ -22,7 +23,7 @@ const axis = new Axis();
 const panels = new Panels($("#charts"), axis, pick);
 const explainer = new Explainer(panels.under, axis, run);
 const AGAIN_MS = 3000;
-const state = { points: [], run: null, report: null, findings: [], at: 0, saidAt: 0, behind: true, gone: false };
+const state = { points: [], run: null, report: null, findings: [], at: 0, saidAt: 0, readAt: 0, behind: true, urgent: true, gap: null, gone: false };
 let leave = () => {}; // ends the listening
 let told = 0; // how often the run was told of by an event: what is read beside one may be older than it
 
@@ -34,7 +35,7 @@ async function read() {
     // The curves do not wait for the words: of a run that newer rules judge anew these may take long.
     const curves = Promise.all([readWhole(), readFiner()]).then(() => { if (!state.report) showCurves(); });
     const [[details, report, { findings }], , more] = await Promise.all([words, curves, readMore()]);
-    Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings, saidAt: Date.now(), behind: true });
+    Object.assign(state, { run: told === before ? details : { ...state.run, context: details.context }, report, findings, saidAt: Date.now(), behind: true, urgent: true, gap: null });
     showCurves();
     await said();
     if (more) panels.showMore(more, details.context);
@@ -82,7 +83,7 @@ async function readMore() {
   return (await read(Math.max(8, Math.min(MORE_RESOLUTION, Math.round(MOST_NUMBERS / widest))))).points;
 }
 
-/** The points that came since; from the last step on, which may have been completed. */
+/** The points that came since, from where some are missing or from the last step on, which may have been completed. */
 async function readNew() {
   const last = state.points.filter(point => !point.superseded).at(-1);
   const isNew = !last || state.run.attempt !== last.attempt;
@@ -91,9 +92,10 @@ async function readNew() {
     readMore().then(more => { if (more) panels.showMore(more, state.run.context); }, () => {});
     return;
   }
-  const { points, next_cursor: more } = await get(runPath(run, "/points"), { from: last.step, series: SERIES, limit: 2000 });
+  const from = state.gap ?? last.step;
+  const { points, next_cursor: more } = await get(runPath(run, "/points"), { from, series: SERIES, limit: 2000 });
   if (more) { await readWhole(); return; }
-  state.points = [...state.points.filter(point => point.superseded || point.step < last.step), ...points.filter(point => !point.superseded)];
+  state.points = [...state.points.filter(point => point.superseded || point.step < from), ...points.filter(point => !point.superseded)];
 }
 
 function showCurves() {
@@ -196,10 +198,14 @@ $("#reset").addEventListener("click", () => axis.look(null));
 onKey("l", () => $("#log").click());
 walkable(() => [...document.querySelectorAll(".card[data-finding]")], { follow: node => pick(node.dataset.finding) });
 
-/** Whether the newest point, as an event brings it, is the only one that came since: then nothing need be read. */
+/** Draws the newest point as an event brings it; what came before it is read later. False where it has no place. */
 function took(before, { attempt, points, last_point: point }) {
   const last = state.points.at(-1);
-  if (!point || !last || last.superseded || last.attempt !== attempt || points - before.points > 1 || point.step < last.step || point.loss === null) return false;
+  if (!point || !last || last.superseded || last.attempt !== attempt || point.step < last.step || point.loss === null) return false;
+  if (state.behind || points - before.points > 1) {
+    state.gap ??= last.step;
+    state.behind = true;
+  }
   if (point.step === last.step) Object.assign(last, point); else state.points.push({ ...point, attempt });
   return true;
 }
@@ -216,11 +222,17 @@ async function readWords() {
   return words(state) !== before;
 }
 
+let later = null;
 async function catchUp() {
   if (!state.behind && Date.now() < state.at + WHOLE_EVERY_MS) return;
-  const before = told;
-  await readNew();
-  state.behind = told !== before; // what came meanwhile may not be in it
+  const wait = state.readAt + (state.urgent ? READ_SOON_MS : READ_EVERY_MS) - Date.now();
+  if (wait <= 0) {
+    const before = told;
+    state.readAt = Date.now();
+    await readNew();
+    Object.assign(state, { behind: told !== before, urgent: false, gap: null }); // what came meanwhile may not be in it
+  }
+  if (state.behind) later ??= setTimeout(() => { later = null; if (!document.hidden) follow(); }, Math.max(wait, READ_SOON_MS));
 }
 
 const follow = throttled(async () => {
@@ -230,7 +242,7 @@ const follow = throttled(async () => {
     showCurves();
     if (changed) await said(); else facts();
   } catch (error) { if (error.status === 404) notThere(); else setTimeout(follow, error.wait ? 1000 * error.wait : AGAIN_MS); }
-}, () => (state.behind ? READ_EVERY_MS : 1000));
+}, 1000);
 
 const view = restore();
 await read();
@@ -242,7 +254,7 @@ if (!state.gone) {
     report(details) {
       told += 1;
       if (!state.run) return;
-      if (!took(state.run, details)) state.behind = true;
+      if (!took(state.run, details)) Object.assign(state, { behind: true, urgent: true });
       state.run = { ...details, context: state.run.context };
       follow();
     },
