@@ -124,3 +124,9 @@ def test_a_curve_of_another_shape_is_judged_by_its_later_part() -> None:
 def test_the_forecast_of_a_long_run_costs_no_more_than_that_of_a_short_one() -> None:
     short, long = (remembered(noisy(CURVES["power 0.3"], n, 7)) for n in (1000, 20_000))
     assert calls(lambda: forecast(long, Context())) < 1.2 * calls(lambda: forecast(short, Context()))
+
+
+def test_of_a_loss_that_was_0_no_floor_below_0_is_foretold() -> None:
+    losses = [1 - 0.024 * i for i in range(40)]
+    losses[5] = 0.0
+    assert forecast(remembered(losses), Context()).floor == 0

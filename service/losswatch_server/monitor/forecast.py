@@ -163,7 +163,7 @@ def _forecast(memory: Memory) -> Forecast:
         blocks = _blocks(rows, part)
         if blocks is None or _rises(blocks, now, error, inflated):
             return NOTHING
-        mixture = _fit(blocks, inflated, error, positive=memory.loss.lowest > 0)
+        mixture = _fit(blocks, inflated, error, positive=memory.loss.lowest >= 0)
         if mixture is None:
             return NOTHING
         if mixture.misses <= FITS:
