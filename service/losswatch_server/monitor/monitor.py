@@ -17,7 +17,7 @@ from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.lifecycle import LifeCycle, key_of
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
-from losswatch_server.monitor.memory.memory import Memory
+from losswatch_server.monitor.memory.memory import Memory, kind_of
 from losswatch_server.monitor.memory.stretch import Stretch, are_plain, odd_places, stretch_of
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, PassingDetector, View, checked
@@ -295,6 +295,8 @@ class Monitor:
                     memory.grad_zero += 1
             else:
                 memory.grad_nonfinite += 1
+        if not memory.first_break and (memory.loss_nonfinite or memory.grad_nonfinite):
+            memory.first_break = f"{kind_of(loss)}/{kind_of(norm)}"
         rate = point.learning_rate
         if rate is not None and math.isfinite(rate):
             memory.rates.add(step, rate)

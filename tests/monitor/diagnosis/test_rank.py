@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.diagnosis.checks import separating_check
+from losswatch_server.monitor.diagnosis.engine import strengths
+from losswatch_server.monitor.diagnosis.evidence.row import Seen
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.learning_rate_limit import difference_ratios
 from losswatch_server.monitor.points import Context, Point
@@ -235,7 +237,7 @@ def test_without_evidence_nothing_is_claimed_with_confidence() -> None:
     for condition in PRIORS:
         if condition is not Condition.OVERFITTING:
             causes, _, _ = ranked(condition, memory, Context())
-            assert causes[0].probability < 0.6, condition
+            assert causes[0].probability < 0.65, condition
 
 
 def test_every_cause_that_is_told_has_reasons_with_numbers_and_a_check() -> None:
@@ -284,8 +286,7 @@ def test_a_blow_up_after_a_fall_is_no_rise_from_the_first_step(rates: list[float
 def test_a_rate_that_never_changed_excuses_itself_only_where_it_went_well_before() -> None:
     well = noisy(1.0, n=60, noise=0.01)
     jump = [5.0 + 0.01 * i for i in range(60)]
-    early, _, _ = ranked(Condition.DIVERGING, remembered(well[:3] + jump, rates=[0.1] * 63), onset=3)
-    late, _, _ = ranked(Condition.DIVERGING, remembered(well + jump, rates=[0.1] * 120), onset=60)
-    said = "the learning rate did not change before"
-    assert not any(said in cause.against for cause in early)
-    assert any(said in cause.against for cause in late)
+    for calm, excused in ((well[:3], False), (well, True)):
+        memory = remembered(calm + jump, rates=[0.1] * (len(calm) + 60))
+        _, finding, measured = ranked(Condition.DIVERGING, memory, onset=len(calm))
+        assert ("rate_kept" in strengths(Seen(finding, measured, Context()))) is excused

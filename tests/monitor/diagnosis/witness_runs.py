@@ -17,6 +17,7 @@ from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition
+from monitor.diagnosis import made_breaks
 from monitor.diagnosis.odd_trainings import trainings
 from monitor.diagnosis.remembered import found, remembered
 
@@ -244,3 +245,4 @@ def sights() -> Iterator[Seen]:
     for memory, context in ((bases[0], TEN), (bases[1], TEN), (bases[1], Context(batch_size=1)), *START_TOO_HIGH):
         broke = replace(found(Condition.NON_FINITE, memory), series="validation_loss")
         yield Seen(broke, gather(memory, context, since_step=150), context)
+    yield from made_breaks.sights()

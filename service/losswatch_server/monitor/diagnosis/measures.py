@@ -91,6 +91,8 @@ class Measured:
     """Rank correlation of loss and gradient norm over the first points, where the norm at least doubled meanwhile."""
     grad_nonfinite: int = 0
     grad_zero: int = 0
+    first_break: str = ""
+    """Loss and gradient norm of the first point where one was not finite, as ``Memory`` keeps them."""
     jump: JumpMeasures | None = None
     """The loss around the begin of the finding in question."""
 
@@ -173,6 +175,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         gradient_with_loss=_gradient_with_loss(memory),
         grad_nonfinite=memory.grad_nonfinite,
         grad_zero=memory.grad_zero,
+        first_break=memory.first_break,
         jump=None if since_step is None else jump_measures(memory.loss, since_step),
     )
 

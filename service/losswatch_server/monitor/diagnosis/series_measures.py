@@ -56,6 +56,8 @@ class LossMeasures:
     """Lag-1 autocorrelation of the recent losses around their line."""
     identical: bool
     """All losses are the same number."""
+    stride: float
+    """Steps from one point to the next, on average."""
     period: int | None
     """A repeating pattern, in points."""
     period_strength: float
@@ -192,6 +194,7 @@ def loss_measures(track: Track) -> LossMeasures | None:
         quantum=_quantum(track.recent[-128:]),
         lag1=lag1(recent),
         identical=n >= 5 and track.lowest == track.highest,
+        stride=(track.last_step - track.head_steps[0]) / max(1, track.n - 1),
         period=period,
         period_strength=strength,
         exact_period=exact_period(track.recent),

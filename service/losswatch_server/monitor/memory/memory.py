@@ -167,6 +167,13 @@ class Layers:
                 self.now.append(math.nan)
 
 
+def kind_of(value: float | None) -> str:
+    """``nan``, ``inf`` (of either sign), ``finite``, or ``-`` where nothing was measured."""
+    if value is None:
+        return "-"
+    return "finite" if math.isfinite(value) else "nan" if math.isnan(value) else "inf"
+
+
 @dataclass(slots=True)
 class Memory:
     """The series of one run, of the lineage that is judged."""
@@ -180,6 +187,9 @@ class Memory:
     """Consecutive points that carried no usable loss."""
     loss_nonfinite: int = 0
     grad_nonfinite: int = 0
+    first_break: str = ""
+    """Loss and gradient norm of the first point where one of them was not finite: ``nan``, ``inf``, ``finite`` or
+    ``-`` each, as in ``finite/inf``."""
     grad_zero: int = 0
     """Points whose gradient norm was exactly 0."""
     first_epoch: float | None = None

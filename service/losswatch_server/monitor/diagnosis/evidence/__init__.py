@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from losswatch_server.monitor.diagnosis.evidence.breaks import BREAKS
 from losswatch_server.monitor.diagnosis.evidence.events import EVENTS
 from losswatch_server.monitor.diagnosis.evidence.facts_of_data import FACTS_OF_DATA
 from losswatch_server.monitor.diagnosis.evidence.facts_of_model import FACTS_OF_MODEL
@@ -21,6 +22,7 @@ ROWS: tuple[Evidence, ...] = (
     *FACTS_OF_STATE,
     *FACTS_OF_DATA,
     *EVENTS,
+    *BREAKS,
     *START,
     *LOSS,
     *STUCK,

@@ -180,8 +180,10 @@ def _ascent(seen: Seen) -> float | None:
     return seen.measured.ascent if seen.finding.condition in BLOWN_UP else None
 
 
-FIRST_STRIDES = 1.5
-"""Strides of the log within which a rise began with the run."""
+FIRST_STRIDES, FIRST_SHARE = 1.5, 0.03
+"""Strides of the log, or share of it, within which a rise began with the run."""
+LONG_RISE = 30
+"""Points of a rise to what is not finite from which on it is no rate that is too high: those are there sooner."""
 
 
 def _lowest_share(seen: Seen) -> float | None:
@@ -190,8 +192,9 @@ def _lowest_share(seen: Seen) -> float | None:
     loss = losses.of(seen)
     if seen.finding.condition not in BLOWN_UP or loss.points < 8 or not seen.measured.from_start:
         return None
-    stride = (seen.finding.last_step - loss.first_step) / (loss.points - 1)
-    if seen.finding.onset_step > loss.first_step + FIRST_STRIDES * stride:
+    late = (seen.finding.onset_step - loss.first_step) / max(loss.stride, 1e-9)
+    rose = _is(seen, Condition.NON_FINITE) and loss.points >= LONG_RISE and loss.best_level >= loss.first
+    if late > max(FIRST_STRIDES, FIRST_SHARE * loss.points) and not rose:
         return None
     return loss.best / loss.first if loss.first > 0 and loss.peak > 2 * loss.first else None
 

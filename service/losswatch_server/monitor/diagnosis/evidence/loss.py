@@ -40,11 +40,13 @@ from losswatch_server.monitor.sentences import number, percent
 RUNAWAY = 50.0
 """Beyond this many times its start a loss runs away, and its differences are growth, not noise."""
 LEAST = 3
+SHORT_EPOCH = 5
+"""Steps in an epoch below which every period is nearly a whole number of epochs."""
 NOWHERE = LossMeasures(
     points=0, very_first=math.nan, first_step=0, first=math.nan, now=math.nan, latest=math.nan, best=math.nan,
     best_level=math.nan, peak=math.nan, peak_step=0, peak_place=math.nan, noise_first=math.nan, noise=math.nan,
-    quantum=math.nan, lag1=None, identical=False, period=None, period_strength=math.nan, exact_period=None,
-    early_change=None, change=None, late_change=None, late_share=None, tail_rise=None,
+    quantum=math.nan, lag1=None, identical=False, stride=math.nan, period=None, period_strength=math.nan,
+    exact_period=None, early_change=None, change=None, late_change=None, late_share=None, tail_rise=None,
 )  # fmt: skip
 """Of a run without losses everything is unknown."""
 
@@ -148,6 +150,28 @@ def _noise_growth(seen: Seen) -> float | None:
 def _repeats(seen: Seen) -> float | None:
     loss = of(seen)
     return loss.period_strength if loss.points >= 80 else None
+
+
+def _epochs_a_period(seen: Seen) -> float | None:
+    """The period of a repetition in epochs, where a point is one step or a few of them and the client says how long an
+    epoch is."""
+    c, loss = seen.context, of(seen)
+    if not c.steps_per_epoch or c.steps_per_epoch < SHORT_EPOCH or c.step_unit == "epoch" or loss.period is None:
+        return None
+    strength = _repeats(seen)
+    if strength is None or strength < 0.42:
+        return None
+    return loss.period * loss.stride * (c.steps_per_point or 1) / c.steps_per_epoch
+
+
+def _off_epoch(seen: Seen) -> float | None:
+    """How far the period is from a whole number of epochs."""
+    epochs = _epochs_a_period(seen)
+    return None if epochs is None else abs(epochs - max(1, round(epochs)))
+
+
+def _period_text(seen: Seen) -> str:
+    return f"the loss repeats a pattern every {of(seen).period} points, {number(_epochs_a_period(seen), 2)} epochs"
 
 
 def _shape_text(seen: Seen) -> str:
@@ -347,6 +371,17 @@ LOSS: tuple[Evidence, ...] = (
             f"the loss repeats a pattern every {of(s).period} points (correlation {of(s).period_strength:.2f})"
         ),
         for_={UNSHUFFLED: STRONG}, against={RATE_HIGH: WEAK, LABELS: WEAK, MOMENTUM: WEAK, WRONG_LOSS: WEAK},
+    ),
+    Evidence(
+        name="repeats_with_the_epoch", group="noise", when=below(_off_epoch, 0.07, 0.01),
+        means="the loss repeats a pattern of a whole number of epochs: the batches come in the same order",
+        says=_period_text, for_={UNSHUFFLED: PLAIN}, against={ACCUMULATING: PLAIN, RATE_HIGH: WEAK, MOMENTUM: WEAK},
+    ),
+    Evidence(
+        name="swings_without_the_epoch", group="noise", when=above(_off_epoch, 0.1, 0.01),
+        means="the loss repeats a pattern that is not that of the epochs: it swings by itself",
+        says=lambda s: f"{_period_text(s)}: not that of the data",
+        for_={ACCUMULATING: PLAIN, MOMENTUM: WEAK, RATE_HIGH: WEAK}, against={UNSHUFFLED: STRONG},
     ),
     Evidence(
         name="no_repetition", group="noise", when=below(_repeats, 0.3, 0.03),

@@ -1,0 +1,90 @@
+"""Evidence in how a run broke: what was not finite first, and how a spike rose."""
+
+from __future__ import annotations
+
+import math
+
+from losswatch_server.monitor.diagnosis.evidence.causes import (
+    BAD_BATCH,
+    BAD_DATA,
+    INIT,
+    LABELS,
+    MOMENTUM,
+    PRECISION,
+    RATE_HIGH,
+    UNSCALED,
+)  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.row import (
+    PLAIN,
+    STRONG,
+    WEAK,
+    Evidence,
+    Limit,
+    Seen,
+    above,
+    below,
+    holds,
+)  # fmt: skip
+from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.vocabulary import Condition
+
+
+def _broke(*kinds: str) -> tuple[Limit, ...]:
+    """The first point that was not finite was of one of these kinds (see ``Memory.first_break``)."""
+
+    def known(seen: Seen) -> bool | None:
+        first = seen.measured.first_break
+        return first in kinds if first and seen.finding.condition is Condition.NON_FINITE else None
+
+    return holds(known)
+
+
+def _peak_over_first(seen: Seen) -> float | None:
+    """log of the spike's peak over its first point; unknown where its points are no longer told apart."""
+    jump, peak = seen.measured.jump, seen.finding.evidence.get("peak")
+    if seen.finding.condition is not Condition.LOSS_SPIKE or not isinstance(peak, float):
+        return None
+    if jump is None or jump.step is None or jump.among > 1:
+        return None
+    return math.log(peak / jump.value) if peak > 0 and jump.value > 0 else None
+
+
+BREAKS: tuple[Evidence, ...] = (
+    Evidence(
+        name="gradient_overflowed_first", group="first break", when=_broke("finite/inf"),
+        means="at the first point that was not finite the loss was finite and the gradient norm infinite: numbers "
+        "grew too large on the way back, and nothing was missing",
+        says=lambda s: "the gradient overflowed (infinite) while the loss was finite: no value was missing",
+        for_={PRECISION: PLAIN, RATE_HIGH: WEAK}, against={BAD_DATA: STRONG, BAD_BATCH: WEAK},
+    ),
+    Evidence(
+        name="nan_from_nothing", group="first break", when=_broke("nan/nan"),
+        means="loss and gradient norm were NaN at the same point, and neither had been infinite before: what "
+        "overflows is infinite first, what is missing is NaN at once",
+        says=lambda s: "loss and gradient norm turned NaN together, and neither had been infinite before",
+        for_={BAD_DATA: STRONG}, against={PRECISION: PLAIN, RATE_HIGH: PLAIN, UNSCALED: WEAK, INIT: WEAK},
+    ),
+    Evidence(
+        name="loss_overflowed", group="first break",
+        when=_broke("inf/nan", "inf/inf", "inf/-", "inf/finite"),
+        means="the first loss that was not finite was infinite: it overflowed, and nothing was missing",
+        says=lambda s: "the loss overflowed (infinite) before anything was NaN: no value was missing",
+        for_={BAD_BATCH: WEAK, RATE_HIGH: WEAK}, against={BAD_DATA: STRONG, PRECISION: WEAK},
+    ),
+    Evidence(
+        name="spike_highest_at_once", group="onset", when=below(_peak_over_first, 0.05, 0.01),
+        means="the spike was highest at its first point, as what one batch does is",
+        says=lambda s: "the spike was highest at its first point",
+        for_={BAD_BATCH: WEAK, LABELS: WEAK}, against={RATE_HIGH: WEAK, MOMENTUM: PLAIN},
+    ),
+    Evidence(
+        name="spike_grew", group="onset", when=above(_peak_over_first, math.log(2), 0.1),
+        means="the spike went on growing from point to point to twice its first point or more, as steps that are too "
+        "long make it",
+        says=lambda s: (
+            f"the spike grew from point to point, to {number(s.finding.evidence['peak'])} after it had begun with "
+            f"{number(s.measured.jump.value if s.measured.jump else None)}"
+        ),
+        for_={RATE_HIGH: PLAIN, MOMENTUM: PLAIN}, against={BAD_BATCH: PLAIN, LABELS: PLAIN},
+    ),
+)  # fmt: skip
