@@ -161,3 +161,18 @@ def test_two_services_on_one_database_hold_a_key_to_its_quota_of_a_day(
             assert post(client, free).status_code == 200
             got = client.get("/v1/runs/r/report", headers={"Authorization": f"Bearer {limited.text}"})
             assert (got.status_code, "RateLimit" in got.headers) == (200, False)
+
+
+def test_what_other_tools_send_counts_too_and_what_is_refused_is_not_kept(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", points_per_day=3)
+    with TestClient(create_app(settings), "http://localhost") as client:
+        assert client.post("/v1/runs/r/points", json={"step": 0, "loss": 1.0}).status_code == 200
+        for epoch, status in enumerate((200, 200, 429)):
+            answer = client.post("/v1/compat/keras/k", json={"epoch": epoch, "loss": 1.0})
+            assert answer.status_code == status
+        assert 0 < int(answer.headers["Retry-After"]) <= 86400
+        refused = client.post("/v1/runs/r/points", json={"step": 1, "loss": 1.0})
+        assert "The project default may send 3 points a day" in refused.json()["detail"]
+        assert client.post("/v1/runs/r/points?project=other", json={"step": 1, "loss": 1.0}).status_code == 200
+        stored = {run: client.get(f"/v1/runs/{run}").json()["points"] for run in ("r", "k")}
+        assert stored == {"r": 1, "k": 2}
