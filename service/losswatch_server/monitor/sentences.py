@@ -151,7 +151,7 @@ def not_learning(f: Finding, e: Facts) -> str:
     if e.get("rule") == "validation is one number":
         return (
             f"The validation loss has been {number(e['validation'], 6)} at all "
-            f"{counted(e['validations'], 'evaluation')}: the parameters are those of the start."
+            f"{counted(e['validations'], 'evaluation')}: the parameters do not change between them."
         )
     if e.get("rule") == "validation not moved":
         return (

@@ -17,7 +17,7 @@ LATE_NORMS = 64
 
 
 def never_another_number(p: FlatParameters, view: View) -> Tests:
-    """Every validation loss is the same: the parameters are those of the start."""
+    """Every validation loss is the same: the parameters do not change between them."""
     yield from _one_number(p, view)
     validation = view.memory.validation
     yield Test("validation losses that differ", validation.highest - validation.lowest, 5e-324, False)
