@@ -126,7 +126,7 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "accurate_with_high_loss": ("not_learning", "wrong_loss_function"),
     "accuracy_constant": ("plateau", "parameters_not_updated"),
     "accuracy_gap": ("overfitting", "overfit_small_data"),
-    "rate_high": ("not_learning", "learning_rate_too_high"),
+    "rate_high": ("not_learning", "no_warmup"),
     "rate_low": ("not_learning", "learning_rate_too_low"),
     "low_rate_blows_up": ("diverging", "inputs_not_scaled"),
     "run_too_short_for_rate": ("not_learning", "learning_rate_too_low"),
