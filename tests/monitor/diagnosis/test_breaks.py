@@ -49,6 +49,16 @@ def test_what_is_nan_at_once_is_missing_and_what_is_infinite_first_has_overflowe
         assert likely(seen_of(broken(loss, norm), NOTHING)).get(C.NON_FINITE_DATA, 0.0) < 0.1
 
 
+@pytest.mark.parametrize(("before", "there"), [([2.0] * 9, True), ([2.0] * 4, False), ([2.0] * 9 + [9.0] * 3, False)])
+def test_what_breaks_in_its_first_steps_or_in_a_rise_may_have_overflowed_at_once(
+    before: list[float], there: bool
+) -> None:
+    monitor = Monitor("broken")
+    for step, loss in enumerate([*before, NAN, NAN]):
+        monitor.see(Point(step, loss, NAN if loss != loss else 0.5))
+    assert ("nan_from_nothing" in strengths(seen_of(monitor, NOTHING))) is there
+
+
 def test_a_nan_without_a_gradient_norm_tells_neither() -> None:
     there = strengths(seen_of(broken(NAN, None, norms=False), NOTHING))
     assert not {"gradient_overflowed_first", "nan_from_nothing", "loss_overflowed"} & there.keys()

@@ -25,6 +25,13 @@ def test_a_loss_that_is_the_same_number_every_time_is_called_after_eight_points(
     assert [(f.condition, f.opened_step) for f in found] == [(Condition.NOT_LEARNING, 7)]
 
 
+def test_a_rounded_loss_that_a_warm_up_does_not_move_at_first_is_given_time() -> None:
+    moving = np.round(np.log(2) - np.concatenate([np.zeros(12), np.linspace(0, 0.2, 188)]), 3).tolist()
+    assert conditions(watch(points(moving))) == []
+    at_last = alarms(watch(points([0.693] * 60)))
+    assert [(f.condition, f.opened_step) for f in at_last] == [(Condition.NOT_LEARNING, 39)]
+
+
 def test_a_saddle_is_given_time_while_its_gradient_norm_rises() -> None:
     norms = np.geomspace(0.05, 1.0, 250).tolist()
     assert conditions(watch(points(flat(250), grad_norm=norms), CLASSES)) == []

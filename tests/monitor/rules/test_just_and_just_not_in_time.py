@@ -274,6 +274,7 @@ def lost_after(n: int, stride: int = 1) -> Run:
 
 OF_FLAT_RUNS = {
     "FlatParameters.least_points": Pair(STUCK, constant, 8, 7),
+    "FlatParameters.coarse_digits": Pair(STUCK, lambda value: a_run([value] * 20), 7.9712, 7.971),
     "FlatParameters.plain_points": Pair(STUCK, lambda n: every(9, a_run(1.0 + noise(n, 0.02), SQUARES)), 41, 36),
     "FlatParameters.floor_points": Pair(PLATEAU, lambda n: (every(6, at_once(n))[0], squares_until(6 * n)), 26, 22),
     "FlatParameters.few_floor_points": Pair(

@@ -9,7 +9,7 @@ from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.rules.base import LEAST_NORMS, Test, View
 from losswatch_server.monitor.rules.flat_levels import gained, no_better_metric
-from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits
 from losswatch_server.monitor.stats.trend import median
 
 LATE_NORMS = 64
@@ -44,7 +44,7 @@ def _one_number(p: FlatParameters, view: View) -> Tests:
         True,
         "evaluations",
     )
-    yield Test("digits of it", float(_digits(latest)), p.same_digits)
+    yield Test("digits of it", float(digits(latest)), p.same_digits)
     yield Test("a learning rate of 0", float(view.memory.rates.current == 0), 0.5, False)
     yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
     yield Test("share of the first value that was gained", gained(view), p.nearly_all, False)
@@ -57,11 +57,6 @@ def _equal_at_end(track: Track) -> int:
             break
         equal += 1
     return equal
-
-
-def _digits(value: float) -> int:
-    """Significant digits as the shortest form that reads back exactly; 0 for 0."""
-    return len(repr(abs(value)).split("e")[0].replace(".", "").strip("0"))
 
 
 def validation_unmoved(p: FlatParameters, view: View) -> Tests:

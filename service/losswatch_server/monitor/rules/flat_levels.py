@@ -10,7 +10,7 @@ from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family, classes_at_chance
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth, of_means
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import warmup_end
 from losswatch_server.monitor.stats.trend import difference_scale, median
 
@@ -22,6 +22,12 @@ def constant(p: FlatParameters, view: View) -> Tests:
     track = view.memory.loss
     yield Test("spread of the losses", track.highest - track.lowest, 5e-324, False)
     yield Test("size of the loss", abs(track.lowest), 5e-324)
+    if digits(track.lowest) > p.coarse_digits:
+        return
+    half_done = view.known.budget is not None and view.known.budget >= 0.5
+    enough = p.least_points if half_done or of_means(view) else p.plain_points
+    yield Test("points of a loss that was rounded", float(view.shape.n), enough)
+    yield Test("steps past the warm-up", view.point.step - 2 * warmup_end(view.context), 0.0)
 
 
 def at_chance(p: FlatParameters, view: View) -> Tests:

@@ -12,7 +12,6 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     MOMENTUM,
     PRECISION,
     RATE_HIGH,
-    UNSCALED,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
@@ -39,6 +38,23 @@ def _broke(*kinds: str) -> tuple[Limit, ...]:
     return holds(known)
 
 
+CALM_POINTS = 8
+"""Finite points from which a run was calm before it broke: a single step at a rate of 1 takes a network's softmax from
+2.4 to 0 x log 0, which is NaN at once as well."""
+CALM_RISE = 1.5
+"""Times its level that the loss may have been shortly before."""
+
+
+def _broke_from_calm(seen: Seen) -> bool | None:
+    """Loss and gradient norm were NaN at the same point, and nothing had announced it."""
+    loss = seen.measured.loss
+    if seen.measured.first_break != "nan/nan" or seen.finding.condition is not Condition.NON_FINITE:
+        return None
+    if loss is None or loss.points < CALM_POINTS or loss.tail_rise is None:
+        return None
+    return loss.tail_rise <= CALM_RISE and not seen.measured.risen
+
+
 def _peak_over_first(seen: Seen) -> float | None:
     """log of the spike's peak over its first point; unknown where its points are no longer told apart."""
     jump, peak = seen.measured.jump, seen.finding.evidence.get("peak")
@@ -58,11 +74,11 @@ BREAKS: tuple[Evidence, ...] = (
         for_={PRECISION: PLAIN, RATE_HIGH: WEAK}, against={BAD_DATA: STRONG, BAD_BATCH: WEAK},
     ),
     Evidence(
-        name="nan_from_nothing", group="first break", when=_broke("nan/nan"),
-        means="loss and gradient norm were NaN at the same point, and neither had been infinite before: what "
-        "overflows is infinite first, what is missing is NaN at once",
+        name="nan_from_nothing", group="first break", when=holds(_broke_from_calm),
+        means="after at least eight points without a rise, loss and gradient norm were NaN at the same point, and "
+        "neither had been infinite before: what overflows is infinite first, what is missing is NaN at once",
         says=lambda s: "loss and gradient norm turned NaN together, and neither had been infinite before",
-        for_={BAD_DATA: STRONG}, against={PRECISION: PLAIN, RATE_HIGH: PLAIN, UNSCALED: WEAK, INIT: WEAK},
+        for_={BAD_DATA: STRONG}, against={PRECISION: PLAIN, RATE_HIGH: PLAIN, INIT: WEAK},
     ),
     Evidence(
         name="loss_overflowed", group="first break",
