@@ -272,7 +272,7 @@ class GroupWriter:
         last, at = self.last, time.monotonic()
         if error is None and last.tells_of_all and not of_points:
             return
-        if error is not None and last.error is None:
+        if error is not None and last.error is None and not isinstance(error, StoreLostError):  # that is told already
             logger.error("Nothing can be written: %s", error)
         if error is None and last.error is not None:
             logger.info("Writing works again.")

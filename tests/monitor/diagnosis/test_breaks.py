@@ -123,3 +123,17 @@ def test_a_long_rise_to_what_is_not_finite_began_with_the_run(fall: float, point
     losses = [*begun, *(fall * 1.06**i for i in range(points))]
     seen = seen_of(rising(*losses, INF, *([NAN] * 20)), NOTHING)
     assert (strengths(seen).get("rises_from_first_step", 0.0) > 0.5) is there
+
+
+@pytest.mark.parametrize(("factor", "there"), [(3.55, False), (1.1, True)])
+@pytest.mark.parametrize("context", [NOTHING, Context(learning_rate=0.01), Context(learning_rate=0.01, optimizer="sgd")])
+def test_a_fast_constant_growth_from_the_first_step_is_the_rates_and_no_wrong_sign(
+    factor: float, there: bool, context: Context
+) -> None:
+    monitor = rising(*(2.0 * factor**k for k in range(1, 41)))
+    finding = next(f for f in monitor.findings() if f.condition is Condition.DIVERGING)
+    seen = Seen(finding, gather(monitor.memory, context, since_step=finding.onset_step), context)
+    assert (strengths(seen).get("rises_from_first_step", 0.0) > 0.5) is there
+    if not there:
+        assert first(seen) is C.LEARNING_RATE_TOO_HIGH
+        assert likely(seen)[C.LEARNING_RATE_TOO_HIGH] > 0.6

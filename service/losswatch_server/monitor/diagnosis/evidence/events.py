@@ -188,9 +188,13 @@ LONG_RISE = 30
 
 def _lowest_share(seen: Seen) -> float | None:
     """The lowest loss over the first, where the rise began with the first two points: of the develop half's ascents of
-    the gradient all did, of other blow-ups that never came below their start a quarter began later."""
+    the gradient all did, of other blow-ups that never came below their start a quarter began later. A constant factor
+    above 2.25 is no slow ascent: (1 + rate x sharpness)^2 at a quarter of the stable limit. So a rate grows at once."""
     loss = losses.of(seen)
     if seen.finding.condition not in BLOWN_UP or loss.points < 8 or not seen.measured.from_start:
+        return None
+    growth = _growth_before_overflow(seen) or seen.finding.evidence.get("growth_per_step")
+    if _steady(seen) and growth and growth > 2.25:
         return None
     late = (seen.finding.onset_step - loss.first_step) / max(loss.stride, 1e-9)
     rose = _is(seen, Condition.NON_FINITE) and loss.points >= LONG_RISE and loss.best_level >= loss.first
