@@ -126,7 +126,7 @@ def test_a_long_rise_to_what_is_not_finite_began_with_the_run(fall: float, point
 
 
 @pytest.mark.parametrize(("factor", "there"), [(3.55, False), (1.1, True)])
-@pytest.mark.parametrize("context", [NOTHING, Context(learning_rate=0.01), Context(learning_rate=0.01, optimizer="sgd")])
+@pytest.mark.parametrize("context", [NOTHING, Context(learning_rate=0.01), Context(optimizer="sgd")])
 def test_a_fast_constant_growth_from_the_first_step_is_the_rates_and_no_wrong_sign(
     factor: float, there: bool, context: Context
 ) -> None:
