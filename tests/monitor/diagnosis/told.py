@@ -283,7 +283,7 @@ AHEAD: Mapping[str, tuple[str, str, str]] = {
     "validation_broke_alone": ("non_finite", "wrong_loss_function", "batch_too_small"),
     "gradient_broke_before_loss": ("non_finite", "batch_too_small", "non_finite_data"),
     "first_gradient_huge": ("not_learning", "poor_initialization", "missing_nonlinearity"),
-    "a_little_under_chance": ("non_finite", "inputs_not_scaled", "dead_activations"),
+    "a_little_under_chance": ("oscillation", "wrong_loss_function", "dead_activations"),
     "gradient_largest_at_low_loss": ("diverging", "batch_too_small", "learning_rate_too_high"),
     "validation_never_improved": ("oscillation", "gradients_accumulating", "overfit_small_data"),
     "accuracy_rises": ("diverging", "wrong_loss_function", "inputs_not_scaled"),
