@@ -86,7 +86,7 @@ def keep_snapshot(connection: DatabaseConnection, run: StoredRun, snapshot: Snap
         f"SELECT 1 FROM run WHERE project = ? AND uid = ? AND next_seq = ? AND revision = ?{connection.dialect.lock}"
     )
     place = (row.project, row.uid, run.stored_seq, run.stored_revision)
-    if connection.execute(query + connection.dialect.lock, place).fetchone() is None:
+    if connection.execute(query, place).fetchone() is None:
         return False
     _add_snapshot(connection, (row.project, row.uid), snapshot)
     return True

@@ -10,7 +10,7 @@ from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family, classes_at_chance
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits, is_smooth, of_means
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits, half_done, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import warmup_end
 from losswatch_server.monitor.stats.trend import difference_scale, median
 
@@ -24,8 +24,7 @@ def constant(p: FlatParameters, view: View) -> Tests:
     yield Test("size of the loss", abs(track.lowest), 5e-324)
     if digits(track.lowest) > p.coarse_digits:
         return
-    half_done = view.known.budget is not None and view.known.budget >= 0.5
-    enough = p.least_points if half_done or of_means(view) else p.plain_points
+    enough = p.least_points if half_done(view) or of_means(view) else p.plain_points
     yield Test("points of a loss that was rounded", float(view.shape.n), enough)
     yield Test("steps past the warm-up", view.point.step - 2 * warmup_end(view.context), 0.0)
 
@@ -109,9 +108,8 @@ def blown_up(p: FlatParameters, view: View) -> Tests:
     yield Test("highest loss", track.highest, p.blow_up * abs(track.head[0]))
     yield Test("the same", track.highest, track.head[0] + p.blown_sds * view.shape.noise)
     yield Test("level of the loss", view.shape.now, (1 - p.unmoved) * track.head[0])
-    half_done = view.known.budget is not None and view.known.budget >= 0.5
     longer = 2 if view.known.budget is None else 1
-    yield Test("points", float(view.shape.n), p.blown_points if half_done else longer * p.plain_points)
+    yield Test("points", float(view.shape.n), p.blown_points if half_done(view) else longer * p.plain_points)
     if view.shape.chance is not None:
         yield Test("level of the loss", view.shape.now / view.shape.chance, p.learned_before, True, "of chance level")
     best = view.shape.best if track.lowest >= 0 else -math.inf

@@ -149,6 +149,11 @@ def digits(value: float) -> int:
     return len(repr(abs(value)).split("e")[0].replace(".", "").strip("0"))
 
 
+def half_done(view: View) -> bool:
+    """Whether half of a known plan is done."""
+    return view.known.budget is not None and view.known.budget >= 0.5
+
+
 def of_means(view: View) -> bool:
     """Whether a value stands for many steps, so that few of them say something."""
     return view.known.by_epoch or view.known.stride >= MEAN_STRIDE

@@ -15,7 +15,7 @@ from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Test, View
 from losswatch_server.monitor.rules.flat_levels import no_better_metric
-from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth, of_means
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, half_done, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import gradient_rises, patience_over, warmup_end
 from losswatch_server.monitor.stats.looks import standard_errors
 from losswatch_server.monitor.stats.trend import difference_scale, slope_test
@@ -44,11 +44,10 @@ def does_not_move(p: FlatParameters, view: View) -> Tests:
     gained = shape.gain_half if shape.n >= LINE_POINTS else shape.progress
     slides = shape.falling and gained > least
     yield Test("significant fall", float(slides), 0.5, False)
-    half_done = view.known.budget is not None and view.known.budget >= 0.5
     # means of many steps that leave no room for a gain
     still = of_means(view) and shape.n >= LINE_POINTS and fall < p.unmoved * abs(shape.first)
     yield Test(
-        "points", float(shape.n), p.least_points if half_done or view.known.by_epoch or still else p.plain_points
+        "points", float(shape.n), p.least_points if half_done(view) or view.known.by_epoch or still else p.plain_points
     )
     if shape.share < -p.unmoved and view.known.budget is None:
         over = patience_over(view, p.rising_patience, rising_share=p.rising_patience)
@@ -146,8 +145,7 @@ def falls_too_slowly(p: FlatParameters, view: View) -> Tests:
             late.later - late.error,
             p.steady * max(late.earlier, 0.0),
         )
-    half_done = view.known.budget is not None and view.known.budget >= 0.5
-    yield Test("points", float(shape.n), p.floor_points if half_done else p.slow_points)
+    yield Test("points", float(shape.n), p.floor_points if half_done(view) else p.slow_points)
     yield from no_better_metric(view)
 
 

@@ -182,19 +182,21 @@ def _ascent(seen: Seen) -> float | None:
 
 FIRST_STRIDES, FIRST_SHARE = 1.5, 0.03
 """Strides of the log, or share of it, within which a rise began with the run."""
+FASTEST_ASCENT = 2.25
+"""(1 + rate x sharpness)^2 at a quarter of the stable limit: a loss that grows faster, by a constant factor, does not
+climb its gradient at a sound rate. The rate is too high."""
 LONG_RISE = 30
 """Points of a rise to what is not finite from which on it is no rate that is too high: those are there sooner."""
 
 
 def _lowest_share(seen: Seen) -> float | None:
     """The lowest loss over the first, where the rise began with the first two points: of the develop half's ascents of
-    the gradient all did, of other blow-ups that never came below their start a quarter began later. A constant factor
-    above 2.25 is no slow ascent: (1 + rate x sharpness)^2 at a quarter of the stable limit. So a rate grows at once."""
+    the gradient all did, of other blow-ups that never came below their start a quarter began later."""
     loss = losses.of(seen)
     if seen.finding.condition not in BLOWN_UP or loss.points < 8 or not seen.measured.from_start:
         return None
     growth = _growth_before_overflow(seen) or seen.finding.evidence.get("growth_per_step")
-    if _steady(seen) and growth and growth > 2.25:
+    if _steady(seen) and growth and growth > FASTEST_ASCENT:
         return None
     late = (seen.finding.onset_step - loss.first_step) / max(loss.stride, 1e-9)
     rose = _is(seen, Condition.NON_FINITE) and loss.points >= LONG_RISE and loss.best_level >= loss.first
