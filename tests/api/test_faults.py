@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from losswatch_server.monitor import diagnoses, report, siblings
-from losswatch_server.monitor.explain import replay
+from losswatch_server.monitor.replay import probe
 from losswatch_server.monitor.rules.diverging import Diverging
 from losswatch_server.monitor.rules.loss_spike import LossSpike
 
@@ -85,7 +85,7 @@ def test_an_explanation_and_a_comparison_that_fail_say_so(
 ) -> None:
     (found,) = post(api, run, 0, [1.3 * 3.55**i for i in range(20)], group=run)["findings"]
     post(api, f"{run}-other", 0, [1.0] * 20, group=run)
-    monkeypatch.setattr(replay, "Row", broken)
+    monkeypatch.setattr(probe, "Row", broken)
     monkeypatch.setattr(siblings, "_sentence", broken)
     explained = api.get(f"/v1/runs/{run}/findings/{found['id']}/explain")
     assert explained.status_code == 200

@@ -10,7 +10,7 @@ import pytest
 
 from losswatch_server.cli.explained import explanation_lines
 from losswatch_server.cli.plot import draw
-from losswatch_server.monitor.explain import Explanation, Row
+from losswatch_server.monitor.replay import Explanation, Row
 from losswatch_server.monitor.vocabulary import Condition
 
 

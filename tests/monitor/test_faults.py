@@ -11,11 +11,11 @@ import pytest
 from losswatch_server.monitor import diagnoses, report, siblings
 from losswatch_server.monitor import monitor as monitor_module
 from losswatch_server.monitor.conditions import DETECTORS
-from losswatch_server.monitor.explain import explain, replay
 from losswatch_server.monitor.faults import KINDS, Faults
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay import explain, probe
 from losswatch_server.monitor.report import assess
 from losswatch_server.monitor.rules.base import Alarm, View
 from losswatch_server.monitor.rules.diverging import Diverging
@@ -169,7 +169,7 @@ def test_a_forecast_that_fails_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["Row", "thin"])
 def test_an_explanation_that_fails_says_so(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (finding,) = [f for f in watch(STREAM).findings() if f.condition == "diverging"]
-    monkeypatch.setattr(replay, name, broken)
+    monkeypatch.setattr(probe, name, broken)
     told = explain(STREAM, Context(), finding, uid="test")
     assert told.finding == finding.id
     assert told.values == ()

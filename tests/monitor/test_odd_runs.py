@@ -11,8 +11,8 @@ import pytest
 
 from losswatch_server.codec import dumps, report_json
 from losswatch_server.codec.explanations import explanation_json
-from losswatch_server.monitor.explain import Probe
 from losswatch_server.monitor.monitor import Monitor
+from losswatch_server.monitor.replay import Probe
 from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.runs.answers import Report

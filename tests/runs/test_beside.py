@@ -16,9 +16,9 @@ from house import House
 from losswatch_server import codec
 from losswatch_server.codec import blocks
 from losswatch_server.codec.packed import packed_body
-from losswatch_server.monitor.explain import Probe
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay import Probe
 from losswatch_server.monitor.snapshot import freeze
 from losswatch_server.runs import explaining, fold, series
 from losswatch_server.runs.series import WholeSeries

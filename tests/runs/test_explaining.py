@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from house import House
-from losswatch_server.monitor.explain import Explanation, explain
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay import Explanation, explain
 from losswatch_server.monitor.vocabulary import Condition
 from losswatch_server.runs import FindingNotFoundError, RunNotFoundError, explaining
 from losswatch_server.runs.liveness.rhythm import KEPT_GAPS

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from losswatch_server.cli.plot import LIMIT_STYLE, Mark, draw
-from losswatch_server.monitor.explain import Explanation, Row
+from losswatch_server.monitor.replay import Explanation, Row
 from losswatch_server.monitor.sentences import number
 
 HEIGHT = 8

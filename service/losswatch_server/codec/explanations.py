@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from losswatch_server.codec.encoding import plain, rounded
-from losswatch_server.monitor.explain import Explanation
+from losswatch_server.monitor.replay import Explanation
 from losswatch_server.monitor.siblings import Standing
 
 _QUANTILES = ("lowest", "lower_quartile", "median", "upper_quartile", "highest")

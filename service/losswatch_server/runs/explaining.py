@@ -9,11 +9,11 @@ from itertools import groupby, islice
 from typing import Any, NamedTuple
 
 from losswatch_server.monitor.entries import WITHOUT_POINT, Attempt, Entry, EntryKind
-from losswatch_server.monitor.explain import Explanation, Probe, Row, explained
-from losswatch_server.monitor.explain.thinning import thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Point, merge
+from losswatch_server.monitor.replay import Explanation, Probe, Row, explained
+from losswatch_server.monitor.replay.thinning import thin
 from losswatch_server.monitor.snapshot import thaw
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 from losswatch_server.runs.finding_changes import CLOCK

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from losswatch_logs import NO_COLUMNS, Columns, Doubt, LogPoint, ReadLog, read_all
 from losswatch_server.codec import NotJsonError, assessment_json, read_context
 from losswatch_server.codec.bodies import Body, parse_json, read_value
-from losswatch_server.monitor.explain import Explanation, Probe
 from losswatch_server.monitor.faults import Fault
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point
+from losswatch_server.monitor.replay import Explanation, Probe
 from losswatch_server.monitor.report import Assessment, assess
 from losswatch_server.monitor.vocabulary import DETECTION_VERSION, LoopAction, Status
 from losswatch_server.runs.answers import StoredPoint, stored_point_json

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Literal
 
 from losswatch_server.codec.problems import one_line
-from losswatch_server.monitor.explain import Explanation
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay import Explanation
 from losswatch_server.monitor.siblings import Standing
 from losswatch_server.monitor.vocabulary import RunState
 from losswatch_server.runs import explaining, marking, series

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from losswatch_server.monitor.explain import MOST_ROWS, Probe, explain
-from losswatch_server.monitor.explain.thinning import AROUND, Row, condense, thin
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay import MOST_ROWS, Probe, explain
+from losswatch_server.monitor.replay.thinning import AROUND, Row, condense, thin
 from losswatch_server.monitor.snapshot import freeze
 from losswatch_server.monitor.vocabulary import Condition, Severity
 from monitor.curves import falling, flat, growing, points, watch

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from losswatch_server.monitor.conditions import DETECTORS
-from losswatch_server.monitor.explain.thinning import Row, condense, thin
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.lifecycle import key_of
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.replay.thinning import Row, condense, thin
 from losswatch_server.monitor.rules.base import Record, Test
 from losswatch_server.monitor.sentences import number, plainly
 
