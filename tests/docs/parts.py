@@ -17,7 +17,7 @@ from losswatch.parameter_names import TABLE as PARAMETER_NAMES
 from losswatch_server.api.http.problems import KINDS
 from losswatch_server.catalogue.figures import NOT_MEASURED, figure
 from losswatch_server.catalogue.markdown import split_front_matter
-from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION, Condition
 from losswatch_server.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,7 @@ _NOT_QUOTED = (
     "cause_reliability",
     "confidence_reliability",
     "cause_calibration_by_way",
+    "detection_version",
     "frameworks",
     "left_out",
     "failed",
@@ -97,7 +98,7 @@ def detection(summary: Mapping[str, Any]) -> str:
         f"Measured on {figure('runs', summary)} trainings of {figure('families', summary)} families: "
         f"{figure('healthy', summary)} are healthy, many in unusual",
         f"ways, {figure('faulty', summary)} have an injected fault; the others have one that a log need not show, and",
-        "nothing was reported of them. In brackets: the 95 % interval.",
+        f"nothing was reported of them; {judged_by(summary)}. In brackets: the 95 % interval.",
         "",
         "| measured | figure |",
         "| --- | --- |",
@@ -111,11 +112,18 @@ def detection_in_short(summary: Mapping[str, Any]) -> str:
     if not summary:
         return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
     lines = [
-        f"| on {figure('runs', summary)} benchmark trainings | 95 % interval in brackets |",
+        f"| on {figure('runs', summary)} benchmark trainings, {judged_by(summary)} | 95 % interval in brackets |",
         "| --- | --- |",
         *(f"| {words} | {figure(name, summary)} |" for words, name in _IN_SHORT),
     ]
     return "\n".join(lines) + "\n"
+
+
+def judged_by(summary: Mapping[str, Any], current: int = DETECTION_VERSION) -> str:
+    """The version of the rules that the figures are of, and whether it is still the one that judges."""
+    measured = summary["detection_version"]
+    now = ", the current one" if measured == current else f"; the current one is {current}"
+    return f"judged by detection version {measured}{now}"
 
 
 def performance(results: Path = INGEST_RESULTS, command: str = "make bench") -> str:

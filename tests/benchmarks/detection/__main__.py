@@ -24,6 +24,7 @@ from benchmarks.detection.score import calibration_error
 from benchmarks.detection.summary import brief, grouped, summarize
 from benchmarks.detection.table import errors, markdown
 from benchmarks.detection.ways import BY_KNOWLEDGE, OFFSETS, WAYS
+from losswatch_server.monitor.vocabulary import DETECTION_VERSION
 
 Task = tuple[Path, tuple[str, ...], float, int, tuple[str, ...]]
 """A file, the ways, the share of its runs that is logged anew, how many offsets, and words of which an id has one."""
@@ -149,7 +150,7 @@ def main(given: Sequence[str] | None = None) -> None:
         arguments.json.write_text(json.dumps({"summary": summary, "rows": held}))
     if half == "test" and not arguments.corpus:
         looks.note(arguments.why, summary)
-        publish("Detection", summary, markdown(summary))
+        publish("Detection", summary | {"detection_version": DETECTION_VERSION}, markdown(summary))
 
 
 if __name__ == "__main__":
