@@ -122,9 +122,18 @@ def test_however_many_callers_there_are_few_are_remembered() -> None:
 class Queue:
     """A server that answers one after another, ``seconds`` each, behind the gate; requests come at random."""
 
-    def __init__(self, gate_on: bool, seconds: float = 0.001, seed: int = 1, stands_still_s: float = 0.0) -> None:
-        """It stands still for so long in every five seconds, as where other work has its cores."""
+    def __init__(
+        self,
+        gate_on: bool,
+        seconds: float = 0.001,
+        seed: int = 1,
+        stands_still_s: float = 0.0,
+        starved_s: float = 0.0,
+    ) -> None:
+        """It stands still for so long in every five seconds, and is slow for so long in every second, as where other
+        work has its cores."""
         self.stands_still_s = stands_still_s
+        self.starved_s = starved_s
         self.now = 0.0
         self.gate = Shedding(lambda: self.now)
         self.gate_on = gate_on
@@ -152,7 +161,9 @@ class Queue:
                 self.gate.end(self.now - came)
             self.now = coming
             if self.gate.refusal() is None or not self.gate_on:
-                self.free_at = self.seen(max(self.free_at, coming) + self.seconds * self.rng.uniform(0.5, 1.5))
+                starts = max(self.free_at, coming)
+                slower = 20.0 if starts % 1.0 < self.starved_s else 1.0
+                self.free_at = self.seen(starts + slower * self.seconds * self.rng.uniform(0.5, 1.5))
                 heapq.heappush(self.ends, (self.free_at, coming))
                 self.most = max(self.most, len(self.ends))
             else:
@@ -192,6 +203,28 @@ def test_a_service_that_other_work_stops_now_and_then_turns_nobody_away_before_a
     assert queue.run(rate=8 * half, until=60)[1] > 1000
     queue.run(rate=half, until=62)
     assert queue.run(rate=half, until=120)[1] == 0
+
+
+@pytest.mark.parametrize(("seconds", "starved_s"), [(0.001, 0.15), (0.0025, 0.15), (0.0025, 0.3)])
+def test_two_seconds_after_an_overload_nobody_is_turned_away_though_other_work_takes_the_cores_again_and_again(
+    seconds: float, starved_s: float
+) -> None:
+    queue = Queue(gate_on=True, seconds=seconds, starved_s=starved_s)
+    half = 0.5 / seconds
+    queue.run(rate=half, until=20)
+    assert queue.run(rate=8 * half, until=50)[1] > 10_000
+    queue.run(rate=half, until=52)
+    took, shed = queue.run(rate=half, until=80)
+    assert shed == 0
+    assert max(took) < 2 * starved_s, "what came meanwhile is made up for"
+
+
+def test_what_is_just_too_much_is_turned_away_and_the_others_wait_no_longer_than_a_moment() -> None:
+    queue = Queue(gate_on=True)
+    queue.run(rate=500, until=10)
+    took, shed = queue.run(rate=1040, until=60)
+    assert 0 < shed < 0.1 * len(took)
+    assert p99(took) < 1.0
 
 
 def test_it_goes_on_turning_away_while_those_that_are_taken_are_answered_quickly() -> None:

@@ -12,6 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from losswatch_server.api.http.problems import BUSY, ProblemError
 
@@ -28,9 +29,15 @@ PACE_MEMORY_S = 0.5
 ENOUGH = 8
 LONGEST_PACE_S = 2.0
 """A window is longer where it has fewer than so many answers, but not longer than this."""
-OPENS_AFTER_S = 0.5
-"""Turning away goes on until nobody had to be for so long. What is taken meanwhile is answered quickly, which is no
-sign that all could be: without this the gate opened every second, and those let in then waited longest."""
+HELD_UP_S = 0.5
+"""Before an overload and after it, what is answered in so long may be in progress: the process was held up by other
+work on its cores, or by a commit that took its time, and catches up."""
+OVERLOAD_S = 1.0
+TURNED_AWAY, COULD = 0.1, 0.9
+"""An overload goes on while, over so long, more than this part of what is answered is turned away and more comes than
+this part of the most that was answered in it. That what is taken is answered quickly is no sign that all could be; that
+a few are turned away is none that too many come, for the process may have been held up for a moment. (When it took this
+for a sign, nobody was turned away any more only 7 to 13 s after an overload, at half of what could be answered.)"""
 STANDSTILL_S = 0.05
 """Where there is work, or much was to be expected, and so long nothing comes or ends, the process or its disk stood
 still: other work has the cores, or a commit takes long. What came meanwhile is then seen at once. That is no overload,
@@ -64,7 +71,12 @@ class Shedding:
         self._quickest_now = math.inf
         self._pace = 0.0
         self._waits = False
-        self._shed_at = -math.inf
+        self._overloaded = False
+        self._shed_before = 0
+        self._could = 0.0
+        """The most that was answered a second in this overload."""
+        self._lately: deque[_Window] = deque()
+        """OVERLOAD_S together."""
         self._seen_at = self._began
         self._missed = 0.0
         self._missed_at, self._missed_for = self._began, 1.0
@@ -77,9 +89,9 @@ class Shedding:
             self._stood_still(now)
         self._seen_at = now
         if self.in_progress >= LEAST and self._waits and self.in_progress >= self.most() + self._to_make_up(now):
-            self._shed_at = now
-            self._turn(now)
+            self._overloaded = True
             self.shed += 1
+            self._turn(now)
             return OVERLOADED
         self.in_progress += 1
         return None
@@ -98,7 +110,11 @@ class Shedding:
 
     def most(self) -> int:
         """How many may be in progress while they have to wait."""
-        return max(LEAST, math.ceil(self._pace * self._may_take_s()))
+        waits_s = self._may_take_s()
+        if self._overloaded:
+            return max(LEAST, math.ceil(self._pace * waits_s))
+        pace = max((window.pace for window in self._lately), default=0.0)
+        return max(LEAST, math.ceil(pace * max(HELD_UP_S, waits_s)))
 
     def _stood_still(self, now: float) -> None:
         """What was in progress waited for nothing that more requests would make longer."""
@@ -122,14 +138,36 @@ class Shedding:
             return
         share = min(1.0, passed / PACE_MEMORY_S) if self._pace else 1.0
         self._pace += share * (self._answered / passed - self._pace)
+        self._lately.append(_Window(passed, self._pace, self._answered, self.shed - self._shed_before))
+        while sum(window.seconds for window in self._lately) - self._lately[0].seconds >= OVERLOAD_S:
+            self._lately.popleft()
+        self._overloaded = self._overloaded and self._goes_on()
         if self._answered:
             if self._quickest and now - self._quickest[-1][0] < SPAN_S:
                 since, quickest = self._quickest[-1]
                 self._quickest[-1] = (since, min(quickest, self._quickest_now))
             else:
                 self._quickest.append((now, self._quickest_now))
-            if self._quickest_now > self._may_take_s() / 2:
-                self._waits = True
-            elif now - self._shed_at > OPENS_AFTER_S:
-                self._waits = False
-        self._began, self._answered, self._quickest_now = now, 0, math.inf
+            self._waits = self._overloaded or self._quickest_now > self._may_take_s() / 2
+        self._began, self._answered, self._quickest_now, self._shed_before = now, 0, math.inf, self.shed
+
+    def _goes_on(self) -> bool:
+        """Whether the overload does."""
+        seconds = sum(window.seconds for window in self._lately)
+        answered = sum(window.answered for window in self._lately)
+        turned_away = sum(window.shed for window in self._lately)
+        self._could = max(self._could, answered / seconds)
+        if turned_away > TURNED_AWAY * answered and answered + turned_away > COULD * self._could * seconds:
+            return True
+        self._could = 0.0
+        return False
+
+
+class _Window(NamedTuple):
+    """A stretch of PACE_S or more."""
+
+    seconds: float
+    pace: float
+    """Answers a second at its end, averaged over PACE_MEMORY_S."""
+    answered: int
+    shed: int
