@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import httpx
 import pytest
 from rich.console import Console
 
+from deploy.process import line_with_address
 from losswatch_server.cli import demo
 from losswatch_server.demo.cases import CASES
 
+DEADLINE_S = 60.0
 CHOSEN = [case for case in CASES if case.name in ("keras-linear", "bad-batch", "learned-by-heart")]
 
 
@@ -36,3 +45,27 @@ def test_a_service_that_does_not_start_is_said(tmp_path, monkeypatch: pytest.Mon
     monkeypatch.setenv("LOSSWATCH_NO_SUCH_SETTING", "1")
     with pytest.raises(demo.DemoError, match="NO_SUCH_SETTING"), demo.service(tmp_path):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_demonstration_that_is_ended_leaves_no_service_behind(how: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "losswatch_server", "demo", "--keep"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        address = line_with_address(process)
+        assert httpx.get(f"{address}/livez").status_code == 200
+        process.send_signal(how)
+        assert process.wait(DEADLINE_S) == (-how if how is signal.SIGKILL else 128 + how)
+        deadline = time.monotonic() + DEADLINE_S
+        while answers(address):
+            assert time.monotonic() < deadline
+    if how is not signal.SIGKILL:
+        assert [path.name for path in tmp_path.iterdir() if path.name.startswith("losswatch-demo-")] == []
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/livez").status_code == 200
+    except httpx.TransportError:
+        return False

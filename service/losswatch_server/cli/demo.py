@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -234,11 +236,18 @@ def _advised_rate(report: Mapping[str, Any] | None) -> float | None:
 
 @contextmanager
 def service(data: Path) -> Iterator[str]:
-    """A service of its own, as its users start it: another process, a free port. Raises DemoError."""
-    command = [sys.executable, "-m", "losswatch_server", "serve", "--port", "0", "--data", str(data)]
-    with (data / "service.log").open("w+") as errors:
+    """A service of its own, as its users start it: another process, a free port. Raises DemoError.
+
+    It ends with this process, however that ends.
+    """
+    command = [sys.executable, "-m", "losswatch_server.cli.dependent", "serve", "--port", "0", "--data", str(data)]
+    with (data / "service.log").open("w+") as errors, _ended_by_signals():
         process = subprocess.Popen(
-            [*command, "--log-level", "warning"], stdout=subprocess.PIPE, stderr=errors, text=True
+            [*command, "--log-level", "warning"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
         )
         try:
             line = process.stdout.readline() if process.stdout is not None else ""
@@ -253,8 +262,28 @@ def service(data: Path) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end what is inside as an error does, so that it is cleared away, and not this process at once.
+
+    Where SIGINT is ignored, as of what a shell starts in the background, it stays so.
+    """
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if sys.platform != "win32" else [])]
+    before = {number: signal.signal(number, _end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _wait_for_interrupt() -> None:
