@@ -24,10 +24,13 @@ _OPTIMIZER = re.compile(
 )
 _RATE = re.compile(r"(?<![\w])(?:initial[ _])?(?:learning[ _-]?rate|lr|lr0)" + _IS + _NUMBER, re.IGNORECASE)
 _CLASSES = re.compile(
-    r"(?:num[ _]?(?:of[ _])?(?:classes|labels)|n_classes|nc)" + _IS + r"(\d{1,6})\b|\b(\d{1,6}) classes\b",
+    r"(?<![A-Za-z_])(?:num[ _]?(?:of[ _])?(?:classes|labels)|n_classes|nc)"
+    + _IS
+    + r"(\d{1,6})\b|\b(\d{1,6}) classes\b",
     re.IGNORECASE,
 )
-_MOMENTUM = re.compile(r"\bmomentum" + _IS + r"(0?\.\d+)", re.IGNORECASE)
+_MOMENTUM = re.compile(r"(?:(Norm\w{0,12}\([^()\n]{0,80})|\b)momentum" + _IS + r"(0?\.\d+)", re.IGNORECASE)
+"""That of the optimizer; a printed model has one in each of its normalisations."""
 _DECAY = re.compile(r"\bweight[ _]decay" + _IS + _NUMBER, re.IGNORECASE)
 _CLIP = re.compile(
     r"\b(?:max_grad_norm|clip_grad(?:_norm)?|grad(?:ient)?_clip(?:_val|_norm)?|gradient_clipping|clip_norm)"
@@ -73,13 +76,15 @@ def job(text: str) -> Dict[str, Any]:
     said: Dict[str, Any] = {}
     for name, pattern, kind in (
         ("batch_size", _BATCH_SIZE, int),
-        ("momentum", _MOMENTUM, float),
         ("weight_decay", _DECAY, float),
         ("grad_clip", _CLIP, float),
     ):
         found = pattern.search(head)
         if found:
             said[name] = kind(found[1])
+    momentum = next((found for found in _MOMENTUM.finditer(head) if not found[1]), None)
+    if momentum:
+        said["momentum"] = float(momentum[2])
     optimizer = _OPTIMIZER.search(head)
     if optimizer:
         said["optimizer"] = optimizer[1].lower()

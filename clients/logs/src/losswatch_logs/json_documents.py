@@ -32,6 +32,10 @@ def read_document(document: Any) -> Optional[Table]:
     """The table of a JSON document, or None when no shape is known that holds measurements."""
     if isinstance(document, dict) and isinstance(document.get("log_history"), list):
         return _trainer_state(document)
+    if isinstance(document, dict) and isinstance(document.get("meta"), dict):
+        table = _catboost(document)
+        if table is not None:
+            return table
     return _search(document, 0)
 
 
@@ -126,6 +130,48 @@ def _trainer_state(state: Mapping[str, Any]) -> Table:
         if given:
             table.context[name] = given
     return table
+
+
+def _catboost(document: Mapping[str, Any]) -> Optional[Table]:
+    """CatBoost's catboost_training.json: values in the order of the metrics that its ``meta`` lists."""
+    iterations, meta = document.get("iterations"), document["meta"]
+    names = [_metric_name(each) for each in _list_of(meta, "learn_metrics")]
+    held_out = [_metric_name(each) for each in _list_of(meta, "test_metrics")]
+    sets = [str(each) for each in _list_of(meta, "test_sets")]
+    if not isinstance(iterations, list) or not names:
+        return None
+    table = Table("catboost-json")
+    for place, entry in enumerate(iterations, start=1):
+        step = _value(entry.get("iteration")) if isinstance(entry, dict) else None
+        row: Dict[str, Optional[float]] = {} if step is None else {"iteration": step}
+        if isinstance(entry, dict):
+            row.update(_by_name(names, entry.get("learn")))
+            for each in sets:
+                row.update(_by_name([f"val_{name}" for name in held_out or names], entry.get(each)))
+                break
+        if len(row) > 1:
+            table.add(row)
+        else:
+            table.skip(place, _quote(entry), "no numbers in it")
+    table.context["framework"] = "catboost"
+    steps = _whole(meta.get("iteration_count"))
+    if steps:
+        table.context["total_steps"] = steps
+    return table if table.rows else None
+
+
+def _list_of(document: Mapping[str, Any], name: str) -> List[Any]:
+    items = document.get(name)
+    return items if isinstance(items, list) else []
+
+
+def _metric_name(item: Any) -> str:
+    return str(item.get("name")) if isinstance(item, dict) else str(item)
+
+
+def _by_name(names: Sequence[str], values: Any) -> Dict[str, Optional[float]]:
+    given = [_value(value) for value in values] if isinstance(values, list) else []
+    return {name: value for name, value in zip(names, given) if value is not None}
 
 
 def _quote(item: Any) -> str:

@@ -53,13 +53,10 @@ def decode(data: bytes) -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     if data[:64].count(0) * 3 > len(data[:64]) and len(data) > 3:
-        stripped = data.lstrip(b"\0")  # a log that was cut while a process wrote on begins with zeros
-        if data[1::2][:2000].count(0) * 10 > 9 * len(data[1::2][:2000]):
-            return data.decode("utf-16-le", errors="replace")
-        if data[::2][:2000].count(0) * 10 > 9 * len(data[::2][:2000]) and stripped[1:2] == b"\0":
-            return data.decode("utf-16-be", errors="replace")
-        data = stripped
-    if data.startswith(_BINARY) or data[:4096].count(0) > len(data[:4096]) // 10:
+        data = data.lstrip(b"\0")  # a log that was cut while a process wrote on begins with zeros
+        if data[1::2][:2000].count(0) * 10 > 9 * len(data[1::2][:2000]):  # UTF-16, of either order
+            return (data + b"\0" * (len(data) % 2)).decode("utf-16-le", errors="replace")
+    if data.startswith(_BINARY) or (data[:4096].count(0) > len(data[:4096]) // 10 and not _is_text_with_gaps(data)):
         raise UnreadableLogError(
             "This is a binary file; send the text of a log: console output, CSV, JSON lines or a trainer state file."
         )
@@ -67,6 +64,14 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _is_text_with_gaps(data: bytes) -> bool:
+    """Whether the zeros stand in few runs between whole lines: a process wrote on in a file that was cut meanwhile."""
+    bare = data.replace(b"\0", b"")[:8192]
+    runs = sum(1 for run in re.finditer(rb"\0+", data[:65536]))
+    controls = sum(bare.count(byte) for byte in range(1, 32) if byte not in b"\t\n\r\b\x1b\f")
+    return runs * 20 < bare.count(b"\n") + 20 and controls * 100 < len(bare)
 
 
 def _unpacked(data: bytes) -> bytes:

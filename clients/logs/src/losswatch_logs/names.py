@@ -27,6 +27,8 @@ _FOREIGN = re.compile("|".join(rf"\b{word}\b" if word.isascii() else word for wo
 NOTHING = "nothing"
 PLACE, LEAD, BRACKET = "k/n", "n:", "[n]"
 """Columns of counters without a name: of a bar, at the start of a line, in brackets there."""
+UNNAMED = "the number after the counters"
+"""The column of a value without a name, as in ``epoch 0, batch 3: 4.98``."""
 BARE = 25
 """The score of a set's name alone ("train: 0.5"), which is a loss for want of another."""
 _ADVERSARIAL_ALONE = frozenset(
@@ -97,6 +99,8 @@ def meaning(name: str) -> Meaning:
         return Meaning("metric")  # CNTK's error on what it trains on
     if name in (PLACE, LEAD, BRACKET):
         return {PLACE: Meaning("batch", 65), LEAD: Meaning("step", 55), BRACKET: Meaning("step", 50)}[name]
+    if name == UNNAMED:
+        return Meaning("loss", 30)
     if len(name) > 200 or _SOURCE.search(name):
         return Meaning(NOTHING)
     listed = words(name)
@@ -145,6 +149,8 @@ def _loss(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> Meaning
     glued = [word[:-4].rstrip("_") for word in given if word.endswith("loss") and word != "loss"]
     rest = (bare - {"loss"} - w.PLAIN_WITH_LOSS - w.LAST) | {word for word in glued if word not in w.PLAIN_WITH_LOSS}
     rest = {word for word in rest if not word.isdigit()}
+    if {"cross", "entropy"} <= rest:
+        rest = (rest - {"cross", "entropy", "binary", "categorical", "sparse"}) | {"crossentropy"}
     if ("value", "loss") in zip(listed, listed[1:]):
         rest.add("value")  # of reinforcement learning; "lm loss value" is another thing
     summary = bool(bare & w.SUMMARY)
@@ -260,6 +266,10 @@ def _substitute(listed: Tuple[str, ...], given: FrozenSet[str], split: str) -> O
         "diff",
         "change",
         "s",
+        "w",
+        "lambda",
+        "coef",
+        "coeff",
     } - ({"s"} if "cost" not in given else set()):
         return None
     train = 5 * (split == "train")

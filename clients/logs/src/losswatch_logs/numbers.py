@@ -31,6 +31,8 @@ _WORDS: Dict[str, float] = {
     "+∞": _INF,
     "-∞": -_INF,
 }
+MARKUP = re.compile(r"</?\w[^<>]{0,80}>|\*\*|`")
+"""Tags, and the marks of bold type and of code, around a name or a value."""
 ABSENT = frozenset(("", "na", "n/a", "null", "none", "nil", "-", "--", ".", "missing", "<na>", "no log"))
 """Cells that mean "not measured", in lower case."""
 
@@ -50,7 +52,7 @@ def number(text: str) -> Optional[float]:
 
 def cell(text: str) -> Optional[float]:
     """The number in a cell of a table: also ``71.00%``, ``1,250``, ``tensor(3.13, device='cuda:0')``, ``[0.5]``."""
-    text = text.strip().strip("'\"")
+    text = text.strip().strip("'\"*`")
     value = number(text)
     if value is not None or not text:
         return value

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Optional, Sequence
+from collections import Counter
+from difflib import get_close_matches
+from typing import List, Optional, Sequence
 
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
@@ -17,6 +19,9 @@ READABLE = (
 )
 _LOSS_WORD = re.compile(r"loss|cost|entropy|perplexity|\bppl\b", re.IGNORECASE)
 _CSV_HEADER = re.compile(r"(?:[A-Za-z_][\w ./-]*,){1,40}[A-Za-z_]+[\d.,eE+-]{12,}")
+_NAMED = re.compile(r"(?<![\w.])([^\W\d_][\w()/-]{1,39})[\"']?\s{0,3}[:=]?\s{0,3}[-+]?\d+\.\d")
+"""A word right before a number with a fraction."""
+_LIKE_LOSS = ("loss", "losses", "trainloss", "train_loss", "training_loss", "val_loss")
 _NUMBERS = re.compile(r"\s*" + NUMBER + r"(?:[\s,;]+" + NUMBER + r"){2,}[\s,;]*", re.IGNORECASE | re.ASCII)
 
 
@@ -66,7 +71,25 @@ def nothing_found(lines: Sequence[Line], called: str) -> str:
             f"{called[:1].upper()}{called[1:]} speaks of a loss in {named} lines, but no line gives it a number that "
             f"goes on from step to step, so no training log was found in it. {READABLE}"
         )
+    names = _names_there(lines)
+    if names:
+        like = next((name for name in names if get_close_matches(name.lower(), _LIKE_LOSS, 1, 0.75)), None)
+        there = f"Nothing in {called} is named like a loss. There are: {_listed(names)}."
+        if like:
+            return f"{there} Is {like!r} the loss? Write it 'loss', as in 'step 10 loss 0.53'."
+        return f"{there} Name one 'loss' or 'train_loss', as in 'step 10 loss 0.53'."
     return f"No training log was found in {called}. {READABLE}"
+
+
+def _names_there(lines: Sequence[Line]) -> List[str]:
+    """The words before numbers that come in a third of the lines, three or more, and count nothing."""
+    lines = lines[:400]
+    seen = Counter(name for line in lines for name in set(_NAMED.findall(line.text[:2000])))
+    return [
+        name
+        for name, times in seen.items()
+        if times >= 3 and times * 3 >= len(lines) and meaning(name).kind in ("metric", "nothing")
+    ]
 
 
 def newlines_lost(lines: Sequence[Line]) -> Optional[str]:

@@ -13,7 +13,12 @@ from losswatch_logs.table import Table
 MAX_METRICS = 64
 _SEPARATE = 4
 """Scores that lie so close are a choice to be doubted."""
+_ROUNDED = 5e-3
+"""So far a printed total may lie from the sum of its printed terms."""
 _PREFERENCE_PAIRS = frozenset(("chosen", "rejected", "margins", "margin"))
+
+
+_EXPLORATION = frozenset(("epsilon", "eps", "\u03b5", "exploration"))
 
 
 class Roles(NamedTuple):
@@ -45,6 +50,9 @@ def choose(table: Table, asked: Columns) -> Roles:
     counts = table.counts()
     said = {name: meaning(table.spelled(name)) for name, count in counts.items() if count}
     doubts: List[Doubt] = []
+    for name, means in said.items():
+        if means.score == BARE and name not in asked and _are_whole(table, name):
+            said[name] = Meaning("metric", split=means.split)  # how many samples a set has of each kind
     if not any(means.kind == "loss" and not means.held_out for means in said.values()):
         for name in _numbered_sets(said, table):
             said[name] = said[name]._replace(split="train")
@@ -138,6 +146,9 @@ def _chosen(table: Table, ranked: Sequence[_Candidate], doubts: List[Doubt], rol
         return ()
     best = ranked[0]
     if best.means.part:
+        whole = _whole(table, ranked)
+        if whole is not None:
+            return (whole.name,)
         parts = _parts(ranked)
         if len(parts) > 1:
             return parts
@@ -203,6 +214,32 @@ def _parts(ranked: Sequence[_Candidate]) -> Tuple[str, ...]:
     return ()
 
 
+def _are_whole(table: Table, name: str) -> bool:
+    """Whether every value of a column, three or more, is a whole number, and some is more than 1."""
+    values = [row[name] or 0.0 for row in table.rows if name in row]
+    return len(values) >= 3 and all(value == value // 1 for value in values) and max(values) > 1
+
+
+def _whole(table: Table, ranked: Sequence[_Candidate]) -> Optional[_Candidate]:
+    """The column that is the sum of the others in nearly every row that has three or more of them."""
+    if len(ranked) < 3:
+        return None
+    names = [each.name for each in ranked]
+    sums: Dict[str, int] = {}
+    rows = 0
+    for row in table.rows[:2000]:
+        there = {name: value for name in names if (value := row.get(name)) is not None and math.isfinite(value)}
+        if len(there) < 3:
+            continue
+        rows += 1
+        total = sum(there.values())
+        for name, value in there.items():
+            if abs(total - 2 * value) <= _ROUNDED * abs(value):
+                sums[name] = sums.get(name, 0) + 1
+    name = max(sums, key=lambda each: sums[each], default="")
+    return next((each for each in ranked if each.name == name and sums[name] * 10 >= 9 * rows >= 90), None)
+
+
 def _same_values(table: Table, one: _Candidate, other: _Candidate) -> bool:
     both = [(row[one.name], row[other.name]) for row in table.rows[:2000] if one.name in row and other.name in row]
     near = sum(
@@ -255,6 +292,9 @@ def _objective(table: Table, said: Dict[str, Meaning], loss: Tuple[str, ...]) ->
     if adversaries & {"d", "disc", "discriminator", "dis", "netd", "critic"} and adversaries & {
         "g", "gan", "gen", "generator", "netg", "adv", "cycle",
     }:  # fmt: skip
+        return "none"
+    explored = any({*words(table.spelled(name)), plain(name)} & _EXPLORATION for name in said)
+    if explored and any("episode" in words(table.spelled(name)) for name in said):
         return "none"
     rewarded = any(means.family == "rl" and not means.minimize for means in said.values())
     return "none" if rewarded or families.count("rl") >= 2 or (loss and said[loss[0]].family in ("rl", "gan")) else None

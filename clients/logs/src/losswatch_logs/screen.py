@@ -11,7 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
-from losswatch_logs.numbers import ABSENT, cell
+from losswatch_logs.numbers import ABSENT, MARKUP, cell
 from losswatch_logs.table import Mark, Row, Table
 
 _BAR = re.compile(r":?\s*(?<![\d.])\d{1,3}%(?:\||\s*[\u2500-\u259f]).*$")
@@ -146,7 +146,7 @@ def _begin(lines: Sequence[Line], place: int, text: str, found_main: bool) -> Op
     if not rows:
         return None
     if "|" in text:
-        names = _cells(text, bars=True)
+        names = [MARKUP.sub("", name) for name in _cells(text, bars=True)]
         used = 1
         while rows and "|" in rows[0] and _may_be_header(rows[0]) and len(_cells(rows[0], bars=True)) == len(names):
             names = [f"{name} {more}".strip() for name, more in zip(names, _cells(rows[0], bars=True))]
@@ -163,7 +163,7 @@ def _may_be_header(text: str) -> bool:
     if _VALUE.search(text):
         return False
     words = text.replace("|", " ").split()
-    if not 2 <= len(words) <= 200 or not any(word[0].isalpha() for word in words):
+    if not 2 <= len(words) <= 200 or not any(word.lstrip("*`<")[:1].isalpha() for word in words):
         return False
     return "=" not in text and "{" not in text
 

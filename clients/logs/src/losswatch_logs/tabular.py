@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 from losswatch_logs import prefixes
 from losswatch_logs.lines import Line
 from losswatch_logs.names import meaning
-from losswatch_logs.numbers import ABSENT, cell, number
+from losswatch_logs.numbers import ABSENT, MARKUP, cell, number
 from losswatch_logs.roles import MAX_METRICS
 from losswatch_logs.table import Mark, Table
 
@@ -64,7 +64,7 @@ def read_table(lines: Sequence[Line], *, any_names: bool = False) -> Optional[Ta
         table.skip(line.number, line.text, "it comes before the header line")
     for line in lines[header.place + 1 :]:
         cells = header.split(line.text)
-        if [each.strip() for each in cells] == header.given:
+        if [MARKUP.sub("", each).strip() for each in cells] == header.given:
             continue  # a run appended with its header
         if len(cells) > len(header.names) and any(each.strip() for each in cells[len(header.names) :]):
             table.skip(line.number, line.text, f"{len(cells)} cells where the header names {len(header.names)} columns")
@@ -101,7 +101,7 @@ def read_bare(lines: Sequence[Line]) -> Optional[Table]:
     """Numbers without a header: one on each line (or separated by commas on one line), or pairs of step and loss."""
     if all(number(line.text) is not None for line in lines[:_SAMPLE]):
         return _bare_column(lines, "loss")
-    name = lines[0].text.strip()
+    name = MARKUP.sub("", lines[0].text).strip()
     if (
         len(lines) > 1
         and _BARE_NAME.fullmatch(name)
@@ -169,7 +169,7 @@ def _find_header(lines: Sequence[Line], *, any_names: bool) -> Optional[_Header]
             if separator not in text:
                 continue
             split = _splitter(separator)
-            names = [name.strip() for name in split(text)]
+            names = [MARKUP.sub("", name).strip() for name in split(text)]
             if _is_header(names, any_names=any_names):
                 if _agrees(names, lines[place + 1 : place + 1 + _SAMPLE], split):
                     return _Header(place, names, _distinct(names), separator, split)
@@ -202,7 +202,7 @@ def _agrees(names: Sequence[str], after: Sequence[Line], split: Split) -> bool:
     """Whether most of the lines that follow have as many cells, with a number among them."""
     fitting = 0
     for line in after:
-        cells = [each.strip() for each in split(line.text)]
+        cells = [MARKUP.sub("", each).strip() for each in split(line.text)]
         if cells == list(names) or (
             len(cells) >= min(2, len(names)) and any(cell(each.replace(",", ".", 1)) is not None for each in cells)
             and all(_fits(each) for each in cells[:3])

@@ -10,7 +10,7 @@ import re
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from losswatch_logs import words as w
-from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, meaning, plain, words
+from losswatch_logs.names import BARE, BRACKET, LEAD, NOTHING, PLACE, UNNAMED, meaning, plain, words
 from losswatch_logs.naming import name_at_end
 from losswatch_logs.splitting import split_numbers
 
@@ -45,6 +45,12 @@ _MEASURED = re.compile(r"loss|cost|error|entropy|\bnll|ppl|perplex|损失|損失
 _BARE_AFTER = re.compile(
     r"\s*(?:steps?|epochs?|iter(?:ation)?s?|batch(?:es)?)?\s*[\])]?\s*(?:[:=]|is|was|->|-)?\s*", re.IGNORECASE
 )
+
+
+_AND_COUNTED = re.compile(
+    r"\s*(?:,|and|&|;|/|-)?\s*(?:at\s+|of\s+)?(epoch|step|iteration|iter|batch)\s*[#:=]?\s*", re.IGNORECASE
+)
+"""``loss at epoch 3 and iteration 500 is 0.5``: a second counter before the value."""
 
 
 class Plan(NamedTuple):
@@ -156,7 +162,7 @@ class _Reader:
             return
         if said.counts and said.split and place and said.kind != "epoch":
             self.split = split  # "Val steps: 20" says nothing of the values that follow
-        column = name if name in (PLACE, LEAD, BRACKET) else plain(name) or name
+        column = name if name in (PLACE, LEAD, BRACKET, UNNAMED) else plain(name) or name
         if self.split in ("val", "test") and not said.counts and not said.split and said.kind != "learning_rate":
             name = f"{self.split} {name}"
             column = plain(name)
@@ -168,6 +174,10 @@ class _Reader:
     def _told_before(self, gap: str, after: str, name: Optional[str], place: int) -> Optional[str]:
         """``Loss after 100 steps: 0.5``, ``loss at epoch 3 is 0.5``: the name, a counter's number, then the value."""
         pending, self.pending = self.pending, None
+        second = _AND_COUNTED.fullmatch(gap) if pending else None
+        if second and meaning(second[1]).kind not in map(_kind_of, self.names.values()):
+            self.pending = pending
+            return second[1].lower()
         if pending and _BARE_AFTER.fullmatch(gap):
             counted = meaning(gap.strip(" :=)]")).kind
             if counted in ("step", "epoch", "batch") and counted not in self.values:
@@ -303,7 +313,14 @@ class _Reader:
             return PLACE
         if gap.strip() in ("][", "[") and after.startswith("]") and "epoch" in self.values and place == 1:
             return PLACE
+        if self._ends_counters(gap, after, place):
+            return UNNAMED
         return None
+
+    def _ends_counters(self, gap: str, after: str, place: int) -> bool:
+        """Whether a number follows counters and a colon, and ends the line: ``epoch 0, batch 3: 4.98``."""
+        counters = [meaning(name).kind in ("epoch", "step", "batch") for name in self.names.values()]
+        return place > 0 and gap.strip() == ":" and not after.strip() and len(counters) == place and all(counters)
 
     def _bracket(self) -> Optional[str]:
         """The first fraction without a name is the epoch where a second follows, else the batch."""
@@ -322,6 +339,10 @@ def _special_name(text: str, name: Optional[str], after: str, brackets: str, *, 
     if first and name is not None and counts_epochs and meaning(name).score == BARE:
         return "epoch"  # timm's "Train: 3 [  50/1251 (  4%)]", Catalyst's "train (3/10)"
     return None
+
+
+def _kind_of(name: str) -> str:
+    return meaning(name).kind
 
 
 def _without_set(name: str) -> str:
