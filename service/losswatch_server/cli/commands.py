@@ -18,6 +18,7 @@ from losswatch_server.cli.keys import keys
 from losswatch_server.cli.mcp import mcp
 from losswatch_server.cli.options import with_settings
 from losswatch_server.cli.place import Config, Data, Database, place_of
+from losswatch_server.cli.plain_help import PlainCommand
 from losswatch_server.cli.portability import export, import_
 from losswatch_server.cli.projects import projects
 from losswatch_server.cli.quick import QuickCommand, QuickGroup
@@ -30,22 +31,10 @@ app = typer.Typer(
     cls=QuickGroup,
     help="Watches training runs and says what is wrong, why, and what to do.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     pretty_exceptions_enable=False,
 )
-app.command(cls=QuickCommand)(diagnose)
-app.command()(show)
-app.command()(mcp)
-app.command()(backup)
-app.command()(restore)
-app.command()(doctor)
-app.command()(export)
-app.command("import")(import_)
-app.add_typer(targets)
-app.add_typer(keys)
-app.add_typer(projects)
-
 _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 """What wrong usage raises; typer shows only this kind of it."""
 
@@ -91,7 +80,6 @@ def common(
     """Options that come before a command."""
 
 
-@app.command()
 @with_settings
 def serve(**given: Any) -> None:
     """Start the service. Prints one line with its address once it answers; stops on Ctrl-C or SIGTERM."""
@@ -134,7 +122,6 @@ def serve(**given: Any) -> None:
         fail(str(error), UNAVAILABLE)
 
 
-@app.command()
 def migrate(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Bring a database to this version. The service does this by itself when it starts."""
     from losswatch_server.store import places
@@ -148,7 +135,6 @@ def migrate(data: Data = None, database: Database = None, config: Config = None)
     typer.echo(f"{shown} is up to date")
 
 
-@app.command()
 def openapi() -> None:
     """Print the description of the HTTP API (OpenAPI 3.1) as JSON."""
     import json
@@ -158,7 +144,6 @@ def openapi() -> None:
     typer.echo(json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False))
 
 
-@app.command()
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Run as fast as it trains, without pauses to watch.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the service running at the end.")] = False,
@@ -177,3 +162,18 @@ def _settings(leave_out: str = "", **given: object) -> Settings:
         return Settings.from_env({name: value for name, value in os.environ.items() if name != leave_out}, **given)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+for heading, its in (
+    ("The service", (serve, demo)),
+    ("Runs and logs", (diagnose, show, export, import_)),
+    ("The data", (doctor, backup, restore, migrate)),
+    ("For programs", (mcp, openapi)),
+    ("For a team", (keys, targets, projects)),
+):  # as --help lists them
+    for one in its:
+        if isinstance(one, typer.Typer):
+            app.add_typer(one, rich_help_panel=heading)
+        else:
+            kind = QuickCommand if one is diagnose else PlainCommand
+            app.command(one.__name__.rstrip("_"), cls=kind, rich_help_panel=heading)(one)

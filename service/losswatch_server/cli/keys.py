@@ -13,6 +13,7 @@ import typer
 
 from losswatch_server.cli.exits import UNAVAILABLE, USAGE, fail
 from losswatch_server.cli.place import Config, Data, Database, place_of
+from losswatch_server.cli.plain_help import PlainCommand, PlainGroup
 from losswatch_server.keys import Key, KeyLimits, Scope
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(
     name="keys",
+    cls=PlainGroup,
     help="Manage API keys. From the first one on, every request to the service needs one.",
     no_args_is_help=True,
 )
 
 T = TypeVar("T")
-Id = Annotated[str, typer.Argument(help="The key's id: what stands between its two underscores.", show_default=False)]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id: what stands between its two underscores.", show_default=False)]
 Requests = Annotated[
     int | None,
     typer.Option(
@@ -51,7 +53,7 @@ PointsOfADay = Annotated[
 _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-@keys.command()
+@keys.command(cls=PlainCommand)
 def create(
     project: Annotated[str, typer.Option(help="The project that it is for.")] = "default",
     scope: Annotated[
@@ -94,7 +96,7 @@ def create(
     typer.echo(token.text)
 
 
-@keys.command("list")
+@keys.command("list", cls=PlainCommand)
 def list_keys(data: Data = None, database: Database = None, config: Config = None) -> None:
     """List all keys: id, state, project, scopes, when each was made and last used, its own limits, name."""
     from losswatch_server.keys import table
@@ -107,7 +109,7 @@ def list_keys(data: Data = None, database: Database = None, config: Config = Non
         typer.echo(f"There are no keys in {_shown(place)}: whoever reaches the service may use it.", err=True)
 
 
-@keys.command()
+@keys.command(cls=PlainCommand)
 def rotate(id_: Id, data: Data = None, database: Database = None, config: Config = None) -> None:
     """Give a key another secret, printed alone on its line. The old one and the sessions begun with it end."""
     from losswatch_server.keys import table
@@ -115,7 +117,7 @@ def rotate(id_: Id, data: Data = None, database: Database = None, config: Config
     typer.echo(_do(place_of(data, database, config), lambda one: table.rotate(one, id_)).text)
 
 
-@keys.command()
+@keys.command(cls=PlainCommand)
 def limit(
     id_: Id,
     requests_per_minute: Requests = None,
@@ -134,7 +136,7 @@ def limit(
     typer.echo(f"Key {id_} may send {said}; it counts within two seconds.", err=True)
 
 
-@keys.command()
+@keys.command(cls=PlainCommand)
 def revoke(id_: Id, data: Data = None, database: Database = None, config: Config = None) -> None:
     """End a key. When the last one is revoked, nobody can call the service until there is a new one."""
     from losswatch_server.keys import table

@@ -12,6 +12,17 @@ import typer
 
 from losswatch_server.settings import PREFIX, Settings, option
 
+SECTIONS = {
+    "config": "Where it listens, and what it keeps",
+    "allow_private_targets": "Notifications",
+    "metric_names": "Names, log and traces",
+    "max_connections": "Limits",
+    "user_header": "Behind a proxy that authenticates",
+    "head_timeout_s": "How long it waits",
+    "thin_after_days": "Retention",
+}
+"""The headings in ``--help``, each by the setting with which it begins."""
+
 
 def from_the_command_line(context: typer.Context, parameter: Any, value: Any) -> Any:
     """None in the place of what an option has from its variable: ``Settings`` reads that, and knows it is weaker."""
@@ -21,16 +32,19 @@ def from_the_command_line(context: typer.Context, parameter: Any, value: Any) ->
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """The command, with an option for each setting; one that is not given is None."""
-    parameters = []
+    parameters: list[inspect.Parameter] = []
+    section = ""
     hints = typing.get_type_hints(Settings)
     for row, setting in zip(Settings.table(), fields(Settings), strict=True):
         name = option(setting.name)
+        section = SECTIONS.get(setting.name, section)
         described = typer.Option(
             f"{name}/--no-{name.removeprefix('--')}" if hints[setting.name] is bool else name,
-            help=row.help.replace("[", "\\["),  # else it is taken for markup, and not shown
+            help=row.help,
             envvar=PREFIX + setting.name.upper(),
             show_default=row.default or False,
             callback=from_the_command_line,
+            rich_help_panel=section,
         )
         kind = Annotated[hints[setting.name] | None, described]  # type: ignore[valid-type, name-defined]
         parameters.append(

@@ -7,23 +7,27 @@ from typing import Annotated, Any
 import typer
 
 from losswatch_server.cli.exits import USAGE, fail
+from losswatch_server.cli.plain_help import PlainCommand, PlainGroup
 from losswatch_server.cli.service_calls import SERVICE, Address, call
 
 projects = typer.Typer(
-    name="projects", help="List, limit and erase the projects of a service, over its API.", no_args_is_help=True
+    name="projects",
+    cls=PlainGroup,
+    help="List, limit and erase the projects of a service, over its API.",
+    no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(help="The project.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="PROJECT", help="The project.", show_default=False)]
 
 
-@projects.command("list")
+@projects.command("list", cls=PlainCommand)
 def list_projects(service: Address = SERVICE) -> None:
     """List the projects with how many runs they have."""
     for one in call("GET", service, "/v1/projects", {})["projects"]:
         typer.echo(f"{one['project']}  {one['runs']} runs, {one['status']['critical']} critical")
 
 
-@projects.command()
+@projects.command(cls=PlainCommand)
 def retention(
     project: Name,
     thin_after_days: Annotated[float | None, typer.Option(help="Thin runs that ended so long ago.")] = None,
@@ -52,7 +56,7 @@ def retention(
     typer.echo(f"set for this {told['source']}" if told["source"] == "project" else "as the service is set")
 
 
-@projects.command()
+@projects.command(cls=PlainCommand)
 def erase(
     project: Name,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

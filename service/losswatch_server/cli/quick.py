@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
+
+from losswatch_server.cli.plain_help import PlainCommand, PlainGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +30,11 @@ class _Quick(_Base):
         return parameters
 
 
-class QuickCommand(_Quick, TyperCommand):
+class QuickCommand(_Quick, PlainCommand):
     """For a command with many options, few of which are given at a time. An argument is taken as a path."""
 
 
-class QuickGroup(_Quick, TyperGroup):
+class QuickGroup(_Quick, PlainGroup):
     """For the options that come before a command."""
 
 

@@ -8,20 +8,23 @@ import typer
 
 from losswatch_server.alerts.group_by import GroupBy
 from losswatch_server.cli.exits import UNAVAILABLE, fail
+from losswatch_server.cli.plain_help import PlainCommand, PlainGroup
 from losswatch_server.cli.service_calls import SERVICE, Address, call
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-targets = typer.Typer(name="targets", help="Manage the notification targets of a service.", no_args_is_help=True)
+targets = typer.Typer(
+    name="targets", cls=PlainGroup, help="Manage the notification targets of a service.", no_args_is_help=True
+)
 
 Project = Annotated[str, typer.Option(help="Project of the targets.", envvar="LOSSWATCH_PROJECT")]
-Id = Annotated[str, typer.Argument(help="The target's id.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The target's id.")]
 
 Kind = Literal["webhook", "slack", "discord", "teams", "pagerduty", "alertmanager", "email"]
 
 State = Literal["pending", "sending", "delivered", "failed", "superseded", "dropped"]
 
 
-@targets.command("list")
+@targets.command("list", cls=PlainCommand)
 def list_targets(service: Address = SERVICE, project: Project = "default") -> None:
     """List the targets and their state."""
     for target in _call("GET", service, "", project)["targets"]:
@@ -29,7 +32,7 @@ def list_targets(service: Address = SERVICE, project: Project = "default") -> No
         typer.echo(f"{target['id']}  {target['kind']:<12}  {target['min_severity']:<8}  {target['url']}  {state}")
 
 
-@targets.command("add")
+@targets.command("add", cls=PlainCommand)
 def add(
     kind: Annotated[Kind, typer.Argument(help="Where messages go.", show_default=False)],
     url: Annotated[str | None, typer.Argument(help="Where to send; - reads it from standard input.")] = None,
@@ -62,7 +65,7 @@ def add(
         typer.echo(f"warning: {warning}", err=True)
 
 
-@targets.command("test")
+@targets.command("test", cls=PlainCommand)
 def send_test(target: Id, service: Address = SERVICE, project: Project = "default") -> None:
     """Send a test message and print the result."""
     tried = _call("POST", service, f"/{target}/test", project)
@@ -71,7 +74,7 @@ def send_test(target: Id, service: Address = SERVICE, project: Project = "defaul
     typer.echo(f"delivered in {tried['duration_ms']:.0f} ms" + (f" ({tried['status']})" if tried["status"] else ""))
 
 
-@targets.command("deliveries")
+@targets.command("deliveries", cls=PlainCommand)
 def list_deliveries(
     target: Id,
     state: Annotated[State | None, typer.Option(help="Only these.")] = None,
@@ -84,7 +87,7 @@ def list_deliveries(
         typer.echo(f"{one['created_at']}  {one['state']:<10}  {one['title']}{detail}")
 
 
-@targets.command("remove")
+@targets.command("remove", cls=PlainCommand)
 def remove(target: Id, service: Address = SERVICE, project: Project = "default") -> None:
     """Remove a target with its delivery log."""
     _call("DELETE", service, f"/{target}", project)

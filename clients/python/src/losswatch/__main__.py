@@ -66,7 +66,7 @@ def main(arguments: Optional[List[str]] = None, *, command: str = "python -m los
     """Exit status 0 when nothing that was asked for is left, else 1. ``command``: how it was called."""
     given = _parser(command).parse_args(arguments)
     if given.meant_for and not given.url:
-        print("--from needs --url: the address to send to", file=sys.stderr)  # noqa: T201
+        print(f"{command}: --from needs --url, the address to send to", file=sys.stderr)  # noqa: T201
         return 64
     folder = given.spool_dir / REJECTED if given.rejected else given.spool_dir
     routes = Routes(given.url and address(given.url), given.meant_for and address(given.meant_for))

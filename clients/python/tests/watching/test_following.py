@@ -103,6 +103,27 @@ def test_a_pipe_without_a_loss_is_passed_on_and_said(service: Service) -> None:
     assert b"nothing was read" in ended_.stderr
 
 
+@pytest.mark.parametrize("name", ["train.log", "trainer_state.json"])
+def test_what_is_not_there_and_what_is_empty_is_said_as_it_is(service: Service, tmp_path: Path, name: str) -> None:
+    ended_ = done("watch", tmp_path / name, "--once")
+    assert (ended_.returncode, ended_.stderr.count(b"No such file or directory")) == (66, 1)
+    assert ended_.stderr.count(name.encode()) == 1
+    written(tmp_path / "empty.log", "")
+    ended_ = done("watch", tmp_path / "empty.log", "--once")
+    assert (ended_.returncode, b"it is empty" in ended_.stderr) == (66, True)
+    for words, said in ((["watch", "-"], b"nothing came"), (["run", "--", "true"], b"it printed nothing")):
+        assert done(*words, stdin=b"").stderr == b"losswatch: " + said + b"\n"
+
+
+def test_a_file_that_is_waited_for_is_said(service: Service, tmp_path: Path) -> None:
+    process = start("watch", tmp_path / "trian.log")
+    assert process.stderr is not None
+    assert b"there is no" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 66
+
+
 def test_late_fields_join_their_points_and_the_context_comes_along(service: Service, tmp_path: Path) -> None:
     log = tmp_path / "train.jsonl"
     rows = [{"step": step, "loss": 2 * 0.9**step} for step in range(12)]

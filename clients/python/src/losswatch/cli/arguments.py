@@ -21,6 +21,7 @@ examples:
 The service is LOSSWATCH_URL (http://127.0.0.1:8000 without it), or --url.
 """
 _COLUMNS = ("loss", "step", "validation", "gradient_norm")
+_SAID = {"validation": "validation loss"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -133,7 +134,7 @@ def _reading(one: argparse.ArgumentParser) -> None:
     group = one.add_argument_group("if the log is read wrongly")
     for name in _COLUMNS:
         option = f"--{name.replace('_', '-')}-column"
-        group.add_argument(option, metavar="NAME", help=f"the column with the {name.replace('_', ' ')}")
+        group.add_argument(option, metavar="NAME", help=f"the column with the {_SAID.get(name, name).replace('_', ' ')}")
 
 
 def columns(options: argparse.Namespace) -> List[Optional[str]]:

@@ -32,7 +32,7 @@ def import_past(options: Any) -> int:
         try:
             logs = _read(each.path, Columns(*columns(options)))
         except (OSError, UnreadableLogError) as error:
-            say(f"{each.path}: {error}")
+            say(f"{each.path}: {(error.strerror if isinstance(error, OSError) else None) or error}")
             status = status or UNREADABLE
             continue
         for number, log in enumerate(logs, start=1):

@@ -58,19 +58,23 @@ class Text(Source):
         self._decoder: Optional[codecs.IncrementalDecoder] = None
         self._unread = False
         self._not_before = 0.0
+        self.is_empty = True
+        """Whether nothing was ever written there."""
 
     def take(self, data: bytes) -> Iterator[News]:
         """Takes in what was written; of long pieces the news come at once."""
         for start in range(0, len(data), CHUNK):
             self._growing.feed(self._decoded(data[start : start + CHUNK]))
-            self._unread = True
+            self._unread, self.is_empty = True, False
             if self._growing.is_due:
                 yield from self._read(at_end=False)
         if data:
             self.changed_at = time.monotonic()
 
     def news(self, *, at_end: bool = False) -> Iterator[News]:
-        if at_end or (self._unread and time.monotonic() >= self._not_before):
+        if self.is_empty:
+            self.why = self.why or "it is empty"
+        elif at_end or (self._unread and time.monotonic() >= self._not_before):
             yield from self._read(at_end=at_end)
 
     def _read(self, *, at_end: bool) -> Iterator[News]:
@@ -118,8 +122,9 @@ class GrowingFile(Text):
             try:
                 self._file = self.path.open("rb")
             except OSError as error:
-                self.why = f"{self.path}: {error.strerror or error}"
+                self.why = error.strerror or str(error)
                 return
+            self.why = ""
         if os.fstat(self._file.fileno()).st_size < self._file.tell():
             self._file.seek(0)  # truncated: written from its start again
         while True:
@@ -155,7 +160,7 @@ class WholeFile(Source):
         try:
             now = self.path.stat()
         except OSError as error:
-            self.why = f"{self.path}: {error.strerror or error}"
+            self.why = error.strerror or str(error)
             return
         if (now.st_mtime_ns, now.st_size) == self._seen or now.st_size > LARGEST:
             return

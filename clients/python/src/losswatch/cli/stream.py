@@ -29,7 +29,9 @@ def watch_stream(options: Any) -> int:
             beside.put(data)
     beside.end()
     if beside.watcher.reporter.run is None:
-        say(f"nothing was read: {beside.watcher.source.why}")
+        source = beside.watcher.source
+        is_empty = isinstance(source, Text) and source.is_empty
+        say("nothing came" if is_empty else f"nothing was read: {source.why}")
         return UNREADABLE
     beside.watcher.reporter.finish("cancelled" if stop.asked else "finished")
     return 0

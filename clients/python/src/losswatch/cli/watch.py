@@ -99,6 +99,8 @@ def watch(options: Any) -> int:
     follower: Optional[_Follower] = None
     stop = Stop()
     since = time.monotonic()
+    if not options.once and not path.exists():
+        say(f"there is no {path} yet; waiting for it")
     while not stop.asked:
         found = None if follower is not None else run_at(path)
         if found is not None:

@@ -113,7 +113,9 @@ class _Wrapped:
 
     def _finish(self, status: int) -> None:
         if self._watcher.reporter.run is None:
-            say(f"nothing was read of what it printed: {self._watcher.source.why}")
+            source = self._watcher.source
+            is_empty = isinstance(source, Text) and source.is_empty
+            say("it printed nothing" if is_empty else f"nothing was read of what it printed: {source.why}")
         elif self._stopped is not None:
             self._watcher.reporter.finish("failed", f"ended by losswatch: {self._stopped}")
         elif status == 0:
