@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from losswatch_server.app import create_app, metric_rules
-from losswatch_server.settings import Settings, SettingsError
+from losswatch_server.settings import CLIENT_VARIABLES, Settings, SettingsError
 
 
 def test_what_is_given_wins_over_the_environment_and_that_over_defaults() -> None:
@@ -53,6 +54,12 @@ def test_a_setting_that_cannot_be_used_is_refused_with_its_name(environ: dict[st
 
 def test_variables_of_the_client_are_none_of_the_services_business() -> None:
     assert Settings.from_env({"LOSSWATCH_URL": "http://x", "LOSSWATCH_API_KEY": "k"}) == Settings()
+
+
+def test_every_variable_of_the_clients_may_be_set_where_the_service_runs() -> None:
+    sources = (Path(__file__).parents[1] / "clients" / "python" / "src").rglob("*.py")
+    theirs = {name for path in sources for name in re.findall(r"LOSSWATCH_[A-Z_]+", path.read_text())}
+    assert theirs - {row.variable for row in Settings.table()} == CLIENT_VARIABLES
 
 
 def test_the_table_tells_every_setting_in_one_sentence() -> None:

@@ -42,7 +42,7 @@ _RANGES = (
 )
 
 # Variables of the same prefix that belong to the client, which may run in the same environment.
-_CLIENT_VARIABLES = frozenset(("LOSSWATCH_URL", "LOSSWATCH_API_KEY", "LOSSWATCH_PROJECT", "LOSSWATCH_SPOOL_DIR"))
+CLIENT_VARIABLES = frozenset(PREFIX + name for name in ("URL", "API_KEY", "PROJECT", "SPOOL_DIR", "RUN", "DISABLED"))
 
 ALTERNATIVES = (("data_dir", "database"),)
 """Settings that say the same in two ways: where one of them is told, what a weaker source says of the other is nothing.
@@ -199,7 +199,7 @@ class Settings:
         known = {f.name: str(f.type) for f in fields(cls)}
         values: dict[str, Any] = {}
         for variable, text in environ.items():
-            if not variable.startswith(PREFIX) or variable in _CLIENT_VARIABLES:
+            if not variable.startswith(PREFIX) or variable in CLIENT_VARIABLES:
                 continue
             name = variable.removeprefix(PREFIX).lower()
             if name not in known or variable != PREFIX + name.upper():

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from losswatch_server.settings import Settings
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -94,7 +96,8 @@ def test_a_used_port_is_refused_with_what_to_do(start: Start) -> None:
     ("arguments", "variables", "said"),
     [
         (["--port", "70000"], {}, "0 to 65535"),
-        (["--port", "many"], {}, "--port"),
+        (["--port", "many"], {}, "(env var: 'LOSSWATCH_PORT'): a whole number is needed"),
+        (["--drain", "long"], {}, "a number is needed"),
         (["--log-level", "loud"], {}, "log_level must be one of"),
         (["--prot", "1"], {}, "Did you mean --port?"),
         (["--zzz", "1"], {}, "losswatch-server serve --help lists all of them"),
@@ -141,6 +144,37 @@ def test_a_database_can_be_brought_up_to_date_by_hand(command, tmp_path: Path) -
 
 def test_it_says_its_version(command) -> None:
     assert re.fullmatch(r"losswatch-server \d+\.\d+\.\d+\n", command("--version").stdout)
+
+
+@pytest.mark.parametrize("width", ["80", "120", "200"])
+def test_help_names_every_option_and_its_variable_whole(command, width: str) -> None:
+    shown = command("serve", "--help", COLUMNS=width).stdout
+    words = shown.replace(";", " ").replace("]", " ").split()
+    for row in Settings.table():
+        assert {row.option, row.variable} <= set(words)
+    assert "…" not in shown
+
+
+def test_help_says_what_has_to_be_installed(command) -> None:
+    assert "losswatch-server[mcp]" in command("mcp", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["targets", "add", "slak", "https://x"], "'slak' is not one of 'webhook', 'slack'"),
+        (["targets", "add", "slak", "https://x"], "Did you mean slack?"),
+        (["keys", "create", "--scope", "reed"], "Invalid value for '--scope': 'reed' is not one of"),
+        (["diagnose", "--lr", "0.1", "x.log"], "Did you mean --learning-rate?"),
+        (["diagnose", "--bs", "32", "x.log"], "Did you mean --batch-size?"),
+        (["diagnose", "--learning-rate", "high", "x.log"], "a number is needed"),
+        (["serv"], "Did you mean 'serve'?"),
+    ],
+)
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant(command, arguments: list[str], said: str) -> None:
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert said in done.stderr
 
 
 def test_help_names_every_command(command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from typing import Annotated, Any, cast
 
@@ -45,6 +46,7 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
         _name_the_closest(error)
+        _say_plainly(error)
         cast(typer.BadParameter, error).show()
         sys.exit(USAGE)
     except typer.Abort:
@@ -60,9 +62,32 @@ def _name_the_closest(error: Any) -> None:
     ):
         return
     known = [name for option in error.ctx.command.params for name in (*option.opts, *option.secondary_opts)]
-    close = difflib.get_close_matches(wrong, known, n=1)
+    from losswatch_server.monitor.context_names import meant
+
+    field = "--" + (meant(wrong.strip("-").replace("-", "_")) or "").replace("_", "-")
+    close = [field] if field in known else difflib.get_close_matches(wrong, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"{error.ctx.command_path} --help lists all of them."
     error.message, error.possibilities = f"{error.message}. {hint}", None
+
+
+_NEEDED = {
+    "Input should be a valid integer": "a whole number is needed",
+    "Input should be a valid number": "a number is needed",
+    "Input should be a valid boolean": "true or false is needed",
+}
+"""What pydantic says, by how it begins, and what people say."""
+
+
+def _say_plainly(error: Any) -> None:
+    """Of a value that an option cannot have: in plain words, with the one that was probably meant."""
+    error.message = error.message.removeprefix("Value error, ")
+    for begins, plain in _NEEDED.items():
+        if error.message.startswith(begins):
+            error.message = plain
+    wrong, sign, choices = error.message.partition(" is not one of ")
+    close = difflib.get_close_matches(wrong.strip("'"), re.findall(r"'([^']*)'", choices), n=1) if sign else []
+    if close:
+        error.message += f" Did you mean {close[0]}?"
 
 
 def _version(wanted: bool) -> None:

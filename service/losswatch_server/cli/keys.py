@@ -28,7 +28,9 @@ keys = typer.Typer(
 )
 
 T = TypeVar("T")
-Id = Annotated[str, typer.Argument(metavar="ID", help="The key's id: what stands between its two underscores.", show_default=False)]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The key's id: what stands between its two underscores.", show_default=False)
+]
 Requests = Annotated[
     int | None,
     typer.Option(

@@ -60,7 +60,7 @@ class DataDirectoryLockedError(DataDirectoryError):
 
     def __init__(self, pid: int | None) -> None:
         holder = "another process" if pid is None else f"process {pid}"
-        super().__init__(f"The data directory is in use by {holder}.")
+        super().__init__(f"The data directory is in use by {holder}. Stop that, or choose another folder with --data.")
         self.pid = pid
 
 

@@ -134,7 +134,9 @@ def _reading(one: argparse.ArgumentParser) -> None:
     group = one.add_argument_group("if the log is read wrongly")
     for name in _COLUMNS:
         option = f"--{name.replace('_', '-')}-column"
-        group.add_argument(option, metavar="NAME", help=f"the column with the {_SAID.get(name, name).replace('_', ' ')}")
+        group.add_argument(
+            option, metavar="NAME", help=f"the column with the {_SAID.get(name, name).replace('_', ' ')}"
+        )
 
 
 def columns(options: argparse.Namespace) -> List[Optional[str]]:
