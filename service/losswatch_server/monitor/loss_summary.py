@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, middle, quantum, slope_test
 
 Array = NDArray[np.float64]
+Blocks = Array | list[list[float]]
+"""Values in rows of one length, or the pyramid's buckets."""
 FALLS = 3.0
 """Standard errors of a significant fall."""
 
@@ -40,10 +43,11 @@ def reduced_alike(kind: LossKind, first: float, head: list[float], batch_size: i
     return chance
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Shape:
     """A summary of ``n`` finite losses. Levels are means in the loss's own unit; ``noise`` is the robust standard
-    deviation of a single point about its local level (at least half a printing quantum)."""
+    deviation of a single point about its local level (at least half a printing quantum). What few rules come to ask
+    for is worked out where one does, from what the memory held when the summary was made."""
 
     n: int
     means: Array
@@ -53,27 +57,18 @@ class Shape:
     positive: bool
     first: float
     """Median of the first points (at most 8, at most an eighth of the run)."""
-    best: float
-    """Lowest level of a late-sized window anywhere."""
     now: float
     """Median of the last eighth of the run (at least 4 points)."""
-    level: float
-    """The same from block means: single losses of small batches are skewed, and their median lies under their mean."""
     noise: float
     quantum: float
     progress: float
     """first - now."""
     share: float
     """Progress as a share of the first level above the lowest conceivable (0 for positive losses)."""
-    span: float
-    """Highest minus lowest block mean."""
     t_half: float
     """t statistic of the slope over the second half (negative: falling)."""
     slope_half: float
     """Slope per point over the second half."""
-    t_all: float
-    t_log_half: float
-    """The same on log means over the second half, 0 where the loss is not positive."""
     gain_half: float
     """Fall of the fitted line over the second half."""
     gain_error: float
@@ -83,17 +78,47 @@ class Shape:
     chance: float | None
     constant: bool
     """Every value so far is the same."""
-    ordered_fall: bool
-    """Fewer than 32 points, and Kendall's exact test sees them fall at p < 0.05."""
+    few: list[float] | None
+    """All losses while there are fewer than 32."""
+    blocks: Blocks
+    """What ``means`` are the means of."""
 
-    @property
+    @cached_property
+    def best(self) -> float:
+        """Lowest level of a late-sized window anywhere."""
+        window = max(1, round(len(self.means) / 8))
+        if len(self.means) > window:
+            return float(np.convolve(self.means, np.full(window, 1 / window), mode="valid").min())
+        return float(self.means.min())
+
+    @cached_property
+    def level(self) -> float:
+        """``now`` from block means: single losses of small batches are skewed, and their median lies under their
+        mean."""
+        return middle(self.means[-max(1, len(self.means) // 8) :])
+
+    @cached_property
+    def t_log_half(self) -> float:
+        """``t_half`` of log means, 0 where the loss is not positive."""
+        late = self.blocks[len(self.means) // 2 :]
+        if not self.positive or len(late) < 5:
+            return 0.0
+        logs = [row[LOG_MEAN] for row in late] if isinstance(late, list) else np.log(late).mean(axis=1)
+        return slope_test(np.asarray(logs))[1]
+
+    @cached_property
+    def ordered_fall(self) -> bool:
+        """Fewer than 32 points, and Kendall's exact test sees them fall at p < 0.05."""
+        return self.few is not None and _falls_in_order(self.few)
+
+    @cached_property
     def falling(self) -> bool:
         """Whether the second half (below 32 points: the whole) falls significantly, raw or logarithmic."""
         return self.t_half < -FALLS or self.t_log_half < -FALLS or self.ordered_fall
 
 
-def block_means(track: Track) -> tuple[Array, Array, float]:
-    """Equal-width means, log means (NaN where not positive) and points per block of the whole history.
+def block_means(track: Track) -> tuple[Array, float, Blocks]:
+    """Equal-width means, points per block, and the blocks themselves, of the whole history.
 
     Up to 288 values the blocks are cut from the values themselves (at most 64 blocks); later they are the
     pyramid's complete buckets.
@@ -103,10 +128,9 @@ def block_means(track: Track) -> tuple[Array, Array, float]:
         size = max(1, math.ceil(len(values) / 64))
         m = len(values) // size
         cut = values[len(values) - m * size :].reshape(m, size)
-        logs = np.log(cut).mean(axis=1) if values.min() > 0 else np.full(m, np.nan)
-        return cut.mean(axis=1), logs, float(size)
+        return cut.mean(axis=1), float(size), cut
     rows = track.buckets
-    return np.array([row[MEAN] for row in rows]), np.array([row[LOG_MEAN] for row in rows]), rows[0][COUNT]
+    return np.array([row[MEAN] for row in rows]), rows[0][COUNT], list(rows)
 
 
 def _noise(track: Track) -> float:
@@ -129,7 +153,7 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
     """Summarise the loss. Needs at least one finite loss; short histories give blunt but finite numbers."""
     track = memory.loss
     n = track.n
-    means, logs, per_block = block_means(track)
+    means, per_block, blocks = block_means(track)
     late = track.recent[-max(4, min(n // 8, len(track.recent))) :]
     early = track.head[: max(1, min(8, n // 8))]
     first = median(early)
@@ -137,16 +161,11 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
     if n // 8 > len(track.recent):
         tail = means[-max(1, len(means) // 8) :]
         now = middle(tail)
-    window = max(1, round(len(means) / 8))
-    rolling = np.convolve(means, np.full(window, 1 / window), mode="valid") if len(means) > window else means
     q = quantum(track.recent[-128:])
     noise = max(_noise(track), 0.5 * q)
     half = means[len(means) // 2 :]
     slope, t = slope_test(half) if len(half) >= 5 else (0.0, 0.0)
-    _, t_all = slope_test(means) if len(means) >= 5 else (0.0, 0.0)
-    log_half = logs[len(logs) // 2 :]
     positive = track.lowest > 0
-    _, t_log = slope_test(log_half) if positive and len(log_half) >= 5 else (0.0, 0.0)
     base = abs(first)
     if track.lowest < 0:
         # without a lower end there is no share of the way; of the range, but not that of single outliers
@@ -160,22 +179,18 @@ def shape_of(memory: Memory, context: Context, kind: LossKind) -> Shape:
         per_block=per_block,
         positive=positive,
         first=first,
-        best=float(rolling.min()),
         now=now,
-        level=middle(means[-max(1, len(means) // 8) :]),
         noise=noise,
         quantum=q,
         progress=first - now,
         share=(first - now) / base if base > 0 else 0.0,
-        span=float(means.max() - means.min()),
         t_half=t,
         slope_half=slope / per_block,
-        t_all=t_all,
-        t_log_half=t_log,
         gain_half=-slope * (len(half) - 1),
         gain_error=abs(slope / t) * (len(half) - 1) if t else 0.0,
         fraction=(track.last_step + 1) / total if total and total > 0 else None,
         chance=chance,
         constant=track.lowest == track.highest,
-        ordered_fall=n < 32 and _falls_in_order(track.recent),
+        few=list(track.recent) if n < 32 else None,
+        blocks=blocks,
     )

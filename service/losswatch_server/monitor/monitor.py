@@ -9,19 +9,19 @@ from typing import Any, cast
 
 import numpy as np
 
+from losswatch_server.monitor.asked import CALM, EVERY_POINT, EVERYTHING, FINITE_ONLY, WITHOUT_VALIDATION, Asked
 from losswatch_server.monitor.batch import Batch
 from losswatch_server.monitor.conditions import DETECTORS
 from losswatch_server.monitor.diagnoses import diagnose_findings, last_count, next_count, no_diagnoses
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
-from losswatch_server.monitor.lifecycle import LifeCycle, key_of
+from losswatch_server.monitor.lifecycle import LifeCycle
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory, kind_of
 from losswatch_server.monitor.memory.stretch import Stretch, are_plain, odd_places, stretch_of
-from losswatch_server.monitor.points import EMPTY_CONTEXT, Context, Point, tamed
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Detector, PassingDetector, View, checked
-from losswatch_server.monitor.vocabulary import Condition
+from losswatch_server.monitor.points import EMPTY_CONTEXT, LARGEST, SMALLEST, Context, Point, tamed
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, PassingDetector, View, checked
 
 REVIEW_SHARE = 16
 """Slow conditions are judged at counts that grow by a sixteenth: 11 reviews a doubling, a delay of at most 6 %."""
@@ -36,14 +36,6 @@ FIRST_LOSSES = 96
 """Up to here reviews are but a few points apart."""
 LEAST_STRETCH = 8
 """Fewer points are folded faster one after the other."""
-
-_Asked = tuple[int, Detector, str]
-"""The place of a detector's state, the detector, and the name of what it finds."""
-_EVERYTHING: tuple[_Asked, ...] = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
-_EVERY_POINT = tuple(asked for asked in _EVERYTHING if asked[1].every_point)
-_WITHOUT_VALIDATION = tuple(asked for asked in _EVERY_POINT if asked[1].series != "validation_loss")
-"""Of those, the ones to ask at a point without a validation loss: the others are unsure there."""
-_FINITE_ONLY = tuple(asked for asked in _EVERYTHING if asked[1].condition is Condition.NON_FINITE)
 
 
 class Monitor:
@@ -99,9 +91,62 @@ class Monitor:
 
     def see(self, point: Point) -> None:
         """Fold the next point: a step above the last for rank 0, any step for other ranks."""
-        point = tamed(point)
+        _, loss, norm, rate, validation, _, _, _, metrics, rank, null = point
+        if (
+            loss is not None
+            and SMALLEST <= loss <= LARGEST
+            and (norm is None or SMALLEST <= norm <= LARGEST)
+            and (rate is None or SMALLEST <= rate <= LARGEST)
+            and not (validation is not None or metrics or rank or null)
+            and self.memory.loss.n + 1 < self.next_review
+            and self.view.record is None
+            and self.minimised
+        ):
+            self._see_calm(point, loss)
+        else:
+            self.judge(tamed(point))
+
+    def _see_calm(self, point: Point, loss: float) -> None:
+        """A point between reviews of the usual kind: only the rules are asked that have something to judge in it."""
+        step, _, norm, rate, _, _, _, layers, _, _, _ = point
+        memory = self.memory
+        self.points += 1
+        self.step = step
+        try:
+            memory.loss.add(step, loss)
+            memory.loss_missing = 0
+            if norm is not None:
+                memory.grad_norm.add(step, norm)
+            if rate is not None:
+                memory.rates.add(step, rate)
+            if layers:
+                memory.layers.add(layers)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as for any other point
+            self.faults.add("memory", "", step, error)
+        view, states, life = self.view, self.states, self.life
+        view.context = self.context
+        lives = life.lives
+        asked = []
+        for one in CALM:
+            place, _, key, calm = one
+            try:
+                if (lives and life.is_open(key)) or not calm(states[place], view, point):
+                    asked.append(one[:3])
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001 - what fails here fails where it is asked, and counts there
+                asked.append(one[:3])
+        if asked:
+            self._ask(point, asked)
+        if self.watched and (self.points >= self.next_diagnosis or life.turns != self.turns_diagnosed):
+            self._diagnose()
+
+    def judge(self, point: Point) -> None:
+        """What ``see`` comes to at any point, cut to its range: every rule is asked that is due."""
         if point.rank:
-            self._ask(point, _FINITE_ONLY)
+            self._ask(point, FINITE_ONLY)
             self._diagnose()
             return
         memory = self.memory
@@ -124,7 +169,7 @@ class Monitor:
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         review = review and point.loss is not None
-        due = _EVERYTHING if review else _WITHOUT_VALIDATION if point.validation_loss is None else _EVERY_POINT
+        due = EVERYTHING if review else WITHOUT_VALIDATION if point.validation_loss is None else EVERY_POINT
         self._ask(point, self._due(due), review=review)
         if self.watched:
             self._diagnose()
@@ -185,7 +230,7 @@ class Monitor:
         """Go on to the end of the stretch, asking each rule only where it could not pass."""
         view, end = self.view, stretch.end
         view.context = self.context
-        due = self._due(_EVERY_POINT)
+        due = self._due(EVERY_POINT)
         stops = [self._stop(asked, stretch, place) for asked in due]
         stretch.layers_from = place
         while place < end:
@@ -210,7 +255,7 @@ class Monitor:
                 self.faults.shield("memory", "", self.step, remember, None)
             self._diagnose()
 
-    def _stop(self, asked: _Asked, stretch: Stretch, place: int) -> int:
+    def _stop(self, asked: Asked, stretch: Stretch, place: int) -> int:
         """The first place from ``place`` on at which a rule must be asked; it has passed over the points before."""
         index, detector, key = asked
         if place >= stretch.end or not hasattr(detector, "pass_over"):
@@ -239,7 +284,7 @@ class Monitor:
         if point.step > track.last_step:
             if math.isfinite(value):
                 self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
-            self._ask(Point(point.step, validation_loss=value), self._due(_EVERY_POINT))
+            self._ask(Point(point.step, validation_loss=value), self._due(EVERY_POINT))
             self._diagnose()
 
     def see_context(self, context: Context) -> None:
@@ -273,9 +318,9 @@ class Monitor:
         self.attempt = number
         self.life.begin_attempt(number)
 
-    def _due(self, detectors: tuple[_Asked, ...]) -> tuple[_Asked, ...]:
+    def _due(self, detectors: tuple[Asked, ...]) -> tuple[Asked, ...]:
         """GAN- and RL-like objectives are judged for finiteness alone."""
-        return detectors if self.minimised else _FINITE_ONLY
+        return detectors if self.minimised else FINITE_ONLY
 
     def _remember(self, point: Point) -> None:
         memory, step = self.memory, point.step
@@ -313,7 +358,7 @@ class Monitor:
 
     # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
     @np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    def _ask(self, point: Point, due: Sequence[_Asked], *, review: bool = False) -> None:
+    def _ask(self, point: Point, due: Sequence[Asked], *, review: bool = False) -> None:
         """Ask detectors."""
         view, life, states = self.view, self.life, self.states
         lives, record = life.lives, view.record

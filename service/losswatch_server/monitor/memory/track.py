@@ -15,10 +15,7 @@ Buckets merge by Chan's formula (Chan, Golub, LeVeque 1979): M2 = M2a + M2b + d*
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,28 +36,26 @@ COUNT, MEAN, M2, MIN, MAX, LOG_MEAN, FIRST_STEP, LAST_STEP = range(8)
 
 def _merge(a: list[float], b: list[float]) -> list[float]:
     """One bucket for two neighbours. LOG_MEAN is NaN where any value was not positive."""
-    n = a[COUNT] + b[COUNT]
-    d = b[MEAN] - a[MEAN]
+    count_a, mean_a, m2_a, min_a, max_a, log_a, first_step, _ = a
+    count_b, mean_b, m2_b, min_b, max_b, log_b, _, last_step = b
+    n = count_a + count_b
+    d = mean_b - mean_a
     return [
         n,
-        a[MEAN] + d * (b[COUNT] / n),
-        a[M2] + b[M2] + d * d * (a[COUNT] * b[COUNT] / n),
-        a[MIN] if a[MIN] < b[MIN] else b[MIN],
-        a[MAX] if a[MAX] > b[MAX] else b[MAX],
-        (a[LOG_MEAN] * a[COUNT] + b[LOG_MEAN] * b[COUNT]) / n,
-        a[FIRST_STEP],
-        b[LAST_STEP],
+        mean_a + d * (count_b / n),
+        m2_a + m2_b + d * d * (count_a * count_b / n),
+        min_a if min_a < min_b else min_b,
+        max_a if max_a > max_b else max_b,
+        (log_a * count_a + log_b * count_b) / n,
+        first_step,
+        last_step,
     ]
-
-
-def _sum(values: Iterable[float]) -> float:
-    """From left to right: the built-in sum is of another precision in each version of Python."""
-    return reduce(add, values)
 
 
 def log_mean_of(block: list[float]) -> float:
     """The mean logarithm of a block of 8 positive values."""
-    return _sum(map(math.log, block)) / BLOCK
+    a, b, c, d, e, f, g, h = map(math.log, block)
+    return (a + b + c + d + e + f + g + h) / BLOCK
 
 
 @dataclass(slots=True)
@@ -110,14 +105,15 @@ class Track:
 
     def _add_block(self) -> None:
         values = self.recent[-BLOCK:]
-        mean = _sum(values) / BLOCK
-        deviations = [value - mean for value in values]
-        m2 = _sum([deviation * deviation for deviation in deviations])
-        low = min(values)
+        a, b, c, d, e, f, g, h = values
+        # written out, from left to right: the built-in sum is of another precision in each version of Python
+        mean = (a + b + c + d + e + f + g + h) / BLOCK
+        low, high = min(values), max(values)
         log_mean = log_mean_of(values) if low > 0 else math.nan
-        block = [float(BLOCK), mean, m2, low, max(values), log_mean]
-        block += [float(self.recent_steps[-BLOCK]), float(self.recent_steps[-1])]
-        self.add_bucket(block)
+        a, b, c, d, e, f, g, h = (a - mean, b - mean, c - mean, d - mean, e - mean, f - mean, g - mean, h - mean)
+        m2 = a * a + b * b + c * c + d * d + e * e + f * f + g * g + h * h
+        steps = self.recent_steps
+        self.add_bucket([float(BLOCK), mean, m2, low, high, log_mean, float(steps[-BLOCK]), float(steps[-1])])
         self._climb(mean, log_mean)
 
     def add_bucket(self, block: list[float]) -> None:
@@ -134,11 +130,20 @@ class Track:
 
     def _climb(self, mean: float, log_mean: float) -> None:
         """Push a block mean up the ladder, like a carry in a binary counter."""
+        ladder, ladder_log, counts = self.ladder, self.ladder_log, self.ladder_counts
         for level in range(LADDER_LEVELS):
-            self.climb_to(level, [mean], [log_mean])
-            if self.ladder_counts[level] % 2:
+            if level == len(ladder):
+                ladder.append([])
+                ladder_log.append([])
+                counts.append(0)
+            means, logs = ladder[level], ladder_log[level]
+            means.append(mean)
+            logs.append(log_mean)
+            if len(means) > LADDER_BLOCKS:
+                del means[0], logs[0]
+            counts[level] += 1
+            if counts[level] % 2:
                 return
-            means, logs = self.ladder[level], self.ladder_log[level]
             mean = 0.5 * (means[-2] + means[-1])
             log_mean = 0.5 * (logs[-2] + logs[-1])
 

@@ -279,6 +279,14 @@ class PassingDetector(Detector, Protocol):
     no more than a look. One without ``pass_over`` is asked point by point, with the same result.
     """
 
+    def calm(self, state: Any, view: View, point: Point) -> bool:
+        """Whether nothing can come of asking it at a point that is in the memory already, has a finite loss, neither
+        validation loss nor metrics, and is no review; its finding is not open.
+
+        ``state`` is then what ``step`` would have made of it; where it is False, it is as it was. Nothing is read of
+        the view but context and memory, and of that nothing of layers.
+        """
+
     def pass_over(self, state: Any, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         """The first place from ``place`` on, at most ``stretch.end``, at which it must be asked.
 

@@ -26,6 +26,7 @@ from losswatch_server.monitor.learning_rate_limit import limit_from_growth, over
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import BLOCK, LADDER_LEVELS, Track, step_back
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
 from losswatch_server.monitor.rules.few_points import (
     FewParameters,
@@ -123,7 +124,8 @@ class Diverging(FewParameters):
             found.append(("growth", len(recent) - 5))
         if view.review:
             means = of_means(view)
-            if (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", monotone(self, track)):
+            highest = explains or recent[-1] >= track.highest
+            if highest and (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", monotone(self, track)):
                 found.append(("monotone", _lowest_late(recent)))
             if means and 6 <= n <= 64 and view.holds("risen", risen(self, track)):
                 found.append(("risen", len(recent) - rise_place(self, track)[0]))
@@ -138,6 +140,16 @@ class Diverging(FewParameters):
             if onset is not None:
                 found.append(("ladder", onset))
         return found[0] if found else None
+
+    def calm(self, state: DivergingState, view: View, point: Point) -> bool:
+        track = view.memory.loss
+        recent = track.recent
+        return (
+            track.n % BLOCK > 0
+            and state.onset < 0
+            and track.n > self.few_points
+            and not recent[-1] > recent[-2] > recent[-3] > recent[-4]
+        )
 
     def pass_over(self, state: DivergingState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         """Asked where four convex rises end, and where a step of the ladder could be a climb."""
@@ -214,10 +226,10 @@ class Diverging(FewParameters):
                 break
             log = track.lowest > 0
             blocks = track.ladder_log[level] if log else track.ladder[level]
+            if not view.explains and not (blocks[-1] > blocks[-2] > blocks[-3] and self._rises_enough(track, level)):
+                continue
             # a block that came before the loss turned positive for good has no logarithm
             if log and any(map(math.isnan, blocks)):
-                continue
-            if not view.explains and not blocks[-1] > blocks[-2] > blocks[-3]:
                 continue
             triples = [sum(blocks[i : i + 3]) / 3 for i in range(len(blocks) - 3)]
             best = min(triples)
@@ -226,15 +238,21 @@ class Diverging(FewParameters):
                 found = max(0, len(track.recent) - back)
         return found
 
+    def _rises_enough(self, track: Track, level: int) -> bool:
+        """Whether the latest block may pass the last test of a rung: for nearly all that rise this tells that the dear
+        ones need not be made."""
+        *earlier, last = track.ladder[level]
+        lowest = min(earlier)
+        return last - lowest >= self.relative_rise * abs(lowest) or last >= 1.5 * median(track.head[:4])
+
     def _rung(self, view: View, level: int, blocks: list[float], best: float, back: int) -> Iterator[Test]:
         track = view.memory.loss
         width = f" of {BLOCK << level} points"
         scale = max(difference_scale(blocks[:-3]), 1e-9 * abs(best), 1e-12)
         sds = self.ladder_sds if level >= 2 else self.fine_ladder_sds
         now = (blocks[-1] + blocks[-2] + blocks[-3]) / 3
-        yield Test(
-            "rise of the levels" + width, (now - best) / scale, sds, True, "standard deviations", step_back(track, back)
-        )
+        since = step_back(track, back) if view.explains else None
+        yield Test("rise of the levels" + width, (now - best) / scale, sds, True, "standard deviations", since)
         rising = blocks[-1] > blocks[-2] > blocks[-3]
         yield Test("the last two levels" + width + " rose", float(rising), 1.0)
         raw = track.ladder[level]

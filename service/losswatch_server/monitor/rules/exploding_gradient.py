@@ -21,6 +21,7 @@ from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.stretch import Stretch
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import Array, median, middle
@@ -110,6 +111,20 @@ class ExplodingGradient:
             severity=Severity.CRITICAL if ratio >= self.critical_ratio else Severity.WARNING,
             evidence={"ratio": ratio, "median_before": state.base, "median_now": last, "start": False},
         )
+
+    def calm(self, state: GradientState, view: View, point: Point) -> bool:
+        track = view.memory.grad_norm
+        n = track.n
+        if point.grad_norm is None:
+            return True
+        if state.initial or n < self.warmup:
+            return False
+        if n % 4 or view.context.grad_norm_is == "after_clip":
+            return True
+        if state.onset >= 0 or n >= state.due or not state.base > 0:
+            return False
+        # a median is no more than the largest
+        return max(track.recent[-8:]) / state.base < self.warning_ratio
 
     def _rest(self, state: GradientState, n: int, norms: Array, losses: Array) -> None:
         """Nothing is wrong at the ``n``-th norm: take the bases anew from the latest values."""

@@ -76,6 +76,10 @@ class Line:
         for part in self.parts:
             yield from part(p, view)
 
+    def holds(self, p: FlatParameters, view: View) -> bool:
+        """Whether all of them pass."""
+        return view.meets(self.needs) and all(test.passes for part in self.parts for test in part(p, view))
+
     def onset(self, view: View) -> int:
         """The step at which it began."""
         if self.lost:
@@ -213,7 +217,7 @@ OF_VALIDATION = ("validation is one number", "validation not moved", "validation
 def decided(p: FlatParameters, view: View) -> Line | None:
     """The row that decides at this point; None where nothing can be said. Computed once per point."""
     if view.flat is None:
-        view.flat = (next((r for r in LINES if all(t.passes for t in r.tests(p, view))), None),)
+        view.flat = (next((line for line in LINES if line.holds(p, view)), None),)
     row: Line | None = view.flat[0]
     return row
 

@@ -16,19 +16,18 @@ import math
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from losswatch_server.monitor.memory.stretch import Stretch
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Over, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.spike_limits import Array, SpikeLimits, limits_of
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-Array = NDArray[np.float64]
 WINDOW = 128
 EVERY = 32
 """Points after which the limits of a long run are made anew."""
@@ -37,16 +36,6 @@ NOTABLE = 2.0
 """Standard deviations from which a residual belongs to the tail."""
 UNKNOWN_NOISE = 0.8
 """Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
-
-
-class SpikeLimits(NamedTuple):
-    """What a window of past values says of the next ones; with the logarithm of the values where the scale is such."""
-
-    limit: float
-    recovery: float
-    centre: float
-    scale: float
-    logarithmic: bool = False
 
 
 @dataclass(slots=True)
@@ -77,71 +66,6 @@ class Threshold:
         if self.logarithmic:
             return self.centre * math.exp(min(height * self.scale, 700.0))
         return self.centre + height * self.scale
-
-
-@cache
-def _interpolation(n: int) -> tuple[NDArray[np.intp], Array, Array]:
-    """At each of n places the quarter to start from, and the weights of its median and the next one's: linear between
-    the quarters' centres."""
-    size = n // 4
-    place = np.clip((np.arange(n) - (n - 4 * size)) / size - 0.5, 0.0, 3.0)
-    quarter = np.minimum(place.astype(np.intp), 2)
-    return quarter, 1.0 - (place - quarter), place - quarter
-
-
-def _limits(windows: Array, floors: list[float], *, sds: float, excess: float) -> list[SpikeLimits]:
-    """Of windows of one length, shape (k, n): alarm limit, recovery limit, centre and scale of each.
-
-    Residuals are taken about the line through the medians of the window's quarters: without that a falling loss
-    widens the scale by its own fall, 2.5 nats over 128 points of a normal start.
-    """
-    count, n = windows.shape
-    size = n // 4
-    quarters = np.sort(windows[:, n - 4 * size :].reshape(count, 4, size), axis=2)
-    medians = 0.5 * (quarters[:, :, (size - 1) // 2] + quarters[:, :, size // 2])
-    quarter, here, there = _interpolation(n)
-    residuals = windows - (medians.take(quarter, axis=1) * here + medians.take(quarter + 1, axis=1) * there)
-    deviations = np.sort(np.abs(residuals), axis=1)
-    middles = (deviations[:, (n - 1) // 2] + deviations[:, n // 2]).tolist()
-    limits = []
-    for middle, floor, centre, highest in zip(
-        middles, floors, medians[:, -1].tolist(), residuals.max(axis=1).tolist(), strict=True
-    ):
-        scale = max(1.4826 * 0.5 * middle, floor)
-        limits.append(
-            SpikeLimits(centre + max(sds * scale, excess * max(highest, 0.0)), centre + 3 * scale, centre, scale)
-        )
-    return limits
-
-
-def _repeats(windows: Array) -> list[bool]:
-    """Whether values of each window come so often again that they may be rounded (see ``quantum``)."""
-    ordered = np.sort(windows, axis=1)
-    few: list[bool] = ((ordered[:, 1:] != ordered[:, :-1]).sum(axis=1) < 0.7 * windows.shape[1]).tolist()
-    return few
-
-
-def limits_of(windows: Array, *, sds: float, excess: float, raw_sds: float) -> list[SpikeLimits]:
-    """The limits that windows of past values set, in the values' own unit; shape (k, n), n at least 8.
-
-    On the logarithmic scale, ``raw_sds`` standard deviations and twice the excess on the raw scale suffice too: a
-    loss near 0 has a heavy lower tail, which widens the logarithmic scale and says nothing about jumps up.
-    """
-    lows, highs = windows.min(axis=1).tolist(), windows.max(axis=1).tolist()
-    floors = [
-        max(0.5 * quantum(window.tolist()) if few else 0.0, 1e-6 * abs(high))
-        for window, high, few in zip(windows, highs, _repeats(windows), strict=True)
-    ]
-    if not any(low > 0 and high > 3 * low for low, high in zip(lows, highs, strict=True)):
-        return _limits(windows, floors, sds=sds, excess=excess)
-    if len(windows) > 1:
-        each = (limits_of(windows[i : i + 1], sds=sds, excess=excess, raw_sds=raw_sds) for i in range(len(windows)))
-        return [limits for (limits,) in each]
-    ((limit, recovery, centre, scale, _),) = _limits(np.log(windows), [1e-6], sds=sds, excess=excess)
-    ((raw_limit, raw_recovery, _, _, _),) = _limits(windows, floors, sds=raw_sds, excess=2 * excess)
-    limit = min(math.exp(min(limit, 700.0)), raw_limit)
-    recovery = max(math.exp(min(recovery, 700.0)), raw_recovery)
-    return [SpikeLimits(limit, min(recovery, limit), math.exp(centre), scale, True)]
 
 
 @dataclass(slots=True)
@@ -274,6 +198,18 @@ class LossSpike:
         state.count += 1
         state.alarming = not self._restarted(state, view)
         return self._alarm(state, view)
+
+    def calm(self, state: SpikeState, view: View, point: Point) -> bool:
+        threshold, loss = state.threshold, point.loss
+        if loss is None:
+            return True
+        low = loss <= threshold.notable and loss <= threshold.limit
+        return (
+            low
+            and state.onset < 0
+            and self.warmup < view.memory.loss.n < threshold.due
+            and state.new_level == -math.inf
+        )
 
     def pass_over(self, state: SpikeState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         """Asked at the first loss over the limit that holds there."""

@@ -16,6 +16,7 @@ from typing import ClassVar
 from losswatch_server.monitor.batch import METRICS
 from losswatch_server.monitor.memory.coming import Coming
 from losswatch_server.monitor.memory.stretch import Stretch
+from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
 from losswatch_server.monitor.rules.loss_scale import scale_at
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -98,6 +99,10 @@ class NonFiniteLoss:
                 "rank": point.rank,
             },
         )
+
+    def calm(self, state: LossState, view: View, point: Point) -> bool:
+        state.last_finite, state.consecutive = point.loss, 0
+        return True
 
     def pass_over(self, state: LossState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         return _pass_finite(state, stretch, stretch.loss, place, opened)
@@ -241,6 +246,17 @@ class NonFiniteGradient:
                 "highest_loss_scale": state.highest_scale,
             },
         )
+
+    def calm(self, state: NonFiniteGradientState, view: View, point: Point) -> bool:
+        facts = view.context.facts
+        if facts is not None and facts.loss_scale is not None:
+            return False
+        if point.grad_norm is not None:
+            state.seen += 1
+            state.consecutive = 0
+            if state.share:
+                state.share += (0.0 - state.share) * 0.02
+        return True
 
     def pass_over(self, state: NonFiniteGradientState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         end = self._pass_scales(state, view, stretch, place, opened)

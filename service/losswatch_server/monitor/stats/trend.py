@@ -67,8 +67,8 @@ def slope_test(y: Array) -> tuple[float, float]:
     """
     m = len(y)
     x, sxx = _centred(m)
-    centred = y - float(y.sum()) / m
-    size = float(np.abs(centred).max())
+    centred = y - float(np.add.reduce(y)) / m
+    size = max(float(np.maximum.reduce(centred)), -float(np.minimum.reduce(centred)))
     if not 0 < size < math.inf:
         return 0.0, 0.0
     # a power of two: squares keep their room, and no digit changes
@@ -76,7 +76,9 @@ def slope_test(y: Array) -> tuple[float, float]:
     centred = centred / unit
     slope = float(x @ centred) / sxx
     residual = centred - slope * x
-    rss = max(float(residual @ residual), 1e-24 * float(centred @ centred))
+    rss = float(residual @ residual)
+    if not rss >= 1e-24 * m:  # no value is larger than 1
+        rss = max(rss, 1e-24 * float(centred @ centred))
     r = float(residual[1:] @ residual[:-1]) / rss
     r = min(max((m * r + 1) / (m - 4), 0.0), 0.95)
     error = math.sqrt(rss / (m - 2) / sxx * (1 + r) / (1 - r))
