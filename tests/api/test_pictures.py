@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from issued_keys import issue
 from losswatch_server.app import create_app
 from losswatch_server.runs import walk
 from losswatch_server.settings import Settings
@@ -87,6 +88,25 @@ def test_a_link_to_a_run_unfurls_with_its_chart(tmp_path: Path) -> None:
         with TestClient(create_app(settings), "http://localhost") as client:
             page = client.get("/runs/a").text
         assert re.findall(r'property="og:image" content="([^"]+)"', page) == cards
+
+
+def test_a_link_to_a_run_unfurls_with_what_is_wrong_with_it_unless_keys_keep_that(tmp_path: Path) -> None:
+    def said(client: TestClient) -> dict[str, str]:
+        return dict(re.findall(r'property="og:(\w+)" content="([^"]+)"', client.get("/runs/a").text))
+
+    settings = Settings(data_dir=tmp_path, base_url="https://lw.example")
+    with TestClient(create_app(settings), "http://localhost") as client:
+        body = {"points": [{"step": step, "loss": 450 * 3.55**step} for step in range(6)]}
+        report = client.post("/v1/runs/a/points", json=body).json()
+        card = said(client)
+        assert card["title"] == "a: critical"
+        assert card["description"] == report["headline"]
+        assert card["url"] == "https://lw.example/runs/a?project=default"
+        assert card["image"].endswith(f"chart.png?project=default&amp;version={report['version']}"), "no older picture"
+    issue(tmp_path)
+    with TestClient(create_app(settings), "http://localhost") as client:
+        card = said(client)
+        assert (card["title"], "description" in card) == ("a", False)
 
 
 def test_a_run_without_points_has_a_picture_too(api: TestClient, run: str) -> None:

@@ -73,6 +73,9 @@ def test_every_value_stands_on_its_axis_and_ticks_are_round_few_and_different(
         ([-3.0, 0.1], ["-3", "-2", "-1", "0"]),
         ([0.693147, 0.693147], ["0.68", "0.69", "0.7", "0.71"]),
         ([1e5, 3e5], ["100k", "150k", "200k", "250k", "300k"]),
+        ([4e3, 1.2e4], ["4k", "6k", "8k", "10k", "12k"]),
+        ([2e4, 5.6e5], ["20k", "50k", "100k", "200k", "500k"]),
+        ([4e5, 1.4e6], ["0.4M", "0.6M", "0.8M", "1M", "1.2M", "1.4M"]),
     ],
 )
 def test_ticks_are_the_numbers_that_a_person_would_write(values: list[float], words: list[str]) -> None:
@@ -134,6 +137,25 @@ def test_a_finding_is_marked_where_it_began_and_where_it_was_found() -> None:
     assert [(round(s.places[0].x, 3), s.dashed) for s in lines] == [(round(x[63], 3), True), (round(x[67], 3), False)]
     (span,) = (s for s in scene.shapes if isinstance(s, Box) and s.opacity < 1)
     assert (round(span.corner.x, 3), round(span.corner.x + span.width, 3)) == (round(x[63], 3), round(x[99], 3))
+
+
+def test_the_name_of_a_finding_covers_no_curve_where_there_is_room() -> None:
+    steps = list(range(1, 401))
+    validation = Curve("validation loss", Ink.VALIDATION, steps, [1.0 + step / 1e4 for step in steps])
+    training = loss([math.exp(-step / 15) for step in steps], steps)
+    found = FindingMark("overfitting", Ink.WARNING, 51, 103, 400)
+    other = FindingMark("plateau", Ink.WARNING, 55, 103, 400)
+    scene = chart(picture(training, validation, marks=(found, other)))
+    names = [shape for shape in scene.shapes if isinstance(shape, Text) and "found at" in shape.words]
+    curves = [shape for shape in scene.shapes if isinstance(shape, Stroke) and len(shape.places) == len(steps)]
+    assert (len(names), len(curves)) == (2, 2)
+    assert abs(names[0].place.y - names[1].place.y) > 12
+    for name in names:
+        right = name.place.x + text_width(name.words, 12, bold=True)
+        for curve in curves:
+            assert not any(
+                name.place.x <= x <= right and name.place.y - 12 <= y <= name.place.y + 3 for x, y in curve.places
+            )
 
 
 @pytest.mark.slow

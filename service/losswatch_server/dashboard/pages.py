@@ -19,6 +19,7 @@ from losswatch_server.dashboard.assets import address, assets, imported, version
 from losswatch_server.keys.session import COOKIE, opened
 from losswatch_server.runs import RunNotFoundError
 from losswatch_server.store.errors import StoreError
+from losswatch_server.store.rows import RunRow
 
 router = APIRouter(include_in_schema=False)
 
@@ -89,23 +90,27 @@ async def runs_page(request: Request, project: Project = "default") -> Response:
 @router.get("/runs/{run}")
 async def run_page(request: Request, run: RunName, project: Project = "default") -> Response:
     base = (getattr(request.app.state, "base_url", None) or "").rstrip("/")
-    status = 404 if await _is_known_to_be_missing(request, run, project) else 200
-    return _page(request, "run.html", project, status, run=run, base=base)
+    try:
+        row, status = await _known(request, run, project), 200
+    except RunNotFoundError:
+        row, status = None, 404
+    return _page(request, "run.html", project, status, run=run, base=base, row=row)
 
 
-async def _is_known_to_be_missing(request: Request, run: str, project: str) -> bool:
-    """With keys on nothing is said here: the page's own calls have the session, this request may have none. Nor where
-    the store cannot answer: the page says that, and comes by itself when it can."""
+async def _known(request: Request, run: str, project: str) -> RunRow | None:
+    """What may be said of the run before anybody has logged in. Raises RunNotFoundError.
+
+    With keys on nothing is said here: the page's own calls have the session, this request may have none. Nor where
+    the store cannot answer: the page says that, and comes by itself when it can.
+    """
     ring = getattr(request.app.state, "keys", None)
     if ring is not None and ring.is_on:
-        return False
+        return None
     try:
-        await request.app.state.runs.get(project, run)
-    except RunNotFoundError:
-        return True
+        found: RunRow = await request.app.state.runs.get(project, run)
     except StoreError:
-        return False
-    return False
+        return None
+    return found
 
 
 @router.get("/compare")

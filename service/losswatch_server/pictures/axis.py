@@ -37,7 +37,8 @@ class Axis:
         step = _round_step(high / most - low / most)
         first, last = math.ceil(low / step), math.floor(high / step)
         values = [n * step for n in range(first, min(last, first + most) + 1)]
-        return [(value, _words(value, step)) for value in values if value > 0 or not self.logarithmic]
+        largest = max(map(abs, values), default=0.0)
+        return [(value, _words(value, step, largest)) for value in values if value > 0 or not self.logarithmic]
 
     def _within_decades(self, most: int) -> list[tuple[float, str]]:
         """One or two decades: 1, 2, 5, 10, or as many of them as fit."""
@@ -47,7 +48,8 @@ class Axis:
             found = [value for value in values if self.low <= math.log10(value) <= self.high]
             if len(found) <= most:
                 break
-        return [(value, _short(value)) for value in found]
+        largest = max(found, default=0.0)
+        return [(value, _words(value, value, largest) if largest >= 1e4 else _short(value)) for value in found]
 
     def _decades(self, most: int) -> list[tuple[float, str]]:
         first, last = math.ceil(self.low - 1e-9), math.floor(self.high + 1e-9)
@@ -86,13 +88,13 @@ def _round_step(rough: float) -> float:
     return next((n * power for n in (1, 2, 2.5, 5, 10) if n * power >= rough * (1 - 1e-9)), 10 * power)
 
 
-def _words(value: float, step: float) -> str:
-    """A value with as many digits as its neighbours need to differ."""
+def _words(value: float, step: float, largest: float) -> str:
+    """A value with as many digits as its neighbours need to differ, in the unit of the ``largest`` of them."""
     if value == 0:
         return "0"
     size = abs(value)
     for limit, unit in ((1e15, ""), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if unit and limit <= size < 1e15:
+        if unit and limit <= largest < 1e15:
             scale = 1e3 if unit == "k" else limit
             return f"{_plain(value / scale, step / scale)}{unit}"
     return _plain(value, step) if 1e-4 <= size < 1e4 else f"{value:.{_digits(size, step)}e}".replace("e+", "e")

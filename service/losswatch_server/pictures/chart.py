@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from losswatch_server.pictures.axis import Axis, axis_of, steps_axis
+from losswatch_server.pictures.free_place import Covered, first_free
 from losswatch_server.pictures.scene import Box, Ink, Scene, Shape, Spot, Stroke, Text, clipped, text_width, wrapped
 
 WIDTH, HEIGHT = 800, 420
@@ -17,6 +18,8 @@ LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 108.0, 44.0
 """Around the plot: the losses' numbers, the title and headline, the steps' numbers."""
 MOST_MARKS = 2
 """Findings that are marked; more would stand on one another."""
+WORDS = 15.0
+"""Pixels from the top of a finding's name to its bottom."""
 APART = 5.0
 """Pixels between two marks of values that are not finite: what is nearer is one mark."""
 
@@ -89,6 +92,8 @@ class _Plot:
         finite = [value for curve in picture.curves for value in curve.values if math.isfinite(value)]
         self.up = axis_of(finite)
         self.right, self.bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+        self.curves: list[Covered] = []
+        self.names = Covered(WIDTH)
 
     def shapes(self) -> Iterator[Shape]:
         yield from self._spans()
@@ -126,9 +131,12 @@ class _Plot:
         """Lines between neighbouring finite values; a value alone between others is a dot."""
         if self.up is None:
             return
+        covered = Covered(WIDTH)
+        self.curves.append(covered)
         thick = 1.2 if curve.ink is Ink.SUPERSEDED else 1.8
         for part in _finite_parts(curve):
             places = tuple(Spot(self._x(step), self._y(self.up, value)) for step, value in part)
+            covered.line(places)
             if len(places) == 1:
                 yield Box(Spot(places[0].x - 2, places[0].y - 2), 4, 4, curve.ink, radius=2)
             else:
@@ -161,7 +169,7 @@ class _Plot:
 
     def _mark_lines(self) -> Iterator[Shape]:
         """Dashed where it began, whole where it was found, and its name beside them."""
-        for row, mark in enumerate(self._marks()):
+        for mark in self._marks():
             onset, opened = (self._x(min(self.last, max(self.first, s))) for s in (mark.onset_step, mark.opened_step))
             if opened - onset > 2:
                 yield Stroke((Spot(onset, TOP), Spot(onset, self.bottom)), mark.ink, 1.2, dashed=True)
@@ -170,9 +178,17 @@ class _Plot:
             if mark.onset_step == mark.opened_step:
                 words = f"{mark.words}: at step {mark.onset_step:,}"
             width = text_width(words, 12, bold=True)
-            y = TOP + 24 + 18 * row
-            left = next((x for x in self._beside(onset, opened, width) if LEFT <= x <= self.right - width), LEFT)
-            yield Text(Spot(left, y), words, mark.ink, 12, bold=True, halo=True)
+            left, top = self._place(onset, opened, width)
+            self.names.box(left, top, left + width, top + WORDS)
+            yield Text(Spot(left, top + WORDS - 3), words, mark.ink, 12, bold=True, halo=True)
+
+    def _place(self, onset: float, opened: float, width: float) -> tuple[float, float]:
+        """Where the name of a finding covers no curve; where there is no such place, at the top."""
+        lefts = [x for x in self._beside(onset, opened, width) if LEFT <= x <= self.right - width] or [LEFT]
+        rows = int((self.bottom - TOP - 12) / (WORDS + 3))
+        tops = [TOP + 9 + (WORDS + 3) * row for row in range(rows)]
+        free = first_free([*self.curves, self.names], lefts, tops, width, WORDS)
+        return free or first_free([self.names], lefts, tops, width, WORDS) or (lefts[0], tops[0])
 
     def _beside(self, onset: float, opened: float, width: float) -> Iterator[float]:
         """Where words of this width may begin without crossing the two lines, the best place first."""
