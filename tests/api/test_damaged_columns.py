@@ -240,26 +240,32 @@ def damaged(folder: Path, tables: Sequence[str], most: int | None) -> dict[str, 
     return sick
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """All tables in one database, or each in one of its own."""
+    if "tables" in metafunc.fixturenames:
+        is_soak = metafunc.config.getoption("--all-damages", False)
+        metafunc.parametrize("tables", [[table] for table in TABLES] if is_soak else [TABLES], ids=",".join)
+
+
 @pytest.mark.slow
-def test_a_damaged_column_hurts_its_row_alone(filled: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    every = request.config.getoption("--all-damages", False)
-    for number, tables in enumerate([[table] for table in TABLES] if every else [TABLES]):
-        folder = tmp_path / str(number)
-        shutil.copytree(filled, folder)
-        sick = damaged(folder, tables, None if every else IN_A_TEST)
-        app = create_app(Settings(data_dir=folder))
-        with TestClient(app, "http://localhost", raise_server_exceptions=False) as api:
-            asking = Asking(api)
-            before = asking.well()
-            asking.lists("at first")
-            for name, (uid, what) in sick.items():
-                asking.run(name, uid, what)
-            asking.background()
-            asking.lists("in the end")
-            asking.wrong += [f"well: {a} != {b}"[:600] for a, b in zip(before, asking.well(), strict=True) if a != b]
-            for name, (_, what) in sick.items():
-                asking.ask("DELETE", f"/v1/runs/{name}", what)
-            asking.background()
-            asking.wrong += map(str, api.get("/readyz").json()["not_running"])
-        assert not asking.wrong, f"{len(asking.wrong)} of {len(sick)}\n" + "\n".join(asking.wrong[:40])
-        shutil.rmtree(folder)
+def test_a_damaged_column_hurts_its_row_alone(
+    filled: Path, tmp_path: Path, tables: list[str], request: pytest.FixtureRequest
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(filled, folder)
+    sick = damaged(folder, tables, None if request.config.getoption("--all-damages", False) else IN_A_TEST)
+    app = create_app(Settings(data_dir=folder))
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as api:
+        asking = Asking(api)
+        before = asking.well()
+        asking.lists("at first")
+        for name, (uid, what) in sick.items():
+            asking.run(name, uid, what)
+        asking.background()
+        asking.lists("in the end")
+        asking.wrong += [f"well: {a} != {b}"[:600] for a, b in zip(before, asking.well(), strict=True) if a != b]
+        for name, (_, what) in sick.items():
+            asking.ask("DELETE", f"/v1/runs/{name}", what)
+        asking.background()
+        asking.wrong += map(str, api.get("/readyz").json()["not_running"])
+    assert not asking.wrong, f"{len(asking.wrong)} of {len(sick)}\n" + "\n".join(asking.wrong[:40])
