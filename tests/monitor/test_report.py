@@ -124,3 +124,37 @@ def test_the_forecast_is_made_as_the_run_goes_and_kept() -> None:
     assert report.forecast.floor == pytest.approx(0.3, abs=0.05)
     assert report.forecast.interval is not None
     assert report.forecast.interval[0] <= 0.31 <= report.forecast.interval[1] + 0.05
+
+
+def _noisy(level: float, n: int, size: float = 0.05) -> list[float]:
+    return (level + size * np.random.default_rng(0).normal(size=n)).tolist()
+
+
+def test_a_loss_that_has_not_fallen_yet_is_said_to_and_from_when_that_is_judged() -> None:
+    planned = Context(total_steps=1000, loss_name="cross_entropy", num_classes=10)
+    head = assess(watch(points(_noisy(2.3, 450)), planned)).headline
+    assert "has not fallen in 450 points" in head
+    assert "(judged from step 499 on, half of the plan)" in head
+    assert "(judged from step 200 on)" in assess(watch(points(_noisy(2.3, 100)))).headline
+
+
+def test_of_a_noisy_loss_levels_are_named_and_not_single_points() -> None:
+    losses = (np.linspace(2.3, 2.0, 300) + _noisy(0.0, 300, 0.2)).tolist()
+    head = assess(watch(points(losses))).headline
+    assert head.startswith("Healthy: the loss went from about 2.")
+
+
+def test_of_an_excerpt_nothing_is_said_of_its_fall_since_the_start() -> None:
+    excerpt = [Point(100_000 + i, loss) for i, loss in enumerate(_noisy(2.3, 100))]
+    assert "has not fallen" not in assess(watch(excerpt)).headline
+
+
+def test_a_run_of_which_only_nan_is_judged_is_said_to_be_just_that() -> None:
+    head = assess(watch(points(_noisy(-280.0, 100, 30.0)), Context(objective="none"))).headline
+    assert head.startswith("No NaN and no infinity in 100 points")
+    assert "-2" not in head
+
+
+def test_steps_are_written_as_other_numbers_are() -> None:
+    losses = [*falling(5300), *[50.0] * 6]
+    assert "at step 5,300" in assess(watch(points(losses))).headline

@@ -30,9 +30,9 @@ def explanation_lines(told: Explanation, *, width: int) -> Group:
         parts.append(
             Text.assemble(
                 (told.statistic, "cyan"),
-                f": {number(opened.statistic)}{unit} at step {told.opened_step}; it alarms {side} ",
+                f": {number(opened.statistic)}{unit} at step {told.opened_step:,}; it alarms {side} ",
                 (number(opened.threshold), LIMIT_STYLE),
-                f"; judged from steps {told.used[0]} to {told.used[1]}",
+                f"; judged from steps {told.used[0]:,} to {told.used[1]:,}",
             )
         )
     if len(told.values) > 1:

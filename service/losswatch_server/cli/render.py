@@ -52,7 +52,7 @@ def report_lines(report: Mapping[str, Any]) -> Group:
     if closed:
         parts.append(Text(""))
     parts.extend(
-        Text(f"  over: {finding['condition']}, steps {finding['onset_step']} to {_last_step(finding)}", style="dim")
+        Text(f"  over: {finding['condition']}, steps {finding['onset_step']:,} to {_last_step(finding)}", style="dim")
         for finding in closed
     )
     suspicions = report.get("suspicions") or []
@@ -73,7 +73,10 @@ def finding_lines(finding: Mapping[str, Any], *, told: str = "", brief: bool = F
     style = _SEVERITY_STYLES.get(str(finding["severity"]), "white")
     title = Text.assemble(
         (f"{finding['condition']}", f"bold {style}"),
-        (f" in {finding['series']}: since step {finding['onset_step']}, clear at step {finding['opened_step']}", ""),
+        (
+            f" in {finding['series']}: since step {finding['onset_step']:,}, clear at step {finding['opened_step']:,}",
+            "",
+        ),
         (f"  ({finding['severity']}, confidence {finding['confidence']:.3g})", "dim"),
     )
     parts: list[RenderableType] = [title]

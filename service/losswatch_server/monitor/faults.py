@@ -53,9 +53,9 @@ class Fault:
     @property
     def note(self) -> str:
         """What the report says of it."""
-        where = f"at step {self.step}"
+        where = f"at step {self.step:,}"
         if self.count > 1:
-            where = f"{self.count} times from step {self.step} to step {self.last_step}"
+            where = f"{self.count} times from step {self.step:,} to step {self.last_step:,}"
         told = f"{self.error}: {self.message}" if self.message else self.error
         return (
             f"A fault of Losswatch, not of this run: {_CALLED[self.part].format(of=self.of)} failed {where} ({told}). "

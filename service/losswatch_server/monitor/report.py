@@ -20,6 +20,7 @@ from losswatch_server.monitor.forecast import NOTHING, Forecast, forecast
 from losswatch_server.monitor.known import begins_at_start
 from losswatch_server.monitor.monitor import FORECAST_FROM, Monitor
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.quiet import nothing_found
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters
 from losswatch_server.monitor.sentences import counted, number
 from losswatch_server.monitor.stats.trend import difference_scale, median
@@ -102,7 +103,7 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     if track.n == 0 and validation.n:
         return (
             f"No training loss in {counted(monitor.points, 'point')}: post `loss` to have the run judged. The "
-            f"validation loss was best at step {validation.lowest_step} ({number(validation.lowest)}) and is "
+            f"validation loss was best at step {validation.lowest_step:,} ({number(validation.lowest)}) and is "
             f"{number(validation.recent[-1])} now."
         )
     if track.n == 0:
@@ -112,9 +113,12 @@ def _quiet_headline(monitor: Monitor, status: Status, findings: tuple[Finding, .
     settled = next((f for f in findings if f.is_open and f.condition is Condition.CONVERGED), None)
     if settled is not None:
         return f"Converged: {settled.summary[0].lower()}{settled.summary[1:]}"
-    first, last = number(track.head[0]), number(track.recent[-1])
-    went = f"went from {first} to {last}" if first != last else f"has stayed near {number(track.recent[-1], 4)}"
-    return f"Healthy: the loss {went} in {counted(track.n, 'point')}{_what_is_over(findings)}."
+    if not monitor.minimised:
+        return (
+            f"No NaN and no infinity in {counted(track.n, 'point')}: nothing else is judged in the losses of a GAN or "
+            f"of reinforcement learning{_what_is_over(findings)}."
+        )
+    return f"{nothing_found(monitor.memory, monitor.context)}{_what_is_over(findings)}."
 
 
 def _what_is_over(findings: Iterable[Finding]) -> str:

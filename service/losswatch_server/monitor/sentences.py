@@ -56,12 +56,12 @@ def non_finite(f: Finding, e: Facts) -> str:
     word = {"nan": "NaN", "inf": "infinite", "-inf": "minus infinity"}.get(e["kind"], "null")
     where = f" on rank {e['rank']}" if e.get("rank") else ""
     if e["kind"] == "unknown":
-        return f"The loss arrived as null at step {f.onset_step}{where}: most encoders write NaN that way."
+        return f"The loss arrived as null at step {f.onset_step:,}{where}: most encoders write NaN that way."
     often = f" and stayed so for {counted(e['consecutive'], 'point')}" if e["consecutive"] > 1 else ""
     if f.series == "grad_norm" and f.severity is Severity.INFO:
-        return f"The gradient norm was {word} at step {f.last_step}{where}; a loss scaler skips such steps."
+        return f"The gradient norm was {word} at step {f.last_step:,}{where}; a loss scaler skips such steps."
     before = f" (last finite loss {number(e['last_finite'])})" if e.get("last_finite") is not None else ""
-    return f"The {what} became {word} at step {f.onset_step}{where}{often}{before}."
+    return f"The {what} became {word} at step {f.onset_step:,}{where}{often}{before}."
 
 
 def diverging(f: Finding, e: Facts) -> str:
@@ -80,20 +80,20 @@ def diverging(f: Finding, e: Facts) -> str:
     grown = f", {number(e['rise_factor'])} times its lowest" if e.get("rise_factor") else ""
     levels = f"from {number(e['lowest'])} to {number(e['current'])}"
     if not e["current"] > e["lowest"]:
-        return f"The loss has blown up since step {f.onset_step}: it is {number(e['current'])} now."
-    return f"The loss has been rising since step {f.onset_step}: {levels}{grown}."
+        return f"The loss has blown up since step {f.onset_step:,}: it is {number(e['current'])} now."
+    return f"The loss has been rising since step {f.onset_step:,}: {levels}{grown}."
 
 
 def loss_spike(f: Finding, e: Facts) -> str:
     # one that a worse condition has taken over did not recover
     back = e.get("recovered_step")
-    end = "" if back is None else f", and was back at step {back}"
+    end = "" if back is None else f", and was back at step {back:,}"
     # the height is that of the first point over the limit, the peak may have come later: only one of them is told
     before, peak = apart(e["level_before"], e["peak"])
     levels = f"from about {before} to {peak}"
     factor = e.get("factor")
     far = f", {number(factor, 2)} times that" if factor is not None and factor > 1.05 else ""
-    return f"The loss jumped at step {f.onset_step} {levels}{far}{end}."
+    return f"The loss jumped at step {f.onset_step:,} {levels}{far}{end}."
 
 
 def exploding_gradient(f: Finding, e: Facts) -> str:
@@ -109,7 +109,7 @@ def exploding_gradient(f: Finding, e: Facts) -> str:
         )
     return (
         f"The gradient norm rose from about {number(e['median_before'])} to {number(e['median_now'])} "
-        f"({number(e['ratio'])} times) since step {f.onset_step}."
+        f"({number(e['ratio'])} times) since step {f.onset_step:,}."
     )
 
 
@@ -165,7 +165,7 @@ def not_learning(f: Finding, e: Facts) -> str:
         )
     if chance and abs(level / chance - 1) < AT_CHANCE:
         return f"The loss sits at chance level: {_levels(e)}."
-    if level > first and number(level) != number(first):
+    if level - first > HARDLY * abs(first) and number(level) != number(first):
         return f"The loss has risen instead of falling: {_levels(e)}."
     if first > 0 and 1 - level / first > HARDLY:
         return f"The loss came down {_levels(e)}, and has not got better since."
@@ -173,7 +173,7 @@ def not_learning(f: Finding, e: Facts) -> str:
 
 
 HARDLY = 0.1
-"""Share of the first level up to which a fall is called none."""
+"""Share of the first level up to which a fall is called none, and a rise too."""
 
 
 def plateau(f: Finding, e: Facts) -> str:
@@ -185,11 +185,11 @@ def plateau(f: Finding, e: Facts) -> str:
         )
     if e.get("best_level") is not None:
         return (
-            f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step} and stays at "
+            f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step:,} and stays at "
             f"{level}."
         )
     asked = "" if e.get("chance_level") else f" More of the same steps will not lower it: is {level} good enough?"
-    return f"The loss stopped falling at {level} near step {f.onset_step}: {_levels(e)}.{asked}"
+    return f"The loss stopped falling at {level} near step {f.onset_step:,}: {_levels(e)}.{asked}"
 
 
 def slow_convergence(f: Finding, e: Facts) -> str:
@@ -208,7 +208,7 @@ def oscillation(f: Finding, e: Facts) -> str:
 def overfitting(f: Finding, e: Facts) -> str:
     meanwhile = f"stays near {number(e['train_now'])}" if e.get("rule") == "apart" else "kept falling"
     return (
-        f"The validation loss was lowest at step {e['best_step']} ({number(e['best_validation'])}) and is now "
+        f"The validation loss was lowest at step {e['best_step']:,} ({number(e['best_validation'])}) and is now "
         f"{number(e['validation_now'])}, while the training loss {meanwhile}."
     )
 
@@ -229,10 +229,10 @@ def diverging_headline(f: Finding, e: Facts) -> str:
     if not (e.get("growth_per_step") and e.get("steady")):
         return diverging(f, e)
     overflow = e.get("overflow_step")
-    end = f"; it overflows near step {overflow[0]}" if overflow else ""
-    return f"The loss is diverging: x{number(e['growth_per_step'])} per step since step {f.onset_step}{end}."
+    end = f"; it overflows near step {overflow[0]:,}" if overflow else ""
+    return f"The loss is diverging: x{number(e['growth_per_step'])} per step since step {f.onset_step:,}{end}."
 
 
 def plainly(finding: Finding) -> str:
     """The sentence that needs nothing but the finding itself, for when its own could not be made."""
-    return f"{finding.condition} ({finding.series}) since step {finding.onset_step}."
+    return f"{finding.condition} ({finding.series}) since step {finding.onset_step:,}."

@@ -150,7 +150,7 @@ def _called(uid: str, siblings: Sequence[Sibling]) -> str:
 
 
 def _sentence(step: int, loss: float, lower: int, higher: int, called: str) -> str:
-    told = f"The loss at step {step} ({number(loss)})"
+    told = f"The loss at step {step:,} ({number(loss)})"
     if lower == higher == 0:
         return f"{told} is the same as that of {called}."
     if lower >= higher:

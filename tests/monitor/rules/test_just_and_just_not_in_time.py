@@ -253,6 +253,11 @@ def blown(level: object, n: int) -> Run:
     return a_run([1.0, 9.0, 9.0, 9.0, *level], squares_until(n))  # type: ignore[misc]
 
 
+def with_dips(low: float) -> Run:
+    """Blown up, and back at its start but for two points in five."""
+    return blown(np.tile([low, 1.1, low, 1.1, 1.1], 32) + noise(160, 0.01), 164)
+
+
 def held_since(start: int, n: int, total: int | None = None) -> Run:
     """A floor of 0.7 from a point on."""
     losses = [*np.linspace(1.0, 0.7, start), *(0.7 + noise(n - start, 0.004))]
@@ -346,6 +351,7 @@ OF_FLAT_RUNS = {
     "FlatParameters.goes_on": Pair(PLATEAU, lambda fall: down_and_on(fall, 0.0006), 0.008, 0.016),
     "FlatParameters.goes_on_smooth": Pair(PLATEAU, lambda fall: down_and_on(fall, 0.0), 0.0006, 0.001),
     "FlatParameters.blow_up": Pair(STUCK, blown_up, 3.3, 2.7),
+    "FlatParameters.unspiked": Pair(STUCK, with_dips, 0.55, 0.45),
     "FlatParameters.blown_points": Pair(STUCK, lambda n: blown(1.5 + noise(n - 4, 0.1), n), 20, 13),
     "FlatParameters.blown_sds": Pair(
         STUCK, lambda size: blown(5 + size * (-1.0) ** np.arange(96) + noise(96, 0.01), 100), 0.6, 1.0

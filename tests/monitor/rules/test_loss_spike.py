@@ -75,6 +75,42 @@ def test_a_jump_at_a_constant_rate_or_one_raised_above_all_before_is_an_alarm(ra
     assert "loss_spike" in conditions(watch(restarts(rates)))
 
 
+def epoch_so_far(epochs: int = 4, length: int = 120, seed: int = 0) -> list[float]:
+    """A loss that falls with the scatter of single batches, as its mean over the epoch so far."""
+    batches = 2.0 * np.exp(-np.arange(epochs * length) / 300) + 0.25 * np.random.default_rng(seed).normal(
+        size=epochs * length
+    )
+    means = [batches[i // length * length : i + 1].mean() for i in range(epochs * length)]
+    return [float(mean) for mean in means]
+
+
+STEPS = Context(steps_per_epoch=120, step_unit="step")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mean_over_the_epoch_that_begins_anew_is_no_spike(seed: int) -> None:
+    assert "loss_spike" not in conditions(watch(points(epoch_so_far(seed=seed)), STEPS))
+
+
+def test_a_mean_over_the_epoch_that_begins_far_above_all_batches_is_a_spike() -> None:
+    losses = epoch_so_far()
+    losses[360:363] = [40.0, 20.0, 14.0]
+    assert "loss_spike" in conditions(watch(points(losses), STEPS))
+
+
+def test_single_batches_that_jump_where_an_epoch_begins_are_a_spike() -> None:
+    losses = falling(480, noise=0.05)
+    losses[360] = 8.0
+    assert "loss_spike" in conditions(watch(points(losses), STEPS))
+
+
+def test_a_hinge_at_rest_that_rises_by_a_little_of_its_progress_is_information() -> None:
+    rng = np.random.default_rng(0)
+    before = [*falling(200, start=1.0, floor=0.0), *np.where(rng.random(200) < 0.75, 0.0, 1e-7 * rng.random(200))]
+    assert "loss_spike" not in conditions(watch(points([*before, 0.2])))
+    assert "loss_spike" in conditions(watch(points([*before, 0.5])))
+
+
 def test_a_jump_without_recovery_stays_open() -> None:
     losses = falling(300) + [6.0] * 40
     found = alarms(watch(points(losses)))

@@ -212,7 +212,7 @@ def _bad_batch(finding: Finding, measured: Measured, context: Context) -> Iterat
     yield Advice(
         action="skip_batch",
         value=float(step),
-        summary=f"Look at the batch of step {step} for outliers, wrong labels or values that are not "
+        summary=f"Look at the batch of step {step:,} for outliers, wrong labels or values that are not "
         "finite, and leave it out.",
     )
     if finding.condition is Condition.NON_FINITE:
@@ -299,7 +299,7 @@ def _overfit_small_data(finding: Finding, measured: Measured, context: Context) 
         yield Advice(
             action="stop_at_best_step",
             value=float(best),
-            summary=f"Stop, and keep the parameters of step {best}: the validation loss was lowest there.",
+            summary=f"Stop, and keep the parameters of step {best:,}: the validation loss was lowest there.",
         )
     if context.weight_decay is not None and context.weight_decay >= 0.01:
         return

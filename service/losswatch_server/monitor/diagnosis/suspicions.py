@@ -241,7 +241,7 @@ def _validation_rises(m: Measured) -> Suspicion | None:
     return Suspicion(
         condition=Condition.OVERFITTING,
         probability=0.01 + 0.15 * _soft(rise, 0.2, 0.04),
-        summary=f"The validation loss was best at step {v.best_step} ({number(v.best)}) and is {number(v.risen_to)} "
+        summary=f"The validation loss was best at step {v.best_step:,} ({number(v.best)}) and is {number(v.risen_to)} "
         "now.",
     )
 

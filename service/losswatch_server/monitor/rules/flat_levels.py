@@ -108,6 +108,9 @@ def blown_up(p: FlatParameters, view: View) -> Tests:
     yield Test("highest loss", track.highest, p.blow_up * abs(track.head[0]))
     yield Test("the same", track.highest, track.head[0] + p.blown_sds * view.shape.noise)
     yield Test("level of the loss", view.shape.now, (1 - p.unmoved) * track.head[0])
+    # spikes among points that go on falling raise their median as well
+    latest = sorted(track.recent[-max(8, min(view.shape.n // 8, len(track.recent))) :])
+    yield Test("lower quartile of the latest losses", latest[len(latest) // 4], p.unspiked * track.head[0])
     longer = 2 if view.known.budget is None else 1
     yield Test("points", float(view.shape.n), p.blown_points if half_done(view) else longer * p.plain_points)
     if view.shape.chance is not None:

@@ -86,6 +86,8 @@ class FlatParameters:
     """The same without noise: full-batch training creeps on, and means it."""
     blow_up: float = 3.0
     blown_points: int = 16
+    unspiked: float = 0.5
+    """Of the first loss."""
     blown_sds: float = 5.0
     """Standard deviations of single points by which the highest loss is above the first one."""
     patience: float = 0.5

@@ -23,6 +23,7 @@ import numpy as np
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Over, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.epoch_means import begins_anew
 from losswatch_server.monitor.rules.spike_limits import Array, SpikeLimits, limits_of
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
@@ -258,9 +259,9 @@ class LossSpike:
         threshold.notable = threshold.loss_at(state.largest[0] if len(state.largest) == LARGEST_KEPT else NOTABLE)
 
     def _restarted(self, state: SpikeState, view: View) -> bool:
-        """Whether a schedule of the learning rate began anew shortly before the jump."""
+        """Whether a schedule of the learning rate, or a mean over the epoch, began anew with the jump."""
         near = view.memory.loss.recent_steps[-(state.length + self.restart_points) :]
-        return view.memory.rates.restarted(near[0], state.onset)
+        return view.memory.rates.restarted(near[0], state.onset) or begins_anew(view, state.onset, state.peak)
 
     def _material(self, state: SpikeState, view: View) -> bool:
         """Whether a jump is more than one outlier of the run's own tail, and no schedule's doing."""
@@ -277,7 +278,7 @@ class LossSpike:
         centre = abs(threshold.centre)
         # a hinge at rest has a level of 0, and no factor to tell by
         grown = centre > 0 and state.peak > (1 + self.record) * centre
-        of_level = rise >= self.least_rise * centre and (undone >= self.least_of_progress or grown or not fell)
+        of_level = rise >= self.least_rise * centre > 0 and (undone >= self.least_of_progress or grown or not fell)
         of_progress = undone >= self.least_undone and rise >= self.least_of_level * centre
         if not of_level and not of_progress:
             return False

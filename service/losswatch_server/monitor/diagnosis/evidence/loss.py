@@ -176,7 +176,9 @@ def _period_text(seen: Seen) -> str:
 
 def _shape_text(seen: Seen) -> str:
     loss = of(seen)
-    return f"the loss rose to {number(loss.peak)} ({times(loss.peak / loss.first)} its start) at step {loss.peak_step}"
+    return (
+        f"the loss rose to {number(loss.peak)} ({times(loss.peak / loss.first)} its start) at step {loss.peak_step:,}"
+    )
 
 
 def _level_text(seen: Seen) -> str:
