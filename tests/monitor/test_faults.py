@@ -152,7 +152,7 @@ def test_a_finding_is_reported_although_what_is_said_of_it_fails(
 
 
 def test_a_healthy_run_gets_a_headline_although_its_sentence_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report, "number", broken)
+    monkeypatch.setattr(report, "nothing_found", broken)
     told = assess(watch(points(falling(30))))
     assert told.headline == "The run is healthy."
     assert [fault.part for fault in told.faults] == ["sentence"]

@@ -39,7 +39,8 @@ def nothing_found(memory: Memory, context: Context) -> str:
     least = max(MOVED * noise * math.sqrt(2 / min(8, track.n // 4)), MOVED_SHARE * abs(start))
     if begins_at_start(memory) and start - now < least and start - track.lowest < least + PLAIN * noise:
         level = number(now, 4) if number(start) == number(now) else f"{number(start)} at first, {number(now)} now"
-        return f"Nothing is wrong beyond doubt, but the loss has not fallen in {points}: {level}{_judged_from(memory, context)}"
+        when = _judged_from(memory, context)
+        return f"Nothing is wrong beyond doubt, but the loss has not fallen in {points}: {level}{when}"
     if abs(first - last) > PLAIN * noise and (first > last) == (start > now):
         return f"Healthy: the loss {_way(first, last)} in {points}"
     return f"Healthy: the loss {_way(start, now, about=True)} in {points}"

@@ -185,8 +185,8 @@ def plateau(f: Finding, e: Facts) -> str:
         )
     if e.get("best_level") is not None:
         return (
-            f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step:,} and stays at "
-            f"{level}."
+            f"The loss had come down to {number(e['best_level'])}, went back up near step {f.onset_step:,} and stays "
+            f"at {level}."
         )
     asked = "" if e.get("chance_level") else f" More of the same steps will not lower it: is {level} good enough?"
     return f"The loss stopped falling at {level} near step {f.onset_step:,}: {_levels(e)}.{asked}"
