@@ -3,7 +3,7 @@
 ``{{parameter:least_points}}`` is the value of a detector's parameter, or of the rule that decides from the clock;
 ``{{patience}}`` says how much of a run must have passed before a flat loss is more than impatience (``{{patience from
 least_points}}`` where single steps are judged from that many on); ``{{life}}`` when the finding opens, resolves and
-reopens, and which other conditions keep it from opening.
+reopens, and which other conditions keep it from opening; ``{{needs}}`` what each rule needs to know of a run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from losswatch_server.monitor import lifecycle, monitor
 from losswatch_server.monitor.conditions import CONDITIONS
+from losswatch_server.monitor.known import Need, Needed, Noise, any_of
 from losswatch_server.monitor.rules import minimum_runtime
 from losswatch_server.monitor.rules.base import Detector
 from losswatch_server.monitor.vocabulary import Condition
@@ -35,7 +36,7 @@ CLOCK = {
     "import_minutes": rhythm.IMPORT_AGE_S / 60,
 }
 """What decides when a run is silent: no detector, because no point says it."""
-_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|life|(patience)(?: from ([a-z_]+))?)\}\}")
+_PLACEHOLDER = re.compile(r"\{\{(?:parameter:([a-z0-9_]+)|(life|needs)|(patience)(?: from ([a-z_]+))?)\}\}")
 
 
 def detectors_of(condition: Condition) -> tuple[Detector, ...]:
@@ -59,11 +60,11 @@ def resolve(text: str, condition: Condition) -> str:
     values = parameters(condition)
 
     def replacement(match: re.Match[str]) -> str:
-        name, patient, least = match.groups()
+        name, part, patient, least = match.groups()
         if patient:
             return waiting(values, least=int(values[least]) if least else minimum_runtime.LEAST_SINGLE_STEPS)
-        if name is None:
-            return life(condition)
+        if part:
+            return life(condition) if part == "life" else needs(condition)
         if name not in values:
             raise ValueError(f"{condition} has no parameter {name!r}; there are {', '.join(sorted(values))}")
         return f"{values[name]:g}"
@@ -108,3 +109,27 @@ def life(condition: Condition) -> str:
     if not masters:
         return f"{judged} {reopens}"
     return f"{judged} {reopens} It does not open while one of these is open: {', '.join(f'`{m}`' for m in masters)}."
+
+
+def needs(condition: Condition) -> str:
+    """What the rules of a condition need, in a list: where it is not known they are silent."""
+    known: dict[str, dict[str, None]] = {}
+    of_all = {rule: found for detector in detectors_of(condition) for rule, found in detector.needs.items()}
+    for rule, found in of_all.items():
+        name = rule.rstrip("0123456789 ")  # a ladder has many rungs
+        for need in found:
+            if isinstance(need, Noise):
+                rules = known.setdefault(f"the noise of the {need.of}", {})
+                if not any(told.startswith(f"*{name}* ") for told in rules):
+                    rules[f"*{name}* from {need.points} values on"] = None
+            else:
+                known.setdefault(", or ".join(map(_explained, any_of(need))), {})[f"*{name}*"] = None
+    if not known:
+        return "Its rules need nothing but the series itself."
+    names = {f"*{rule.rstrip('0123456789 ')}*" for rule in of_all}
+    lines = [f"- {what}: {'every rule' if set(told) == names else ', '.join(told)}" for what, told in known.items()]
+    return "\n".join(["A rule is silent where it does not know what it needs:", "", *lines])
+
+
+def _explained(need: Needed) -> str:
+    return f"{need} ({need.known_where})" if isinstance(need, Need) else str(need)

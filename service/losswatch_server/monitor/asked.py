@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from losswatch_server.monitor.conditions import DETECTORS
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.lifecycle import key_of
 from losswatch_server.monitor.rules.base import Detector, PassingDetector
-from losswatch_server.monitor.vocabulary import Condition
 
 Asked = tuple[int, Detector, str]
 """The place of a detector's state, the detector, and the name of what it finds."""
@@ -17,4 +17,6 @@ WITHOUT_VALIDATION = tuple(asked for asked in EVERY_POINT if asked[1].series != 
 """Of those, the ones to ask at a point without a validation loss: the others are unsure there."""
 CALM = tuple((*asked, cast("PassingDetector", asked[1]).calm) for asked in WITHOUT_VALIDATION)
 """The same, and how to tell that one need not be asked."""
-FINITE_ONLY = tuple(asked for asked in EVERYTHING if asked[1].condition is Condition.NON_FINITE)
+FINITE_ONLY = tuple(
+    asked for asked in EVERYTHING if not any(Need.MINIMISED in needs for needs in asked[1].needs.values())
+)

@@ -16,6 +16,7 @@ from losswatch_server.monitor.diagnoses import diagnose_findings, last_count, ne
 from losswatch_server.monitor.faults import Fault, Faults
 from losswatch_server.monitor.findings import Finding
 from losswatch_server.monitor.forecast import NOTHING, forecast
+from losswatch_server.monitor.known import is_minimised
 from losswatch_server.monitor.lifecycle import LifeCycle
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
 from losswatch_server.monitor.memory.memory import Memory, kind_of
@@ -311,7 +312,7 @@ class Monitor:
     def minimised(self) -> bool:
         """Whether a lower loss is a better model: not so in GANs and reinforcement learning, told by ``objective``, by
         the loss's name or by the metrics."""
-        return self.kind.minimised and (not self.memory.of_a_game or self.context.objective is not None)
+        return is_minimised(self.memory, self.context, self.kind)
 
     def begin_attempt(self, number: int, step: int) -> None:
         """A resume from a checkpoint: this state, rewound to before ``step``, goes on as attempt ``number``."""

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.conditions import CONDITIONS
-from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import assess
@@ -306,16 +305,6 @@ def test_what_is_measured_from_the_start_is_not_said_of_an_excerpt(condition: Co
     known = run[0], Context(loss_name=run[1].loss_name)
     assert condition in conditions(watch(*run))
     assert condition not in conditions(watch(*from_step(5000, known)))
-
-
-@pytest.mark.parametrize("need", Need)
-def test_every_need_is_one_of_some_rule(need: Need) -> None:
-    needed = {n for rule in RULES for needs in rule.needs.values() for part in needs for n in _one_of(part)}
-    assert need in needed
-
-
-def _one_of(part: Need | tuple[Need, ...]) -> tuple[Need, ...]:
-    return part if isinstance(part, tuple) else (part,)
 
 
 def test_the_report_says_that_the_beginning_of_an_excerpt_is_missing() -> None:

@@ -24,7 +24,7 @@ from losswatch_server.monitor.diagnosis.series_measures import (
     validation_measures,
     window,
 )
-from losswatch_server.monitor.known import begins_at_start
+from losswatch_server.monitor.known import Need, Needed, Noise, RunAsItStands, begins_at_start, had
 from losswatch_server.monitor.loss_kind import NO_KIND, Family, LossKind, classes_at_chance, loss_kind
 from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.memory import Memory, Rates
@@ -40,6 +40,8 @@ GONE = 0.005
 class Measured:
     """Everything that separates causes."""
 
+    had: frozenset[Need] = frozenset()
+    """What a row of evidence may need, and the run has."""
     loss: LossMeasures | None = None
     gradient: GradientMeasures | None = None
     layers: LayerMeasures | None = None
@@ -96,6 +98,13 @@ class Measured:
     jump: JumpMeasures | None = None
     """The loss around the begin of the finding in question."""
 
+    def has(self, need: Needed) -> bool:
+        """Whether what a row of evidence needs is there."""
+        if not isinstance(need, Noise):
+            return need in self.had
+        series = {"loss": self.loss, "gradient norm": self.gradient, "validation loss": self.validation}[need.of]
+        return series is not None and series.points >= need.points
+
     @property
     def stationary(self) -> bool:
         """The gradient is gone: longer steps lead nowhere."""
@@ -141,7 +150,9 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
     from_start = loss is None or begins_at_start(memory)
     predicted = _predicted_fall(memory, context, adaptive, clip)
     errors, ratio = _against_noise(memory.loss, loss, predicted)
+    quality = quality_measures(memory.quality)
     return Measured(
+        had=had(RunAsItStands(memory, context, kind, chance, quality is not None)),
         loss=loss,
         gradient=gradient,
         layers=layer_measures(memory.layers, context),
@@ -164,7 +175,7 @@ def _gather(memory: Memory, context: Context, since_step: int | None) -> Measure
         blew_up=_blew_up(memory, loss),
         loss_nonfinite=memory.loss_nonfinite,
         kind=kind,
-        quality=quality_measures(memory.quality),
+        quality=quality,
         predicted_fall=predicted,
         predicted_in_errors=errors,
         actual_to_predicted=ratio,

@@ -16,6 +16,7 @@ from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.diagnosis.optimizers import is_adaptive
 from losswatch_server.monitor.diagnosis.priors import PRIORS
 from losswatch_server.monitor.diagnosis.suspicions import Suspicion, as_finding
+from losswatch_server.monitor.known import Need
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 
@@ -48,7 +49,7 @@ def stated_causes(context: Context, *, at_rest: bool) -> frozenset[CauseName]:
     decays = frozenset({CauseName.WEIGHT_DECAY_TOO_STRONG}) if _decays_away(context) else frozenset()
     if context.facts is None:
         return decays
-    measured = Measured()
+    measured = Measured(had=frozenset({Need.FACT}))
     seen = Seen(as_finding(_NO_SUSPICION, measured, 0), measured, context)
     told = (row for row in _FAULTS if row.strength(seen) >= _PLAINLY and not (at_rest and row.name == _UNMOVED))
     return decays.union(_causes_of(told))

@@ -15,7 +15,7 @@ from types import NoneType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from losswatch_server.monitor.diagnosis.stated_faults import stated_causes
-from losswatch_server.monitor.known import Known, Need, begins_at_start, known
+from losswatch_server.monitor.known import Known, Needed, Needs, any_of, has, known, met
 from losswatch_server.monitor.loss_kind import NO_KIND, LossKind
 from losswatch_server.monitor.loss_summary import Shape, shape_of
 from losswatch_server.monitor.memory.memory import Memory
@@ -52,11 +52,6 @@ class Test(NamedTuple):
     def is_switch(self) -> bool:
         """Whether it is a yes (1) or no (0), held against a half."""
         return self.threshold == 0.5 and self.value in (0.0, 1.0)
-
-
-Needs = tuple[Need | tuple[Need, ...], ...]
-"""What a rule needs to know of a run: each of them, or any one of a tuple. Where one is not known the rule does not
-hold: what is not known is never bad."""
 
 
 @dataclass(slots=True)
@@ -175,36 +170,29 @@ class View:
             self._stated = held = (self.context, at_rest, stated_causes(self.context, at_rest=at_rest))
         return held[2]
 
-    def has(self, need: Need) -> bool:
-        """Whether a need is met. Asked of the memory itself where that is enough: ``known`` needs the summary of the
-        loss, too dear for rules that ask at every point."""
-        match need:
-            case Need.START:
-                return begins_at_start(self.memory)
-            case Need.CHANCE:
-                return self.known.chance is not None
-            case Need.VALIDATION:
-                return self.memory.validation.n > 0
-            case Need.GRADIENTS:
-                return self.memory.grad_norm.n > 0
-            case Need.UNCLIPPED:
-                return self.context.grad_norm_is != "after_clip"
-            case Need.LAYERS:
-                return self.memory.layers.points > 0
-            case Need.QUALITY:
-                return self.quality.share is not None
-            case Need.CAUSE:
-                return bool(self.stated)
+    @property
+    def chance(self) -> float | None:
+        """Chance level of this run's loss; None where it is not known."""
+        return self.known.chance
+
+    @property
+    def answers(self) -> bool:
+        """Whether a share of right answers was sent."""
+        return self.quality.share is not None
+
+    def has(self, need: Needed) -> bool:
+        """Whether a need is met."""
+        return has(self, need)
 
     def meets(self, needs: Needs) -> bool:
         """Whether all of them are met."""
-        return all(any(map(self.has, need)) if isinstance(need, tuple) else self.has(need) for need in needs)
+        return met(needs, self.has)
 
     def needed(self, needs: Needs) -> Iterable[Test]:
         """A test for each need of a rule."""
         for need in needs:
-            any_of = need if isinstance(need, tuple) else (need,)
-            yield Test(" or ".join(any_of) + " is known", float(any(map(self.has, any_of))), 0.5)
+            enough = any_of(need)
+            yield Test(" or ".join(map(str, enough)) + " is known", float(any(map(self.has, enough))), 0.5)
 
     def holds(self, rule: str, tests: Iterable[Test], needs: Needs = ()) -> bool:
         """Whether the needs of a rule are met and all its tests pass. Tests that follow one that failed are made for
@@ -265,7 +253,9 @@ class Detector(Protocol):
     series: ClassVar[str]
     every_point: ClassVar[bool]
     needs: ClassVar[Mapping[str, Needs]]
-    """Of every rule, by name: also of those that need nothing but the loss itself."""
+    """Of every rule, by name: also of those that need nothing but the loss itself. Most are asked for where a rule is
+    (``View.holds``); that a loss is minimised before any is, and the noise by the least points of a rule. A test takes
+    each need away from runs with an alarm, and sees the rule silent."""
 
     def start(self) -> Any:
         """A fresh state: a dataclass of scalars and short lists, or None."""

@@ -21,13 +21,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.known import Need, begins_at_start
+from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
 from losswatch_server.monitor.learning_rate_limit import limit_from_growth, overflow_step
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import BLOCK, LADDER_LEVELS, Track, step_back
 from losswatch_server.monitor.points import Point
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
 from losswatch_server.monitor.rules.few_points import (
     FewParameters,
     both_rise,
@@ -75,9 +75,15 @@ class Diverging(FewParameters):
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Needs]] = {
-        **dict.fromkeys(("start", "jump", "multiplying", "growth", "monotone", "risen", "both rise", "unbounded"), ()),
-        **{f"ladder {BLOCK << level}": () for level in range(LADDER_LEVELS)},
-        "lost": (Need.START,),
+        **dict.fromkeys(
+            ("start", "jump", "multiplying", "growth", "monotone", "risen", "unbounded"), (Need.MINIMISED,)
+        ),
+        "both rise": (Need.MINIMISED, Need.VALIDATION),
+        **{
+            f"ladder {BLOCK << level}": (Need.MINIMISED, Noise("loss", 6 * BLOCK << level))
+            for level in range(LADDER_LEVELS)
+        },
+        "lost": (Need.MINIMISED, Noise("loss", 6 * BLOCK), Need.START),
     }
     fell: float = 10.0
     """Times: a huge first loss that stays is no explosion, but what not_learning says."""

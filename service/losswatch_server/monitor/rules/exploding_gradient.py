@@ -17,13 +17,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.loss_summary import reduced_alike
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.precision import precision
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.trend import Array, median, middle
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -55,9 +55,9 @@ class ExplodingGradient:
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Needs]] = {
-        "rise": (Need.GRADIENTS, Need.UNCLIPPED),
-        "inputs": (Need.GRADIENTS, Need.START),
-        "start": (Need.GRADIENTS, Need.START),
+        "rise": (Need.MINIMISED, Need.GRADIENTS, Need.UNCLIPPED, Noise("gradient norm", 32)),
+        "inputs": (Need.MINIMISED, Need.GRADIENTS, Need.START),
+        "start": (Need.MINIMISED, Need.GRADIENTS, Need.START),
     }
     warning_ratio: float = 30.0
     critical_ratio: float = 1000.0

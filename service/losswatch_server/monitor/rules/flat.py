@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.forecast import forecast
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.loss_kind import classes_at_chance
 from losswatch_server.monitor.precision import precision
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.rules.flat_beside import (
     clipped,
     held_back,
@@ -37,7 +37,7 @@ from losswatch_server.monitor.rules.flat_levels import (
     stays_wrong,
 )
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth
-from losswatch_server.monitor.rules.flat_stated import not_done, rests, still_falls, unmoved
+from losswatch_server.monitor.rules.flat_stated import not_done, rests, stated, still_falls, unmoved
 from losswatch_server.monitor.rules.flat_tests import (
     does_not_move,
     enough,
@@ -71,8 +71,7 @@ class Line:
     """Whether it began where a better level was left behind."""
 
     def tests(self, p: FlatParameters, view: View) -> Tests:
-        """All tests of the row, its needs first."""
-        yield from view.needed(self.needs)
+        """All tests of the row."""
         for part in self.parts:
             yield from part(p, view)
 
@@ -95,6 +94,8 @@ CONVERGED = 0.7
 """Confidence in a finding that raises no alarm."""
 LEVEL = (Need.QUALITY, Need.CHANCE, Need.START)
 """What says how good a level is."""
+STATED = (Need.FACT, Need.SETTING)
+SCATTER = Noise("loss", 8)
 LINES = (
     Line(condition=C.NOT_LEARNING, name="constant", parts=(constant,)),
     Line(
@@ -103,12 +104,12 @@ LINES = (
         parts=(exactly_at_chance,),
         needs=(Need.START,),
     ),
-    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), needs=(Need.START,)),
+    Line(condition=C.NOT_LEARNING, name="blown up", parts=(blown_up,), needs=(SCATTER, Need.START)),
     Line(
         condition=C.NOT_LEARNING,
         name="ignores its gradients",
         parts=(ignores_its_gradients, not_moved),
-        needs=(Need.START, Need.GRADIENTS),
+        needs=(SCATTER, Need.START, Need.GRADIENTS, Need.SETTING),
     ),
     Line(
         condition=C.NOT_LEARNING,
@@ -120,27 +121,33 @@ LINES = (
         condition=C.NOT_LEARNING,
         name="at chance",
         parts=(at_chance, enough, stays_at_chance),
-        needs=(Need.CHANCE,),
+        needs=(SCATTER, Need.CHANCE),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="not moved",
         parts=(not_moved, does_not_move, enough),
-        needs=(Need.START,),
+        needs=(SCATTER, Need.START),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="answers stay wrong",
         parts=(stays_wrong, enough),
-        needs=(Need.START, Need.QUALITY),
+        needs=(SCATTER, Need.START, Need.QUALITY),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="validation not moved",
         parts=(validation_unmoved, enough),
-        needs=(Need.START, Need.VALIDATION),
+        needs=(Need.START, Need.VALIDATION, Noise("validation loss", 6)),
     ),
-    Line(condition=C.PLATEAU, name="fell back", parts=(fell_back, enough), lost=True, needs=(Need.START,)),
+    Line(
+        condition=C.PLATEAU,
+        name="fell back",
+        parts=(fell_back, enough),
+        lost=True,
+        needs=(Noise("loss", 12), Need.START),
+    ),
     Line(
         condition=C.PLATEAU,
         name="validation became one number",
@@ -154,7 +161,7 @@ LINES = (
         parts=(bad, stopped, enough),
         held=True,
         floor=True,
-        needs=(LEVEL,),
+        needs=(Noise("loss", 10), LEVEL),
     ),
     Line(
         condition=C.PLATEAU,
@@ -162,49 +169,53 @@ LINES = (
         parts=(bad, settles, enough),
         held=True,
         floor=True,
-        needs=(LEVEL,),
+        needs=(Noise("loss", 40), LEVEL),
     ),
     Line(
         condition=C.SLOW_CONVERGENCE,
         name="too slow",
         parts=(falls_too_slowly, enough_for_slow),
-        needs=((Need.CHANCE, Need.START),),
+        needs=(
+            Noise("loss", 24),
+            (Need.CHANCE, Need.START),
+        ),
     ),
     Line(
         condition=C.SLOW_CONVERGENCE,
         name="clipped",
         parts=(clipped, not_done, still_falls, enough_for_slow),
-        needs=(Need.GRADIENTS, Need.UNCLIPPED, Need.START),
+        needs=(SCATTER, Need.SETTING, Need.GRADIENTS, Need.UNCLIPPED, Need.START),
     ),
     Line(
         condition=C.SLOW_CONVERGENCE,
         name="held back",
         parts=(held_back, not_done, still_falls, enough_for_slow),
-        needs=(Need.GRADIENTS, Need.START),
+        needs=(SCATTER, Need.SETTING, Need.RATE, Need.GRADIENTS, Need.START),
     ),
     Line(
         condition=C.NOT_LEARNING,
         name="not moved, and the client says why",
-        parts=(unmoved, does_not_move, enough),
-        needs=(Need.CAUSE, Need.START),
+        parts=(stated, unmoved, does_not_move, enough),
+        needs=(STATED, SCATTER, Need.START),
     ),
     Line(
         condition=C.PLATEAU,
         name="stopped, and the client says why",
-        parts=(not_done, rests, enough),
+        parts=(stated, not_done, rests, enough),
         held=True,
         floor=True,
-        needs=(Need.CAUSE, Need.START),
+        needs=(STATED, SCATTER, Need.START),
     ),
     Line(
         condition=C.SLOW_CONVERGENCE,
         name="not done, and the client says why",
-        parts=(not_done, still_falls, enough_for_slow),
-        needs=(Need.CAUSE, Need.START),
+        parts=(stated, not_done, still_falls, enough_for_slow),
+        needs=(STATED, SCATTER, Need.START),
     ),
     Line(
         condition=C.CONVERGED,
         name="settled",
+        needs=(Noise("loss", 10),),
         parts=(good, stopped, no_longer_shrinks),
         severity=Severity.INFO,
         floor=True,
@@ -270,6 +281,11 @@ def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:
     return evidence
 
 
+def needs_of(condition: Condition) -> Mapping[str, Needs]:
+    """Of each row that says a condition."""
+    return {line.name: (Need.MINIMISED, *line.needs) for line in LINES if line.condition is condition}
+
+
 @dataclass(slots=True)
 class FlatState:
     """``since`` is the count of points at which the present row began to hold, 0 while none does."""
@@ -286,7 +302,7 @@ class Flat(FlatParameters):
     condition: ClassVar[Condition] = Condition.NOT_LEARNING
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = False
-    needs: ClassVar[Mapping[str, Needs]] = {line.name: line.needs for line in LINES}
+    needs: ClassVar[Mapping[str, Needs]] = {}
 
     def start(self) -> FlatState:
         return FlatState()
@@ -299,7 +315,7 @@ class Flat(FlatParameters):
         if view.explains:
             for own in LINES:
                 if own.condition is self.condition:
-                    view.holds(own.name, own.tests(self, view))
+                    view.holds(own.name, own.tests(self, view), own.needs)
         if row is None or row.condition is not self.condition:
             state.since, state.row, state.opened = 0, "", False
             return QUIET
@@ -324,6 +340,7 @@ class NotLearning(Flat):
     """Constant, at chance, not moved since its start, or blown up and not come back."""
 
     condition: ClassVar[Condition] = Condition.NOT_LEARNING
+    needs: ClassVar[Mapping[str, Needs]] = needs_of(Condition.NOT_LEARNING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,6 +348,7 @@ class Plateau(Flat):
     """Fell, then stopped at a bad floor."""
 
     condition: ClassVar[Condition] = Condition.PLATEAU
+    needs: ClassVar[Mapping[str, Needs]] = needs_of(Condition.PLATEAU)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +356,7 @@ class SlowConvergence(Flat):
     """Falling, but not to arrive by the end of the plan."""
 
     condition: ClassVar[Condition] = Condition.SLOW_CONVERGENCE
+    needs: ClassVar[Mapping[str, Needs]] = needs_of(Condition.SLOW_CONVERGENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,3 +364,4 @@ class Converged(Flat):
     """Information only: stopped at a good floor."""
 
     condition: ClassVar[Condition] = Condition.CONVERGED
+    needs: ClassVar[Mapping[str, Needs]] = needs_of(Condition.CONVERGED)

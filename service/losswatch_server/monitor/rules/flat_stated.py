@@ -10,6 +10,11 @@ from losswatch_server.monitor.stats.looks import standard_errors
 from losswatch_server.monitor.vocabulary import CauseName
 
 
+def stated(p: FlatParameters, view: View) -> Tests:
+    """The facts, or a setting beyond every recipe, name a fault that keeps a loss up."""
+    yield Test("a fault that the client states", float(bool(view.stated)), 0.5)
+
+
 def unmoved(p: FlatParameters, view: View) -> Tests:
     """Whatever chance level is: for a loss that a stated fault keeps where it is."""
     yield Test("share of the first level that was gained", view.shape.share, p.unmoved, False)

@@ -20,9 +20,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Over, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Over, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.epoch_means import begins_anew
 from losswatch_server.monitor.rules.spike_limits import Array, SpikeLimits, limits_of
 from losswatch_server.monitor.stats.tail import tail_limit
@@ -97,7 +98,7 @@ class LossSpike:
     condition: ClassVar[Condition] = Condition.LOSS_SPIKE
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = True
-    needs: ClassVar[Mapping[str, Needs]] = {"jump": ()}
+    needs: ClassVar[Mapping[str, Needs]] = {"jump": (Need.MINIMISED, Noise("loss", 5))}
     sds: float = 10.0
     excess: float = 1.5
     raw_sds: float = 20.0

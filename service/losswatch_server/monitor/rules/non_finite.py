@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from losswatch_server.monitor.batch import METRICS
+from losswatch_server.monitor.known import Needs
 from losswatch_server.monitor.memory.coming import Coming
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
 from losswatch_server.monitor.rules.loss_scale import scale_at
 from losswatch_server.monitor.vocabulary import Condition, Severity
 

@@ -21,10 +21,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.precision import precision
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -32,6 +32,7 @@ from losswatch_server.monitor.vocabulary import Condition, Severity
 Array = NDArray[np.float64]
 
 
+SCATTER = Noise("loss", 32)
 LEAST_SWING = 0.2
 """Of the level: waves that are smaller are no period that matters."""
 
@@ -58,9 +59,9 @@ class Oscillation:
     series: ClassVar[str] = "loss"
     every_point: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, Needs]] = {
-        "period": (),
-        "alternation": ((Need.CHANCE, Need.START),),
-        "swings": ((Need.CHANCE, Need.START),),
+        "period": (Need.MINIMISED, SCATTER),
+        "alternation": (Need.MINIMISED, SCATTER, (Need.CHANCE, Need.START)),
+        "swings": (Need.MINIMISED, SCATTER, (Need.CHANCE, Need.START)),
     }
     least_points: int = 32
     lag1: float = -0.55

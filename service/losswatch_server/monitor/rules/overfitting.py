@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from losswatch_server.monitor.known import Need, begins_at_start
+from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.precision import precision
-from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Needs, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -116,9 +116,12 @@ class Overfitting:
     condition: ClassVar[Condition] = Condition.OVERFITTING
     series: ClassVar[str] = "validation_loss"
     every_point: ClassVar[bool] = True
-    needs: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
-        ("few", "turned", "unbroken", "from the first", "by far", "apart"), (Need.VALIDATION,)
-    )
+    needs: ClassVar[Mapping[str, Needs]] = {
+        **dict.fromkeys(("few", "by far"), (Need.MINIMISED, Need.VALIDATION, Noise("validation loss", 5))),
+        **dict.fromkeys(("turned", "from the first"), (Need.MINIMISED, Need.VALIDATION, Noise("validation loss", 10))),
+        "unbroken": (Need.MINIMISED, Need.VALIDATION, Noise("validation loss", 7)),
+        "apart": (Need.MINIMISED, Need.VALIDATION, Noise("validation loss", 9)),
+    }
     least_points: int = 5
     z_warning: float = 3.0
     age: float = 0.25

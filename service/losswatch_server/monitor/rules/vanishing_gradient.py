@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from losswatch_server.monitor.known import Need
+from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.precision import precision
-from losswatch_server.monitor.rules.base import QUIET, Alarm, Needs, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.layers import DEAD, LayerNorms, layer_norms
 from losswatch_server.monitor.stats.trend import median
@@ -32,10 +32,10 @@ class VanishingGradient:
     series: ClassVar[str] = "grad_norm"
     every_point: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, Needs]] = {
-        "zero": (Need.GRADIENTS,),
-        "dead layers": (Need.LAYERS,),
-        "early layers": (Need.LAYERS,),
-        "total": (Need.GRADIENTS, Need.START),
+        "zero": (Need.MINIMISED, Need.GRADIENTS, Noise("gradient norm", 16)),
+        "dead layers": (Need.MINIMISED, Need.LAYERS, Noise("loss", 16)),
+        "early layers": (Need.MINIMISED, Need.LAYERS, Noise("loss", 16)),
+        "total": (Need.MINIMISED, Need.GRADIENTS, Noise("gradient norm", 16), Need.START),
     }
     least_points: int = 16
     least_share: float = 0.05

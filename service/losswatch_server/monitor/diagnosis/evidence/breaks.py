@@ -24,8 +24,17 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     below,
     holds,
 )  # fmt: skip
+from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.known import START_STRIDES
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
+
+
+def from_the_first_step(finding: Finding) -> bool:
+    """Whether the run broke within the first two strides of its log. No finite loss says where it begins."""
+    onset, count = finding.onset_step, finding.evidence.get("consecutive")
+    strides = count - 1 if isinstance(count, int) and count > 1 else math.inf
+    return onset <= 1 or onset <= START_STRIDES * (finding.last_step - onset) / strides
 
 
 def _broke(*kinds: str) -> tuple[Limit, ...]:

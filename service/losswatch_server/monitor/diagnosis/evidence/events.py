@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from losswatch_server.monitor.diagnosis.evidence import loss as losses
+from losswatch_server.monitor.diagnosis.evidence.breaks import from_the_first_step
 from losswatch_server.monitor.diagnosis.evidence.causes import (
     ACCUMULATING,
     BAD_BATCH,
@@ -22,6 +23,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, NORMS, RATE, SETTING
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -114,8 +116,9 @@ def _none_finite(seen: Seen) -> bool | None:
 
 
 def _of_many_steps(seen: Seen) -> bool:
-    """Whether the first value comes after many updates: a mean over an epoch."""
-    return seen.context.step_unit == "epoch" and seen.context.steps_per_epoch != 1
+    """Whether the first value comes after many updates: a mean over an epoch, or one in the middle of the run."""
+    by_epoch = seen.context.step_unit == "epoch" and seen.context.steps_per_epoch != 1
+    return by_epoch or not from_the_first_step(seen.finding)
 
 
 def _never_finite(seen: Seen) -> bool | None:
@@ -303,8 +306,8 @@ EVENTS: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="no_epoch_finite", group="before any update", when=holds(_no_epoch_finite),
-        means="in a log by the epoch, not one loss was finite: the data are not, or it blew up within the first epoch",
-        says=lambda s: "not one epoch's loss was finite: the data are not, or it blew up within the first epoch",
+        means="by the epoch or in an excerpt not one loss was finite: the data are not, or it blew up before the first",
+        says=lambda s: "not one loss was finite: the data are not, or it blew up before the first one came",
         for_={BAD_DATA: STRONG, UNSCALED: PLAIN, RATE_HIGH: WEAK, INIT: WEAK},
         against={BAD_BATCH: WEAK},
     ),
@@ -346,20 +349,20 @@ EVENTS: tuple[Evidence, ...] = (
         for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK},
     ),
     Evidence(
-        name="ascends_gradient", group="events", when=within(_ascent, 0.6, 1.6, 0.06),
+        name="ascends_gradient", group="events", needs=(NORMS, RATE, SETTING), when=within(_ascent, 0.6, 1.6, 0.06),
         means="plain SGD: the loss rises by what the gradient predicts as a fall: the updates follow +gradient",
         says=lambda s: "the loss rises by as much as the gradient predicts as a fall: the updates follow +gradient",
         for_={WRONG_LOSS: STRONG}, against={RATE_HIGH: PLAIN, UNSCALED: PLAIN, ACCUMULATING: PLAIN},
     ),
     Evidence(
-        name="overshoots_minimum", group="events",
+        name="overshoots_minimum", group="events", needs=(NORMS, RATE, SETTING),
         when=below(lambda s: None if _ascent(s) is None else abs(_ascent(s) or 0.0), 0.35, 0.06),
         means="plain SGD: the loss rises as steps that overshoot the minimum make it rise",
         says=lambda s: "the loss rises as steps that overshoot the minimum make it rise",
         for_={RATE_HIGH: WEAK}, against={WRONG_LOSS: PLAIN},
     ),
     Evidence(
-        name="rises_from_first_step", group="events", when=above(_lowest_share, 0.87, 0.02),
+        name="rises_from_first_step", group="events", needs=(BEGINNING,), when=above(_lowest_share, 0.87, 0.02),
         means="the loss rose from the first steps on and was never clearly below its start",
         says=lambda s: (
             f"the loss rose from the first steps on: it began at {number(losses.of(s).very_first)} and was never below "

@@ -14,6 +14,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     UNSHUFFLED,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import CHANCE, FACTS, KIND
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
     PLAIN,
@@ -107,49 +108,51 @@ def _per_sample(seen: Seen) -> float | None:
 
 FACTS_OF_DATA: tuple[Evidence, ...] = (
     Evidence(
-        name="inputs_are_large", group="facts", when=(*above(input_size, 1.0, 0.1), *holds(_bare)),
+        name="inputs_are_large", group="facts", needs=(FACTS,), when=(*above(input_size, 1.0, 0.1), *holds(_bare)),
         means="the inputs have a mean or spread above 6, or reach beyond 50, and nothing normalises them",
         says=_input_text, for_={UNSCALED: FACT},
     ),
     Evidence(
-        name="inputs_are_large_but_normalized", group="facts",
+        name="inputs_are_large_but_normalized", group="facts", needs=(FACTS,),
         when=(*above(input_size, 1.0, 0.1), *holds(lambda s: not _bare(s))),
         means="the inputs are large, and a normalisation layer follows somewhere",
         says=_input_text, for_={UNSCALED: PLAIN},
     ),
     Evidence(
-        name="inputs_are_scaled", group="facts",
+        name="inputs_are_scaled", group="facts", needs=(FACTS,),
         when=(*below(input_size, 0.75, 0.08), *holds(lambda s: None if s.facts.input_std is None
                                                       else s.facts.input_std > 0.05)),
         means="the inputs are of ordinary size",
         says=_input_text, against={UNSCALED: FACT},
     ),
     Evidence(
-        name="inputs_hardly_vary", group="facts",
+        name="inputs_hardly_vary", group="facts", needs=(FACTS,),
         when=(Limit(lambda s: s.facts.input_std, 0.02, -0.003), *holds(_bare)),
         means="the inputs hardly vary: their spread is below 0.02",
         says=_input_text, for_={UNSCALED: STRONG},
     ),
     Evidence(
-        name="targets_are_large", group="facts", when=above(_target_size, 20.0, 3.0),
+        name="targets_are_large", group="facts", needs=(FACTS,), when=above(_target_size, 20.0, 3.0),
         means="the targets are values with a mean or spread above 20",
         says=lambda s: f"the targets are {number(s.facts.target_mean)} +- {number(s.facts.target_std)}",
         for_={UNSCALED: STRONG},
     ),
     Evidence(
-        name="data_not_finite", group="facts", when=holds(_broken_data),
+        name="data_not_finite", group="facts", needs=(FACTS,), when=holds(_broken_data),
         means="the inputs or targets hold NaN or infinity",
         says=lambda s: "the statistics of inputs and targets are not finite: the data hold NaN or infinity",
         for_={BAD_DATA: FACT},
     ),
     Evidence(
-        name="data_are_finite", group="facts", when=holds(lambda s: None if _broken_data(s) is None else
+        name="data_are_finite", group="facts", needs=(FACTS,),
+        when=holds(lambda s: None if _broken_data(s) is None else
                                                           not _broken_data(s)),
         means="the statistics of inputs and targets are finite",
         says=lambda s: "the statistics of inputs and targets are finite", against={BAD_DATA: PLAIN},
     ),
     Evidence(
-        name="starts_exactly_at_chance", group="start of the weights", when=holds(_initially_exact),
+        name="starts_exactly_at_chance", group="start of the weights", needs=(FACTS, CHANCE, KIND),
+        when=holds(_initially_exact),
         means="before training the loss is chance level to the last digit: every output is the same",
         says=lambda s: (
             f"before training the loss is {number(s.facts.initial_loss, 6)}, chance level to the last digit: every "
@@ -158,40 +161,42 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
         for_={INIT: STRONG}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK},
     ),
     Evidence(
-        name="starts_far_above_chance", group="facts", when=above(_initial_over_chance, 2.5, 0.25),
+        name="starts_far_above_chance", group="facts", needs=(CHANCE, FACTS),
+        when=above(_initial_over_chance, 2.5, 0.25),
         means="before training the loss is more than 2.5 times that of the best constant answer",
         says=_initial_text, for_={INIT: STRONG, UNSCALED: PLAIN},
     ),
     Evidence(
-        name="starts_near_chance", group="facts", when=within(_initial_over_chance, 0.8, 1.6, 0.05),
+        name="starts_near_chance", group="facts", needs=(CHANCE, FACTS),
+        when=within(_initial_over_chance, 0.8, 1.6, 0.05),
         means="before training the loss is near that of the best constant answer",
         says=_initial_text, against={INIT: WEAK, UNSCALED: WEAK},
     ),
     Evidence(
-        name="one_class", group="facts", when=above(_largest_class, 0.985, 0.004),
+        name="one_class", group="facts", needs=(FACTS,), when=above(_largest_class, 0.985, 0.004),
         means="nearly all labels are of one class",
         says=lambda s: f"{percent(_largest_class(s))} of the labels are of one class", for_={LABELS: STRONG},
     ),
     Evidence(
-        name="more_parameters_than_samples", group="facts", when=above(_per_sample, 0.0, 0.2),
+        name="more_parameters_than_samples", group="facts", needs=(FACTS,), when=above(_per_sample, 0.0, 0.2),
         means="the model has more parameters than there are training samples",
         says=lambda s: f"{s.facts.parameters:,} parameters are trained on {s.facts.dataset_size:,} samples",
         for_={SMALL_DATA: PLAIN}, against={SMALL: PLAIN},
     ),
     Evidence(
-        name="more_samples_than_parameters", group="facts", when=below(_per_sample, -1.5, 0.2),
+        name="more_samples_than_parameters", group="facts", needs=(FACTS,), when=below(_per_sample, -1.5, 0.2),
         means="there are more than thirty samples for each parameter",
         says=lambda s: f"{s.facts.parameters:,} parameters are trained on {s.facts.dataset_size:,} samples",
         for_={SMALL: PLAIN}, against={SMALL_DATA: WEAK},
     ),
     Evidence(
-        name="not_shuffled", group="facts", when=holds(lambda s: None if s.facts.shuffled is None
+        name="not_shuffled", group="facts", needs=(FACTS,), when=holds(lambda s: None if s.facts.shuffled is None
                                                        else not s.facts.shuffled and not s.context.full_batch),
         means="the training data are not shuffled",
         says=lambda s: "the training data are not shuffled", for_={UNSHUFFLED: FACT},
     ),
     Evidence(
-        name="shuffled", group="facts", when=holds(lambda s: s.facts.shuffled),
+        name="shuffled", group="facts", needs=(FACTS,), when=holds(lambda s: s.facts.shuffled),
         means="the training data are shuffled",
         says=lambda s: "the training data are shuffled", against={UNSHUFFLED: FACT},
     ),

@@ -16,6 +16,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import FACTS
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
     PLAIN,
@@ -148,61 +149,62 @@ def _parameters(seen: Seen) -> float | None:
 
 FACTS_OF_MODEL: tuple[Evidence, ...] = (
     Evidence(
-        name="optimizer_lacks_parameters", group="facts", when=below(_held, 0.999, 0.0001),
+        name="optimizer_lacks_parameters", group="facts", needs=(FACTS,), when=below(_held, 0.999, 0.0001),
         means="the optimiser holds none, or not all, of the parameters that should train",
         says=_held_text, for_={NOT_UPDATED: FACT},
     ),
     Evidence(
-        name="optimizer_holds_all", group="facts",
+        name="optimizer_holds_all", group="facts", needs=(FACTS,),
         when=(*above(_held, 0.999, 0.0001), *holds(lambda s: None if _frozen(s) is None else not _frozen(s))),
         means="the optimiser holds every parameter of the model",
         says=_held_text, against={NOT_UPDATED: PLAIN},
     ),
     Evidence(
-        name="part_is_frozen", group="facts", when=holds(_frozen),
+        name="part_is_frozen", group="facts", needs=(FACTS,), when=holds(_frozen),
         means="a part of the model is frozen, and nothing says that a trained model is tuned further",
         says=lambda s: f"only {s.facts.trainable_parameters:,} of {s.facts.parameters:,} parameters are trainable",
         for_={NOT_UPDATED: FACT},
     ),
     Evidence(
-        name="no_activation", group="facts", when=holds(lambda s: _all(s, "linear")),
+        name="no_activation", group="facts", needs=(FACTS,), when=holds(lambda s: _all(s, "linear")),
         means="the model has no activation between its layers",
         says=lambda s: "the model has no activation between its layers",
         for_={LINEAR: FACT}, against={DEAD: FACT, SATURATED: FACT},
     ),
     Evidence(
-        name="has_activation", group="facts", when=holds(lambda s: _has(s, "rectifying", "saturating")),
+        name="has_activation", group="facts", needs=(FACTS,),
+        when=holds(lambda s: _has(s, "rectifying", "saturating")),
         means="the hidden layers have activations",
         says=_activations_text, against={LINEAR: FACT},
     ),
     Evidence(
-        name="activations_rectify", group="facts", when=holds(lambda s: _all(s, "rectifying")),
+        name="activations_rectify", group="facts", needs=(FACTS,), when=holds(lambda s: _all(s, "rectifying")),
         means="every hidden activation is a ReLU or its kin",
         says=_activations_text, against={SATURATED: STRONG},
     ),
     Evidence(
-        name="activations_saturate", group="facts", when=holds(lambda s: _all(s, "saturating")),
+        name="activations_saturate", group="facts", needs=(FACTS,), when=holds(lambda s: _all(s, "saturating")),
         means="every hidden activation is a sigmoid or tanh",
         says=_activations_text, against={DEAD: FACT},
     ),
     Evidence(
-        name="activations_are_sigmoids", group="facts", when=holds(_sigmoids),
+        name="activations_are_sigmoids", group="facts", needs=(FACTS,), when=holds(_sigmoids),
         means="every hidden activation is a sigmoid, whose slope of at most a quarter shrinks the gradient",
         says=lambda s: f"{_activations_text(s)}: each such layer shrinks the gradient to a quarter or less",
         for_={SATURATED: STRONG}, against={LABELS: WEAK},
     ),
     Evidence(
-        name="softmax_twice", group="facts", when=holds(_twice),
+        name="softmax_twice", group="facts", needs=(FACTS,), when=holds(_twice),
         means="the last layer applies a softmax or sigmoid, and the loss applies it again",
         says=lambda s: f"{_output_text(s)}: it is applied twice", for_={WRONG_LOSS: FACT},
     ),
     Evidence(
-        name="no_probabilities", group="facts", when=holds(_not_squashed),
+        name="no_probabilities", group="facts", needs=(FACTS,), when=holds(_not_squashed),
         means="the loss expects probabilities or their logarithms, and the last layer gives none",
         says=_output_text, for_={WRONG_LOSS: FACT},
     ),
     Evidence(
-        name="output_cannot_reach_targets", group="facts", when=holds(_cannot_reach),
+        name="output_cannot_reach_targets", group="facts", needs=(FACTS,), when=holds(_cannot_reach),
         means="the targets lie outside of what the last layer can give",
         says=lambda s: (
             f"the last layer ends in {_output(s)}, and the targets are {number(s.facts.target_mean)} +- "
@@ -211,42 +213,43 @@ FACTS_OF_MODEL: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: FACT},
     ),
     Evidence(
-        name="values_for_classes", group="facts", when=holds(_values_for_classes),
+        name="values_for_classes", group="facts", needs=(FACTS,), when=holds(_values_for_classes),
         means="the targets are classes, and the loss is one for values",
         says=lambda s: "the targets are classes, and the loss is one for values", for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
-        name="output_fits_loss", group="facts", when=holds(_fits),
+        name="output_fits_loss", group="facts", needs=(FACTS,), when=holds(_fits),
         means="the last layer gives what the loss expects",
         says=_output_text, against={WRONG_LOSS: WEAK},
     ),
     Evidence(
-        name="normalized_layers", group="facts", when=holds(lambda s: None if s.facts.normalization is None
+        name="normalized_layers", group="facts", needs=(FACTS,),
+        when=holds(lambda s: None if s.facts.normalization is None
                                                             else bool(s.facts.normalization)),
         means="the model normalises its layers",
         says=lambda s: f"the model has {', '.join(dict.fromkeys(s.facts.normalization or ()))}",
         against={INIT: PLAIN, SATURATED: WEAK, UNSCALED: WEAK},
     ),
     Evidence(
-        name="few_parameters", group="size of the model", when=below(_parameters, FEW, 0.12),
+        name="few_parameters", group="size of the model", needs=(FACTS,), when=below(_parameters, FEW, 0.12),
         means="the model has fewer than a hundred parameters",
         says=lambda s: f"the model has only {s.facts.parameters} parameters",
         for_={SMALL: STRONG}, against={LABELS: WEAK},
     ),
     Evidence(
-        name="many_parameters", group="size of the model", when=above(_parameters, 2.5, 0.1),
+        name="many_parameters", group="size of the model", needs=(FACTS,), when=above(_parameters, 2.5, 0.1),
         means="the model has more than three hundred parameters",
         says=lambda s: f"the model has {s.facts.parameters:,} parameters", against={SMALL: PLAIN},
     ),
     Evidence(
-        name="fits_one_batch", group="facts", when=holds(lambda s: s.facts.overfits_one_batch),
+        name="fits_one_batch", group="facts", needs=(FACTS,), when=holds(lambda s: s.facts.overfits_one_batch),
         means="the model learns a single batch by heart",
         says=lambda s: "the model learns a single batch by heart",
         for_={LABELS: WEAK},
         against={NOT_UPDATED: FACT, WRONG_LOSS: STRONG, DEAD: STRONG, SATURATED: STRONG, LINEAR: PLAIN, SMALL: PLAIN},
     ),
     Evidence(
-        name="cannot_fit_one_batch", group="facts",
+        name="cannot_fit_one_batch", group="facts", needs=(FACTS,),
         when=holds(lambda s: None if s.facts.overfits_one_batch is None else not s.facts.overfits_one_batch),
         means="the model cannot learn a single batch by heart",
         says=lambda s: "the model cannot learn even a single batch by heart",

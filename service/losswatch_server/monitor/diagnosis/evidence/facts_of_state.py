@@ -22,6 +22,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.events import ACUTE
 from losswatch_server.monitor.diagnosis.evidence.facts_of_data import input_size
+from losswatch_server.monitor.diagnosis.evidence.needed import FACTS, RATE
 from losswatch_server.monitor.diagnosis.evidence.rates import short_reach
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
@@ -137,7 +138,7 @@ def _initially_huge(seen: Seen) -> float | None:
 
 FACTS_OF_STATE: tuple[Evidence, ...] = (
     Evidence(
-        name="units_are_dead", group="facts",
+        name="units_are_dead", group="facts", needs=(FACTS,),
         when=(*above(lambda s: s.facts.dead_unit_share, 0.8, 0.03), *holds(_calm),
               *holds(lambda s: not _tiny_weights(s))),
         means="more than four fifths of the hidden units are 0 for every sample, and nothing else explains it: the "
@@ -146,7 +147,7 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         for_={DEAD: FACT},
     ),
     Evidence(
-        name="units_died_of_blow_up", group="facts",
+        name="units_died_of_blow_up", group="facts", needs=(FACTS,),
         when=(*above(lambda s: s.facts.dead_unit_share, 0.5, 0.04), *holds(lambda s: not _calm(s))),
         means="most hidden units are 0 for every sample, which a blow-up or a setting out of the ordinary explains",
         says=lambda s: (
@@ -156,25 +157,25 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         for_={DEAD: PLAIN, RATE_HIGH: PLAIN, UNSCALED: WEAK},
     ),
     Evidence(
-        name="units_live", group="facts", when=below(lambda s: s.facts.dead_unit_share, 0.35, 0.04),
+        name="units_live", group="facts", needs=(FACTS,), when=below(lambda s: s.facts.dead_unit_share, 0.35, 0.04),
         means="most hidden units are active for some samples",
         says=lambda s: f"{percent(s.facts.dead_unit_share)} of the hidden units are 0 for every sample",
         against={DEAD: FACT},
     ),
     Evidence(
-        name="units_are_saturated", group="facts",
+        name="units_are_saturated", group="facts", needs=(FACTS,),
         when=(*above(lambda s: s.facts.saturated_unit_share, 0.5, 0.04), *holds(_calm)),
         means="most hidden units are at the end of their range, and no blow-up or unusual setting explains it",
         says=_saturated_text, for_={SATURATED: FACT, INIT: STRONG},
     ),
     Evidence(
-        name="units_saturated_by_trouble", group="facts",
+        name="units_saturated_by_trouble", group="facts", needs=(FACTS,),
         when=(*above(lambda s: s.facts.saturated_unit_share, 0.5, 0.04), *holds(_disturbed)),
         means="most hidden units are at the end of their range, which a blow-up or an unusual setting explains",
         says=_saturated_text, for_={SATURATED: PLAIN, RATE_HIGH: WEAK, UNSCALED: WEAK, INIT: WEAK},
     ),
     Evidence(
-        name="weights_are_tiny", group="start of the weights", when=holds(_tiny_weights),
+        name="weights_are_tiny", group="start of the weights", needs=(FACTS,), when=holds(_tiny_weights),
         means="a step is long beside the weights although nothing is too fast: the weights are all but 0",
         says=lambda s: (
             f"a step changes the weights by {number(s.facts.update_to_weight)} of their size at an ordinary rate: they "
@@ -183,39 +184,40 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         for_={INIT: STRONG}, against={NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="initial_loss_enormous", group="start of the weights", when=above(_initially_huge, 4.0, 0.2),
+        name="initial_loss_enormous", group="start of the weights", needs=(FACTS,),
+        when=above(_initially_huge, 4.0, 0.2),
         means="where no chance level is known: before training the loss is above 10,000",
         says=lambda s: f"before training the loss is {number(s.facts.initial_loss)}",
         for_={INIT: STRONG, UNSCALED: STRONG}, against={BAD_BATCH: STRONG, BAD_DATA: PLAIN, RATE_HIGH: PLAIN},
     ),
     Evidence(
-        name="units_not_saturated", group="facts",
+        name="units_not_saturated", group="facts", needs=(FACTS,),
         when=(*below(lambda s: s.facts.saturated_unit_share, 0.2, 0.03), *holds(_not_sigmoids)),
         means="few hidden units are at the end of their range",
         says=lambda s: f"{percent(s.facts.saturated_unit_share)} of the hidden units are at the end of their range",
         against={SATURATED: STRONG},
     ),
     Evidence(
-        name="weights_do_not_move", group="facts",
+        name="weights_do_not_move", group="facts", needs=(FACTS,),
         when=(*below(_update, -8.0, 0.3), *holds(lambda s: not _rests(s))),
         means="a step does not change the weights, although there is a gradient as far as is known",
         says=_update_text, for_={NOT_UPDATED: FACT, RATE_LOW: STRONG},
     ),
     Evidence(
-        name="weights_rest", group="facts", when=(*below(_update, -8.0, 0.3), *holds(_rests)),
+        name="weights_rest", group="facts", needs=(FACTS,), when=(*below(_update, -8.0, 0.3), *holds(_rests)),
         means="a step does not change the weights, because the gradient is gone or most units are dead or saturated",
         says=_update_text, for_={DEAD: PLAIN, SATURATED: PLAIN, NOT_UPDATED: WEAK},
         against={RATE_LOW: PLAIN, LABELS: WEAK},
     ),
     Evidence(
-        name="weights_hardly_move", group="facts",
+        name="weights_hardly_move", group="facts", needs=(FACTS,),
         when=(*above(_update, -8.0, 0.3), *below(_moved, -4.2, 0.15), *holds(lambda s: not _rate_is_usual(s))),
         means="a step changes the weights by less than a twenty-thousandth of their size, or the steps of the whole "
         "run by less than a sixteenth",
         says=_update_text, for_={RATE_LOW: STRONG, CLIP: PLAIN}, against={RATE_HIGH: PLAIN, NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="weights_hardly_move_at_usual_rate", group="facts",
+        name="weights_hardly_move_at_usual_rate", group="facts", needs=(FACTS, RATE),
         when=(*above(_update, -8.0, 0.3), *below(_moved, -4.2, 0.15), *holds(_rate_is_usual)),
         means="a step hardly changes the weights although the rate is usual: the gradient is faint",
         says=lambda s: f"{_update_text(s)}, although the learning rate is usual",
@@ -223,37 +225,37 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         against={RATE_HIGH: PLAIN, NOT_UPDATED: STRONG, LABELS: WEAK},
     ),
     Evidence(
-        name="weights_move", group="facts", when=above(_moved, -3.8, 0.15),
+        name="weights_move", group="facts", needs=(FACTS,), when=above(_moved, -3.8, 0.15),
         means="a step changes the weights by a six-thousandth of their size or more, or the steps of the whole run by "
         "a sixth",
         says=_update_text, against={RATE_LOW: STRONG, CLIP: PLAIN, NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="weights_leap", group="facts",
+        name="weights_leap", group="facts", needs=(FACTS,),
         when=(*above(_update, -1.4, 0.15), *holds(lambda s: not _tiny_weights(s))),
         means="a step changes the weights by a twenty-fifth of their size or more",
         says=_update_text, for_={RATE_HIGH: PLAIN, NO_WARMUP: WEAK},
     ),
     Evidence(
-        name="gradients_not_cleared", group="facts",
+        name="gradients_not_cleared", group="facts", needs=(FACTS,),
         when=holds(lambda s: None if s.facts.gradients_cleared is None else not s.facts.gradients_cleared),
         means="the gradients of a step are still there when the next step's are added to them",
         says=lambda s: "the gradients of each step are added to those of the steps before: nothing clears them",
         for_={ACCUMULATING: FACT},
     ),
     Evidence(
-        name="gradients_are_cleared", group="facts", when=holds(lambda s: s.facts.gradients_cleared),
+        name="gradients_are_cleared", group="facts", needs=(FACTS,), when=holds(lambda s: s.facts.gradients_cleared),
         means="the gradients of a step are gone before those of the next one come",
         says=lambda s: "gradients are cleared between the steps", against={ACCUMULATING: FACT},
     ),
     Evidence(
-        name="loss_scale_collapsed", group="facts", when=below(_scale, 1.0, 0.02),
+        name="loss_scale_collapsed", group="facts", needs=(FACTS,), when=below(_scale, 1.0, 0.02),
         means="the loss scaler has come down below 1: every step overflows",
         says=lambda s: f"the loss scale has come down to {number(_scale(s))}: every step overflows",
         for_={PRECISION: FACT},
     ),
     Evidence(
-        name="loss_scale_huge", group="facts", when=above(_scale, 65536.5, 100.0),
+        name="loss_scale_huge", group="facts", needs=(FACTS,), when=above(_scale, 65536.5, 100.0),
         means="the loss is scaled by more than 65536, beyond what fp16 holds",
         says=lambda s: f"the loss is scaled by {number(_scale(s))}, and fp16 holds numbers up to 65504",
         for_={PRECISION: STRONG},

@@ -25,6 +25,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSHUFFLED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, LAYERED, NORMS, RATE, SETTING, Noise
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -184,21 +185,22 @@ def _dead_text(seen: Seen) -> str:
 
 GRADIENT: tuple[Evidence, ...] = (
     Evidence(
-        name="gradient_always_zero", group="gradient norm", when=holds(_always_zero),
+        name="gradient_always_zero", group="gradient norm", needs=(NORMS,), when=holds(_always_zero),
         means="the gradient norm is exactly 0 at every step",
         says=lambda s: "the gradient norm is exactly 0 at every step",
         for_={WRONG_LOSS: PLAIN, NOT_UPDATED: WEAK, DEAD: WEAK, SATURATED: WEAK},
         against={RATE_HIGH: PLAIN, RATE_LOW: PLAIN},
     ),
     Evidence(
-        name="gradient_became_zero", group="gradient norm", when=holds(_became_zero),
+        name="gradient_became_zero", group="gradient norm", needs=(NORMS,), when=holds(_became_zero),
         means="there was a gradient, and by now its norm is exactly 0: that is no stationary point",
         says=lambda s: "there was a gradient at first, and by now its norm is exactly 0",
         for_={DEAD: STRONG, SATURATED: PLAIN, WRONG_LOSS: WEAK},
         against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN},
     ),
     Evidence(
-        name="gradient_zero_above_chance", group="loss function", when=above(_zero_above_chance, 1.8, 0.15),
+        name="gradient_zero_above_chance", group="loss function", needs=(CHANCE, NORMS),
+        when=above(_zero_above_chance, 1.8, 0.15),
         means="the gradient is 0 although the loss is far above chance level: the loss does not see the outputs",
         says=lambda s: (
             f"the gradient is 0 although the loss is {number(s.measured.now_over_chance, 2)} times chance level"
@@ -206,14 +208,14 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: STRONG}, against={NOT_UPDATED: PLAIN},
     ),
     Evidence(
-        name="gradient_grown_and_smooth", group="gradient norm",
+        name="gradient_grown_and_smooth", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*above(_growth, 0.75, 0.08), *below(_steadier, 0.35, 0.06)),
         means="the gradient norm grew many times and hardly scatters any more, as a sum over many steps would",
         says=lambda s: f"{_change_text(s)} and hardly scatters any more, as a sum over many steps would",
         for_={ACCUMULATING: STRONG}, against={RATE_HIGH: WEAK, BAD_BATCH: PLAIN, LABELS: WEAK},
     ),
     Evidence(
-        name="gradient_grows_with_steps", group="gradient norm",
+        name="gradient_grows_with_steps", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*within(_power, 0.45, 1.7, 0.06), *above(_power_fits, 0.75, 0.04)),
         means="over the first steps the gradient norm grew in proportion to the step count, or nearly",
         says=lambda s: (
@@ -223,7 +225,7 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={ACCUMULATING: PLAIN},
     ),
     Evidence(
-        name="gradient_largest_at_low_loss", group="sum of gradients",
+        name="gradient_largest_at_low_loss", group="sum of gradients", needs=(BEGINNING, NORMS),
         when=below(lambda s: s.measured.gradient_with_loss, -0.3, 0.06),
         means="the gradient norm grew and is largest where the loss is lowest, as a sum of all gradients so far is",
         says=lambda s: (
@@ -233,19 +235,19 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={ACCUMULATING: STRONG}, against={RATE_HIGH: WEAK},
     ),
     Evidence(
-        name="gradient_follows_loss", group="sum of gradients",
+        name="gradient_follows_loss", group="sum of gradients", needs=(BEGINNING, NORMS),
         when=above(lambda s: s.measured.gradient_with_loss, 0.2, 0.06),
         means="the gradient norm is larger where the loss is higher",
         says=lambda s: "the gradient norm is larger where the loss is higher, as it should be",
         against={ACCUMULATING: PLAIN},
     ),
     Evidence(
-        name="gradient_not_grown", group="gradient norm", when=below(_growth, 0.5, 0.06),
+        name="gradient_not_grown", group="gradient norm", needs=(BEGINNING, NORMS), when=below(_growth, 0.5, 0.06),
         means="the gradient norm is not three times what it was at the start",
         says=_change_text, against={ACCUMULATING: STRONG},
     ),
     Evidence(
-        name="gradient_gone", group="gradient norm",
+        name="gradient_gone", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*below(_growth, -2.3, 0.25), *below(losses.fall, 0.9, 0.02), *holds(_nearly_gone)),
         means="the gradient norm fell to a hundredth or less with the loss still high: a stationary point",
         says=lambda s: f"{_change_text(s)}: a stationary point, with the loss still high",
@@ -253,7 +255,7 @@ GRADIENT: tuple[Evidence, ...] = (
         against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN, UNSHUFFLED: PLAIN},
     ),
     Evidence(
-        name="gradient_shrunk", group="gradient norm",
+        name="gradient_shrunk", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*within(_growth, -2.3, -0.25, 0.05), *below(losses.fall, 0.9, 0.02)),
         means="the gradient norm fell by more than a half while the loss stayed high",
         says=lambda s: f"{_change_text(s)} while the loss stayed high",
@@ -261,20 +263,21 @@ GRADIENT: tuple[Evidence, ...] = (
         against={NOT_UPDATED: STRONG, RATE_LOW: PLAIN, CLIP: WEAK},
     ),
     Evidence(
-        name="gradient_same", group="gradient norm", when=within(_growth, -0.045, 0.045, 0.01),
+        name="gradient_same", group="gradient norm", needs=(BEGINNING, NORMS),
+        when=within(_growth, -0.045, 0.045, 0.01),
         means="the gradient norm is within a tenth of what it was at the start",
         says=lambda s: f"{_change_text(s)}: about the same",
         for_={NOT_UPDATED: WEAK, RATE_LOW: WEAK, CLIP: WEAK},
     ),
     Evidence(
-        name="gradient_risen", group="gradient norm",
+        name="gradient_risen", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*within(_growth, 0.18, 1.0, 0.04), *below(losses.fall, 0.9, 0.02)),
         means="the gradient norm rose while the loss stayed high",
         says=lambda s: f"{_change_text(s)} while the loss stayed high",
         against={NOT_UPDATED: PLAIN, DEAD: WEAK, DECAY: WEAK, SATURATED: WEAK},
     ),
     Evidence(
-        name="gradient_is_noise", group="gradient norm",
+        name="gradient_is_noise", group="gradient norm", needs=(BEGINNING, NORMS),
         when=(*above(_scatter, 0.42, 0.03), *above(_steadier, 1 / 1.3, 0.06)),
         means="the gradient norm scatters widely from step to step, as at the start: nothing steady pulls",
         says=lambda s: (
@@ -284,57 +287,60 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={DEAD: WEAK, SATURATED: WEAK}, against={NOT_UPDATED: WEAK, RATE_LOW: WEAK},
     ),
     Evidence(
-        name="gradient_scatters_at_start", group="settings", when=above(_scatter_at_start, 0.5, 0.05),
+        name="gradient_scatters_at_start", group="settings", needs=(BEGINNING, NORMS, Noise("gradient norm", 20)),
+        when=above(_scatter_at_start, 0.5, 0.05),
         means="where the batch size is not known: at the start the gradient norm scatters widely from step to step",
         says=_scatter_text, for_={TINY_BATCH: PLAIN},
     ),
     Evidence(
-        name="gradient_steady_at_start", group="settings", when=below(_scatter_at_start, 0.4, 0.05),
+        name="gradient_steady_at_start", group="settings", needs=(BEGINNING, NORMS, Noise("gradient norm", 20)),
+        when=below(_scatter_at_start, 0.4, 0.05),
         means="where the batch size is not known: at the start the gradient norm hardly scatters",
         says=_scatter_text, against={TINY_BATCH: PLAIN},
     ),
     Evidence(
-        name="layers_died", group="layers",
+        name="layers_died", group="layers", needs=(LAYERED,),
         when=(*holds(_died), *holds(lambda s: None if _layers(s) is None else not _blown_up(s))),
         means="a layer got a gradient at first and gets none now",
         says=_dead_text, for_={DEAD: STRONG, DECAY: PLAIN},
     ),
     Evidence(
-        name="layers_died_after_blow_up", group="layers",
+        name="layers_died_after_blow_up", group="layers", needs=(LAYERED,),
         when=(*holds(_died), *holds(lambda s: None if _layers(s) is None else _blown_up(s))),
         means="a layer lost its gradient after the loss had blown up",
         says=lambda s: f"{_dead_text(s)}, after the loss had blown up",
         for_={RATE_HIGH: PLAIN, UNSCALED: PLAIN, DEAD: WEAK, MOMENTUM: WEAK, INIT: WEAK},
     ),
     Evidence(
-        name="layers_dead_from_start", group="layers", when=holds(_dead_from_start),
+        name="layers_dead_from_start", group="layers", needs=(BEGINNING, LAYERED), when=holds(_dead_from_start),
         means="a layer never got a gradient",
         says=_never_text, for_={DEAD: PLAIN, INIT: WEAK}, against={SATURATED: WEAK},
     ),
     Evidence(
-        name="layers_alive", group="layers", when=holds(_alive),
+        name="layers_alive", group="layers", needs=(LAYERED,), when=holds(_alive),
         means="every layer gets a gradient",
         says=lambda s: "every layer gets a gradient", against={DEAD: PLAIN},
     ),
     Evidence(
-        name="layers_vanish", group="layers", when=below(_depth, -2.2, 0.25),
+        name="layers_vanish", group="layers", needs=(LAYERED,), when=below(_depth, -2.2, 0.25),
         means="the gradient of the first layer is less than a hundredth of the last layer's",
         says=_layer_text, for_={SATURATED: STRONG, INIT: WEAK, DECAY: WEAK}, against={NOT_UPDATED: WEAK},
     ),
     Evidence(
-        name="layers_explode", group="layers", when=above(_depth, 1.5, 0.15),
+        name="layers_explode", group="layers", needs=(LAYERED,), when=above(_depth, 1.5, 0.15),
         means="the gradient of the first layer is more than thirty times the last layer's",
         says=_layer_text, for_={INIT: WEAK, UNSCALED: WEAK},
     ),
     Evidence(
-        name="predicted_fall_below_noise", group="predicted fall", when=below(_predicted, 0.65, 0.12),
+        name="predicted_fall_below_noise", group="predicted fall", needs=(NORMS, RATE, SETTING, Noise("loss", 12)),
+        when=below(_predicted, 0.65, 0.12),
         means="plain SGD: the fall that the gradients predict is smaller than the noise of the loss",
         says=lambda s: f"{_predicted_text(s)}, which the noise of the loss hides: the steps are too short to show",
         for_={RATE_LOW: STRONG, CLIP: WEAK},
         against={NOT_UPDATED: WEAK, LABELS: PLAIN, SMALL: PLAIN, LINEAR: PLAIN, SATURATED: WEAK},
     ),
     Evidence(
-        name="predicted_fall_did_not_come", group="predicted fall",
+        name="predicted_fall_did_not_come", group="predicted fall", needs=(NORMS, RATE, SETTING, Noise("loss", 12)),
         when=(*above(_predicted, 1.3, 0.15), *below(lambda s: None if _kept(s) is None else abs(_kept(s) or 0.0),
                                                     0.03, 0.006)),
         means="plain SGD: nearly nothing came of the fall that the gradients predict",
@@ -343,6 +349,7 @@ GRADIENT: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="predicted_fall_came_in_small_part", group="predicted fall",
+        needs=(NORMS, RATE, SETTING, Noise("loss", 12)),
         when=(*above(_predicted, 1.3, 0.15), *within(_kept, 5e-4, 0.06, 0.004),
               *above(lambda s: losses.of(s).change, 5.0, 0.6), *above(lambda s: losses.of(s).late_change, 1.5, 0.3)),
         means="plain SGD: the loss falls steadily, but by a few percent of what the gradients predict",
@@ -350,7 +357,7 @@ GRADIENT: tuple[Evidence, ...] = (
         for_={CLIP: WEAK}, against={NOT_UPDATED: PLAIN},
     ),
     Evidence(
-        name="predicted_fall_came", group="predicted fall",
+        name="predicted_fall_came", group="predicted fall", needs=(NORMS, RATE, SETTING, Noise("loss", 12)),
         when=(*above(_predicted, 1.3, 0.15), *within(_kept, 0.15, 1.5, 0.04)),
         means="plain SGD: the loss fell by about what the gradients predict",
         says=lambda s: f"{_predicted_text(s)}, and {percent(_kept(s))} of it came",

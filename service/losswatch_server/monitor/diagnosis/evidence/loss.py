@@ -22,6 +22,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSHUFFLED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, KIND, NORMS, SETTING, Noise
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -204,7 +205,7 @@ def _rested(seen: Seen) -> bool | None:
 
 LOSS: tuple[Evidence, ...] = (
     Evidence(
-        name="blew_up_early_and_settled", group="shape",
+        name="blew_up_early_and_settled", group="shape", needs=(BEGINNING,),
         when=(
             *above(_height, math.log(2.5), 0.15), *below(lambda s: of(s).now / of(s).peak, 0.5, 0.06),
             *below(lambda s: of(s).peak_place, 0.3, 0.04),
@@ -216,7 +217,7 @@ LOSS: tuple[Evidence, ...] = (
                  SATURATED: WEAK, DEAD: WEAK},
     ),
     Evidence(
-        name="blew_up_at_once_then_learned", group="shape",
+        name="blew_up_at_once_then_learned", group="shape", needs=(BEGINNING,),
         when=(
             *above(_height, math.log(1.5), 0.15), *below(lambda s: of(s).peak_place, 0.1, 0.015),
             *below(lambda s: of(s).best_level / of(s).first, 0.8, 0.04),
@@ -226,19 +227,19 @@ LOSS: tuple[Evidence, ...] = (
         for_={NO_WARMUP: STRONG}, against={RATE_LOW: PLAIN, NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="never_above_start", group="shape", when=below(_height, math.log(1.5), 0.08),
+        name="never_above_start", group="shape", needs=(BEGINNING,), when=below(_height, math.log(1.5), 0.08),
         means="the loss never rose much above its start",
         says=lambda s: "the loss never rose much above its start", against={RATE_HIGH: WEAK},
     ),
     Evidence(
-        name="never_moved", group="shape", when=below(_moved, 2.8, 0.3),
+        name="never_moved", group="shape", needs=(BEGINNING, Noise("loss", 12)), when=below(_moved, 2.8, 0.3),
         means="from the first quarter to the last the loss moved by no more than its noise",
         says=_moved_text,
         for_={NOT_UPDATED: PLAIN},
         against={SATURATED: WEAK, SMALL: WEAK, LINEAR: WEAK},
     ),
     Evidence(
-        name="fell_at_once_then_flat", group="shape",
+        name="fell_at_once_then_flat", group="shape", needs=(BEGINNING,),
         when=(
             *above(lambda s: of(s).early_change if s.measured.from_start else None, 4.0, 0.5),
             *below(lambda s: None if of(s).late_change is None else abs(of(s).late_change or 0.0), 2.5, 0.4),
@@ -249,7 +250,7 @@ LOSS: tuple[Evidence, ...] = (
         against={RATE_LOW: PLAIN, CLIP: PLAIN},
     ),
     Evidence(
-        name="creeping", group="shape",
+        name="creeping", group="shape", needs=(BEGINNING,),
         when=(
             *above(lambda s: of(s).change, 4.0, 0.5), *below(fall, 0.25, 0.04),
             *above(lambda s: of(s).late_change, 1.5, 0.3),
@@ -260,7 +261,7 @@ LOSS: tuple[Evidence, ...] = (
                                                                    SATURATED: WEAK},
     ),
     Evidence(
-        name="floor_after_progress", group="shape",
+        name="floor_after_progress", group="shape", needs=(BEGINNING, Noise("loss", 12)),
         when=(*above(_fell, 4.0, 0.5), *above(fall, 0.12, 0.02), *below(_flatness, 1.0, 0.2),
               *above(_from_chance, 0.012, 0.004)),
         means="the loss fell by more than 12 % and then stopped, away from chance level",
@@ -269,14 +270,14 @@ LOSS: tuple[Evidence, ...] = (
         against={RATE_LOW: PLAIN, DEAD: WEAK, CLIP: PLAIN},
     ),
     Evidence(
-        name="rests_at_chance", group="level", when=below(at_chance, 0.012, 0.004),
+        name="rests_at_chance", group="level", needs=(CHANCE,), when=below(at_chance, 0.012, 0.004),
         means="the loss rests within 1 % of chance level",
         says=_level_text,
         for_={SATURATED: WEAK, DEAD: WEAK, LABELS: WEAK, DECAY: WEAK, LINEAR: WEAK, RATE_HIGH: WEAK},
         against={WRONG_LOSS: WEAK},
     ),
     Evidence(
-        name="above_chance", group="level",
+        name="above_chance", group="level", needs=(CHANCE, Noise("loss", 12)),
         when=(*above(_above_chance, 5.0, 0.7), *below(_over_chance, 1.1, 0.015)),
         means="the loss stays a little above chance level, which any training at all reaches by a constant answer",
         says=lambda s: f"{_level_text(s)}: any training at all reaches that with the same answer for every sample",
@@ -284,19 +285,19 @@ LOSS: tuple[Evidence, ...] = (
         against={LABELS: WEAK, SMALL: WEAK, DEAD: WEAK},
     ),
     Evidence(
-        name="a_little_under_chance", group="level", when=within(_over_chance, 0.78, 0.985, 0.004),
+        name="a_little_under_chance", group="level", needs=(CHANCE,), when=within(_over_chance, 0.78, 0.985, 0.004),
         means="the loss is up to a fifth below chance level",
         says=lambda s: f"{_level_text(s)}, a little more", for_={LABELS: WEAK, SMALL: WEAK},
         against={DEAD: WEAK, DECAY: WEAK},
     ),
     Evidence(
-        name="well_under_chance", group="level", when=below(_over_chance, 0.75, 0.03),
+        name="well_under_chance", group="level", needs=(CHANCE,), when=below(_over_chance, 0.75, 0.03),
         means="the loss is more than a quarter below chance level: something was learned",
         says=lambda s: f"{_level_text(s)}: something was learned",
         against={LABELS: PLAIN, NOT_UPDATED: STRONG, DEAD: PLAIN, SATURATED: PLAIN, DECAY: WEAK},
     ),
     Evidence(
-        name="rests_at_floor_of_double_softmax", group="loss function",
+        name="rests_at_floor_of_double_softmax", group="loss function", needs=(BEGINNING, KIND, SETTING),
         when=(*within(lambda s: _over_doubled(s, of(s).best), 0.985, 1.06, 0.008),
               *below(lambda s: _over_doubled(s, of(s).now), 1.12, 0.02), *above(fall, 0.1, 0.02)),
         means="the loss stops at the least that a softmax applied twice allows to the stated classes",
@@ -320,7 +321,7 @@ LOSS: tuple[Evidence, ...] = (
                  RATE_LOW: PLAIN, CLIP: PLAIN},
     ),
     Evidence(
-        name="constant_with_gradient", group="level", when=holds(_pulled),
+        name="constant_with_gradient", group="level", needs=(NORMS,), when=holds(_pulled),
         means="every loss is the same to the last digit, although there is a gradient",
         says=lambda s: (
             f"every loss is {number(of(s).now)} to the last digit, although the gradient norm is "
@@ -329,7 +330,7 @@ LOSS: tuple[Evidence, ...] = (
         for_={NOT_UPDATED: STRONG, RATE_LOW: WEAK}, against={LINEAR: PLAIN, SMALL: PLAIN},
     ),
     Evidence(
-        name="constant_without_gradient", group="level", when=holds(_rested),
+        name="constant_without_gradient", group="level", needs=(NORMS,), when=holds(_rested),
         means="every loss is the same, and the gradient is exactly 0",
         says=lambda s: "every loss is the same, and the gradient is exactly 0",
         for_={DEAD: PLAIN, SATURATED: PLAIN, NOT_UPDATED: WEAK},
@@ -343,14 +344,15 @@ LOSS: tuple[Evidence, ...] = (
         for_={NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="noise_grown", group="noise", when=above(_noise_growth, math.log(4), 0.25),
+        name="noise_grown", group="noise", needs=(BEGINNING, Noise("loss", 20)),
+        when=above(_noise_growth, math.log(4), 0.25),
         means="the loss scatters several times as much as at the start",
         says=lambda s: f"the scatter of the loss grew from {number(of(s).noise_first)} to {number(of(s).noise)}",
         for_={RATE_HIGH: WEAK, MOMENTUM: WEAK, ACCUMULATING: WEAK},
         against={NOT_UPDATED: PLAIN, DECAY: PLAIN, RATE_LOW: PLAIN},
     ),
     Evidence(
-        name="noise_shrunk", group="noise",
+        name="noise_shrunk", group="noise", needs=(BEGINNING, Noise("loss", 20)),
         when=(*below(_noise_growth, math.log(0.4), 0.2),
               *below(lambda s: None if fall(s) is None else abs(fall(s) or 0.0), 0.3, 0.01)),
         means="the loss scatters less than half as much as at the start, without progress",
@@ -367,7 +369,7 @@ LOSS: tuple[Evidence, ...] = (
         for_={RATE_HIGH: WEAK, UNSHUFFLED: WEAK},
     ),
     Evidence(
-        name="repeats", group="noise", when=above(_repeats, 0.42, 0.04),
+        name="repeats", group="noise", needs=(Noise("loss", 80),), when=above(_repeats, 0.42, 0.04),
         means="the loss repeats a pattern",
         says=lambda s: (
             f"the loss repeats a pattern every {of(s).period} points (correlation {of(s).period_strength:.2f})"
@@ -375,12 +377,14 @@ LOSS: tuple[Evidence, ...] = (
         for_={UNSHUFFLED: STRONG}, against={RATE_HIGH: WEAK, LABELS: WEAK, MOMENTUM: WEAK, WRONG_LOSS: WEAK},
     ),
     Evidence(
-        name="repeats_with_the_epoch", group="noise", when=below(_off_epoch, 0.07, 0.01),
+        name="repeats_with_the_epoch", group="noise", needs=(SETTING, Noise("loss", 80)),
+        when=below(_off_epoch, 0.07, 0.01),
         means="the loss repeats a pattern of a whole number of epochs: the batches come in the same order",
         says=_period_text, for_={UNSHUFFLED: PLAIN}, against={ACCUMULATING: PLAIN, RATE_HIGH: WEAK, MOMENTUM: WEAK},
     ),
     Evidence(
-        name="swings_without_the_epoch", group="noise", when=above(_off_epoch, 0.1, 0.01),
+        name="swings_without_the_epoch", group="noise", needs=(SETTING, Noise("loss", 80)),
+        when=above(_off_epoch, 0.1, 0.01),
         means="the loss repeats a pattern that is not that of the epochs: it swings by itself",
         says=lambda s: f"{_period_text(s)}: not that of the data",
         for_={ACCUMULATING: PLAIN, MOMENTUM: WEAK, RATE_HIGH: WEAK}, against={UNSHUFFLED: STRONG},

@@ -17,6 +17,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     SMALL,
     UNSCALED,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BUDGET, RATE, SETTING
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -102,18 +103,18 @@ def _jump_text(seen: Seen) -> str:
 
 RATES: tuple[Evidence, ...] = (
     Evidence(
-        name="rate_high", group="learning rate", when=above(_rate_decades, 1.1, 0.15),
+        name="rate_high", group="learning rate", needs=(RATE,), when=above(_rate_decades, 1.1, 0.15),
         means="the learning rate is more than ten times what is usual for the optimiser",
         says=_rate_text, for_={RATE_HIGH: PLAIN, NO_WARMUP: WEAK},
         against={RATE_LOW: STRONG, UNSCALED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK},
     ),
     Evidence(
-        name="rate_very_high", group="learning rate", when=above(_rate_decades, 2.0, 0.2),
+        name="rate_very_high", group="learning rate", needs=(RATE,), when=above(_rate_decades, 2.0, 0.2),
         means="the learning rate is more than a hundred times what is usual for the optimiser",
         says=_rate_text, for_={RATE_HIGH: PLAIN}, against={UNSCALED: WEAK, INIT: WEAK, SATURATED: WEAK},
     ),
     Evidence(
-        name="rate_low", group="learning rate",
+        name="rate_low", group="learning rate", needs=(RATE,),
         when=(*below(_rate_decades, -1.15, 0.15),
               *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not _arrived(s))),
         means="the learning rate is less than a tenth of what is usual for the optimiser, and longer steps may lead "
@@ -122,20 +123,20 @@ RATES: tuple[Evidence, ...] = (
         against={RATE_HIGH: STRONG, NOT_UPDATED: WEAK, LABELS: WEAK, SMALL: WEAK, LINEAR: WEAK, SATURATED: WEAK},
     ),
     Evidence(
-        name="low_rate_blows_up", group="learning rate",
+        name="low_rate_blows_up", group="learning rate", needs=(RATE,),
         when=(*below(_rate_decades, -1.4, 0.15), *holds(lambda s: _blows_up(s) or s.measured.blew_up)),
         means="the run blows up at a rate that is far below (a twenty-fifth of) what is usual",
         says=lambda s: f"{_rate_text(s)}, and the run blows up all the same",
         for_={UNSCALED: PLAIN, INIT: WEAK}, against={RATE_HIGH: WEAK, RATE_LOW: STRONG, NO_WARMUP: PLAIN},
     ),
     Evidence(
-        name="rate_usual", group="learning rate",
+        name="rate_usual", group="learning rate", needs=(RATE,),
         when=(*within(_rate_decades, -0.9, 0.9, 0.12), *holds(lambda s: not (short_reach(s) or False))),
         means="the learning rate is in the usual range of the optimiser, and the run is long enough for it",
         says=_rate_text, against={RATE_HIGH: WEAK, RATE_LOW: PLAIN},
     ),
     Evidence(
-        name="run_too_short_for_rate", group="learning rate",
+        name="run_too_short_for_rate", group="learning rate", needs=(BUDGET, RATE, SETTING),
         when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not _arrived(s))),
         means="Adam and kin move a weight by about the learning rate a step: by less than 0.45 in the whole run, where "
         "weights are of size 1; and the gradient is not gone",
@@ -146,25 +147,26 @@ RATES: tuple[Evidence, ...] = (
         for_={RATE_LOW: STRONG}, against={SMALL: WEAK, LINEAR: WEAK, LABELS: WEAK},
     ),
     Evidence(
-        name="rate_zero", group="learning rate",
+        name="rate_zero", group="learning rate", needs=(RATE,),
         when=holds(lambda s: None if s.measured.learning_rate is None
                    else s.measured.learning_rate == 0 and not s.measured.rate_share),
         means="the learning rate is 0",
         says=lambda s: "the learning rate is 0", for_={NOT_UPDATED: STRONG, RATE_LOW: WEAK},
     ),
     Evidence(
-        name="rate_jumped", group="learning rate", when=above(lambda s: s.measured.rate_jump, 3.0, 0.4),
+        name="rate_jumped", group="learning rate", needs=(RATE,),
+        when=above(lambda s: s.measured.rate_jump, 3.0, 0.4),
         means="the learning rate was raised to three times its value or more just before",
         says=_jump_text, for_={RATE_HIGH: STRONG}, against={BAD_BATCH: PLAIN},
     ),
     Evidence(
-        name="rate_kept", group="learning rate",
+        name="rate_kept", group="learning rate", needs=(RATE,),
         when=(*below(lambda s: s.measured.rate_jump, 1.05, 0.01), *holds(lambda s: s.measured.jump is not None)),
         means="the loss was well for eight points or more at the same learning rate",
         says=lambda s: "the learning rate did not change before", against={RATE_HIGH: WEAK},
     ),
     Evidence(
-        name="rate_lowered_without_effect", group="learning rate",
+        name="rate_lowered_without_effect", group="learning rate", needs=(RATE,),
         when=(*above(lambda s: s.measured.rate_lowered, 2.5, 0.1), *holds(lambda s: s.finding.is_open)),
         means="the learning rate was lowered several times since, and the trouble stayed",
         says=lambda s: (
@@ -174,13 +176,13 @@ RATES: tuple[Evidence, ...] = (
         for_={UNSCALED: WEAK}, against={RATE_HIGH: STRONG, NO_WARMUP: PLAIN, RATE_LOW: WEAK},
     ),
     Evidence(
-        name="warmup_used", group="learning rate",
+        name="warmup_used", group="learning rate", needs=(SETTING,),
         when=holds(lambda s: None if s.context.warmup_steps is None else s.context.warmup_steps > 0),
         means="a warm-up is in use",
         says=lambda s: f"a warm-up of {s.context.warmup_steps} steps is in use", against={NO_WARMUP: STRONG},
     ),
     Evidence(
-        name="warmup_left_out", group="warm-up",
+        name="warmup_left_out", group="warm-up", needs=(SETTING,),
         when=holds(lambda s: None if s.context.warmup_steps is None else s.context.warmup_steps == 0),
         means="the client says that there is no warm-up",
         says=lambda s: "there is no warm-up (warmup_steps is 0)", for_={NO_WARMUP: WEAK},

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.known import Needs, met
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.sentences import number
@@ -112,11 +113,16 @@ class Evidence:
     """For the pages: what is seen where the row counts."""
     says: Callable[[Seen], str]
     """For a report: the same with its numbers."""
+    needs: Needs = ()
+    """What is to be known of the run, beside the finding itself. A test takes each away, and finds the row silent; and
+    finds none silent for want of what it does not name."""
     for_: Mapping[CauseName, Grade] = field(default_factory=dict)
     against: Mapping[CauseName, Grade] = field(default_factory=dict)
 
     def strength(self, seen: Seen) -> float:
         """0 where it is not there, or not known, to 1 where it is plain."""
+        if not met(self.needs, seen.measured.has):
+            return 0.0
         product = 1.0
         for limit in self.when:
             strength = limit.strength(seen)

@@ -15,6 +15,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     TINY_BATCH,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import KIND, NORMS, RATE, SETTING, UNCLIPPED
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -148,7 +149,7 @@ def _batch_text(seen: Seen) -> str:
 
 SETTINGS: tuple[Evidence, ...] = (
     Evidence(
-        name="momentum_high", group="settings", when=above(_momentum, 0.975, 0.003),
+        name="momentum_high", group="settings", needs=(SETTING,), when=above(_momentum, 0.975, 0.003),
         means="the momentum is above 0.975, an average over more than 40 steps",
         says=lambda s: (
             f"momentum {number(s.context.momentum, 4)} averages over about "
@@ -157,64 +158,70 @@ SETTINGS: tuple[Evidence, ...] = (
         for_={MOMENTUM: STRONG}, against={RATE_HIGH: WEAK, LABELS: WEAK},
     ),
     Evidence(
-        name="momentum_usual", group="settings", when=below(_momentum, 0.96, 0.003),
+        name="momentum_usual", group="settings", needs=(SETTING,), when=below(_momentum, 0.96, 0.003),
         means="the momentum is at most 0.95",
         says=lambda s: f"momentum {number(s.context.momentum)} is usual", against={MOMENTUM: STRONG},
     ),
     Evidence(
-        name="batch_tiny", group="settings", when=below(_batch, 4.5, 0.5),
+        name="batch_tiny", group="settings", needs=(SETTING,), when=below(_batch, 4.5, 0.5),
         means="a batch holds at most 4 samples",
         says=_batch_text, for_={TINY_BATCH: STRONG}, against={RATE_HIGH: PLAIN, LABELS: WEAK},
     ),
     Evidence(
-        name="batch_small", group="settings", when=within(_batch, 4.5, 12.0, 0.5),
+        name="batch_small", group="settings", needs=(SETTING,), when=within(_batch, 4.5, 12.0, 0.5),
         means="a batch holds 5 to 12 samples",
         says=_batch_text, for_={TINY_BATCH: WEAK},
     ),
     Evidence(
-        name="batch_ample", group="settings", when=above(_batch, 14.0, 1.0),
+        name="batch_ample", group="settings", needs=(SETTING,), when=above(_batch, 14.0, 1.0),
         means="a batch holds more than 15 samples",
         says=lambda s: f"a batch of {s.context.batch_size} averages the noise well", against={TINY_BATCH: STRONG},
     ),
     Evidence(
-        name="decay_strong", group="weight decay", when=above(lambda s: s.context.weight_decay, 0.15, 0.02),
+        name="decay_strong", group="weight decay", needs=(SETTING,),
+        when=above(lambda s: s.context.weight_decay, 0.15, 0.02),
         means="the weight decay is above 0.15",
         says=_decay_text, for_={DECAY: STRONG},
     ),
     Evidence(
-        name="decay_notable", group="weight decay", when=within(lambda s: s.context.weight_decay, 0.02, 0.15, 0.005),
+        name="decay_notable", group="weight decay", needs=(SETTING,),
+        when=within(lambda s: s.context.weight_decay, 0.02, 0.15, 0.005),
         means="the weight decay is 0.02 to 0.15",
         says=_decay_text, for_={DECAY: PLAIN},
     ),
     Evidence(
-        name="decay_usual", group="weight decay", when=below(lambda s: s.context.weight_decay, 0.02, 0.004),
+        name="decay_usual", group="weight decay", needs=(SETTING,),
+        when=below(lambda s: s.context.weight_decay, 0.02, 0.004),
         means="the weight decay is at most 0.01",
         says=lambda s: f"weight decay {number(s.context.weight_decay)} is usual", against={DECAY: STRONG},
     ),
     Evidence(
-        name="decay_not_named", group="weight decay", when=holds(lambda s: _named_but(s, s.context.weight_decay)),
+        name="decay_not_named", group="weight decay", needs=(RATE, SETTING),
+        when=holds(lambda s: _named_but(s, s.context.weight_decay)),
         means="the client names optimiser, learning rate and batch size, and no weight decay: it is most likely 0",
         says=lambda s: "no weight decay is named beside the optimizer's other settings", against={DECAY: PLAIN},
     ),
     Evidence(
-        name="momentum_not_named", group="settings", when=holds(lambda s: _named_but(s, s.context.momentum)),
+        name="momentum_not_named", group="settings", needs=(RATE, SETTING),
+        when=holds(lambda s: _named_but(s, s.context.momentum)),
         means="the client names optimiser, learning rate and batch size, and no momentum: most likely a usual one",
         says=lambda s: "no momentum is named beside the optimizer's other settings", against={MOMENTUM: PLAIN},
     ),
     Evidence(
-        name="clip_not_named", group="clipping",
+        name="clip_not_named", group="clipping", needs=(RATE, SETTING),
         when=holds(lambda s: _named_but(s, s.measured.clip)),
         means="the client names optimiser, learning rate and batch size, and no clipping: most likely there is none",
         says=lambda s: "no clipping is named beside the optimizer's other settings", against={CLIP: PLAIN},
     ),
     Evidence(
-        name="clip_tight", group="clipping", when=(*above(_clip_share, 0.5, 0.08), *above(_over_clip, 8.0, 1.0)),
+        name="clip_tight", group="clipping", needs=(NORMS, UNCLIPPED, SETTING),
+        when=(*above(_clip_share, 0.5, 0.08), *above(_over_clip, 8.0, 1.0)),
         means="most norms are clipped, and without clipping they would be eight times as long or more",
         says=_tight_text,
         for_={CLIP: STRONG},
     ),
     Evidence(
-        name="norms_all_equal", group="clipping",
+        name="norms_all_equal", group="clipping", needs=(NORMS,),
         when=(*above(_clip_share, 0.5, 0.08), *holds(lambda s: s.measured.clip_inferred)),
         means="where no clip value is known: most gradient norms are the same number, as after clipping",
         says=lambda s: f"{percent(s.measured.clipped_share)} of the gradient norms are {number(s.measured.clip)}, "
@@ -222,52 +229,53 @@ SETTINGS: tuple[Evidence, ...] = (
         for_={CLIP: PLAIN},
     ),
     Evidence(
-        name="clip_small", group="clipping", when=below(_clip_alone, -1.0, 0.15),
+        name="clip_small", group="clipping", needs=(SETTING,), when=below(_clip_alone, -1.0, 0.15),
         means="where no norms from before clipping are known: the clip value is below 0.1 (usual are 0.1 to 10)",
         says=lambda s: f"the gradient is clipped at {number(s.measured.clip)} (usual are 0.1 to 10)",
         for_={CLIP: STRONG},
     ),
     Evidence(
-        name="clip_loose", group="clipping",
+        name="clip_loose", group="clipping", needs=(NORMS, SETTING),
         when=(*below(_clip_share, 0.3, 0.05), *holds(lambda s: not s.measured.clip_inferred)),
         means="few norms are clipped",
         says=_clip_text, against={CLIP: STRONG},
     ),
     Evidence(
-        name="half_precision", group="precision", when=holds(_half),
+        name="half_precision", group="precision", needs=(SETTING,), when=holds(_half),
         means="the precision is fp16, which cannot hold numbers above 65504",
         says=lambda s: f"{s.context.precision} cannot hold numbers above 65504",
         for_={PRECISION: STRONG}, against={RATE_HIGH: WEAK},
     ),
     Evidence(
-        name="wide_precision", group="precision", when=holds(_wide),
+        name="wide_precision", group="precision", needs=(SETTING,), when=holds(_wide),
         means="the precision is fp32, bf16 or wider",
         says=lambda s: f"{s.context.precision} holds numbers up to 3e38", against={PRECISION: STRONG},
     ),
     Evidence(
-        name="squared_error_for_classes", group="loss function", when=holds(_classes),
+        name="squared_error_for_classes", group="loss function", needs=(KIND, SETTING), when=holds(_classes),
         means="the loss is a squared error although the task has classes",
         says=lambda s: f"the loss is {s.context.loss_name} although the task has {s.context.num_classes} classes",
         for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
-        name="binary_loss_for_many_classes", group="loss function", when=holds(_binary_for_many),
+        name="binary_loss_for_many_classes", group="loss function", needs=(KIND, SETTING),
+        when=holds(_binary_for_many),
         means="the loss is binary although the task has more than two classes",
         says=lambda s: f"the loss is {s.context.loss_name} although the task has {s.context.num_classes} classes",
         for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
-        name="activation_linear", group="activation", when=_named("linear"),
+        name="activation_linear", group="activation", needs=(SETTING,), when=_named("linear"),
         means="a hyper-parameter says that there is no activation",
         says=_activation_text, for_={LINEAR: STRONG}, against={DEAD: STRONG, SATURATED: STRONG},
     ),
     Evidence(
-        name="activation_saturating", group="activation", when=_named("saturating"),
+        name="activation_saturating", group="activation", needs=(SETTING,), when=_named("saturating"),
         means="a hyper-parameter says that the activation is a sigmoid or tanh",
         says=_activation_text, against={LINEAR: STRONG, DEAD: STRONG},
     ),
     Evidence(
-        name="activation_rectifying", group="activation", when=_named("rectifying"),
+        name="activation_rectifying", group="activation", needs=(SETTING,), when=_named("rectifying"),
         means="a hyper-parameter says that the activation is a ReLU or its kin",
         says=_activation_text, against={LINEAR: STRONG, SATURATED: PLAIN},
     ),

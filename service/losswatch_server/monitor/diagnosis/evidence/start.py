@@ -15,6 +15,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, NORMS
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -105,56 +106,59 @@ def _norm(seen: Seen) -> str:
 
 START: tuple[Evidence, ...] = (
     Evidence(
-        name="first_loss_far_above_chance", group="start", when=above(_log_share, math.log(2.5), 0.15),
+        name="first_loss_far_above_chance", group="start", needs=(BEGINNING, CHANCE),
+        when=above(_log_share, math.log(2.5), 0.15),
         means="the first loss is more than 2.5 times chance level",
         says=_against_chance, for_={UNSCALED: PLAIN, INIT: PLAIN},
     ),
     Evidence(
-        name="first_loss_near_chance", group="start",
+        name="first_loss_near_chance", group="start", needs=(BEGINNING, CHANCE),
         when=(*within(untrained_share, 0.75, 1.5, 0.05), *holds(_not_exactly_at_chance)),
         means="the first loss is near chance level, as it should be",
         says=_against_chance, against={UNSCALED: PLAIN, INIT: PLAIN},
     ),
     Evidence(
-        name="first_loss_below_chance", group="loss function", when=below(untrained_share, 0.6, 0.05),
+        name="first_loss_below_chance", group="loss function", needs=(BEGINNING, CHANCE),
+        when=below(untrained_share, 0.6, 0.05),
         means="the first loss lies below chance level: the loss is not the one that was named",
         says=_against_chance, for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
-        name="first_loss_exactly_chance", group="start", when=holds(_exactly_at_chance),
+        name="first_loss_exactly_chance", group="start", needs=(BEGINNING, CHANCE), when=holds(_exactly_at_chance),
         means="the first loss is chance level to the last digit: every output is the same before training",
         says=lambda s: f"{_against_chance(s)}, to the last digit: every output is the same before training",
         for_={INIT: STRONG, DEAD: WEAK}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK, NOT_UPDATED: WEAK},
     ),
     Evidence(
-        name="first_loss_huge", group="start", when=above(first_decades, 1.3, 0.15),
+        name="first_loss_huge", group="start", needs=(BEGINNING,), when=above(first_decades, 1.3, 0.15),
         means="the first loss is above 20, where scaled inputs and targets give a few units",
         says=lambda s: f"{_first(s)}; inputs and targets of ordinary size give a few units at most",
         for_={UNSCALED: PLAIN, INIT: PLAIN},
     ),
     Evidence(
-        name="first_loss_enormous", group="start", when=above(first_decades, 2.3, 0.2),
+        name="first_loss_enormous", group="start", needs=(BEGINNING,), when=above(first_decades, 2.3, 0.2),
         means="the first loss is above 200",
         says=lambda s: f"{_first(s)}, hundreds of times what scaled data give", for_={UNSCALED: WEAK},
         against={RATE_LOW: WEAK},
     ),
     Evidence(
-        name="first_loss_ordinary", group="start", when=below(first_decades, 0.7, 0.1),
+        name="first_loss_ordinary", group="start", needs=(BEGINNING,), when=below(first_decades, 0.7, 0.1),
         means="the first loss is a few units at most",
         says=lambda s: f"{_first(s)}, which is ordinary", against={UNSCALED: PLAIN, INIT: WEAK},
     ),
     Evidence(
-        name="first_gradient_huge", group="start", when=above(gradient_decades, 1.1, 0.1),
+        name="first_gradient_huge", group="start", needs=(BEGINNING, NORMS), when=above(gradient_decades, 1.1, 0.1),
         means="the first gradient norms are above 12, where scaled data give 0.1 to 10",
         says=lambda s: f"{_norm(s)}, above the 0.1 to 10 of scaled data", for_={INIT: WEAK},
     ),
     Evidence(
-        name="first_gradient_enormous", group="start", when=above(gradient_decades, 2.2, 0.15),
+        name="first_gradient_enormous", group="start", needs=(BEGINNING, NORMS),
+        when=above(gradient_decades, 2.2, 0.15),
         means="the first gradient norms are above 150",
         says=lambda s: f"{_norm(s)}, far above the 0.1 to 10 of scaled data", for_={UNSCALED: WEAK},
     ),
     Evidence(
-        name="first_gradient_ordinary", group="start", when=below(gradient_decades, 0.6, 0.1),
+        name="first_gradient_ordinary", group="start", needs=(BEGINNING, NORMS), when=below(gradient_decades, 0.6, 0.1),
         means="the first gradient norms are below 4, which is ordinary",
         says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN},
     ),

@@ -15,6 +15,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE
 from losswatch_server.monitor.diagnosis.evidence.row import PLAIN, STRONG, WEAK, Evidence, Seen, holds
 from losswatch_server.monitor.diagnosis.evidence.start import EXACT
 from losswatch_server.monitor.sentences import number
@@ -59,14 +60,14 @@ def _chance_text(seen: Seen) -> str:
 
 STUCK: tuple[Evidence, ...] = (
     Evidence(
-        name="risen_since_start", group="shape", when=holds(_risen),
+        name="risen_since_start", group="shape", needs=(BEGINNING,), when=holds(_risen),
         means="a flat loss lies above its start, by more than a tenth and by more than it scatters",
         says=lambda s: f"the loss went up from {number(losses.of(s).first)} to {number(losses.of(s).now)}",
         for_={RATE_HIGH: WEAK, WRONG_LOSS: WEAK},
         against={RATE_LOW: STRONG, NOT_UPDATED: STRONG, CLIP: PLAIN},
     ),
     Evidence(
-        name="froze_after_its_first_value", group="shape", when=holds(_froze),
+        name="froze_after_its_first_value", group="shape", needs=(BEGINNING,), when=holds(_froze),
         means="the first loss differs from all that follow, and those are the same number: after the first steps "
         "nothing moved",
         says=_froze_text,
@@ -74,7 +75,7 @@ STUCK: tuple[Evidence, ...] = (
         against={NOT_UPDATED: STRONG, RATE_LOW: STRONG, LABELS: PLAIN},
     ),
     Evidence(
-        name="exactly_at_chance_by_the_epoch", group="level", when=holds(_exactly_at_chance),
+        name="exactly_at_chance_by_the_epoch", group="level", needs=(BEGINNING, CHANCE), when=holds(_exactly_at_chance),
         means="in a log by the epoch, the loss is chance level to the last printed digit from the first epoch on",
         says=_chance_text,
         for_={DEAD: PLAIN, INIT: WEAK, SATURATED: WEAK}, against={NOT_UPDATED: STRONG, RATE_LOW: PLAIN},

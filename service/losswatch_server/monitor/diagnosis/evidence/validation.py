@@ -19,6 +19,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSHUFFLED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, NORMS, VALIDATED
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
     PLAIN,
@@ -119,13 +120,14 @@ def _turned_text(seen: Seen) -> str:
 
 VALIDATION: tuple[Evidence, ...] = (
     Evidence(
-        name="validation_never_moved", group="validation", when=holds(_always_equal),
+        name="validation_never_moved", group="validation", needs=(VALIDATED,), when=holds(_always_equal),
         means="the validation loss is the same number every time",
         says=lambda s: f"{_equal_text(s)}, from the first to the last",
         for_={NOT_UPDATED: STRONG}, against={RATE_LOW: PLAIN, CLIP: PLAIN},
     ),
     Evidence(
-        name="validation_stopped_to_the_last_digit", group="validation", when=holds(_stopped_exactly),
+        name="validation_stopped_to_the_last_digit", group="validation", needs=(VALIDATED,),
+        when=holds(_stopped_exactly),
         means="where no gradient norm is known: the last five validation losses or more are equal to the last of many "
         "digits",
         says=lambda s: f"{_equal_text(s)}, to the last digit",
@@ -136,36 +138,36 @@ VALIDATION: tuple[Evidence, ...] = (
         },
     ),
     Evidence(
-        name="same_parameters", group="validation", when=holds(_same_parameters),
+        name="same_parameters", group="validation", needs=(VALIDATED, NORMS), when=holds(_same_parameters),
         means="five validation losses or more are equal to the last of many digits although there is a gradient: the "
         "parameters are the same",
         says=lambda s: f"{_equal_text(s)}, to the last digit, although there is a gradient",
         for_={NOT_UPDATED: FACT},
     ),
     Evidence(
-        name="validation_moves", group="validation", when=holds(_moves),
+        name="validation_moves", group="validation", needs=(VALIDATED,), when=holds(_moves),
         means="the validation loss moves",
         says=_moves_text,
         against={NOT_UPDATED: STRONG},
     ),
     Evidence(
-        name="validation_turned", group="validation",
+        name="validation_turned", group="validation", needs=(BEGINNING, VALIDATED),
         when=(*above(_rise, 0.05, 0.015), *above(losses.fall, 0.05, 0.015)),
         means="the validation loss rises again while the training loss has fallen",
         says=_turned_text, for_={SMALL_DATA: PLAIN},
     ),
     Evidence(
-        name="validation_apart", group="validation", when=above(_apart, 0.15, 0.03),
+        name="validation_apart", group="validation", needs=(VALIDATED,), when=above(_apart, 0.15, 0.03),
         means="the validation loss is more than 15 % above the training loss: the model is able to learn more",
         says=_apart_text, against={SMALL: PLAIN, LINEAR: PLAIN},
     ),
     Evidence(
-        name="validation_better", group="validation", when=below(_apart, -0.13, 0.025),
+        name="validation_better", group="validation", needs=(VALIDATED,), when=below(_apart, -0.13, 0.025),
         means="the validation loss is more than 13 % below the training loss: the training labels are the worse ones",
         says=_apart_text, for_={LABELS: WEAK},
     ),
     Evidence(
-        name="validation_never_improved", group="validation",
+        name="validation_never_improved", group="validation", needs=(BEGINNING, VALIDATED),
         when=(*above(_rise, 0.03, 0.01), *below(_learned, 0.08, 0.02), *above(losses.fall, 0.05, 0.015)),
         means="the validation loss was never clearly better than at the start, while the training loss fell",
         says=lambda s: f"{_turned_text(s)}: it never got clearly better than at the start",
