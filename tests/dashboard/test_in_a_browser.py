@@ -228,6 +228,16 @@ def test_the_runs_of_a_group_are_compared(show: Show, page: Page) -> None:
     assert "by=share" in page.url
 
 
+def test_a_group_without_runs_says_so_in_place_of_an_empty_chart(show: Show, page: Page, api: Api) -> None:
+    show(page, "/compare?group=nobody")
+    expect(page.locator("#left-out")).to_contain_text("No run of this project is in the group nobody")
+    expect(page.locator("#chart")).to_be_hidden()
+    api.points("somebody", falling(40), group="nobody")
+    expect(page.locator("#chart")).to_be_visible()
+    show(page, "/compare")
+    expect(page.locator("#left-out")).to_contain_text("Which runs?")
+
+
 @pytest.mark.parametrize("before", ["", "/mlflow/default/"])
 def test_the_link_that_an_mlflow_client_prints_leads_to_the_run(page: Page, api: Api, before: str) -> None:
     page.goto(f"{api.base}{before or '/'}#/experiments/0/runs/diverging")

@@ -176,9 +176,9 @@ def test_a_healthy_run_says_where_it_reports_and_how_it_ended_and_nothing_more(
             text=True,
             timeout=30,
         )
-        link = f"{service.url}/v1/runs/a/report"
+        link = f"{service.url}/runs/a"
     lines = [
-        f"losswatch: a: reports to {service.url}: {link}",
+        f"losswatch: a: reports to {link}",
         f"losswatch: a: finished after step 49. Healthy: the loss falls. {link}",
     ]
     assert done.stdout == ""

@@ -33,7 +33,7 @@ def test_the_verdict_the_advice_and_the_course_of_the_loss_are_shown() -> None:
         run.finish()
     assert "The loss is &lt;diverging&gt;." in shown
     assert "Lower the learning rate." in shown
-    assert f"{service.url}/v1/runs/a/report" in shown
+    assert f"{service.url}/runs/a" in shown
     assert "loss of 1 at step 0, 5.243e+05 at step 19, logarithmic" in shown
     assert ElementTree.fromstring(shown) is not None
     assert run._repr_html_() == shown

@@ -73,11 +73,11 @@ def test_a_finding_is_said_once_unless_quiet(quiet: bool, times: int, caplog: py
             assert run.flush()
         run.finish()
     said = [record.getMessage() for record in caplog.records if record.name == "losswatch"]
-    link = f"{service.url}/v1/runs/a/report"
+    link = f"{service.url}/runs/a"
     assert (
         said
         == [
-            f"losswatch: a: reports to {service.url}: {link}",
+            f"losswatch: a: reports to {link}",
             "losswatch: a, step 5: The loss is diverging. Lower the learning rate.",
             f"losswatch: a: finished after step 5. The loss is diverging. {link}",
         ]

@@ -38,7 +38,7 @@ def test_a_script_for_wandb_is_watched(service: BadService) -> None:
     config = {"lr": 0.1, "batch_size": 32, "model": {"width": 8}}
     run = wandb.init(project="cifar", name="w1", config=config, tags=["a"])
     wandb.watch(object(), log="all")
-    assert (run.name, run.id, run.url) == ("w1", "w1", f"{service.url}/v1/runs/w1/report")
+    assert (run.name, run.id, run.url) == ("w1", "w1", f"{service.url}/runs/w1")
     assert losswatch.current() is run.watched
     for step in range(5):
         wandb.log({"train/loss": 1.0 - 0.1 * step, "train/lr": 0.1, "acc": step, "image": wandb.Image([1]), "s": "x"})

@@ -20,7 +20,7 @@ from losswatch.points import NAMELESS
 from losswatch.sender import Entry, Origin, Sender
 from losswatch.spool import Address
 from losswatch.spool_folder import default_folder
-from losswatch.transport import Transport, report_link
+from losswatch.transport import Transport, page_link
 from losswatch.values import hold
 from losswatch.waiting import Promise
 
@@ -266,7 +266,7 @@ class Run:
 
         sender = self._sender
         losses = sender.history.stretches() if sender is not None else ()
-        return html(self.name, self.report, losses, report_link(self.url, self.project, self.name))
+        return html(self.name, self.report, losses, page_link(self.url, self.project, self.name))
 
     def _step_so_far(self) -> int:
         """The last step that was logged, as far as it is known without waiting for a device."""

@@ -22,7 +22,7 @@ from losswatch.notices import Notices
 from losswatch.points import dumps, encode_entry, is_finite
 from losswatch.spool import Address, FileSpool, MemorySpool
 from losswatch.spool_folder import files_of_run, spool_path
-from losswatch.transport import Away, Delivered, Gone, Transport, report_link
+from losswatch.transport import Away, Delivered, Gone, Transport, page_link
 from losswatch.waiting import BREATH_S, Patience, Promise, Waiters
 
 REQUEST_TIMEOUT_S = 5.0
@@ -317,7 +317,7 @@ class Sender:
             return
         self.report = delivered.report
         if self._origin.is_owner and self._origin.rank == 0:
-            self._notices.tell("begin", f"reports to {self.address.url}: {report_link(*self.address[:3])}")
+            self._notices.tell("begin", f"reports to {page_link(*self.address[:3])}")
         self._notices.report(delivered.report)
 
     def _give_up(self, gone: Gone) -> None:
@@ -365,7 +365,7 @@ class Sender:
             if self._is_complete:
                 if self._spool is not None:
                     self._spool.clear()
-                self._notices.end(self._end_state, self.report, report_link(*self.address[:3]))
+                self._notices.end(self._end_state, self.report, page_link(*self.address[:3]))
             else:
                 self._keep()
                 self._tell_what_waits()

@@ -129,10 +129,11 @@ def run_path(run: str, call: str) -> str:
     return f"/v1/runs/{quote(run, safe='')}/{call}"
 
 
-def report_link(url: str, project: Optional[str], run: str) -> str:
-    """Where the report of a run can be read."""
+def page_link(url: str, project: Optional[str], run: str) -> str:
+    """Where a person looks at a run: its page of the dashboard, which needs the root of its host; else the report."""
     query = f"?project={quote(project, safe='')}" if project else ""
-    return f"{url}{run_path(run, 'report')}{query}"
+    path = run_path(run, "report") if urlsplit(url).path.strip("/") else f"/runs/{quote(run, safe='')}"
+    return f"{url}{path}{query}"
 
 
 def judge(status: int, content: bytes, retry_after: Optional[str]) -> Outcome:

@@ -37,6 +37,8 @@ async function load() {
     const { points } = await get(runPath(run.run, "/points"), { resolution: RESOLUTION, series: "loss,time" });
     return { run, attempt: run.attempt, line: curvesOf(points, "loss").standing, times: timesOf(points) };
   })));
+  $("#chart").hidden = $(".chart-tools").hidden = !listed.length;
+  if (!listed.length) return void fill($("#left-out"), group ? `No run of this project is in the group ${group}. ` : "Which runs? The page of a run that has a group leads to all of them. ", h("a", { href: "/" }, "All runs"));
   $("#left-out").textContent = listed.length > MOST ? `The worst ${MOST} of ${number(listed.length)} runs.` : "";
   show();
 }

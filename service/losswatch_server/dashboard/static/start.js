@@ -9,12 +9,12 @@ export function ways(address, project) {
   const client = project === "default" ? `url="${address}"` : `url="${address}", project="${project}"`;
   return [
     ["curl", "A point is a line of JSON; the answer is the report.",
-      `curl --json '{"step": 1, "loss": 2.31, "grad_norm": 1.9}' '${address}/v1/runs/my-run/points${query}'`],
+      `curl -sS -d '{"step": 1, "loss": 2.31, "grad_norm": 1.9}' '${address}/v1/runs/my-run/points${query}'`],
     ["Any language, as lines", "One request may hold many points: a JSON list, gzip accepted.",
       `POST ${address}/v1/runs/my-run/points${query}
 {"points": [{"step": 1, "loss": 2.31}, {"step": 2, "loss": "NaN"}],
  "context": {"optimizer": "sgd", "learning_rate": 0.01}}`],
-    ["Python", "The client: pip install losswatch. It never blocks, and never raises.",
+    ["Python", "The client, by pip install ./clients/python in the source. It never blocks, and never raises.",
       `import losswatch
 
 run = losswatch.Run("my-run", ${client}, optimizer="adam", learning_rate=1e-3)

@@ -11,7 +11,7 @@ from losswatch.metric_names import Naming, as_point, field, read_rules, rules_of
 from losswatch.notices import logger
 from losswatch.parameter_names import as_context
 from losswatch.run import Run
-from losswatch.transport import report_link
+from losswatch.transport import page_link
 from losswatch.wandb_compat.attributes import Attributes, Unkept
 
 RULES = "LOSSWATCH_METRIC_NAMES"
@@ -64,7 +64,7 @@ class BridgedRun:
     def url(self) -> str:
         """Where its report is."""
         watched = self.watched
-        return "" if watched is None else report_link(watched.url, watched.project, watched.name)
+        return "" if watched is None else page_link(watched.url, watched.project, watched.name)
 
     def log(self, data: Mapping[str, Any], step: Any = None, commit: Optional[bool] = None, **ignored: Any) -> None:
         """The numbers of a step; whatever else is in ``data`` is not kept. Never raises."""

@@ -48,7 +48,7 @@ function decades(low, high, count) {
     for (const factor of withBetween ? [1, 2, 5] : [1]) {
       const value = factor * 10 ** n;
       if (value < low * 0.999 || value > high * 1.001 || (n - first) % every) continue;
-      found.push({ value, label: short(value, 2) });
+      found.push({ value, label: value >= 1e4 && value < 1e6 ? `${short(value / 1000, 2)}k` : short(value, 2) });
     }
   }
   return found;
