@@ -265,6 +265,9 @@ class Diverging(FewParameters):
         lowest = min(raw[:-1])
         progress = max(median(track.head[:4]) - lowest, 0.0) if begins_at_start(view.memory) else 0.0
         yield Test("rise above the lowest level" + width, raw[-1] - lowest, self.lost_progress * progress)
+        if min(track.head) < 0 < max(track.head):
+            # about 0 from the start: a block of outliers is no level that was reached, nor the way back a climb
+            yield Test("level" + width, raw[-1], max(track.head))
         rates = view.memory.rates
         if rates.current is not None and rates.current > 1.2 * (rates.at(track.lowest_step) or rates.current):
             # not the echo of a raised learning rate
