@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from losswatch_server.monitor.memory.memory import Memory, Rates
 from losswatch_server.monitor.memory.track import COUNT, FIRST_STEP, LAST_STEP, MEAN, Track
 from losswatch_server.monitor.points import LARGEST, Context
-from losswatch_server.monitor.stats.trend import difference_scale, median
+from losswatch_server.monitor.stats.trend import difference_scale, median, middle
 
 Array = NDArray[np.float64]
 
@@ -49,6 +49,8 @@ NEAR = 0.1
 """What share of the remaining fall may be left when the floor counts as reached."""
 
 
+_AHEAD_AND_HALF = np.append(np.geomspace(1.0, FARTHEST, HORIZONS), 0.5)
+"""How far the forecast looks, and back to where half of the points had come, as shares of the points."""
 _CORRELATIONS = np.linspace(0.0, 0.9, 19)
 _RATIOS = (1 + _CORRELATIONS) * (3 - _CORRELATIONS**2) / (3 - _CORRELATIONS)
 """Variance of second differences two points apart over that of neighbours, for AR(1) noise of these correlations."""
@@ -181,13 +183,12 @@ def _rises(blocks: Blocks, now: float, error: float, noise: float) -> bool:
 
 
 def _told(mixture: Mixture) -> Forecast:
-    ahead = np.geomspace(1.0, FARTHEST, HORIZONS)
-    expected = mixture.quantile(mixture.curves(np.append(ahead, 0.5) * mixture.points), 0.5)[0]
+    expected = mixture.quantile(mixture.curves(_AHEAD_AND_HALF * mixture.points), 0.5)[0]
     now, halfway = float(expected[0]), float(expected[-1])
     floors = mixture.scale * mixture.floor
     floor = float(mixture.quantile(floors[:, None], 0.5)[0][0])
     near = np.flatnonzero(expected[:-1] - floor <= NEAR * max(now - floor, 0.0) + mixture.error)
-    steps = float(ahead[near[0]] - 1.0) * mixture.points * mixture.step_per_point if len(near) else None
+    steps = float(_AHEAD_AND_HALF[near[0]] - 1.0) * mixture.points * mixture.step_per_point if len(near) else None
     little = max(2 * mixture.error, NEGLIGIBLE * (mixture.highest - now))
     if halfway - now <= little and now - floor <= 3 * little:
         steps = 0.0
@@ -209,8 +210,8 @@ def _noise(track: Track) -> tuple[float, float]:
     y = np.asarray(values)
     scale = float(np.abs(y).max()) or 1.0
     y = y / scale
-    near = float(np.median(np.abs(y[2:] - 2 * y[1:-1] + y[:-2])))
-    far = float(np.median(np.abs(y[4:] - 2 * y[2:-2] + y[:-4])))
+    near = middle(np.abs(y[2:] - 2 * y[1:-1] + y[:-2]))
+    far = middle(np.abs(y[4:] - 2 * y[2:-2] + y[:-4]))
     if near <= 0 or far <= 0:
         return difference_scale(values), 0.0
     correlation = float(np.interp(min(far / near, 10.0) ** 2, _RATIOS, _CORRELATIONS))
@@ -241,8 +242,9 @@ def _blocks(rows: Array, part: float) -> Blocks | None:
         return None
     ends = np.cumsum(rows[:, 0])
     total = float(ends[-1])
-    edges = np.unique(np.searchsorted(ends, np.geomspace(1.0, total, BLOCKS) - 1e-9))
-    first = np.concatenate([[0], edges[:-1] + 1])
+    edges = np.searchsorted(ends, _up_to(total) - 1e-9)
+    edges = edges[np.concatenate([edges[:-1] != edges[1:], _LAST])]
+    first = np.concatenate([_ZERO, edges[:-1] + 1])
     sums = np.add.reduceat(rows[:, 1] * rows[:, 0], first)
     counts = np.add.reduceat(rows[:, 0], first)
     if len(counts) < 8:
@@ -250,6 +252,20 @@ def _blocks(rows: Array, part: float) -> Blocks | None:
     end = np.cumsum(counts)
     begin, last = float(rows[0, 2]), float(rows[-1, 3])
     return Blocks(end - counts, end, sums / counts, begin, max((last - begin) / max(total - 1, 1), 1e-12))
+
+
+_ZERO, _LAST = np.zeros(1, np.intp), np.ones(1, np.bool_)
+_TO_LAST = np.arange(BLOCKS, dtype=np.float64)
+
+
+def _up_to(total: float) -> Array:
+    """``np.geomspace(1.0, total, BLOCKS)`` without most of its cost."""
+    last = np.log10(total)
+    logarithms = _TO_LAST * (last / (BLOCKS - 1))
+    logarithms[-1] = last
+    spaced: Array = np.power(10.0, logarithms)
+    spaced[0], spaced[-1] = 1.0, total
+    return spaced
 
 
 def _fine_rows(track: Track) -> Array:
@@ -297,14 +313,25 @@ def _values(shapes: Shapes, at: Array, points: float) -> Array:
     return np.vstack([power, exponential])
 
 
+_FIRST_EDGE = np.array([0.5])
+
+
 def _block_means(shapes: Shapes, blocks: Blocks) -> Array:
     """All shapes averaged over the blocks, shape (shapes, blocks). Points count from 1, so the first starts at 0.5."""
-    edges = np.concatenate([[0.5], blocks.end + 0.5])
+    edges = np.concatenate([_FIRST_EDGE, blocks.end + 0.5])
     rest = 1 - shapes.exponents[:, None]
     rest = np.where(np.abs(rest) < 1e-6, 1e-6, rest)
     tau = (shapes.spans * blocks.points)[:, None]
-    integrals = np.vstack([edges**rest / rest, -tau * np.exp(-edges / tau)])
-    means: Array = np.diff(integrals, axis=1) / np.diff(edges)
+    count = len(rest)
+    integrals = np.empty((2 * count, len(edges)))
+    powers, exponentials = integrals[:count], integrals[count:]
+    np.power(edges, rest, out=powers)
+    powers /= rest
+    np.divide(-edges, tau, out=exponentials)
+    np.exp(exponentials, out=exponentials)
+    exponentials *= -tau
+    means: Array = integrals[:, 1:] - integrals[:, :-1]
+    means /= edges[1:] - edges[:-1]
     return means
 
 
@@ -341,12 +368,20 @@ def _fit(blocks: Blocks, noise: float, error: float, *, positive: bool) -> Mixtu
 
 def _robust_lines(basis: Array, y: Array, deviation: Array, *, positive: bool) -> tuple[Array, Array, Array]:
     """Floor, amplitude and residual sum of squares per shape, with Huber's weights (1.5 deviations)."""
-    weight = np.tile(deviation**-2, (len(basis), 1))
+    precision = deviation**-2
+    weight = np.empty_like(basis)
+    weight[:] = precision
     for last in (False, False, True):
         floor, amplitude = _lines(basis, y, weight, positive=positive)
-        size = np.abs(y - floor[:, None] - amplitude[:, None] * basis) / deviation
+        size = y - floor[:, None]
+        size = np.subtract(size, amplitude[:, None] * basis, out=np.empty_like(basis))
+        np.absolute(size, out=size)
+        size /= deviation
         if not last:
-            weight = deviation**-2 * np.minimum(1.0, 1.5 / np.maximum(size, 1e-9))
+            np.maximum(size, 1e-9, out=weight)
+            np.divide(1.5, weight, out=weight)
+            np.minimum(1.0, weight, out=weight)
+            weight *= precision
     huber = np.where(size < 1.5, size**2, 3.0 * size - 2.25)
     return floor, amplitude, huber.sum(axis=1)
 
