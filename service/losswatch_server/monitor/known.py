@@ -6,7 +6,7 @@ tenth step, by the epoch or from its middle on, differs in nothing but this.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple, Protocol, Self
@@ -102,36 +102,9 @@ class Run(Protocol):
 
 def has(run: Run, need: Needed) -> bool:
     """Whether a run has what is needed: the one place that says so, for rules and for evidence."""
-    memory, context = run.memory, run.context
     if isinstance(need, Noise):
-        return _of(memory, need.of).n >= need.points
-    match need:
-        case Need.MINIMISED:
-            return is_minimised(memory, context, run.kind)
-        case Need.START:
-            return begins_at_start(memory)
-        case Need.BUDGET:
-            return budget(memory, context) is not None
-        case Need.CHANCE:
-            return run.chance is not None
-        case Need.KIND:
-            return run.kind.family is not Family.UNKNOWN
-        case Need.VALIDATION:
-            return memory.validation.n > 0
-        case Need.QUALITY:
-            return run.answers
-        case Need.GRADIENTS:
-            return memory.grad_norm.n > 0
-        case Need.UNCLIPPED:
-            return context.grad_norm_is != "after_clip"
-        case Need.LAYERS:
-            return memory.layers.points > 0
-        case Need.RATE:
-            return memory.rates.current is not None or context.learning_rate is not None
-        case Need.SETTING:
-            return any(getattr(context, name) is not None for name in SETTINGS) or bool(context.extra)
-        case Need.FACT:
-            return context.facts is not None
+        return _of(run.memory, need.of).n >= need.points
+    return _HAS[need](run)
 
 
 SETTINGS = (
@@ -142,9 +115,33 @@ SETTINGS = (
 the learning rate and the plan are needs of their own."""
 
 
+def _states_a_setting(context: Context) -> bool:
+    return any(getattr(context, name) is not None for name in SETTINGS)
+
+
+_HAS: Mapping[Need, Callable[[Run], bool]] = {
+    Need.MINIMISED: lambda run: is_minimised(run.memory, run.context, run.kind),
+    Need.START: lambda run: begins_at_start(run.memory),
+    Need.BUDGET: lambda run: budget(run.memory, run.context) is not None,
+    Need.CHANCE: lambda run: run.chance is not None,
+    Need.KIND: lambda run: run.kind.family is not Family.UNKNOWN,
+    Need.VALIDATION: lambda run: run.memory.validation.n > 0,
+    Need.QUALITY: lambda run: run.answers,
+    Need.GRADIENTS: lambda run: run.memory.grad_norm.n > 0,
+    Need.UNCLIPPED: lambda run: run.context.grad_norm_is != "after_clip",
+    Need.LAYERS: lambda run: run.memory.layers.points > 0,
+    Need.RATE: lambda run: run.memory.rates.current is not None or run.context.learning_rate is not None,
+    Need.SETTING: lambda run: (
+        any(getattr(run.context, name) is not None for name in SETTINGS) or bool(run.context.extra)
+    ),
+    Need.FACT: lambda run: run.context.facts is not None,
+}
+"""Looked up, not matched one by one: every rule asks at every review."""
+
+
 def met(needs: Needs, has_it: Callable[[Needed], bool]) -> bool:
     """Whether all of them are there."""
-    return all(any(map(has_it, any_of(need))) for need in needs)
+    return all(has_it(need) if isinstance(need, (Need, Noise)) else any(map(has_it, need)) for need in needs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,14 +140,14 @@ class Monitor:
             except Exception:  # noqa: BLE001 - what fails here fails where it is asked, and counts there
                 asked.append(one[:3])
         if asked:
-            self._ask(point, asked)
+            self._ask_quietly(point, asked)
         if self.watched and (self.points >= self.next_diagnosis or life.turns != self.turns_diagnosed):
             self._diagnose()
 
     def judge(self, point: Point) -> None:
         """What ``see`` comes to at any point, cut to its range: every rule is asked that is due."""
         if point.rank:
-            self._ask(point, FINITE_ONLY)
+            self._ask_quietly(point, FINITE_ONLY)
             self._diagnose()
             return
         memory = self.memory
@@ -171,7 +171,7 @@ class Monitor:
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         review = review and point.loss is not None
         due = EVERYTHING if review else WITHOUT_VALIDATION if point.validation_loss is None else EVERY_POINT
-        self._ask(point, self._due(due), review=review)
+        self._ask_quietly(point, self._due(due), review=review)
         if self.watched:
             self._diagnose()
 
@@ -285,7 +285,7 @@ class Monitor:
         if point.step > track.last_step:
             if math.isfinite(value):
                 self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
-            self._ask(Point(point.step, validation_loss=value), self._due(EVERY_POINT))
+            self._ask_quietly(Point(point.step, validation_loss=value), self._due(EVERY_POINT))
             self._diagnose()
 
     def see_context(self, context: Context) -> None:
@@ -357,8 +357,6 @@ class Monitor:
         if memory.first_epoch is None and point.epoch is not None and memory.loss.n <= 1:
             memory.first_epoch = point.epoch
 
-    # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
-    @np.errstate(over="ignore", invalid="ignore", divide="ignore")
     def _ask(self, point: Point, due: Sequence[Asked], *, review: bool = False) -> None:
         """Ask detectors."""
         view, life, states = self.view, self.life, self.states
@@ -383,6 +381,9 @@ class Monitor:
             except Exception as error:  # noqa: BLE001 - see Detector: a rule's bug costs its verdict alone
                 self.faults.add("rule", key, step, error)
                 states[place] = detector.start()
+
+    # sums and squares of losses near the largest float overflow; an infinite spread is then the right answer
+    _ask_quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")(_ask)
 
     def findings(self) -> tuple[Finding, ...]:
         """Open findings and the latest closed ones; causes and advice are filled in by ``report.assess``."""

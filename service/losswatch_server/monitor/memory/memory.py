@@ -135,11 +135,14 @@ class Layers:
         """Those of the norms of many points, shape (points, layers); None unless each of the points brings every layer,
         no layer is new, and all have settled."""
         names = self.names
-        if self.points < SETTLED or not names or any(row is None or list(row) != names for row in rows):
+        norms = [row for row in rows if row is not None]
+        if self.points < SETTLED or not names or len(norms) < len(rows):
+            return None
+        if not all(map(names.__eq__, map(list[str], norms))):
             return None
         if not math.isfinite(sum(self.now)):
             return None
-        sizes: list[float] = list(chain.from_iterable(map(_values_of, rows)))
+        sizes: list[float] = list(chain.from_iterable(map(_values_of, norms)))
         flat = _logarithms(sizes)
         if flat is None or flat.min() <= _LEAST_LOGARITHM:
             flat = _logarithms([max(abs(size), SMALLEST_NORM) for size in sizes])
