@@ -82,10 +82,11 @@ def test_a_link_to_a_run_unfurls_with_its_chart(tmp_path: Path) -> None:
     """Chat services read it from the page that the link leads to, where somebody said how people reach the service."""
     for base_url, cards in (
         (None, []),
-        ("https://lw.example", ["https://lw.example/v1/runs/a/chart.png?project=default"]),
+        ("https://lw.example", ["https://lw.example/v1/runs/a/chart.png?project=default&amp;version=0"]),
     ):
         settings = Settings(data_dir=tmp_path / str(base_url is None), base_url=base_url)
         with TestClient(create_app(settings), "http://localhost") as client:
+            client.put("/v1/runs/a", json={})
             page = client.get("/runs/a").text
         assert re.findall(r'property="og:image" content="([^"]+)"', page) == cards
 
@@ -106,7 +107,7 @@ def test_a_link_to_a_run_unfurls_with_what_is_wrong_with_it_unless_keys_keep_tha
     issue(tmp_path)
     with TestClient(create_app(settings), "http://localhost") as client:
         card = said(client)
-        assert (card["title"], "description" in card) == ("a", False)
+        assert (card["title"], "description" in card, "image" in card) == ("a", False, False)
 
 
 def test_a_run_without_points_has_a_picture_too(api: TestClient, run: str) -> None:
