@@ -16,7 +16,8 @@ def said_at(url: str, caplog: pytest.LogCaptureFixture) -> str:
         run.log(0, loss=1.0)
         assert not run.flush(0.5)
         run.finish(timeout=2.0)
-    return next(record.getMessage() for record in caplog.records if " is away (" in record.getMessage())
+    said = [record.getMessage() for record in caplog.records]
+    return next(one for one in said if "is away (" in one or "refuses the points (" in one)
 
 
 @pytest.mark.slow
@@ -52,4 +53,15 @@ def test_something_else_answers(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.slow
 def test_a_key_is_missing(caplog: pytest.LogCaptureFixture) -> None:
     with BadService(lambda request, service: (401, {}, {"detail": "no key", "type": "x"})) as service:
-        assert "LOSSWATCH_API_KEY or api_key= gives one" in said_at(service.url, caplog)
+        said = said_at(service.url, caplog)
+        assert "LOSSWATCH_API_KEY or api_key= gives one" in said
+        assert "is away" not in caplog.text, "somebody is there, and says no"
+
+
+@pytest.mark.slow
+def test_a_key_is_for_another_project(caplog: pytest.LogCaptureFixture) -> None:
+    refused = {"detail": "There is no such project, or this key is not for it.", "type": "/docs/problems#x"}
+    with BadService(lambda request, service: (404, {}, refused)) as service:
+        said = said_at(service.url, caplog)
+        assert "LOSSWATCH_PROJECT or project= names another" in said
+        assert "something else" not in said

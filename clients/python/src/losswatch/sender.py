@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Callable, Deque, Dict, NamedTuple, Optional, Tuple
 
 from losswatch import lifetime
-from losswatch.addresses import mend
+from losswatch.addresses import heard, mend
 from losswatch.batches import Record, has_more_than_contexts
 from losswatch.context import encode_context
 from losswatch.delivery import Delivery
@@ -332,14 +332,14 @@ class Sender:
     def _back_off(self, away: Away) -> None:
         """Waits before the next try, longer each time, with jitter so that many clients do not come back at once."""
         self._failures += 1
-        self._why_away = away.why
+        said, self._why_away = heard(away.why, away.status)
         delay: float = min(self._interval * 2.0 ** min(self._failures - 1, 20), MAX_BACKOFF_S) * random.uniform(0.5, 1)
         delay = max(delay, away.after * random.uniform(1, 1.1))
         self._retry_at = time.monotonic() + delay
         wrong = "" if self._reached else f"; {mend(self.address.url, away.why, away.status)}"
         self._notices.once(
             "away",
-            f"{self.address.url} is away ({away.why}); training goes on, points are kept and delivered later{wrong}",
+            f"{self.address.url} {said}; training goes on, points are kept and delivered later{wrong}",
         )
 
     def _keep(self) -> None:
@@ -370,7 +370,7 @@ class Sender:
                 self._keep()
                 self._tell_what_waits()
             if self.dropped:
-                self._notices.once("dropped", f"{self.dropped} points were dropped")
+                self._notices.once("dropped", f"points that were dropped: {self.dropped}")
         except Exception as error:  # noqa: BLE001 - the training is over; there is nobody left to hurt
             self._notices.once("lost", f"points are lost: {error!r}")
         self._let_go_of_spool()
@@ -395,6 +395,6 @@ class Sender:
             elsewhere = f"; to another address: python -m losswatch --from {self.address.url} --url ADDRESS"
             self._notices.once(
                 "left",
-                f"{what} in {self._spool.path}: {self.address.url} is away ({self._why_away}); the next run, or "
+                f"{what} in {self._spool.path}: {self.address.url} {self._why_away}; the next run, or "
                 f"`python -m losswatch`, delivers them{'' if self._reached else elsewhere}",
             )

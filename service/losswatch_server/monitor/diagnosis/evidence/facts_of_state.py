@@ -111,7 +111,7 @@ def _steps(seen: Seen) -> float | None:
 def _moved(seen: Seen) -> float | None:
     """log10 of the relative step at the peak rate, as if the run had a thousand steps: short ones need longer."""
     ratio, share, steps = _update(seen), seen.measured.rate_share, _steps(seen)
-    if ratio is None or share == 0:
+    if ratio is None or (share is not None and share <= 0):  # below 0: what a client sends as a rate may be anything
         return None
     ratio -= math.log10(share or 1.0)
     return ratio if steps is None else ratio + math.log10(min(steps, 1000.0) / 1000.0)
