@@ -26,6 +26,7 @@ FORBIDDEN = {
 CALLED_BY_A_LIBRARY = {
     "collect",
     "field_title_should_be_set",
+    "format_options",
     "get_route_handler",
     "handle_async_request",
     "on_headers_complete",
