@@ -138,3 +138,31 @@ def test_a_small_rise_of_the_validation_loss_is_not_likely_enough_to_be_told() -
     held = [0.9 * 0.9**i for i in range(12)] + [0.29, 0.3, 0.31]
     points = [Point(1 + i, loss=0.8 * 0.9**i, validation_loss=v) for i, v in enumerate(held)]
     assert Condition.OVERFITTING not in {s.condition for s in diagnose(points, Context(), asked=True).suspicions}
+
+
+def test_a_rise_within_the_printed_digits_is_none() -> None:
+    rest = [0.0004, 0.0003, 0.0005, 0.0004, 0.0005, 0.0005]
+    validation = [*(0.08 * 0.8**i + 0.0004 for i in range(40)), *rest]
+    rounded = [round(loss, 4) for loss in validation]
+    points = [Point(i, loss=0.1 * 0.85**i + 0.001, validation_loss=loss) for i, loss in enumerate(rounded)]
+    report = diagnose(points, Context(step_unit="epoch"), asked=True)
+    assert Condition.OVERFITTING not in [suspicion.condition for suspicion in report.suspicions]
+
+
+def test_a_short_log_that_falls_to_its_end_does_not_level_off() -> None:
+    falls = [0.42, 0.13, 0.092, 0.125, 0.171, 0.094, 0.080, 0.066, 0.052, 0.047, 0.037]
+    assert Condition.PLATEAU not in [suspicion.condition for suspicion in asked(falls).suspicions]
+
+
+def test_of_a_schedule_that_ended_the_highest_rate_is_raised_and_quoted() -> None:
+    rates = (5e-5 * np.linspace(1, 1e-4, 60)).tolist()
+    losses = (0.96 + 0.01 * RNG(0).normal(size=60)).tolist()
+    points = [Point(i, loss, learning_rate=rate) for i, (loss, rate) in enumerate(zip(losses, rates, strict=True))]
+    report = diagnose(points, Context(optimizer="adam", step_unit="epoch", loss_name="mse"), asked=True)
+    told = [*report.findings, *report.suspicions]
+    raised = [each for one in told for each in one.advice if each.action == "set_learning_rate"]
+    assert raised
+    assert raised[0].current == pytest.approx(5e-5)
+    assert raised[0].value is not None
+    assert raised[0].value > 2e-4
+    assert "highest learning rate" in raised[0].summary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from losswatch_server.monitor.diagnosis.measures import Measured, steps_per_unit
-from losswatch_server.monitor.diagnosis.optimizers import usual
+from losswatch_server.monitor.diagnosis.optimizers import peak_rate, usual
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context
@@ -152,7 +152,7 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
         or finding.condition in NEVER_HIGHER
     ):
         return None
-    rate = measured.learning_rate if measured.learning_rate else None
+    rate = peak_rate(measured.learning_rate, measured.rate_share) or None
     if rate is None:
         return Advice(
             action="multiply_learning_rate",
@@ -169,11 +169,12 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
     if learns and measured.adaptive and rate <= FINE_TUNING and not _from_scratch(measured):
         target = min(target, rate * 10)
     target = rounded(target, 2)
+    highest = "highest " if measured.rate_share is not None and measured.rate_share < 0.5 else ""
     return Advice(
         action="set_learning_rate",
         value=target,
         current=rate,
-        summary=f"Raise the learning rate from {number(rate)} to about {number(target)}; "
+        summary=f"Raise the {highest}learning rate from {number(rate)} to about {number(target)}; "
         "go on by factors of 3 while the loss falls smoothly.",
     )
 

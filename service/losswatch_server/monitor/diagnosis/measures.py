@@ -17,13 +17,12 @@ from losswatch_server.monitor.diagnosis.series_measures import (
     GradientMeasures,
     LayerMeasures,
     LossMeasures,
-    ValidationMeasures,
     gradient_measures,
     layer_measures,
     loss_measures,
-    validation_measures,
     window,
 )
+from losswatch_server.monitor.diagnosis.validation_measures import ValidationMeasures, validation_measures
 from losswatch_server.monitor.known import Need, Needed, Noise, RunAsItStands, begins_at_start, had
 from losswatch_server.monitor.loss_kind import NO_KIND, Family, LossKind, classes_at_chance, loss_kind
 from losswatch_server.monitor.loss_summary import reduced_alike

@@ -74,3 +74,9 @@ def usual(context: Context) -> Usual | None:
     if name or context.momentum is not None:
         return Usual(name="sgd", rate=0.1 * (1 - min(max(context.momentum or 0.0, 0.0), USUAL_MOMENTUM)))
     return None
+
+
+def peak_rate(rate: float | None, share: float | None) -> float | None:
+    """The highest learning rate so far, from the present one and its share of that: what the run was trained with,
+    where a schedule has brought the rate down since."""
+    return rate / share if rate and share else rate

@@ -128,28 +128,7 @@ class LayerMeasures:
     """Norm of the first over that of the last layer, the dead ones left out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationMeasures:
-    """The validation loss."""
-
-    points: int
-    first: float
-    now: float
-    """Median of the last three."""
-    latest: float
-    best: float
-    best_step: int
-    equal_at_end: int
-    """How many of the last validation losses are the same number."""
-
-    @property
-    def risen_to(self) -> float:
-        """Where it stands above its best: the lower of the last one and the last three's median, so that neither one
-        bad evaluation counts as a rise, nor does a series whose best is its last."""
-        return min(self.now, self.latest)
-
-
-def _quantum(values: list[float]) -> float:
+def printing_step(values: list[float]) -> float:
     """The printing step; 0 where values of all magnitudes meet."""
     return quantum(values) if max(map(abs, values)) < 1e9 * min((abs(v) for v in values if v), default=0.0) else 0.0
 
@@ -191,7 +170,7 @@ def loss_measures(track: Track) -> LossMeasures | None:
         peak_place=(peak_step - track.head_steps[0]) / span,
         noise_first=noise_first,
         noise=_noise(recent),
-        quantum=_quantum(track.recent[-128:]),
+        quantum=printing_step(track.recent[-128:]),
         lag1=lag1(recent),
         identical=n >= 5 and track.lowest == track.highest,
         stride=(track.last_step - track.head_steps[0]) / max(1, track.n - 1),
@@ -253,11 +232,17 @@ def _froze(track: Track) -> bool:
     return high - low <= LAST_DIGIT * abs(high) and abs(first - high) > MOVED * abs(high)
 
 
+FEW_IN_EIGHTH = 4
+"""Points in an eighth of the log below which they say nothing of their own noise."""
+
+
 def _still_to_gain(track: Track) -> float | None:
     if track.n < 8:
         return None
     (before, _, _), (middle, _, _), (now, noise, count) = (window(track, i / 8, (i + 1) / 8) for i in (5, 6, 7))
-    step = _quantum(track.recent[-128:])
+    step = printing_step(track.recent[-128:])
+    if count < FEW_IN_EIGHTH:
+        noise = max(noise, difference_scale(track.recent[-max(8, track.n // 2) :]))
     error = 2 * (noise if noise > step / 2 else 0.0) * math.sqrt(2 / count)
     gain, former = middle - now, before - middle
     if not all(map(math.isfinite, (gain, former, error))) or (former <= 0 and gain > error):
@@ -374,27 +359,3 @@ def layer_measures(layers: Layers, context: Context) -> LayerMeasures | None:
 
 def _exp(x: float) -> float:
     return math.exp(min(max(x, -700.0), 700.0))
-
-
-def validation_measures(track: Track) -> ValidationMeasures | None:
-    if track.n == 0:
-        return None
-    now = median(track.recent[-min(3, track.n) :])
-    return ValidationMeasures(
-        points=track.n,
-        first=track.head[0],
-        now=now,
-        latest=track.recent[-1],
-        best=track.lowest,
-        best_step=track.lowest_step,
-        equal_at_end=_equal_at_end(track.recent),
-    )
-
-
-def _equal_at_end(values: list[float]) -> int:
-    count = 0
-    for value in reversed(values):
-        if value != values[-1]:
-            break
-        count += 1
-    return count

@@ -32,6 +32,8 @@ GROWN, SMOOTHER, LARGEST_AT_LOWEST = 10.0, 0.35, -0.5
 """Of the gradient norm: times its start, share of its first scatter, rank correlation with the loss."""
 NEAREST = 2e-3
 """Share of ln K within which a loss that rests there is called chance level for K classes."""
+ROUNDED = 3.0
+"""Steps in which the validation loss was printed that a rise must exceed: 0.0003 to 0.0005 is none."""
 GOOD = 0.97
 """Share of the first loss that is gone from which on a floor is more likely good than not."""
 
@@ -236,7 +238,7 @@ def _validation_rises(m: Measured) -> Suspicion | None:
     if v is None or loss is None or v.points < 4 or not v.best > 0 or loss.fall < 0.05:
         return None
     rise = v.risen_to / v.best - 1
-    if rise < 0.03:
+    if rise < 0.03 or v.risen_to - v.best < ROUNDED * v.quantum:
         return None
     return Suspicion(
         condition=Condition.OVERFITTING,

@@ -31,7 +31,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.measures import steps_per_unit
-from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, usual
+from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, peak_rate, usual
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -94,7 +94,8 @@ def _rate_text(seen: Seen) -> str:
         f"{number(10 ** min(away, 99.0), 2)} times" if away > 0.1
         else f"1/{number(10 ** min(-away, 99.0), 2)} of" if away < -0.1 else "near"
     )  # fmt: skip
-    return f"the learning rate {number(m.learning_rate)} is {where} what is usual for {name} ({common})"
+    rate = number(peak_rate(m.learning_rate, m.rate_share))
+    return f"the learning rate {rate} is {where} what is usual for {name} ({common})"
 
 
 def _jump_text(seen: Seen) -> str:

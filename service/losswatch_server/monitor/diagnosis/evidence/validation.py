@@ -31,7 +31,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     below,
     holds,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.series_measures import ValidationMeasures
+from losswatch_server.monitor.diagnosis.validation_measures import ValidationMeasures
 from losswatch_server.monitor.sentences import number
 
 FROZE = 5
