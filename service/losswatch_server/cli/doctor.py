@@ -139,7 +139,9 @@ def _database(folder: Path, now: float) -> Iterator[Examined]:
     if damaged is not None:
         yield Examined("database", WRONG, f"damaged: {damaged}; put a backup back (losswatch-server restore)")
     else:
-        yield Examined("database", OK, f"schema {found}, {seen.runs} runs, {size:.1f} MB, sound")
+        yield Examined(
+            "database", OK, f"schema {found}, {seen.runs} {'run' if seen.runs == 1 else 'runs'}, {size:.1f} MB, sound"
+        )
     yield from _inside(seen, now)
 
 
