@@ -147,6 +147,29 @@ def test_a_run_cannot_end_otherwise(api: TestClient, run: str, body: str) -> Non
     assert api.get(f"/v1/runs/{run}").json()["state"] == "running"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/v1/runs/a/pause", {"secs": 5}, ["seconds is missing", 'unknown field "secs": did you mean seconds?']),
+        ("/v1/runs/a/finish", {"state": "done"}, ["input should be 'finished', 'failed' or 'cancelled'"]),
+        (
+            "/v1/silences",
+            {"matchers": [{"field": "grop", "value": "x"}], "duration_s": 60},
+            ["field must be run, group, condition, severity, or tag: and a tag's name"],
+        ),
+        ("/v1/silences", {"matchers": [{"feld": "x", "field": "run", "value": "x"}]}, ['unknown field "feld"']),
+    ],
+)
+def test_a_body_that_is_not_as_described_is_answered_in_plain_words(
+    api: TestClient, path: str, body: dict[str, Any], told: list[str]
+) -> None:
+    refused = api.post(path, json=body)
+    assert refused.status_code == 422
+    assert [error["detail"] for error in refused.json()["errors"]] == told
+    others = {1: None, 2: "(1 more such place is in errors.)"}[len(told)]
+    assert others is None or others in refused.json()["detail"]
+
+
 def test_a_pause_says_until_when(api: TestClient, run: str) -> None:
     points(api, run, [1.0])
     assert api.post(f"/v1/runs/{run}/pause", json={"seconds": 600}).json()["paused_until"].endswith("Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar, cast
 
@@ -48,8 +49,22 @@ async def read_model(request: Request, model: type[M], *, empty: bool = False) -
         return model.model_validate(value)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False, include_context=False)
-        problems = [Problem(pointer(*fault["loc"]), fault["msg"][:1].lower() + fault["msg"][1:]) for fault in faults]
+        problems = [Problem(pointer(*fault["loc"]), _told(fault, model)) for fault in faults]
         raise refused_body(BodyRefusedError(problems, len(problems))) from error
+
+
+def _told(fault: Any, model: type[BaseModel]) -> str:
+    """What is wrong with a place of a body, in plain words; pydantic's own where they are plain."""
+    name, message = str(fault["loc"][-1]) if fault["loc"] else "", str(fault["msg"])
+    if fault["type"] == "extra_forbidden":
+        known = model.model_fields if len(fault["loc"]) == 1 else ()
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        return f'unknown field "{name}"' + (f": did you mean {close[0]}?" if close else "")
+    if fault["type"] == "missing":
+        return f"{name} is missing"
+    if fault["type"] == "string_pattern_mismatch":  # of a silence: the one pattern in a body
+        return f"{name} must be run, group, condition, severity, or tag: and a tag's name"
+    return message[:1].lower() + message[1:]
 
 
 async def read_json(request: Request, *, empty: bool = False) -> Any:

@@ -271,7 +271,8 @@ def refused_body(refusal: BodyRefusedError) -> ProblemError:
 def _told(problems: tuple[Problem, ...], total: int) -> str:
     first = problems[0]
     where = f"At {first.pointer}: " if first.pointer else ""
-    more = f" ({total - 1} more such places are in errors.)" if total > 1 else ""
+    others = "1 more such place is" if total == 2 else f"{total - 1} more such places are"
+    more = f" ({others} in errors.)" if total > 1 else ""
     return f"{where}{_sentence(first.detail)}{more}"
 
 
