@@ -36,7 +36,7 @@ LAST_BLOCKS = 6
 FITS = 3.0
 """Distance of the fit from the last blocks, in standard errors, up to which it counts as a fit."""
 MODEL_ERROR = 0.02
-"""Trained networks depart from every shape: as many steps on, their loss was off by 1.7 % of the fall (median of 116)."""
+"""Trained networks depart from every shape: as many steps on, the loss was off by 1.7 % of the fall (median of 116)."""
 NEGLIGIBLE = 0.02
 """When the second half of the run brought less than this share of the fall, the floor counts as reached."""
 EXPONENTS = np.geomspace(0.03, 2.0, COARSE)

@@ -131,9 +131,7 @@ _HAS: Mapping[Need, Callable[[Run], bool]] = {
     Need.UNCLIPPED: lambda run: run.context.grad_norm_is != "after_clip",
     Need.LAYERS: lambda run: run.memory.layers.points > 0,
     Need.RATE: lambda run: run.memory.rates.current is not None or run.context.learning_rate is not None,
-    Need.SETTING: lambda run: (
-        any(getattr(run.context, name) is not None for name in SETTINGS) or bool(run.context.extra)
-    ),
+    Need.SETTING: lambda run: _states_a_setting(run.context) or bool(run.context.extra),
     Need.FACT: lambda run: run.context.facts is not None,
 }
 """Looked up, not matched one by one: every rule asks at every review."""
