@@ -38,8 +38,19 @@ def test_a_healthy_run_is_reminded_of_the_trouble_that_it_got_over() -> None:
 
 
 def test_a_loss_that_is_where_it_was_is_not_said_to_have_gone_anywhere() -> None:
-    report = assess(watch(points([6.9078, 6.9079, 6.908, 6.9078, 6.9079, 6.9078])))
-    assert report.headline == "Healthy: the loss has stayed near 6.908 in 6 points."
+    report = assess(watch(points([6.9078, 6.9079, 6.908, 6.9078, 6.9079, 6.9078], 1), Context(step_unit="epoch")))
+    assert report.headline == (
+        "Nothing is wrong beyond doubt, but the loss has not fallen in 6 points: 6.908 (judged from step 11 on)."
+    )
+
+
+@pytest.mark.parametrize(
+    "losses", [[1.44, 2.97, 0.4, 41.2, 25.0], [1.0, 1.1, 0.9, 1.0, 1.2, 1.3, 1.2, 1.4, 1.5, 1.4, 1.7]]
+)
+def test_a_loss_that_is_above_its_start_is_not_called_healthy(losses: list[float]) -> None:
+    head = assess(watch(points(losses))).headline
+    assert not head.startswith("Healthy")
+    assert "it has risen" in head
 
 
 def test_a_run_that_posts_no_loss_is_told_so() -> None:

@@ -25,25 +25,26 @@ MOVED = 2.0
 """Standard errors of the difference of two levels, and the share of the first one, that a fall must exceed."""
 MOVED_SHARE = 0.01
 PATIENCE = FlatParameters().patience
+_BUT = "Nothing is wrong beyond doubt, but the loss"
 
 
 def nothing_found(memory: Memory, context: Context) -> str:
     """How far the loss came, for a run with one that is minimised. Levels are medians of up to eight points."""
     track = memory.loss
-    points = counted(track.n, "point")
     first, last = track.head[0], track.recent[-1]
-    if track.n < LEVELS_FROM:
-        return f"Healthy: the loss {_way(first, last)} in {points}"
-    start, now = median(track.head[: min(8, track.n // 4)]), median(track.recent[-min(8, track.n // 4) :])
-    noise = difference_scale(track.recent[-64:])
-    least = max(MOVED * noise * math.sqrt(2 / min(8, track.n // 4)), MOVED_SHARE * abs(start))
+    few = track.n < LEVELS_FROM
+    count = 1 if few else min(8, track.n // 4)
+    start, now = median(track.head[:count]), median(track.recent[-count:])
+    noise = 0.0 if few else difference_scale(track.recent[-64:])
+    least = max(MOVED * noise * math.sqrt(2 / count), MOVED_SHARE * abs(start))
+    plain = few or (abs(first - last) > PLAIN * noise and (first > last) == (start > now))
+    points = counted(track.n, "point")
+    if now - start > least:
+        return f"{_BUT} {_way(first, last) if plain else _way(start, now, about=True)} in {points}: it has risen"
     if begins_at_start(memory) and start - now < least and start - track.lowest < least + PLAIN * noise:
         level = number(now, 4) if number(start) == number(now) else f"{number(start)} at first, {number(now)} now"
-        when = _judged_from(memory, context)
-        return f"Nothing is wrong beyond doubt, but the loss has not fallen in {points}: {level}{when}"
-    if abs(first - last) > PLAIN * noise and (first > last) == (start > now):
-        return f"Healthy: the loss {_way(first, last)} in {points}"
-    return f"Healthy: the loss {_way(start, now, about=True)} in {points}"
+        return f"{_BUT} has not fallen in {points}: {level}{_judged_from(memory, context)}"
+    return f"Healthy: the loss {_way(first, last) if plain else _way(start, now, about=True)} in {points}"
 
 
 def _way(first: float, last: float, *, about: bool = False) -> str:
