@@ -78,3 +78,11 @@ def test_a_loss_that_went_below_0_and_climbs_above_its_start_is_diverging() -> N
     losses = np.concatenate([np.linspace(1.0, -2.0, 300), np.linspace(-2.0, 3.0, 150)])
     noise = 0.02 * np.random.default_rng(0).normal(size=450)
     assert "diverging" in conditions(watch(points((losses + noise).tolist())))
+
+
+def test_a_loss_that_multiplies_with_a_fall_between_is_diverging() -> None:
+    losses = [1.44, 2.97, 212.2, 41.2, 4421.5]
+    (found,) = alarms(watch(points(losses)))
+    assert (found.condition, found.onset_step, found.opened_step) == (Condition.DIVERGING, 1, 4)
+    assert alarms(watch(points([1.44, 2.97, 212.2, 11.2, 4421.5]))) == []  # it had nearly come back
+    assert alarms(watch(points([1.44, 2.97, 212.2, 41.2, 2421.5]))) == []

@@ -37,6 +37,7 @@ from losswatch_server.monitor.rules.few_points import (
     multiplies,
     rise_place,
     risen,
+    rises_place,
 )
 from losswatch_server.monitor.rules.flat_parameters import of_means
 from losswatch_server.monitor.rules.rises import first_climb, first_convex
@@ -123,8 +124,10 @@ class Diverging(FewParameters):
             at = jump_place(self, track)
             if view.holds("jump", jumped(self, track, at)):
                 found.append(("jump", at))
-            if n > 2 and view.holds("multiplying", multiplies(self, track)):
-                found.append(("multiplying", len(recent) - 3))
+            if n > 2:
+                at = rises_place(self, track)
+                if view.holds("multiplying", multiplies(self, track, at)):
+                    found.append(("multiplying", at))
         rising = n > 4 and recent[-1] > recent[-2] > recent[-3] > recent[-4] > recent[-5]
         if n > 4 and (explains or rising) and view.holds("growth", self._grows(track)):
             found.append(("growth", len(recent) - 5))

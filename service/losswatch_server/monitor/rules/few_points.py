@@ -2,7 +2,8 @@
 
 - *Jump* (points 2 to 40): by a factor of 1000 between neighbours, to a record, and the next point has not come back.
   One that came back is a spike (``loss_spike``).
-- *Multiplying* (points 3 to 40): rises by large factors in a row, to a record.
+- *Multiplying* (points 3 to 40): rises by large factors in a row, to a record; or with a fall between them that stays
+  far above all before, to 1000 times that.
 - *Monotone* (6 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test
   upwards over the second half (at least 6 points) at p < 0.0015, by more than half of the lowest value, ending above
   everything before.
@@ -62,12 +63,25 @@ def jumped(p: FewParameters, track: Track, at: int) -> Iterator[Test]:
     yield Test("loss now over the one before the jump", now, p.jump_stays, True, "times")
 
 
-def multiplies(p: FewParameters, track: Track) -> Iterator[Test]:
-    """Two rises by large factors in a row."""
-    a, b, c = track.recent[-3:]
+def rises_place(p: FewParameters, track: Track) -> int:
+    """The place in ``recent`` before two large rises: two before the last, or further back where the loss stayed far
+    above all before meanwhile, fell back between, and is ``jump`` times that now. Of at most ``few_points`` points."""
+    recent = track.recent
+    last, between = recent[-1], recent[-2]
+    for place in range(len(recent) - 4, 0, -1):
+        between = min(between, recent[place + 1])
+        before = max(recent[: place + 1])
+        if 0 < p.two_rises * before <= between <= last / p.two_rises and last >= p.jump * before:
+            return place
+    return len(recent) - 3
+
+
+def multiplies(p: FewParameters, track: Track, at: int) -> Iterator[Test]:
+    """Two rises by large factors in a row after place ``at`` of ``recent``."""
+    a, b, c = track.recent[at], min(track.recent[at + 1 : -1]), track.recent[-1]
     smaller = min(b / a, c / b) if a > 0 and b > 0 else 0.0
-    yield Test("smaller of the last two rises", smaller, p.two_rises, True, "times", track.recent_steps[-3])
-    before = max(track.recent[:-2] + track.head[: max(0, track.n - 2)])
+    yield Test("smaller of the last two rises", smaller, p.two_rises, True, "times", track.recent_steps[at])
+    before = max(track.recent[: at + 1])
     yield Test("loss over the highest before them", c / before if before > 0 else 0.0, p.two_rises_total, True, "times")
 
 
