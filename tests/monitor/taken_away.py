@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from losswatch_server.monitor.known import SETTINGS, Need, Needed, Noise
+from losswatch_server.monitor.memory.held_out import HeldOut
 from losswatch_server.monitor.memory.memory import Layers, Memory, Rates
 from losswatch_server.monitor.memory.quality import Quality
 from losswatch_server.monitor.memory.track import Track
@@ -20,6 +21,7 @@ OF_POINTS: dict[Need, str] = {
     Need.GRADIENTS: "grad_norm",
     Need.LAYERS: "layers",
     Need.QUALITY: "metrics",
+    Need.VALIDATION_METRIC: "metrics",
     Need.RATE: "learning_rate",
 }
 FIELDS = {"loss": "loss", "validation loss": "validation_loss", "gradient norm": "grad_norm"}
@@ -84,6 +86,8 @@ def from_memory(needs: Sequence[Needed], memory: Memory) -> Memory:
                 memory = replace(memory, first_epoch=LATE_EPOCH)
             case Need.VALIDATION:
                 memory = replace(memory, validation=Track())
+            case Need.VALIDATION_METRIC:
+                memory = replace(memory, held_out=HeldOut())
             case Need.QUALITY:
                 memory = replace(memory, quality=Quality())
             case Need.GRADIENTS:

@@ -89,6 +89,14 @@ STREAMS: dict[str, list[Point]] = {
     "through zero and back": points([1.0 - i / 200 if i < 350 else i / 200 - 2.5 for i in range(LONG)]),
     "zeros": points([0.0, -0.0] * (LONG // 2), grad_norm=[-0.0, 0.0, 1.0] * (LONG // 3)),
     "overfits": points(falling(LONG), validation_loss=_every(LONG, 5, [*falling(200), *growing(400, factor=1.003)])),
+    "overfits, as a metric tells": [
+        Point(i, loss, metrics={"val_accuracy": min(i, 250) / 300 - max(0, i - 300) / 900} if i % 5 == 0 else None)
+        for i, loss in enumerate(falling(LONG))
+    ],
+    "a metric at every point, and a validation loss later": [
+        Point(i, loss, validation_loss=loss if i > 450 else None, metrics={"eval/err": 0.3 + 0.2 * math.sin(i / 60)})
+        for i, loss in enumerate(falling(LONG))
+    ],
     "broken now and then": points(
         [math.nan if i % 97 == 96 else loss for i, loss in enumerate(falling(LONG))],
         grad_norm=[math.inf if i % 89 == 88 else v for i, v in enumerate(_noisy(LONG))],
@@ -268,8 +276,8 @@ def test_a_healthy_stretch_costs_a_fraction_of_its_points() -> None:
     assert freeze(one) == freeze(other)
 
 
-@pytest.mark.parametrize("detector", [d for d in DETECTORS if d.every_point and d.series == "validation_loss"])
-def test_a_rule_of_validation_losses_is_unsure_where_there_is_none(detector: Detector) -> None:
+@pytest.mark.parametrize("detector", [d for d in DETECTORS if d.every_point and d.series.startswith("validation_")])
+def test_a_rule_of_validation_is_unsure_where_there_is_none(detector: Detector) -> None:
     view = View(points=9)
     for step in range(8):
         view.memory.loss.add(step, 1.0)
@@ -277,7 +285,7 @@ def test_a_rule_of_validation_losses_is_unsure_where_there_is_none(detector: Det
     for point in (
         Point(9, 1.0),
         Point(9, math.nan, math.inf),
-        Point(9, metrics={"val_accuracy": 0.1}, layers={"a": 1.0}),
+        Point(9, metrics={"val_seconds": 0.1}, layers={"a": 1.0}),
     ):
         state = detector.start()
         view.point = point

@@ -13,8 +13,9 @@ Asked = tuple[int, Detector, str]
 """The place of a detector's state, the detector, and the name of what it finds."""
 EVERYTHING: tuple[Asked, ...] = tuple((i, d, key_of(d)) for i, d in enumerate(DETECTORS))
 EVERY_POINT = tuple(asked for asked in EVERYTHING if asked[1].every_point)
-WITHOUT_VALIDATION = tuple(asked for asked in EVERY_POINT if asked[1].series != "validation_loss")
-"""Of those, the ones to ask at a point without a validation loss: the others are unsure there."""
+OF_VALIDATION = frozenset({"validation_loss", "validation_metric"})
+WITHOUT_VALIDATION = tuple(asked for asked in EVERY_POINT if asked[1].series not in OF_VALIDATION)
+"""Of those, the ones to ask at a point without a validation loss or metrics: the others are unsure there."""
 CALM = tuple((*asked, cast("PassingDetector", asked[1]).calm) for asked in WITHOUT_VALIDATION)
 """The same, and how to tell that one need not be asked."""
 FINITE_ONLY = tuple(

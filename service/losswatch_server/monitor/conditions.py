@@ -21,6 +21,7 @@ from losswatch_server.monitor.rules.loss_spike import LossSpike
 from losswatch_server.monitor.rules.non_finite import NonFiniteGradient, NonFiniteLoss, NonFiniteValidation
 from losswatch_server.monitor.rules.oscillation import Oscillation
 from losswatch_server.monitor.rules.overfitting import Overfitting
+from losswatch_server.monitor.rules.overfitting_metric import OverfittingMetric
 from losswatch_server.monitor.rules.vanishing_gradient import VanishingGradient
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -124,7 +125,7 @@ CONDITIONS: Mapping[Condition, Traits] = {
         incident_class=INSTABILITY,
     ),
     C.OVERFITTING: Traits(
-        rules=(Overfitting(),),
+        rules=(Overfitting(), OverfittingMetric()),
         sentence=sentences.overfitting,
         absorbed_by=_BROKEN | _FLAT,
         phrase="overfitting",

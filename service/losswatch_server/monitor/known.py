@@ -44,6 +44,7 @@ class Need(StrEnum):
     CHANCE = "chance level", "`loss_name` and `num_classes`, or `baseline_loss`, say what a constant answer gives"
     KIND = "the kind of loss", "`loss_name` is one that is known"
     VALIDATION = "a validation loss", "a `validation_loss` was sent"
+    VALIDATION_METRIC = "a validation metric", "a metric on held-out data such as `val_accuracy` was sent"
     QUALITY = "a share of right answers", "a metric such as `accuracy` was sent"
     GRADIENTS = "gradient norms", "a `grad_norm` was sent"
     UNCLIPPED = "gradient norms from before clipping", "`grad_norm_is` does not say `after_clip`"
@@ -126,6 +127,7 @@ _HAS: Mapping[Need, Callable[[Run], bool]] = {
     Need.CHANCE: lambda run: run.chance is not None,
     Need.KIND: lambda run: run.kind.family is not Family.UNKNOWN,
     Need.VALIDATION: lambda run: run.memory.validation.n > 0,
+    Need.VALIDATION_METRIC: lambda run: run.memory.held_out.n > 0,
     Need.QUALITY: lambda run: run.answers,
     Need.GRADIENTS: lambda run: run.memory.grad_norm.n > 0,
     Need.UNCLIPPED: lambda run: run.context.grad_norm_is != "after_clip",

@@ -170,7 +170,8 @@ class Monitor:
             few = self.context.step_unit == "epoch" and loss.n < EPOCHS_REVIEWED
             self.next_review = loss.n + (1 if few else max(1, loss.n // REVIEW_SHARE))
         review = review and point.loss is not None
-        due = EVERYTHING if review else WITHOUT_VALIDATION if point.validation_loss is None else EVERY_POINT
+        bare = point.validation_loss is None and not point.metrics
+        due = EVERYTHING if review else WITHOUT_VALIDATION if bare else EVERY_POINT
         self._ask_quietly(point, self._due(due), review=review)
         if self.watched:
             self._diagnose()
@@ -275,17 +276,24 @@ class Monitor:
     def see_late(self, point: Point) -> None:
         """Fields that arrive for a step before the last: they enter their series now, nothing is judged anew.
 
-        Validation losses are judged as they enter; a loss or gradient norm is kept out of the judged series, whose
-        order of steps it would break.
+        Validation losses and metrics are judged as they enter; a loss or gradient norm is kept out of the judged
+        series, whose order of steps it would break.
         """
-        value = tamed(point).validation_loss
-        if value is None or point.rank:
+        if point.rank:
             return
-        track = self.memory.validation
-        if point.step > track.last_step:
-            if math.isfinite(value):
-                self.faults.shield("memory", "", point.step, partial(track.add, point.step, value), False)
-            self._ask_quietly(Point(point.step, validation_loss=value), self._due(EVERY_POINT))
+        value, metrics, memory = tamed(point).validation_loss, point.metrics, self.memory
+        if value is not None and point.step <= memory.validation.last_step:
+            value = None
+        if value is not None and math.isfinite(value):
+            self.faults.shield("memory", "", point.step, partial(memory.validation.add, point.step, value), False)
+        late = metrics is not None and point.step > memory.held_out.last_step
+        if metrics is not None and late:
+            self.faults.shield("memory", "", point.step, partial(memory.held_out.add, point.step, metrics), None)
+            late = memory.held_out.last_step == point.step
+        if value is not None or late:
+            self._ask_quietly(
+                Point(point.step, validation_loss=value, metrics=metrics if late else None), self._due(EVERY_POINT)
+            )
             self._diagnose()
 
     def see_context(self, context: Context) -> None:
@@ -352,7 +360,7 @@ class Monitor:
         if point.layers:
             memory.layers.add(point.layers)
         if point.metrics:
-            memory.quality.add(point.metrics)
+            memory.add_metrics(step, point.metrics)
             memory.of_a_game = memory.of_a_game or any(map(is_of_a_game, point.metrics))
         if memory.first_epoch is None and point.epoch is not None and memory.loss.n <= 1:
             memory.first_epoch = point.epoch

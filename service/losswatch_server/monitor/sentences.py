@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from losswatch_server.monitor.findings import Finding
+from losswatch_server.monitor.memory.quality import quality_of
 from losswatch_server.monitor.vocabulary import Severity
 
 Facts = Mapping[str, Any]
@@ -205,8 +206,17 @@ def oscillation(f: Finding, e: Facts) -> str:
     )
 
 
+_METRICS = {"acc": "accuracy", "top1": "accuracy", "ppl": "perplexity", "err": "error"}
+
+
 def overfitting(f: Finding, e: Facts) -> str:
     meanwhile = f"stays near {number(e['train_now'])}" if e.get("rule") == "apart" else "kept falling"
+    if e.get("metric"):
+        bare = quality_of(e["metric"]) or "metric"
+        return (
+            f"The validation {_METRICS.get(bare, bare)} was best at step {e['best_step']} ({number(e['best_validation'])}) and is now "
+            f"{number(e['validation_now'])}, while the training loss {meanwhile}."
+        )
     return (
         f"The validation loss was lowest at step {e['best_step']:,} ({number(e['best_validation'])}) and is now "
         f"{number(e['validation_now'])}, while the training loss {meanwhile}."

@@ -55,10 +55,10 @@ def apply(monitor: Monitor, entry: Entry) -> None:
 def around_merge(after_last: Sequence[Entry], added: Point) -> tuple[list[Entry], list[Entry]]:
     """What was folded after the last point, now that ``added`` joins it: what counts before that point, and after it.
 
-    A validation loss enters its series on arrival. One that joins the last point comes after those of earlier steps
+    A validation loss, or metric, enters its series on arrival. One that joins the last point comes after those of earlier steps
     that were posted before it; were it folded first, they would be behind the end of their series, and lost.
     """
-    if added.validation_loss is None:
+    if added.validation_loss is None and not added.metrics:
         return [], list(after_last)
     return [entry for entry in after_last if _is_late(entry)], [entry for entry in after_last if not _is_late(entry)]
 

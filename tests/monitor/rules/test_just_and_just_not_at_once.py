@@ -307,6 +307,18 @@ OF_GRADIENTS = {
     "ExplodingGradient.above_chance": Pair(
         EXPLODING, lambda times: a_run([LN10 * times] * 8 + falling(30), TEN, grad_norm=[1.0] * 38), 6.5, 5.5
     ),
+    "ExplodingGradient.scatters": Pair(
+        EXPLODING,
+        lambda part: a_run([2000.0, 2000.0 * (1 + part)] * 30, TEN, grad_norm=[1000.0] * 60),
+        0.12,
+        0.08,
+    ),
+    "ExplodingGradient.scaled": Pair(
+        EXPLODING,
+        lambda times: a_run([LN10 * times, 1.2 * LN10 * times] * 30, TEN, grad_norm=[1000.0] * 60),
+        8000,
+        10000,
+    ),
     "VanishingGradient.least_points": Pair(
         VANISHING,
         lambda n: a_run([*falling(60 - n, start=1.0, floor=0.2), *[0.2] * n], grad_norm=[1.0] * (60 - n) + [0.0] * n),

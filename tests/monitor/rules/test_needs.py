@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache
 
@@ -64,6 +65,19 @@ def runs() -> Iterator[Run]:
     for _, fires, _ in test_beside_the_curve.PAIRS.values():
         yield fires
     yield from OTHERS
+    for name, pair in test_just_and_just_not_in_time.PAIRS.items():
+        if name.startswith("Overfitting."):
+            yield by_perplexity(pair.family(pair.just))
+    yield by_perplexity(test_beside_the_curve.PAIRS["a rise of the validation loss"][1])
+
+
+def by_perplexity(run: Run) -> Run:
+    """A run that sends the exponential of its validation loss instead."""
+    return [
+        p if p.validation_loss is None
+        else p._replace(validation_loss=None, metrics={"val_perplexity": math.exp(p.validation_loss)})
+        for p in run[0]
+    ], run[1]
 
 
 def held(run: Run) -> set[Rule]:

@@ -101,7 +101,9 @@ def evidence(message: Message, limit: int) -> list[tuple[str, str]]:
     entry = message.detail
     if entry is None or entry.closed_by == "returned":  # what was measured of a silence says nothing of its end
         return []
-    needless = () if entry.is_open else ("overflow_step",)  # a run that is over will not overflow
+    needless: tuple[str, ...] = () if entry.is_open else ("overflow_step",)  # a run that is over will not overflow
+    if entry.series == "validation_metric":  # the sentence names the metric, and what it was
+        needless += ("best_validation", "validation_now")
     said = f"{message.text} {message.advice}"
     pieces = {
         name: one_line(_piece(name, entry.evidence[name], message.at)[:300])

@@ -269,8 +269,10 @@ class OscillationEvidence(Evidence):
 class OverfittingEvidence(Evidence):
     """`overfitting`."""
 
-    rule: Literal["turned", "few", "unbroken", "from the first", "by far", "apart"] | None = None
+    rule: Literal["turned", "few", "unbroken", "from the first", "by far", "apart", "fell"] | None = None
     """The rule that found it."""
+    metric: str | None = None
+    """The validation metric that shows it, where no validation loss was sent; the next three are of it then."""
     best_step: int
     """The step of the lowest validation loss."""
     best_validation: Number
@@ -278,7 +280,7 @@ class OverfittingEvidence(Evidence):
     validation_now: Number
     """The validation loss now."""
     rise: Number | None = None
-    """How far it has risen since, in units of the loss."""
+    """How far it has risen since, in units of the loss; how much worse the metric has become."""
     z: Number | None = None
     """That rise in standard errors."""
     train_then: Number | None = None

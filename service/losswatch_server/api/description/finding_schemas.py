@@ -12,7 +12,7 @@ from losswatch_server.api.description.types import Answer, Number, Probability, 
 from losswatch_server.monitor.advice.actions import ACTIONS
 from losswatch_server.monitor.vocabulary import CauseName, ClosedBy, Condition, Severity
 
-SeriesName = Literal["loss", "grad_norm", "validation_loss", "clock", "unknown"]
+SeriesName = Literal["loss", "grad_norm", "validation_loss", "validation_metric", "clock", "unknown"]
 Action = Annotated[
     str,
     WithJsonSchema({"type": "string", "enum": list(ACTIONS)}),

@@ -44,7 +44,7 @@ export class Panels {
         ...(validation.standing.x.length ? [{ ...validation.standing, name: "validation loss", colour: "series-2", width: 2, dots: validation.standing.x.length < 80 }] : []),
       ],
       marks: [...loss.marks, ...validation.marks],
-      ...this.found(shown, ["loss", "validation_loss"]),
+      ...this.found(shown, ["loss", "validation_loss", "validation_metric"]),
       band: forecastBand(report, last, this.loss.logarithmic),
     });
     this.loss.extra.textContent = loss.gone.length ? "grey: taken back by a later attempt" : "";

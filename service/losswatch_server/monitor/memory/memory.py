@@ -11,6 +11,7 @@ from operator import methodcaller
 import numpy as np
 from numpy.typing import NDArray
 
+from losswatch_server.monitor.memory.held_out import HeldOut
 from losswatch_server.monitor.memory.quality import Quality
 from losswatch_server.monitor.memory.track import Track
 
@@ -200,3 +201,9 @@ class Memory:
     of_a_game: bool = False
     """Whether a metric was sent that GANs or reinforcement learning log."""
     quality: Quality = field(default_factory=Quality)
+    held_out: HeldOut = field(default_factory=HeldOut)
+
+    def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Remember those of a point that say how good the model is."""
+        self.quality.add(metrics)
+        self.held_out.add(step, metrics)

@@ -22,8 +22,8 @@ HIGHER = frozenset(
 SHARES = frozenset({"accuracy", "acc", "top1"})
 LOWER = frozenset({"error", "err", "perplexity", "ppl", "wer", "cer"})
 _AFFIXES = re.compile(
-    r"^(?:val(?:idation)?|eval|train(?:ing)?|test|batch|epoch|sparse|categorical|binary|mean|avg|average|overall|balanced"
-    r"|sequence|seq|sentence|pixel|node|graph)[_/ ]"
+    r"^(?:val(?:id(?:ation)?)?|eval|train(?:ing)?|test|batch|epoch|sparse|categorical|binary|mean|avg|average|overall|balanced"
+    r"|sequence|seq|sentence|pixel|node|graph|dev)[_/ ]"
     r"|[_/ ](?:val|valid|validation|eval|train|test|score|step|epoch)$"
 )
 

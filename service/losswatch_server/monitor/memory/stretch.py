@@ -15,6 +15,7 @@ from typing import Any
 from losswatch_server.monitor.batch import GRAD_NORM, LAYERS, LOSS, METRICS, NULL, RANK, VALIDATION, Batch
 from losswatch_server.monitor.loss_kind import is_of_a_game
 from losswatch_server.monitor.memory.coming import Coming, coming, work_out
+from losswatch_server.monitor.memory.held_out import HeldOut, rank_of
 from losswatch_server.monitor.memory.memory import Array, Memory
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import LARGEST, SMALLEST, cut_to_range
@@ -56,9 +57,16 @@ class Stretch:
             rates, steps = self.rates[first:past], [self.steps[at] for at in self.rate_places[first:past]]
             memory.rates.add_all(steps, rates)
         if self.metrics:
-            for measured in self.points.columns[METRICS][place:until]:
+            for at, measured in enumerate(self.points.columns[METRICS][place:until], place):
                 if measured:
-                    memory.quality.add(measured)
+                    memory.add_metrics(self.steps[at], measured)
+
+    def measures(self, place: int, held_out: HeldOut) -> bool:
+        """Whether that point brings the metric that is kept, or the first one that could be."""
+        measured = self.points.columns[METRICS][place]
+        if not measured:
+            return False
+        return held_out.name in measured if held_out.name else any(rank_of(name) is not None for name in measured)
 
     def remember_layers(self, memory: Memory, until: int) -> None:
         """Add the layers of the points up to ``until``: nothing but reviews and causes looks at them, so that they are

@@ -65,6 +65,7 @@ class _Series:
     rows: list[Row] = field(default_factory=list)
 
 
+METRIC = "validation_metric"
 _KEYS = frozenset(map(key_of, DETECTORS))
 NO_ROWS: list[Row] = []
 
@@ -108,7 +109,9 @@ class Probe:
         step, finding = point.step, self._finding
         if self._first < 0:
             self._first = step
-        value: float | None = getattr(point, finding.series)
+        value: float | None = getattr(point, finding.series, None)
+        if finding.series == METRIC and point.metrics:
+            value = point.metrics.get(str(finding.evidence.get("metric")))
         opening = step == finding.opened_step and not self._opened
         failed: dict[str, str] = {}
         for rule, test in tests:

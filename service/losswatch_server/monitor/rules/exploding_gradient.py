@@ -24,7 +24,7 @@ from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
-from losswatch_server.monitor.stats.trend import Array, median, middle
+from losswatch_server.monitor.stats.trend import Array, difference_scale, median, middle
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
 START_POINTS = 8
@@ -71,6 +71,10 @@ class ExplodingGradient:
     """Of the first two losses, that is left of the first 8: what comes down at once may be a loss in a large unit."""
     large_inputs: float = 300.0
     """Standardised inputs of d features have a norm of sqrt d: 300 stands for ninety thousand of them."""
+    scatters: float = 0.1
+    """Of the loss, from one of the first to the next, where it begins so high that it may have been summed."""
+    scaled: float = 1e4
+    """Times chance level: a loss that begins higher is in another unit."""
     above_chance: float = 6.0
     """A first loss this many times the chance level means weights that are far too large."""
 
@@ -213,9 +217,13 @@ class ExplodingGradient:
         # by the median of the first losses: a single one may be so high that the loss seems to be in another unit
         first = median(losses.head[:START_POINTS])
         chance = reduced_alike(view.kind, first, losses.head[:START_POINTS], view.context.batch_size)
+        unit_known = chance is not None
+        if chance is None and view.kind.classifies and not view.kind.summed:
+            chance = view.kind.chance
         if chance is None and view.kind.family is Family.CROSS_ENTROPY and not view.context.num_classes:
-            chance = LARGEST_CHANCE / self.above_chance * 2
-        if chance is None or not view.holds("start", self._far_above_chance(view, chance), self.needs["start"]):
+            chance, unit_known = LARGEST_CHANCE / self.above_chance * 2, True
+        tests = self._far_above_chance(view, chance, unit_known=unit_known) if chance is not None else ()
+        if chance is None or not view.holds("start", tests, self.needs["start"]):
             return Waiting(self.warmup - START_POINTS)
         return self._initial(state, view, median(losses.head[:START_POINTS]) / chance, size)
 
@@ -232,7 +240,9 @@ class ExplodingGradient:
         left = median(head[START_POINTS // 2 : START_POINTS]) / median(head[:2])
         yield Test("losses of the latter first points over the first two", left, self.stays, True, "times")
 
-    def _far_above_chance(self, view: View, chance: float) -> Iterator[Test]:
+    def _far_above_chance(self, view: View, chance: float, *, unit_known: bool) -> Iterator[Test]:
+        """Of a loss whose unit is not known: one that was scaled, or summed, begins at chance level, where samples cost
+        much the same; the wrong answers of weights that are too large cost as they come."""
         losses = view.memory.loss
         yield Test(
             "median of the first losses",
@@ -244,6 +254,11 @@ class ExplodingGradient:
         )
         # not where nothing is learned either: a gradient of exactly 0 explodes nowhere
         yield Test("largest of the first gradient norms", max(view.memory.grad_norm.head[:START_POINTS]), 1e-30)
+        if not unit_known:
+            head = losses.head[:START_POINTS]
+            yield Test("the same", median(head) / chance, self.scaled, False, "times chance level")
+            scatter = difference_scale([math.log(loss) for loss in head]) if min(head) > 0 else 0.0
+            yield Test("scatter of the first losses from one to the next", scatter, self.scatters, True, "of the loss")
 
     def _input_size(self, view: View) -> float | None:
         """A lower bound on the norm of the inputs of a layer, for a mean squared error; None for other losses.

@@ -16,97 +16,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
 from losswatch_server.monitor.memory.stretch import Stretch
-from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.evaluations import Evaluations, OverfittingState, Turn, train_level
 from losswatch_server.monitor.stats.tail import doublings
-from losswatch_server.monitor.stats.trend import difference_scale, kendall_test, median, quantum
+from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
-
-
-def train_level(track: Track, step: int, count: int = 5) -> float | None:
-    """Mean of the training losses around a step, from the finest memory that reaches it."""
-    past = bisect_right(track.recent_steps, step)
-    near = track.recent[max(0, past - count) : past]
-    if not near:
-        near = [v for s, v in zip(track.head_steps, track.head, strict=True) if s <= step][-count:]
-        for row in track.bucket_table():
-            if row[7] <= step and (not near or row[6] > track.head_steps[-1]):
-                near = [float(row[1])]
-    return sum(near) / len(near) if near else None
-
-
-@dataclass(slots=True)
-class OverfittingState:
-    """The minimum of the running medians of three over the whole run, and what the series did since and before."""
-
-    seen: int = 0
-    latest: list[float] = field(default_factory=list)
-    """The last three evaluations."""
-    lowest: float = math.inf
-    lowest_at: int = 0
-    """Count of evaluations at the minimum."""
-    lowest_step: int = -1
-    minimum: float = math.inf
-    """Mean of the three evaluations around it."""
-    before: float = 0.0
-    """Fall from the first evaluation to it."""
-    train_then: float = math.nan
-    excursion: float = 0.0
-    """Largest rise above the present minimum."""
-    recovered: float = 0.0
-    """Largest rise above a minimum that a later minimum undid."""
-    rises: int = 0
-    """Evaluations in a row that were above the one before."""
-    risen_from: float = math.nan
-    risen_from_step: int = -1
-    train_at_rise: float = math.nan
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What the tests are made of at one evaluation; what is dear to compute only where a test comes to it."""
-
-    n: int
-    age: int
-    minimum: float
-    latest: float
-    errors: float
-    """Of the difference of the two, in standard deviations."""
-    train_now: float
-    values: list[float]
-    after: list[float]
-    """Those since the minimum."""
-
-    @property
-    def rise(self) -> float:
-        """Above the minimum."""
-        return self.latest - self.minimum
-
-    @cached_property
-    def scale(self) -> float:
-        """The noise of the series."""
-        return max(difference_scale(self.values), 0.5 * quantum(self.values), 1e-9 * abs(self.minimum), SMALLEST)
-
-    @property
-    def z(self) -> float:
-        """The rise in standard errors."""
-        return (self.latest - self.minimum - 0.6 * self.scale) / (1.3 * self.scale * self.errors)
-
-    @cached_property
-    def trend(self) -> float:
-        """Kendall's p of the evaluations since the minimum; above 0.5 where they fall."""
-        s, p = kendall_test(self.after[-64:])
-        return p if s > 0 else 1.0 - p
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +78,9 @@ class Overfitting:
         return OverfittingState()
 
     def step(self, state: OverfittingState, view: View) -> Verdict:
-        value = view.point.validation_loss
-        if value is None or not math.isfinite(value) or view.memory.validation.last_step != view.point.step:
+        value, track = self.value(view), self.evaluations(view)
+        if value is None or not math.isfinite(value) or track.last_step != view.point.step:
             return UNSURE
-        track = view.memory.validation
         train_now = train_level(view.memory.loss, view.point.step)
         if train_now is None:
             return UNSURE
@@ -172,14 +93,7 @@ class Overfitting:
         few = turn.n < self.few_points
         held = [
             rule
-            for rule, tests in (
-                ("few", self._few(state, view, turn) if few else None),
-                ("turned", None if few else self._turned(state, view, turn)),
-                ("unbroken", self._unbroken(state, view, turn)),
-                ("from the first", self._from_the_first(state, view, turn)),
-                ("by far", self._by_far(state, view, turn)),
-                ("apart", self._apart(state, view, turn)),
-            )
+            for rule, tests in self.rules(state, view, turn, few=few)
             if tests is not None and view.holds(rule, tests, self.needs[rule])
         ]
         if not held:
@@ -190,17 +104,39 @@ class Overfitting:
             if held[0] == "turned"
             else precision(self.condition, held[0]),
             severity=Severity.WARNING,
-            evidence={
-                "rule": held[0],
-                "best_step": state.lowest_step,
-                "best_validation": state.minimum,
-                "validation_now": turn.latest,
-                "rise": turn.rise,
-                "z": turn.z,
-                "train_then": state.train_then,
-                "train_now": train_now,
-            },
+            evidence={"rule": held[0], **self.evidence(state, view, turn)},
         )
+
+    def evidence(self, state: OverfittingState, view: View, turn: Turn) -> dict[str, Any]:
+        """The turn in numbers."""
+        return {
+            "best_step": state.lowest_step,
+            "best_validation": state.minimum,
+            "validation_now": turn.latest,
+            "rise": turn.rise,
+            "z": turn.z,
+            "train_then": state.train_then,
+            "train_now": turn.train_now,
+        }
+
+    def value(self, view: View) -> float | None:
+        """The evaluation of the point at hand."""
+        return view.point.validation_loss
+
+    def evaluations(self, view: View) -> Evaluations:
+        """All of them."""
+        return view.memory.validation
+
+    def rules(
+        self, state: OverfittingState, view: View, turn: Turn, *, few: bool
+    ) -> Iterable[tuple[str, Iterator[Test] | None]]:
+        """Each rule with its tests; None for one that is for more evaluations, or fewer."""
+        yield "few", self._few(state, view, turn) if few else None
+        yield "turned", None if few else self._turned(state, view, turn)
+        yield "unbroken", self._unbroken(state, view, turn)
+        yield "from the first", self._from_the_first(state, view, turn)
+        yield "by far", self._by_far(state, view, turn)
+        yield "apart", self._apart(state, view, turn)
 
     def pass_over(self, state: OverfittingState, view: View, stretch: Stretch, place: int, opened: bool) -> int:
         """Asked at validation losses."""
@@ -209,7 +145,7 @@ class Overfitting:
         return min(series.places[next_one], stretch.end) if next_one < len(series.values) else stretch.end
 
     def _remember(self, state: OverfittingState, view: View, value: float, train_now: float) -> None:
-        track = view.memory.validation
+        track = self.evaluations(view)
         latest = state.latest
         if latest and value > latest[-1]:
             if state.rises == 0:
@@ -239,8 +175,7 @@ class Overfitting:
             state.excursion = max(state.excursion, level - state.lowest)
 
     def _turn(self, state: OverfittingState, view: View, train_now: float) -> Turn | None:
-        track = view.memory.validation
-        values = track.recent
+        values = self.evaluations(view).recent
         age = state.seen - state.lowest_at
         after = values[-min(age, len(values)) :]
         if age < 3:
@@ -273,7 +208,7 @@ class Overfitting:
 
     def _few(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         """Too few to know the noise: an unbroken rise by a sixth, three evaluations long."""
-        values = view.memory.validation.recent
+        values = self.evaluations(view).recent
         lowest = min(values)
         yield Test(
             "rise above the lowest validation loss",
@@ -367,13 +302,17 @@ class Overfitting:
         yield Test(
             "fall of the training loss since", state.train_then - turn.train_now, self.far_fall * abs(state.train_then)
         )
+        yield from self.half_done(view, turn)
+        yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.05, False)
+
+    def half_done(self, view: View, turn: Turn) -> Iterator[Test]:
+        """Half of the log is behind the best value, and half of a known plan done."""
         yield Test("evaluations since", float(turn.age), self.far_age * turn.n)
         budget = view.known.budget
         if budget is None:
             yield Test("evaluations", float(turn.n), self.far_points)
         else:
             yield Test("share of the plan", budget, self.far_age)
-        yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.05, False)
 
     def _apart(self, state: OverfittingState, view: View, turn: Turn) -> Iterator[Test]:
         """An excerpt of a run that overfits already: its beginning is not there, the losses are far apart, and the one
