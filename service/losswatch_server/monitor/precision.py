@@ -40,6 +40,7 @@ COUNTS: Mapping[Condition, Mapping[str, tuple[int, int]]] = {
     C.SLOW_CONVERGENCE: {
         "clipped": (12, 12),
         "held back": (13, 13),
+        "barely moves": (9, 10),
         "too slow": (58, 64),
         "not done, and the client says why": (22, 22),
     },

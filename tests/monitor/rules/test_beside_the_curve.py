@@ -68,6 +68,13 @@ def at_rate(rate: float, *, end: float = 0.88, late_norm: float = 1.0, **changed
     return points(creeping(end), grad_norm=sizes), SGD.merged(Context(learning_rate=rate, **changed))  # type: ignore[arg-type]
 
 
+def barely(gain: float = 0.1, *, late_norm: float = 1.0, rate: float = 0.005) -> Run:
+    """A loss of any kind that gains that share at a rate a twentieth of the usual."""
+    sizes = [*[1.0] * (N // 4), *[late_norm] * (N - N // 4)]
+    losses = (2.0 - 2.0 * gain * (1 - np.exp(-np.arange(N) / 20)) + 0.02 * NOISE).tolist()
+    return points(losses, grad_norm=sizes), Context(total_steps=N, optimizer="sgd", learning_rate=rate)
+
+
 def learned_by_heart(rise: float, *, count: int = 20, fall: float = 0.7, turn: int = 1, plan: int | None = N) -> Run:
     """A validation loss that rises from an early evaluation on, while the training loss falls by that share."""
     train = np.concatenate([np.full(N // count, 1.0), np.linspace(1.0, 1 - fall, N - N // count)])
@@ -90,6 +97,13 @@ PAIRS: dict[str, tuple[str, Run, Run]] = {
         STILL,
         hardly(losses=(1.01 * LN10 + 1.6 * EVEN).tolist(), context=TEN),
         hardly(losses=(0.8 * LN10 + 1.6 * EVEN).tolist(), context=TEN),
+    ),
+    "next to nothing gained at a rate far below": ("barely moves", barely(0.16), barely(0.25)),
+    "a gradient that is as large as ever": ("barely moves", barely(late_norm=0.9), barely(late_norm=0.7)),
+    "a loss that hardly gains under its clip": (
+        "clipped",
+        (points(SCATTER, grad_norm=[1.2] * N), PLAN.merged(Context(grad_clip=0.1, optimizer="sgd"))),
+        (points(SCATTER, grad_norm=[0.8] * N), PLAN.merged(Context(grad_clip=0.1, optimizer="sgd"))),
     ),
     "norms far over the clip": ("clipped", clipped(1.2), clipped(0.8)),
     "a clip that Adam does not notice": ("clipped", clipped(1.2), clipped(1.2, optimizer="adam")),
@@ -127,6 +141,17 @@ def test_of_two_runs_that_differ_in_one_thing_one_alarms(name: str) -> None:
     rule, fires, silent = PAIRS[name]
     assert rule in rules(fires)
     assert rule not in rules(silent)
+
+
+@pytest.mark.slow
+def test_a_number_of_many_digits_is_not_waited_for() -> None:
+    """Four evaluations of 20; of few digits they may agree by rounding, and in a warm-up nothing moves yet."""
+    opened = {
+        value: alarms(watch(*frozen(value=value)))[0].opened_step for value in (1.234567, 1.234)
+    }
+    assert opened[1.234567] < 0.3 * N <= 0.5 * N - 1 <= opened[1.234]
+    warming = frozen()[0], PLAN.merged(Context(warmup_steps=N // 4))
+    assert alarms(watch(*warming))[0].opened_step >= 2 * (N // 4)
 
 
 def test_parameters_that_stay_the_same_are_said_in_so_many_words() -> None:

@@ -201,7 +201,7 @@ PAIRS: dict[str, tuple[Condition, Run, Run]] = {
         a_loss(line(1.0, 0.8), MSE),
         a_loss(0.8 + 0.2 * np.exp(-np.arange(400) / 60) + noise(400, 0.005), MSE),
     ),
-    "a better level left behind": (Condition.PLATEAU, left_behind(0.45), left_behind(0.33)),
+    "a better level left behind": (Condition.PLATEAU, left_behind(0.3), left_behind(0.2)),
     "half of a log above twice the rest": (
         Condition.DIVERGING,
         every_25th([1.7, 1.5, 3.5, 6.0, 5.6, 5.1, 4.9, 4.7]),

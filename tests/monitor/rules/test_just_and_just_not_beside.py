@@ -13,6 +13,7 @@ from monitor.rules.test_just_and_just_not import accuracy
 from monitor.rules.test_just_and_just_not_at_once import PAIRS as AT_ONCE
 from monitor.rules.test_just_and_just_not_in_time import PAIRS as IN_TIME
 from monitor.rules.test_just_and_just_not_in_time import PLATEAU
+from monitor.rules.test_overfitting_metric import errors, falls_by, few_values, while_training_falls
 
 OF = {
     "FlatParameters.same_evaluations": "four evaluations of one number",
@@ -22,6 +23,8 @@ OF = {
     "FlatParameters.unmoved_validation": "a gain of the validation loss",
     "FlatParameters.over_clip": "norms far over the clip",
     "FlatParameters.rate_below": "a rate far below the usual",
+    "FlatParameters.barely": "next to nothing gained at a rate far below",
+    "FlatParameters.gradient_steady": "a gradient that is as large as ever",
     "FlatParameters.gradient_kept": "a gradient that keeps its size",
     "FlatParameters.held_back_level": "a level near chance",
     "Overfitting.far_rise": "a rise of the validation loss",
@@ -49,6 +52,10 @@ PAIRS: dict[str, Pair] = {
     },
     "FlatParameters.unmoved_beside": Pair(found_by(STILL), lambda gain: hardly(losses=gained(gain)), 0.1, 0.16),
     "FlatParameters.better_than_guessing": Pair(PLATEAU, accuracy, 0.2, 0.23),
+    "OverfittingMetric.metric_fall": Pair(found_by("fell"), falls_by, 0.09, 0.055),
+    "OverfittingMetric.metric_rise": Pair(found_by("fell"), errors, 0.14, 0.07),
+    "OverfittingMetric.metric_few": Pair(found_by("fell"), few_values, 0.16, 0.1),
+    "OverfittingMetric.metric_train_fall": Pair(found_by("fell"), while_training_falls, 0.4, 0.2),
 }
 
 

@@ -116,7 +116,7 @@ OF_SWINGS = {
     "Oscillation.bad_share_of_chance": Pair(
         OSCILLATES, lambda share: alternating_at(LN10 * share, LN10, CLASSES_240), 0.5, 0.16
     ),
-    "Oscillation.bad_gain": Pair(OSCILLATES, lambda gain: alternating_at(1 - gain), 0.6, 0.84),
+    "Oscillation.bad_gain": Pair(OSCILLATES, lambda gain: alternating_at(1 - gain), 0.4, 0.6),
     "Oscillation.bad_gain_smooth": Pair(OSCILLATES, square_wave_at, 0.7, 0.95),
     "Oscillation.patience": Pair(OSCILLATES, lambda n: alternating(n, 0.1, 0.02, 400), 70, 50),
 }
@@ -264,6 +264,13 @@ def held_since(start: int, n: int, total: int | None = None) -> Run:
     return a_run(losses, Context(loss_name="mse", total_steps=total))
 
 
+def lost_and_falling(lost: float) -> Run:
+    """Down to 0.5, at once back up by that share of the way, and slowly down by a tenth of it."""
+    back = 0.5 + 1.5 * lost - 0.15 * np.arange(460) / 460
+    losses = np.concatenate([0.5 + 1.5 * decay(140, 14), back]) + noise(600, 0.01)
+    return a_run(losses, Context(total_steps=600))
+
+
 def noisily_lost(size: float) -> Run:
     """Seven tenths of the way back up."""
     up = 0.5 + 1.05 * np.clip(np.arange(300) / 100, 0, 1)
@@ -368,8 +375,9 @@ OF_FLAT_RUNS = {
     ),
     "FlatParameters.hold": Pair(PLATEAU, lambda n: held_since(100, n), 300, 230),
     "FlatParameters.hold_points": Pair(PLATEAU, lambda run: held_since(*run), (60, 170, 300), (150, 300)),
-    "FlatParameters.lost_of_gain": Pair(PLATEAU, left_behind, 0.45, 0.33),
-    "FlatParameters.lost_sds": Pair(PLATEAU, noisily_lost, 0.8, 1.3),
+    "FlatParameters.lost_of_gain": Pair(PLATEAU, left_behind, 0.3, 0.2),
+    "FlatParameters.lost_while_falling": Pair(PLATEAU, lost_and_falling, 0.56, 0.45),
+    "FlatParameters.lost_sds": Pair(PLATEAU, noisily_lost, 1.2, 2.3),
     "FlatParameters.lost_points": Pair(PLATEAU, lost_after, 42, 36),
     "FlatParameters.lost_few_points": Pair(PLATEAU, lambda n: lost_after(n, 10), 13, 10),
 }

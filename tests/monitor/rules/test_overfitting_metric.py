@@ -16,6 +16,7 @@ from losswatch_server.monitor.snapshot import freeze, thaw
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, watch
 
+Run = tuple[list[Point], Context]
 EPOCHS = Context(step_unit="epoch")
 TRAIN = (0.9 * np.exp(-np.arange(40) / 10) + 0.001).tolist()
 
@@ -30,6 +31,25 @@ def run(metric: Sequence[float] | np.ndarray, name: str = "val_accuracy", train:
     return [
         Point(i + 1, loss=loss, metrics={name: float(value)}) for i, (loss, value) in enumerate(zip(train, metric, strict=True))
     ]
+
+
+def falls_by(lost: float) -> Run:
+    return run(accuracies(lost)), EPOCHS
+
+
+def errors(rise: float) -> Run:
+    """From 0.5 down to 0.2, and up by that much."""
+    return run(1 - accuracies(rise), "val_error"), EPOCHS
+
+
+def few_values(lost: float) -> Run:
+    """Eight epochs of a plan of ten."""
+    level = [0.7, 0.8, *np.linspace(0.8, 0.8 - 1.4 * lost, 6).tolist()]
+    return run(level, train=TRAIN[:32:4]), Context(step_unit="epoch", total_steps=10)
+
+
+def while_training_falls(by: float) -> Run:
+    return run(accuracies(0.15), train=[*[1.0] * 12, *np.linspace(1.0, 1.0 - by, 28)]), EPOCHS
 
 
 def test_the_metric_its_best_step_and_what_it_was_are_named() -> None:

@@ -41,6 +41,7 @@ class _Levels(Evidence):
             "too slow",
             "clipped",
             "held back",
+            "barely moves",
             "not moved, and the client says why",
             "stopped, and the client says why",
             "not done, and the client says why",

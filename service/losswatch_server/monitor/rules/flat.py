@@ -17,8 +17,10 @@ from losswatch_server.monitor.loss_kind import classes_at_chance
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Verdict, View, Waiting
 from losswatch_server.monitor.rules.flat_beside import (
+    barely_moves,
     clipped,
     held_back,
+    left_to_gain,
     never_another_number,
     one_number,
     validation_evidence,
@@ -42,6 +44,7 @@ from losswatch_server.monitor.rules.flat_tests import (
     does_not_move,
     enough,
     enough_for_slow,
+    enough_of_one_number,
     falls_too_slowly,
     ignores_its_gradients,
     level_at_end,
@@ -114,7 +117,7 @@ LINES = (
     Line(
         condition=C.NOT_LEARNING,
         name="validation is one number",
-        parts=(never_another_number, enough),
+        parts=(never_another_number, enough_of_one_number),
         needs=(Need.VALIDATION,),
     ),
     Line(
@@ -151,7 +154,7 @@ LINES = (
     Line(
         condition=C.PLATEAU,
         name="validation became one number",
-        parts=(one_number, enough),
+        parts=(one_number, enough_of_one_number),
         floor=True,
         needs=(Need.VALIDATION,),
     ),
@@ -183,7 +186,7 @@ LINES = (
     Line(
         condition=C.SLOW_CONVERGENCE,
         name="clipped",
-        parts=(clipped, not_done, still_falls, enough_for_slow),
+        parts=(clipped, left_to_gain, enough_for_slow),
         needs=(SCATTER, Need.SETTING, Need.GRADIENTS, Need.UNCLIPPED, Need.START),
     ),
     Line(
@@ -191,6 +194,12 @@ LINES = (
         name="held back",
         parts=(held_back, not_done, still_falls, enough_for_slow),
         needs=(SCATTER, Need.SETTING, Need.RATE, Need.GRADIENTS, Need.START),
+    ),
+    Line(
+        condition=C.SLOW_CONVERGENCE,
+        name="barely moves",
+        parts=(barely_moves, enough_for_slow),
+        needs=(Need.SETTING, Need.RATE, Need.GRADIENTS, Need.START),
     ),
     Line(
         condition=C.NOT_LEARNING,

@@ -10,6 +10,7 @@ from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.rules.base import LEAST_NORMS, Test, View
 from losswatch_server.monitor.rules.flat_levels import gained, no_better_metric
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits
+from losswatch_server.monitor.rules.flat_stated import still_falls
 from losswatch_server.monitor.stats.trend import median
 
 LATE_NORMS = 64
@@ -95,6 +96,22 @@ def validation_evidence(view: View) -> dict[str, float | int]:
 def clipped(p: FlatParameters, view: View) -> Tests:
     """Every step of plain descent is cut to a small part of what the gradient asks for."""
     yield Test("gradient norm over its clip, in plain descent", _over_clip(view), p.over_clip)
+
+
+def left_to_gain(p: FlatParameters, view: View) -> Tests:
+    """Not done; and where half was gained it must go on falling, since a good level may be all that there is."""
+    yield Test("share of the first value that was gained", gained(view), p.nearly_all, False)
+    yield Test("a share of right answers that is good", float(view.quality.good), 0.5, False)
+    if view.shape.share >= p.bad_gain:
+        yield from still_falls(p, view)
+
+
+def barely_moves(p: FlatParameters, view: View) -> Tests:
+    """A rate far below the usual, next to nothing gained, and a gradient that is as large as ever."""
+    yield Test("tenfolds of the learning rate below what is usual", _rate_below(view), p.rate_below)
+    yield Test("gradient norm over its first size", _gradient_kept(view), p.gradient_steady)
+    yield Test("share of the first level that was gained", view.shape.share, p.barely, False)
+    yield from no_better_metric(view)
 
 
 def held_back(p: FlatParameters, view: View) -> Tests:

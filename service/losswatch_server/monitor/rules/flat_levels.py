@@ -175,7 +175,8 @@ def fell_back(p: FlatParameters, view: View) -> Tests:
     scatter = max(shape.noise / math.sqrt(shape.per_block), difference_scale(means.tolist()))
     error = max(scatter / math.sqrt(window), 1e-9 * abs(best), SMALLEST)
     yield Test("gain at the best level", gain, max(p.unmoved * abs(shape.first), p.lost_sds * error))
-    yield Test("lowest level of the last quarter over the best one", lowest - best, p.lost_of_gain * gain)
+    share = p.lost_while_falling if shape.falling else p.lost_of_gain
+    yield Test("lowest level of the last quarter over the best one", lowest - best, share * gain)
     yield Test("the same in standard errors", (lowest - best) / error, p.lost_sds)
     middle = (track.head_steps[0] + track.last_step) // 2
     anew = view.memory.rates.restarted(middle, track.last_step)
