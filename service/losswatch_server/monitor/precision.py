@@ -45,7 +45,14 @@ COUNTS: Mapping[Condition, Mapping[str, tuple[int, int]]] = {
         "not done, and the client says why": (22, 22),
     },
     C.OSCILLATION: {"period": (26, 38), "alternation": (0, 0), "swings": (12, 45)},
-    C.OVERFITTING: {"few": (6, 10), "unbroken": (6, 7), "from the first": (3, 3), "by far": (20, 22), "apart": (0, 0), "fell": (0, 0)},
+    C.OVERFITTING: {
+        "few": (6, 10),
+        "unbroken": (6, 7),
+        "from the first": (3, 3),
+        "by far": (20, 22),
+        "apart": (0, 0),
+        "fell": (0, 0),
+    },
     C.VANISHING_GRADIENT: {"zero": (10, 16), "dead layers": (42, 55), "early layers": (14, 23), "total": (0, 1)},
     C.EXPLODING_GRADIENT: {"start": (45, 52)},
 }

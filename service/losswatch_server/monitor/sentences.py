@@ -214,8 +214,9 @@ def overfitting(f: Finding, e: Facts) -> str:
     if e.get("metric"):
         bare = quality_of(e["metric"]) or "metric"
         return (
-            f"The validation {_METRICS.get(bare, bare)} was best at step {e['best_step']} ({number(e['best_validation'])}) and is now "
-            f"{number(e['validation_now'])}, while the training loss {meanwhile}."
+            f"The validation {_METRICS.get(bare, bare)} was best at step {e['best_step']} "
+            f"({number(e['best_validation'])}) and is now {number(e['validation_now'])}, while the training loss "
+            f"{meanwhile}."
         )
     return (
         f"The validation loss was lowest at step {e['best_step']:,} ({number(e['best_validation'])}) and is now "

@@ -55,8 +55,9 @@ def apply(monitor: Monitor, entry: Entry) -> None:
 def around_merge(after_last: Sequence[Entry], added: Point) -> tuple[list[Entry], list[Entry]]:
     """What was folded after the last point, now that ``added`` joins it: what counts before that point, and after it.
 
-    A validation loss, or metric, enters its series on arrival. One that joins the last point comes after those of earlier steps
-    that were posted before it; were it folded first, they would be behind the end of their series, and lost.
+    A validation loss, or metric, enters its series on arrival. One that joins the last point comes after those of
+    earlier steps that were posted before it; were it folded first, they would be behind the end of their series, and
+    lost.
     """
     if added.validation_loss is None and not added.metrics:
         return [], list(after_last)

@@ -146,9 +146,7 @@ def test_of_two_runs_that_differ_in_one_thing_one_alarms(name: str) -> None:
 @pytest.mark.slow
 def test_a_number_of_many_digits_is_not_waited_for() -> None:
     """Four evaluations of 20; of few digits they may agree by rounding, and in a warm-up nothing moves yet."""
-    opened = {
-        value: alarms(watch(*frozen(value=value)))[0].opened_step for value in (1.234567, 1.234)
-    }
+    opened = {value: alarms(watch(*frozen(value=value)))[0].opened_step for value in (1.234567, 1.234)}
     assert opened[1.234567] < 0.3 * N <= 0.5 * N - 1 <= opened[1.234]
     warming = frozen()[0], PLAN.merged(Context(warmup_steps=N // 4))
     assert alarms(watch(*warming))[0].opened_step >= 2 * (N // 4)

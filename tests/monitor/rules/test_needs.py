@@ -74,7 +74,8 @@ def runs() -> Iterator[Run]:
 def by_perplexity(run: Run) -> Run:
     """A run that sends the exponential of its validation loss instead."""
     return [
-        p if p.validation_loss is None
+        p
+        if p.validation_loss is None
         else p._replace(validation_loss=None, metrics={"val_perplexity": math.exp(p.validation_loss)})
         for p in run[0]
     ], run[1]

@@ -22,7 +22,9 @@ MOST_TELLING = (
     "r2", "bleu", "precision", "recall",
 )  # fmt: skip
 LOGARITHMS = frozenset({"perplexity", "ppl"})
-_OF_HELD_OUT = re.compile(r"(?:^|[_/. -])(?:val|valid|validation|eval|evaluation|test|dev|holdout|held_out)(?=[_/. -]|$)")
+_OF_HELD_OUT = re.compile(
+    r"(?:^|[_/. -])(?:val|valid|validation|eval|evaluation|test|dev|holdout|held_out)(?=[_/. -]|$)"
+)
 
 
 @lru_cache(maxsize=4096)

@@ -80,8 +80,8 @@ class Oscillation:
     hold_points: int = 1000
     bad_share_of_chance: float = 0.45
     bad_gain: float = 0.5
-    """With 0.8, and 0.35 of chance level, swings were said of 12 healthy runs of the develop half more, and of one faulty
-    run more."""
+    """With 0.8, and 0.35 of chance level, swings were said of 12 healthy runs of the develop half more, and of one
+    faulty run more."""
     bad_gain_smooth: float = 0.9
     patience: float = 0.15
 

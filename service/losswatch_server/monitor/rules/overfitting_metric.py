@@ -1,10 +1,10 @@
-"""overfitting of a run that sends no validation loss: its validation metric became worse while the training loss halved.
+"""overfitting of a run that sends no validation loss: its validation metric became worse while the training loss fell.
 
 A share of right answers hides what a loss shows, that a model grows ever surer of its wrong ones, and on few held-out
 samples it wanders: 1 in 90 healthy runs of the develop half would be called overfitting by the rules for a validation
-loss. So one rule is left of them, *fell*, and asks for more: the metric is worse than its best by a good part of it, for
-half of the log and of a known plan, in an orderly way, while the training loss fell by a good part. A perplexity is the
-exponential of a validation loss; its logarithm is judged by all rules of one.
+loss. So one rule is left of them, *fell*, and asks for more: the metric is worse than its best by a good part of it,
+for half of the log and of a known plan, in an orderly way, while the training loss fell by a good part. A perplexity is
+the exponential of a validation loss; its logarithm is judged by all rules of one.
 """
 
 from __future__ import annotations
@@ -27,12 +27,10 @@ class OverfittingMetric(Overfitting):
     """A validation metric is significantly and materially worse than its best, and the training loss below."""
 
     series: ClassVar[str] = "validation_metric"
-    needs: ClassVar[Mapping[str, Needs]] = dict.fromkeys(
-        (*OF_A_LOSS, "fell"), (Need.MINIMISED, Need.VALIDATION_METRIC)
-    )
+    needs: ClassVar[Mapping[str, Needs]] = dict.fromkeys((*OF_A_LOSS, "fell"), (Need.MINIMISED, Need.VALIDATION_METRIC))
     metric_fall: float = 0.06
-    """Of its best: said of 9 of 13 runs of the develop half whose metric shows that they overfit, with the loss left out,
-    and of none of 905 healthy ones; with half of the fall of the training loss of two healthy ones more."""
+    """Of its best: with the validation loss left out, said of 9 of 13 runs of the develop half whose metric shows that
+    they overfit, and of none of 905 healthy ones; with half of the fall of the training loss of two of them."""
     metric_rise: float = 0.3
     """The same of an error rate, of its lowest."""
     metric_few: float = 2.0
