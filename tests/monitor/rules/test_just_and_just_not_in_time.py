@@ -376,7 +376,7 @@ OF_FLAT_RUNS = {
     "FlatParameters.hold": Pair(PLATEAU, lambda n: held_since(100, n), 300, 230),
     "FlatParameters.hold_points": Pair(PLATEAU, lambda run: held_since(*run), (60, 170, 300), (150, 300)),
     "FlatParameters.lost_of_gain": Pair(PLATEAU, left_behind, 0.3, 0.2),
-    "FlatParameters.lost_while_falling": Pair(PLATEAU, lost_and_falling, 0.56, 0.45),
+    "FlatParameters.lost_while_falling": Pair(PLATEAU, lost_and_falling, 0.45, 0.4),
     "FlatParameters.lost_sds": Pair(PLATEAU, noisily_lost, 1.2, 2.3),
     "FlatParameters.lost_points": Pair(PLATEAU, lost_after, 42, 36),
     "FlatParameters.lost_few_points": Pair(PLATEAU, lambda n: lost_after(n, 10), 13, 10),

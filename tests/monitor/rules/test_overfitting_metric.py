@@ -92,6 +92,12 @@ def test_an_accuracy_that_levels_off_and_jitters_is_not_overfitting(noise: float
     assert conditions(watch(run(accuracies(0.0, noise=noise, seed=seed)), EPOCHS)) == []
 
 
+def test_a_model_that_never_answered_well_has_lost_nothing() -> None:
+    guesses = run(accuracies(0.12) / 4)
+    assert conditions(watch(guesses, EPOCHS.merged(Context(num_classes=4)))) == []
+    assert conditions(watch(guesses, EPOCHS.merged(Context(num_classes=20)))) == ["overfitting"]
+
+
 def test_it_must_fall_by_what_matters() -> None:
     assert conditions(watch(run(accuracies(0.09)), EPOCHS)) == ["overfitting"]
     assert conditions(watch(run(accuracies(0.03)), EPOCHS)) == []

@@ -78,6 +78,8 @@ class OverfittingMetric(Overfitting):
             state.train_then - turn.train_now,
             self.metric_train_fall * abs(state.train_then),
         )
+        # a model that never answered well has lost nothing
+        yield Test("a share of right answers that is poor", float(view.quality.poor), 0.5, False)
         yield from self.half_done(view, turn)
         yield Test("chance of so orderly a loss without a trend (Kendall's test)", turn.trend, 0.05, False)
 
