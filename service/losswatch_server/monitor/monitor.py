@@ -19,7 +19,7 @@ from losswatch_server.monitor.forecast import NOTHING, forecast
 from losswatch_server.monitor.known import is_minimised
 from losswatch_server.monitor.lifecycle import LifeCycle
 from losswatch_server.monitor.loss_kind import NO_KIND, is_of_a_game, loss_kind
-from losswatch_server.monitor.memory.memory import Memory, kind_of
+from losswatch_server.monitor.memory.memory import NO_LATE, Memory, kind_of
 from losswatch_server.monitor.memory.stretch import Stretch, are_plain, odd_places, stretch_of
 from losswatch_server.monitor.points import EMPTY_CONTEXT, LARGEST, SMALLEST, Context, Point, tamed
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, PassingDetector, View, checked
@@ -281,19 +281,10 @@ class Monitor:
         """
         if point.rank:
             return
-        value, metrics, memory = tamed(point).validation_loss, point.metrics, self.memory
-        if value is not None and point.step <= memory.validation.last_step:
-            value = None
-        if value is not None and math.isfinite(value):
-            self.faults.shield("memory", "", point.step, partial(memory.validation.add, point.step, value), False)
-        late = metrics is not None and point.step > memory.held_out.last_step
-        if metrics is not None and late:
-            self.faults.shield("memory", "", point.step, partial(memory.held_out.add, point.step, metrics), None)
-            late = memory.held_out.last_step == point.step
-        if value is not None or late:
-            self._ask_quietly(
-                Point(point.step, validation_loss=value, metrics=metrics if late else None), self._due(EVERY_POINT)
-            )
+        late = partial(self.memory.add_late, point.step, tamed(point).validation_loss, point.metrics)
+        validation, metrics = self.faults.shield("memory", "", point.step, late, NO_LATE)
+        if validation is not None or metrics is not None:
+            self._ask_quietly(Point(point.step, validation_loss=validation, metrics=metrics), self._due(EVERY_POINT))
             self._diagnose()
 
     def see_context(self, context: Context) -> None:

@@ -178,6 +178,10 @@ def kind_of(value: float | None) -> str:
     return "finite" if math.isfinite(value) else "nan" if math.isnan(value) else "inf"
 
 
+Late = tuple[float | None, Mapping[str, float] | None]
+NO_LATE: Late = (None, None)
+
+
 @dataclass(slots=True)
 class Memory:
     """The series of one run, of the lineage that is judged."""
@@ -207,3 +211,15 @@ class Memory:
         """Remember those of a point that say how good the model is."""
         self.quality.add(metrics)
         self.held_out.add(step, metrics)
+
+    def add_late(self, step: int, validation: float | None, metrics: Mapping[str, float] | None) -> Late:
+        """Remember a validation loss and metrics of a step before the last; gives back those that are not behind the
+        end of their series."""
+        if validation is not None and step <= self.validation.last_step:
+            validation = None
+        if validation is not None and math.isfinite(validation):
+            self.validation.add(step, validation)
+        if metrics is None or step <= self.held_out.last_step:
+            return validation, None
+        self.held_out.add(step, metrics)
+        return validation, metrics if self.held_out.last_step == step else None
