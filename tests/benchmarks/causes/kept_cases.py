@@ -22,7 +22,7 @@ from benchmarks.causes.cases import Case, Logged, case_of, logs_of
 from benchmarks.detection import kept, ways
 from losswatch_server import codec, monitor
 
-RANKING = ("diagnosis", "advice", "explain", "diagnoses.py", "forecast.py", "learning_rate_limit.py", "report.py",
+RANKING = ("diagnosis", "advice", "replay", "diagnoses.py", "forecast.py", "learning_rate_limit.py", "report.py",
            "siblings.py")  # fmt: skip
 """What comes after the fold: changes there leave what is kept as it is."""
 

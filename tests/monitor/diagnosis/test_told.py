@@ -31,8 +31,10 @@ from monitor.diagnosis.witness_runs import (
     broken_sights,
     decay,
     further_memories,
+    jumps,
     memories,
     noisy,
+    scattered,
 )
 
 FAR_BEHIND = "no_epoch_finite"
@@ -90,7 +92,7 @@ def streams() -> Iterator[Sequence[Point]]:
 @cache
 def made() -> tuple[tuple[Memory, Context], ...]:
     """Runs of every kind."""
-    return (*memories(), *further_memories(), *slow_memories(), *early_memories(), *said_of_the_job())
+    return (*memories(), *further_memories(), *slow_memories(), *early_memories(), *said_of_the_job(), *scattered(), *jumps())
 
 
 @cache

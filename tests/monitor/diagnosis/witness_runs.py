@@ -25,6 +25,7 @@ RNG = np.random.default_rng
 CHANCE = math.log(10)
 TEN = Context(loss_name="cross_entropy", num_classes=10)
 SGD = Context(optimizer="sgd", learning_rate=0.1, loss_name="mse")
+SGD_FOR_TEN = Context(optimizer="sgd", learning_rate=0.1)
 N = 300
 
 
@@ -160,6 +161,42 @@ def further_memories() -> Iterator[tuple[Memory, Context]]:
         yield broken(remembered([6e40]), losses=50), context
 
 
+def scattered() -> Iterator[tuple[Memory, Context]]:
+    """Batches of a known size: losses and gradient norms that scatter little, or much, for it."""
+    batch = TEN.merged(Context(batch_size=32))
+    few = (0.3 * np.exp(0.8 * RNG(12).normal(size=N))).tolist()
+    for noise in (0.001, 0.02, 0.2):
+        for context in (batch, batch.merged(Context(weight_decay=0.5)), batch.merged(SGD_FOR_TEN)):
+            for norms in (None, few, noisy(0.3, noise=0.01)):
+                yield remembered(noisy(CHANCE, noise=noise), norms), context
+                yield remembered([CHANCE, *noisy(CHANCE, noise=noise)[1:]], norms), context
+    for losses in (noisy(1.0, noise=0.1), decay(2.0, 1.0)):
+        for facts in (None, ModelFacts(dead_unit_share=0.0, parameters=1000, update_to_weight=1e-3)):
+            for norms in (few, noisy(0.3, noise=0.01)):
+                yield remembered(losses, norms), Context(
+                    loss_name="mse", baseline_loss=1.0, batch_size=32, facts=facts, optimizer="sgd", learning_rate=0.1
+                )
+    for norm in (400.0, 20.0, 1.0):
+        yield remembered(noisy(30.0, noise=0.5), noisy(norm, noise=0.01 * norm)), batch
+        yield remembered(noisy(30.0, noise=0.5), noisy(norm, noise=0.01 * norm)), TEN
+    numbers = (np.array(decay(26.0, 8.5)) + 0.05 * RNG(13).normal(size=N)).tolist()
+    yield remembered(numbers), TEN
+    yield remembered(numbers, noisy(20.0)), TEN
+    climb = (np.linspace(2.3, 80.0, N) + 0.3 * RNG(14).normal(size=N)).tolist()
+    for context in (Context(), TEN, Context(optimizer="adam", learning_rate=1e-3), Context(batch_size=1)):
+        yield remembered(climb), context
+        yield remembered(climb, SUMMED), context
+
+
+def jumps() -> Iterator[tuple[Memory, Context]]:
+    """A loss that had come down jumps at step 150: for one batch, for good, or to go on rising."""
+    learned = (np.array(decay(2.3, 0.3, 150)) + 0.01 * RNG(9).normal(size=150)).tolist()
+    for after in ([9.0, *learned[-149:]], [9.0, *noisy(5.0, 149)], [9.0, *(40 * 1.5**k for k in range(20))]):
+        for context in (TEN, Context(), Context(momentum=0.999), Context(optimizer="adam", learning_rate=1e-3)):
+            yield remembered([*learned, *after]), context
+            yield remembered([*learned, *after], noisy(0.4, 150 + len(after))), context
+
+
 START_TOO_HIGH = [
     (remembered((500 + noise).tolist(), [500.0] * N), Context(warmup_steps=0, optimizer="sgd", learning_rate=10.0))
     for noise in RNG(11).normal(size=(1, N))
@@ -190,6 +227,7 @@ STATED = [
     ModelFacts(saturated_unit_share=0.9), ModelFacts(saturated_unit_share=0.0),
     ModelFacts(update_to_weight=0.0, dead_unit_share=0.6),
     *(ModelFacts(update_to_weight=ratio) for ratio in (0.0, 1e-6, 1e-3, 0.2)),
+    *(ModelFacts(update_to_weight=ratio, dead_unit_share=0.9) for ratio in (1e-6, 1e-3, 0.2)),
     ModelFacts(overfits_one_batch=True), ModelFacts(overfits_one_batch=False),
     ModelFacts(loss_scale=0.5), ModelFacts(loss_scale=2.0**21),
     ModelFacts(gradients_cleared=False), ModelFacts(gradients_cleared=True),
@@ -203,7 +241,9 @@ SAID = [
     *(Context(extra={"activation": name}) for name in ("linear", "sigmoid", "relu")),
     Context(optimizer="adam", learning_rate=1e-3, batch_size=32),
     Context(optimizer="adam", learning_rate=3e-4, total_steps=300),
-    Context(optimizer="sgd", learning_rate=0.1, facts=ModelFacts(update_to_weight=1e-6)),
+    *(Context(optimizer="sgd", learning_rate=0.1, grad_clip=clip, facts=ModelFacts(update_to_weight=1e-6,
+      hidden_activations=("relu",), dead_unit_share=dead)) for dead in (None, 0.0) for clip in (None, 1e-4)),
+    Context(loss_name="mse", baseline_loss=2.3, facts=ModelFacts(initial_loss=2.3)),
     Context(loss_name="poisson_nll", facts=ModelFacts(initial_loss=1e9)),
 ]  # fmt: skip
 
@@ -233,7 +273,7 @@ def sights() -> Iterator[Seen]:
             if finding.condition in PRIORS:
                 yield Seen(finding, gather(monitor.memory, context, since_step=finding.onset_step), context)
     evidence = {"input_size": 5000.0}
-    for memory, context in (*memories(), *further_memories()):
+    for memory, context in (*memories(), *further_memories(), *scattered(), *jumps()):
         for condition in PRIORS:
             yield Seen(found(condition, memory, **evidence), gather(memory, context, since_step=150), context)
     yield from broken_sights()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from losswatch_server.monitor.diagnosis.measures import Measured, steps_per_unit
-from losswatch_server.monitor.diagnosis.optimizers import peak_rate, usual
+from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, peak_rate, rate_for_adam, usual
 from losswatch_server.monitor.findings import Advice, Finding
 from losswatch_server.monitor.learning_rate_limit import STEADY_SPREAD, StabilityLimit, limit_from_growth
 from losswatch_server.monitor.points import Context
@@ -41,16 +41,18 @@ ADAM_REACH = 3.0
 """How far Adam should be able to move a weight in a whole run, in units of the usual sizes of weights: it moves each
 by about the learning rate a step. In five healthy kinds of Adam runs the rate times the steps was 1, 1.5, 1.5, 8 and
 8; this is their geometric mean."""
+HIGHEST_IN_SHORT_RUNS = 10.0
+"""Times what is usual that is advised at most for a run that is short."""
 
 
 def usual_rate(context: Context) -> float | None:
-    """What is usual for the optimiser; for Adam in short runs up to 1e-2; None for unknown optimisers."""
+    """What is usual for the optimiser; for Adam and kin up to ten times that in short runs; None for unknown ones."""
     known = usual(context)
     if known is None:
         return None
-    steps = (context.total_steps or 0) * steps_per_unit(context)
-    if known.name == "adam" and steps:
-        return min(max(ADAM_REACH / steps, known.rate), 1e-2)
+    steps, scale = (context.total_steps or 0) * steps_per_unit(context), rate_for_adam(context)
+    if scale is not None and steps and not fine_tunes(context):
+        return min(max(ADAM_REACH / steps / scale, known.rate), max(HIGHEST_IN_SHORT_RUNS * known.rate, known.high))
     return known.rate
 
 
@@ -164,7 +166,7 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
         known /= 4
     if known is not None and rate >= known:
         return None  # at or above what is usual: nothing says that more would help
-    target = rate * 10 if known is None else min(max(known, min(rate * 10, 3 * known)), rate * 1000)
+    target = rate * 10 if known is None else min(max(known, min(rate * 10, _most(context, known))), rate * 1000)
     learns = finding.condition is not Condition.NOT_LEARNING
     if learns and measured.adaptive and rate <= FINE_TUNING and not _from_scratch(measured):
         target = min(target, rate * 10)
@@ -177,6 +179,12 @@ def higher(finding: Finding, measured: Measured, context: Context) -> Advice | N
         summary=f"Raise the {highest}learning rate from {number(rate)} to about {number(target)}; "
         "go on by factors of 3 while the loss falls smoothly.",
     )
+
+
+def _most(context: Context, known: float) -> float:
+    """The highest rate that is still usual, where ``known`` is the one to try."""
+    of = usual(context)
+    return 3 * known if of is None else max(known, of.most)
 
 
 def _from_scratch(measured: Measured) -> bool:

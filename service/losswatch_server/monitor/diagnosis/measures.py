@@ -219,8 +219,7 @@ def rate_decades(rates: Rates, context: Context) -> float | None:
     if known is None:
         # one of the two usual ranges, 1e-3 to 0.1: only what lies outside both says anything
         return min(math.log10(rate / 1e-3), 0.0) + max(math.log10(rate / 0.1), 0.0)
-    away = math.log10(rate / known.rate)
-    return math.copysign(max(abs(away) - known.spread, 0.0), away)
+    return known.decades(rate)
 
 
 def _rate_lowered(memory: Memory, since_step: int | None) -> float | None:

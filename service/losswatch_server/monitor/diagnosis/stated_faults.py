@@ -31,7 +31,11 @@ DECOUPLED = 1.5
 _PLAINLY = 0.5
 _CONDITIONS = (Condition.PLATEAU, Condition.NOT_LEARNING, Condition.NON_FINITE)
 """What a fault shows itself as: the first of these that it can be the cause of."""
-_FAULTS = tuple(row for row in ROWS if row.group == "facts" and Grade.FACT in row.for_.values())
+_FAULTS = tuple(
+    row
+    for row in ROWS
+    if (row.group == "facts" and Grade.FACT in row.for_.values()) or row.name == "dead_units_yet_weights_move"
+)
 _UNMOVED = "weights_do_not_move"
 _STAGNANT = PRIORS[Condition.PLATEAU].keys()
 
@@ -62,8 +66,13 @@ def _decays_away(context: Context) -> bool:
 
 def _causes_of(rows: Iterable[Evidence]) -> Iterator[CauseName]:
     for row in rows:
-        strongest = max(row.for_.values(), key=lambda grade: grade.log_odds)
-        yield from (cause for cause, grade in row.for_.items() if grade is strongest and cause in _STAGNANT)
+        yield from _strongest(row) & _STAGNANT
+
+
+def _strongest(row: Evidence) -> frozenset[CauseName]:
+    """What a row tells most of."""
+    most = max(row.for_.values(), key=lambda grade: grade.log_odds)
+    return frozenset(cause for cause, grade in row.for_.items() if grade is most)
 
 
 _NO_SUSPICION = Suspicion(condition=Condition.PLATEAU, probability=STATED, summary="")
@@ -74,7 +83,7 @@ def stated(measured: Measured, context: Context, step: int) -> Suspicion | None:
     if context.facts is None:
         return None
     for row in _FAULTS:
-        causes = {cause for cause, grade in row.for_.items() if grade is Grade.FACT}
+        causes = _strongest(row)
         condition = next((c for c in _CONDITIONS if causes & PRIORS[c].keys()), None)
         if condition is None:
             continue

@@ -12,6 +12,7 @@ from losswatch_server.monitor.diagnosis.evidence.loss import LOSS
 from losswatch_server.monitor.diagnosis.evidence.metrics import METRICS
 from losswatch_server.monitor.diagnosis.evidence.rates import RATES
 from losswatch_server.monitor.diagnosis.evidence.row import Evidence
+from losswatch_server.monitor.diagnosis.evidence.scatter import SCATTER
 from losswatch_server.monitor.diagnosis.evidence.settings import SETTINGS
 from losswatch_server.monitor.diagnosis.evidence.start import START
 from losswatch_server.monitor.diagnosis.evidence.stuck import STUCK
@@ -27,6 +28,7 @@ ROWS: tuple[Evidence, ...] = (
     *LOSS,
     *STUCK,
     *GRADIENT,
+    *SCATTER,
     *VALIDATION,
     *METRICS,
     *RATES,

@@ -37,15 +37,10 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     times,
     within,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.start import ACUTE
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import ClosedBy, Condition
 
-ACUTE = frozenset(
-    {
-        Condition.DIVERGING, Condition.NON_FINITE, Condition.LOSS_SPIKE, Condition.EXPLODING_GRADIENT,
-        Condition.OSCILLATION,
-    }
-)  # fmt: skip
 BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE})
 DIGITS_LEFT = 20
 """Points after a spike within which it has to come back."""
@@ -205,7 +200,7 @@ def _lowest_share(seen: Seen) -> float | None:
     rose = _is(seen, Condition.NON_FINITE) and loss.points >= LONG_RISE and loss.best_level >= loss.first
     if late > max(FIRST_STRIDES, FIRST_SHARE * loss.points) and not rose:
         return None
-    return loss.best / loss.first if loss.first > 0 and loss.peak > 2 * loss.first else None
+    return loss.best / loss.very_first if loss.very_first > 0 and loss.peak > 2 * loss.very_first else None
 
 
 def _before(seen: Seen) -> float | None:
@@ -346,7 +341,7 @@ EVENTS: tuple[Evidence, ...] = (
         name="spike_stayed", group="events", when=holds(_stayed),
         means="the loss has not come back since the spike",
         says=lambda s: "the loss has not come back since the spike",
-        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK},
+        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK}, against={BAD_BATCH: PLAIN},
     ),
     Evidence(
         name="ascends_gradient", group="events", needs=(NORMS, RATE, SETTING), when=within(_ascent, 0.6, 1.6, 0.06),

@@ -28,7 +28,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     holds,
     within,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.evidence.start import EXACT
+from losswatch_server.monitor.diagnosis.evidence.start import ACUTE, EXACT, exactly_at_chance
 from losswatch_server.monitor.sentences import number, percent
 
 LARGE_INPUT, LARGE_SPREAD = 50.0, 6.0
@@ -152,8 +152,9 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="starts_exactly_at_chance", group="start of the weights", needs=(FACTS, CHANCE, KIND),
-        when=holds(_initially_exact),
-        means="before training the loss is chance level to the last digit: every output is the same",
+        when=(*holds(_initially_exact), *holds(lambda s: not exactly_at_chance(s))),
+        means="where the log does not show it: before training the loss is chance level to the last digit, and "
+        "so every output is the same",
         says=lambda s: (
             f"before training the loss is {number(s.facts.initial_loss, 6)}, chance level to the last digit: every "
             "output is the same"
@@ -170,7 +171,14 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
         name="starts_near_chance", group="facts", needs=(CHANCE, FACTS),
         when=within(_initial_over_chance, 0.8, 1.6, 0.05),
         means="before training the loss is near that of the best constant answer",
-        says=_initial_text, against={INIT: WEAK, UNSCALED: WEAK},
+        says=_initial_text, against={UNSCALED: WEAK},
+    ),
+    Evidence(
+        name="starts_near_chance_and_blows_up", group="facts",
+        when=(*within(_initial_over_chance, 0.8, 1.6, 0.05), *holds(lambda s: s.finding.condition in ACUTE)),
+        means="in a run that blows up, the loss before training is near that of the best constant answer: the weights "
+        "were not too large",
+        says=_initial_text, against={INIT: WEAK},
     ),
     Evidence(
         name="one_class", group="facts", needs=(FACTS,), when=above(_largest_class, 0.985, 0.004),

@@ -100,6 +100,21 @@ def _tiny_weights(seen: Seen) -> bool | None:
     return ratio > TINY_WEIGHTS
 
 
+def _step(seen: Seen) -> float:
+    """log10 of the relative step; far below every step where it is not known."""
+    ratio = _update(seen)
+    return -12.0 if ratio is None else ratio
+
+
+def _lively(seen: Seen) -> bool | None:
+    """Units known to be neither dead nor at the end of their range, nor sigmoids, and no clipping."""
+    f, dead, saturated = seen.facts, seen.facts.dead_unit_share, seen.facts.saturated_unit_share
+    if f.hidden_activations is None or (dead is None and saturated is None):
+        return None
+    clipped = seen.measured.clip is not None and (seen.measured.clipped_share or 0.0) > 0.1
+    return max(dead or 0.0, saturated or 0.0) < 0.2 and not _sigmoids(seen) and not clipped
+
+
 def _steps(seen: Seen) -> float | None:
     """Optimiser steps of the whole run, None where the client does not say."""
     c = seen.context
@@ -139,12 +154,23 @@ def _initially_huge(seen: Seen) -> float | None:
 FACTS_OF_STATE: tuple[Evidence, ...] = (
     Evidence(
         name="units_are_dead", group="facts", needs=(FACTS,),
-        when=(*above(lambda s: s.facts.dead_unit_share, 0.8, 0.03), *holds(_calm),
-              *holds(lambda s: not _tiny_weights(s))),
+        when=(*above(lambda s: s.facts.dead_unit_share, 0.8, 0.03), *holds(_calm), *below(_step, -4.6, 0.15)),
         means="more than four fifths of the hidden units are 0 for every sample, and nothing else explains it: the "
-        "loss did not blow up, no setting is out of the ordinary, and the weights are not all but 0",
+        "loss did not blow up, no setting is out of the ordinary, and a step hardly changes the weights, which dead "
+        "units keep from every gradient",
         says=lambda s: f"{percent(s.facts.dead_unit_share)} of the hidden units are 0 for every sample",
         for_={DEAD: FACT},
+    ),
+    Evidence(
+        name="dead_units_yet_weights_move", group="units", needs=(FACTS,),
+        when=(*above(lambda s: s.facts.dead_unit_share, 0.8, 0.03), *holds(_calm), *above(_update, -4.3, 0.15)),
+        means="more than four fifths of the hidden units are 0 for every sample, and the weights move all the same: "
+        "they are all but 0 themselves, or what is left in the optimiser moves them",
+        says=lambda s: (
+            f"{percent(s.facts.dead_unit_share)} of the hidden units are 0 for every sample, and yet a step changes "
+            f"the weights by {number(s.facts.update_to_weight)} of their size"
+        ),
+        for_={INIT: PLAIN, DEAD: WEAK, ACCUMULATING: WEAK, RATE_HIGH: WEAK},
     ),
     Evidence(
         name="units_died_of_blow_up", group="facts", needs=(FACTS,),
@@ -223,6 +249,14 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
         says=lambda s: f"{_update_text(s)}, although the learning rate is usual",
         for_={SATURATED: PLAIN, INIT: PLAIN, CLIP: PLAIN, DEAD: WEAK, RATE_LOW: WEAK},
         against={RATE_HIGH: PLAIN, NOT_UPDATED: STRONG, LABELS: WEAK},
+    ),
+    Evidence(
+        name="faint_gradient_of_live_units", group="start of the weights", needs=(FACTS, RATE),
+        when=(*above(_update, -8.0, 0.3), *below(_moved, -4.2, 0.15), *holds(_rate_is_usual), *holds(_lively)),
+        means="a step hardly changes the weights although the rate is usual, nothing is clipped, and the units are "
+        "neither dead nor saturated: small weights make the gradient faint",
+        says=lambda s: f"{_update_text(s)} although the rate is usual and the units are neither dead nor saturated",
+        for_={INIT: STRONG}, against={CLIP: PLAIN, LABELS: WEAK, RATE_LOW: PLAIN},
     ),
     Evidence(
         name="weights_move", group="facts", needs=(FACTS,), when=above(_moved, -3.8, 0.15),

@@ -31,12 +31,10 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.measures import steps_per_unit
-from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, peak_rate, usual
+from losswatch_server.monitor.diagnosis.optimizers import fine_tunes, peak_rate, rate_for_adam, usual
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
 
-BY_THE_RATE = ("adam", "rmsprop", "lion", "lamb", "sophia")
-"""Optimisers of which a step moves each weight by about the learning rate."""
 BLOWN_UP = frozenset({Condition.DIVERGING, Condition.NON_FINITE, Condition.EXPLODING_GRADIENT, Condition.OSCILLATION})
 
 
@@ -66,15 +64,16 @@ def _blows_up(seen: Seen) -> bool:
 
 
 def _reach(seen: Seen) -> float | None:
-    """log10 of how far an optimiser that moves each weight by the rate a step can come in the whole run."""
+    """log10 of how far an optimiser that moves each weight by the rate a step can come in the whole run, on the scale
+    of Adam."""
     c, m = seen.context, seen.measured
-    name = (c.optimizer or "").lower()
-    if not any(word in name for word in BY_THE_RATE) or fine_tunes(c) or not m.learning_rate or not c.total_steps:
+    scale = rate_for_adam(c)
+    if scale is None or fine_tunes(c) or not m.learning_rate or not c.total_steps:
         return None
     if c.step_unit == "epoch" and not c.steps_per_epoch:
         return None
     rate = max(m.learning_rate / (m.rate_share or 1.0), m.first_learning_rate or 0.0)
-    return decades(rate * c.total_steps * steps_per_unit(c))
+    return decades(scale * rate * c.total_steps * steps_per_unit(c))
 
 
 def short_reach(seen: Seen) -> bool | None:

@@ -11,6 +11,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     LINEAR,
     NOT_UPDATED,
     RATE_LOW,
+    SATURATED,
     SMALL,
     UNSCALED,
     WRONG_LOSS,
@@ -30,7 +31,14 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
 )  # fmt: skip
 from losswatch_server.monitor.loss_kind import Family
 from losswatch_server.monitor.sentences import number
+from losswatch_server.monitor.vocabulary import Condition
 
+ACUTE = frozenset(
+    {
+        Condition.DIVERGING, Condition.NON_FINITE, Condition.LOSS_SPIKE, Condition.EXPLODING_GRADIENT,
+        Condition.OSCILLATION,
+    }
+)  # fmt: skip
 EXACT = 3e-4
 """Outputs that are all equal give ln K to the last printed digits, whatever the labels."""
 
@@ -48,7 +56,8 @@ def _log_share(seen: Seen) -> float | None:
     return None if share is None else math.log(max(share, 1e-9))
 
 
-def _exactly_at_chance(seen: Seen) -> bool | None:
+def exactly_at_chance(seen: Seen) -> bool | None:
+    """Whether the first loss in the log, before any update, is chance level to the last digit."""
     m = seen.measured
     if m.loss is None or m.chance is None or not m.starts_untrained:
         return None
@@ -64,7 +73,7 @@ def _exactly_at_chance(seen: Seen) -> bool | None:
 
 
 def _not_exactly_at_chance(seen: Seen) -> bool | None:
-    exactly = _exactly_at_chance(seen)
+    exactly = exactly_at_chance(seen)
     return None if exactly is None else not exactly
 
 
@@ -83,6 +92,37 @@ def gradient_decades(seen: Seen) -> float | None:
     """log10 of the first gradient norms."""
     m = seen.measured
     return decades(m.gradient.first) if m.gradient and m.gradient.points >= 5 and m.from_start else None
+
+
+def _acute(seen: Seen) -> bool:
+    return seen.finding.condition in ACUTE
+
+
+def _gradient_for_loss(seen: Seen) -> float | None:
+    """log10 of the first gradient norms over the first loss, where that is far above chance level."""
+    m, share = seen.measured, untrained_share(seen)
+    if share is None or share < 2.5 or m.loss is None or m.gradient is None or m.gradient.points < 5:
+        return None
+    return decades(m.gradient.first / m.loss.first) if m.loss.first > 0 else None
+
+
+def _gradient_for_loss_text(seen: Seen) -> str:
+    m = seen.measured
+    return (
+        f"the first loss was {number(m.loss.first if m.loss else None)} and the first gradient norms about "
+        f"{number(m.gradient.first if m.gradient else None)}"
+    )
+
+
+def _over_class_numbers(seen: Seen, *, now: bool) -> float | None:
+    """The loss now over the variance of the class numbers 0 to K - 1, or the first loss over their mean square."""
+    m, shares = seen.measured, seen.facts.class_shares
+    classes = seen.context.num_classes or len(shares or ())
+    if m.loss is None or not m.cross_entropy or classes < 3 or not m.starts_untrained:
+        return None
+    weights = shares if shares and len(shares) == classes else (1 / classes,) * classes
+    mean, square = (sum(p * k**power for k, p in enumerate(weights)) for power in (1, 2))
+    return m.loss.now / max(square - mean * mean, 1e-9) if now else m.loss.first / max(square, 1e-9)
 
 
 def _input_size(seen: Seen) -> float | None:
@@ -115,7 +155,13 @@ START: tuple[Evidence, ...] = (
         name="first_loss_near_chance", group="start", needs=(BEGINNING, CHANCE),
         when=(*within(untrained_share, 0.75, 1.5, 0.05), *holds(_not_exactly_at_chance)),
         means="the first loss is near chance level, as it should be",
-        says=_against_chance, against={UNSCALED: PLAIN, INIT: PLAIN},
+        says=_against_chance, against={UNSCALED: PLAIN},
+    ),
+    Evidence(
+        name="first_loss_not_too_large", group="start",
+        when=(*within(untrained_share, 0.75, 1.5, 0.05), *holds(_not_exactly_at_chance), *holds(_acute)),
+        means="in a run that blows up, the first loss is near chance level: the weights were not too large",
+        says=_against_chance, against={INIT: PLAIN},
     ),
     Evidence(
         name="first_loss_below_chance", group="loss function", needs=(BEGINNING, CHANCE),
@@ -124,7 +170,7 @@ START: tuple[Evidence, ...] = (
         says=_against_chance, for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
-        name="first_loss_exactly_chance", group="start", needs=(BEGINNING, CHANCE), when=holds(_exactly_at_chance),
+        name="first_loss_exactly_chance", group="start", needs=(BEGINNING, CHANCE), when=holds(exactly_at_chance),
         means="the first loss is chance level to the last digit: every output is the same before training",
         says=lambda s: f"{_against_chance(s)}, to the last digit: every output is the same before training",
         for_={INIT: STRONG, DEAD: WEAK}, against={LABELS: WEAK, LINEAR: WEAK, SMALL: WEAK, NOT_UPDATED: WEAK},
@@ -161,6 +207,32 @@ START: tuple[Evidence, ...] = (
         name="first_gradient_ordinary", group="start", needs=(BEGINNING, NORMS), when=below(gradient_decades, 0.6, 0.1),
         means="the first gradient norms are below 4, which is ordinary",
         says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN},
+    ),
+    Evidence(
+        name="gradient_large_for_first_loss", group="start", when=above(_gradient_for_loss, -0.12, 0.06),
+        means="the first loss is far above chance level, and the first gradient norms are as large as it or larger: "
+        "large inputs are in both",
+        says=_gradient_for_loss_text, for_={UNSCALED: PLAIN}, against={INIT: WEAK},
+    ),
+    Evidence(
+        name="gradient_small_for_first_loss", group="start", when=below(_gradient_for_loss, -0.5, 0.06),
+        means="the first loss is far above chance level, and the first gradient norms are less than a third of it: "
+        "the outputs are large, and the inputs are not",
+        says=_gradient_for_loss_text, for_={INIT: WEAK, SATURATED: WEAK}, against={UNSCALED: PLAIN},
+    ),
+    Evidence(
+        name="squared_error_of_class_numbers", group="loss function",
+        when=(*within(lambda s: _over_class_numbers(s, now=False), 0.5, 1.8, 0.08),
+              *within(lambda s: _over_class_numbers(s, now=True), 0.85, 1.45, 0.04),
+              *above(lambda s: s.measured.now_over_chance, 1.2, 0.03)),
+        means="a loss that is named a cross entropy begins and rests where a squared error of the numbers of the "
+        "classes does",
+        says=lambda s: (
+            f"the loss went from {number(s.measured.loss.first if s.measured.loss else None)} to "
+            f"{number(s.measured.loss.now if s.measured.loss else None)}: what a squared error of the class numbers 0 "
+            f"to {(s.context.num_classes or len(s.facts.class_shares or ())) - 1} would do"
+        ),
+        for_={WRONG_LOSS: STRONG}, against={INIT: WEAK, UNSCALED: WEAK},
     ),
     Evidence(
         name="gradient_needs_large_inputs", group="start", when=above(_input_size, 2.0, 0.15),

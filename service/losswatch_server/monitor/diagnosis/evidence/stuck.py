@@ -17,7 +17,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE
 from losswatch_server.monitor.diagnosis.evidence.row import PLAIN, STRONG, WEAK, Evidence, Seen, holds
-from losswatch_server.monitor.diagnosis.evidence.start import EXACT
+from losswatch_server.monitor.diagnosis.evidence.start import EXACT, exactly_at_chance
 from losswatch_server.monitor.sentences import number
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -40,6 +40,18 @@ def _exactly_at_chance(seen: Seen) -> bool | None:
     if m.chance is None or m.starts_untrained or not m.from_start or not loss.points:
         return None
     return all(abs(level / m.chance - 1) < EXACT for level in (loss.very_first, loss.now))
+
+
+MOVES = 1e-3
+"""Share of chance level by which a loss scatters whose model gave one answer to every sample, and gives it no more."""
+
+
+def _left_chance(seen: Seen) -> bool | None:
+    """It began with the same answer for every sample, whose loss is one number, and scatters by now."""
+    m, loss = seen.measured, losses.of(seen)
+    if not m.from_start or m.chance is None or not exactly_at_chance(seen) or loss.points < 8:
+        return None
+    return loss.noise > max(MOVES * m.chance, 2 * loss.quantum)
 
 
 def _froze_text(seen: Seen) -> str:
@@ -73,6 +85,16 @@ STUCK: tuple[Evidence, ...] = (
         says=_froze_text,
         for_={DEAD: STRONG, SATURATED: PLAIN, RATE_HIGH: PLAIN, UNSCALED: WEAK},
         against={NOT_UPDATED: STRONG, RATE_LOW: STRONG, LABELS: PLAIN},
+    ),
+    Evidence(
+        name="left_exact_chance", group="shape", needs=(BEGINNING, CHANCE), when=holds(_left_chance),
+        means="the first loss is chance level to the last digit, the same for every batch, and by now the loss differs "
+        "from batch to batch: the parameters have moved",
+        says=lambda s: (
+            f"the first loss was {number(losses.of(s).very_first, 6)}, the same for every batch, and by now it "
+            f"scatters by {number(losses.of(s).noise)}: the parameters have moved"
+        ),
+        against={NOT_UPDATED: STRONG, RATE_LOW: WEAK},
     ),
     Evidence(
         name="exactly_at_chance_by_the_epoch", group="level", needs=(BEGINNING, CHANCE), when=holds(_exactly_at_chance),
