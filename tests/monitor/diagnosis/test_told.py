@@ -92,7 +92,15 @@ def streams() -> Iterator[Sequence[Point]]:
 @cache
 def made() -> tuple[tuple[Memory, Context], ...]:
     """Runs of every kind."""
-    return (*memories(), *further_memories(), *slow_memories(), *early_memories(), *said_of_the_job(), *scattered(), *jumps())
+    return (
+        *memories(),
+        *further_memories(),
+        *slow_memories(),
+        *early_memories(),
+        *said_of_the_job(),
+        *scattered(),
+        *jumps(),
+    )
 
 
 @cache

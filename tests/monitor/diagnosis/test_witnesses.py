@@ -49,6 +49,8 @@ NOT_HELD: Mapping[Grade, str] = {
     ("grew_before_overflow", CauseName.BAD_BATCH): _FAR_BEHIND,
     ("layers_dead_from_start", CauseName.SATURATED_ACTIVATIONS): _FAR_BEHIND,
     ("layers_died_after_blow_up", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
+    ("layers_explode", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
+    ("never_finite", CauseName.GRADIENTS_ACCUMULATING): _FAR_BEHIND,
     ("more_samples_than_parameters", CauseName.OVERFIT_SMALL_DATA): _LEADS,
     ("more_parameters_than_samples", CauseName.OVERFIT_SMALL_DATA): _LEADS,
     ("predicted_fall_below_noise", CauseName.MISSING_NONLINEARITY): _FAR_BEHIND,
@@ -57,9 +59,12 @@ NOT_HELD: Mapping[Grade, str] = {
     ("repeats_with_the_epoch", CauseName.DATA_NOT_SHUFFLED): _SAID_BESIDE,
     ("rises_from_first_step", CauseName.LABELS_UNINFORMATIVE): _FAR_BEHIND,
     ("single_step_jump", CauseName.OVERFIT_SMALL_DATA): _FAR_BEHIND,
+    ("spike_grew", CauseName.LABELS_UNINFORMATIVE): _SAID_BESIDE,
+    ("starts_exactly_at_chance", CauseName.INSUFFICIENT_CAPACITY): _FAR_BEHIND,
     ("validation_broke_alone", CauseName.NON_FINITE_DATA): _LEADS,
     ("validation_stopped_to_the_last_digit", CauseName.DATA_NOT_SHUFFLED): _FAR_BEHIND,
     ("weights_are_tiny", CauseName.PARAMETERS_NOT_UPDATED): _FAR_BEHIND,
+    ("zero_loss_with_broken_gradient", CauseName.NON_FINITE_DATA): _FAR_BEHIND,
 }
 """Grades that change the order in no run here, with the reason."""
 

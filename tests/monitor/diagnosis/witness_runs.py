@@ -161,6 +161,9 @@ def further_memories() -> Iterator[tuple[Memory, Context]]:
         yield broken(remembered([6e40]), losses=50), context
 
 
+ACTIVE = tuple(Context(extra={"activation": name}) for name in ("linear", "sigmoid", "relu"))
+
+
 def scattered() -> Iterator[tuple[Memory, Context]]:
     """Batches of a known size: losses and gradient norms that scatter little, or much, for it."""
     batch = TEN.merged(Context(batch_size=32))
@@ -170,11 +173,33 @@ def scattered() -> Iterator[tuple[Memory, Context]]:
             for norms in (None, few, noisy(0.3, noise=0.01)):
                 yield remembered(noisy(CHANCE, noise=noise), norms), context
                 yield remembered([CHANCE, *noisy(CHANCE, noise=noise)[1:]], norms), context
+    even = batch.merged(Context(facts=ModelFacts(class_shares=(0.1,) * 10)))
+    for noise in (0.1, 0.2):
+        for said in (
+            Context(),
+            Context(weight_decay=0.5),
+            *ACTIVE,
+            Context(facts=ModelFacts(saturated_unit_share=0.9)),
+        ):
+            for norms in (None, few, layered(0.0, 1.0)):
+                layers = norms if isinstance(norms, dict) else None
+                yield (
+                    remembered(noisy(CHANCE, noise=noise), None if layers else norms, layers=layers),
+                    even.merged(said),
+                )
     for losses in (noisy(1.0, noise=0.1), decay(2.0, 1.0)):
         for facts in (None, ModelFacts(dead_unit_share=0.0, parameters=1000, update_to_weight=1e-3)):
             for norms in (few, noisy(0.3, noise=0.01)):
-                yield remembered(losses, norms), Context(
-                    loss_name="mse", baseline_loss=1.0, batch_size=32, facts=facts, optimizer="sgd", learning_rate=0.1
+                yield (
+                    remembered(losses, norms),
+                    Context(
+                        loss_name="mse",
+                        baseline_loss=1.0,
+                        batch_size=32,
+                        facts=facts,
+                        optimizer="sgd",
+                        learning_rate=0.1,
+                    ),
                 )
     for norm in (400.0, 20.0, 1.0):
         yield remembered(noisy(30.0, noise=0.5), noisy(norm, noise=0.01 * norm)), batch

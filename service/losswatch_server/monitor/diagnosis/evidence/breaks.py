@@ -164,7 +164,7 @@ BREAKS: tuple[Evidence, ...] = (
         name="jump_stays", group="events", when=within(_after, 0.2, 1.6, 0.03),
         means="the loss jumped and stayed up: what changed is there still",
         says=lambda s: f"the loss jumped at step {_jump_step(s)} and stayed up: what changed then is there still",
-        for_={LABELS: PLAIN, DEAD: WEAK, RATE_HIGH: WEAK}, against={BAD_BATCH: STRONG, MOMENTUM: WEAK},
+        for_={LABELS: PLAIN, DEAD: WEAK}, against={BAD_BATCH: STRONG},
     ),
     Evidence(
         name="jump_goes_on", group="events", when=above(_after, 2.2, 0.2),

@@ -341,7 +341,7 @@ EVENTS: tuple[Evidence, ...] = (
         name="spike_stayed", group="events", when=holds(_stayed),
         means="the loss has not come back since the spike",
         says=lambda s: "the loss has not come back since the spike",
-        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK}, against={BAD_BATCH: PLAIN},
+        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK},
     ),
     Evidence(
         name="ascends_gradient", group="events", needs=(NORMS, RATE, SETTING), when=within(_ascent, 0.6, 1.6, 0.06),
