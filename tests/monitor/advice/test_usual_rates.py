@@ -1,4 +1,4 @@
-"""No usual rate is called too low or too high by its scale alone, and no advice leaves what is usual for an optimizer."""
+"""No usual rate is called too low or high by its scale alone, and no advice leaves what is usual for an optimizer."""
 
 from __future__ import annotations
 

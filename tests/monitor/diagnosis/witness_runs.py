@@ -168,6 +168,7 @@ def scattered() -> Iterator[tuple[Memory, Context]]:
     """Batches of a known size: losses and gradient norms that scatter little, or much, for it."""
     batch = TEN.merged(Context(batch_size=32))
     few = (0.3 * np.exp(0.8 * RNG(12).normal(size=N))).tolist()
+    yield remembered((CHANCE + 0.1 * np.tile([1.0, 0.0, -1.0], N // 3)).tolist()), batch
     for noise in (0.001, 0.02, 0.2):
         for context in (batch, batch.merged(Context(weight_decay=0.5)), batch.merged(SGD_FOR_TEN)):
             for norms in (None, few, noisy(0.3, noise=0.01)):

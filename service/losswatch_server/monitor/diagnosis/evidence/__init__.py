@@ -8,6 +8,7 @@ from losswatch_server.monitor.diagnosis.evidence.facts_of_data import FACTS_OF_D
 from losswatch_server.monitor.diagnosis.evidence.facts_of_model import FACTS_OF_MODEL
 from losswatch_server.monitor.diagnosis.evidence.facts_of_state import FACTS_OF_STATE
 from losswatch_server.monitor.diagnosis.evidence.gradient import GRADIENT
+from losswatch_server.monitor.diagnosis.evidence.jumps import JUMPS
 from losswatch_server.monitor.diagnosis.evidence.loss import LOSS
 from losswatch_server.monitor.diagnosis.evidence.metrics import METRICS
 from losswatch_server.monitor.diagnosis.evidence.rates import RATES
@@ -24,6 +25,7 @@ ROWS: tuple[Evidence, ...] = (
     *FACTS_OF_DATA,
     *EVENTS,
     *BREAKS,
+    *JUMPS,
     *START,
     *LOSS,
     *STUCK,

@@ -174,7 +174,7 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
         says=_initial_text, against={UNSCALED: WEAK},
     ),
     Evidence(
-        name="starts_near_chance_and_blows_up", group="facts",
+        name="starts_near_chance_and_blows_up", group="facts", needs=(FACTS, CHANCE),
         when=(*within(_initial_over_chance, 0.8, 1.6, 0.05), *holds(lambda s: s.finding.condition in ACUTE)),
         means="in a run that blows up, the loss before training is near that of the best constant answer: the weights "
         "were not too large",

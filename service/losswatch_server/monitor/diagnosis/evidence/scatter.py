@@ -28,6 +28,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, FACTS, KIND, NORMS, SETTING, Noise
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -38,6 +39,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     below,
     holds,
 )  # fmt: skip
+from losswatch_server.monitor.known import Needs
 from losswatch_server.monitor.sentences import number, percent
 from losswatch_server.monitor.vocabulary import Condition
 
@@ -136,23 +138,28 @@ def _alive_at_baseline(seen: Seen) -> bool | None:
     return live and not still and abs(m.now_over_chance - 1) < 0.1
 
 
+LOSSES_OF_BATCHES: Needs = (CHANCE, KIND, SETTING, Noise("loss", 16))
+FROM_THE_FIRST_NORMS: Needs = (BEGINNING, SETTING, NORMS, Noise("gradient norm", 20))
 SCATTER: tuple[Evidence, ...] = (
     Evidence(
-        name="answers_alike", group="scatter", when=below(_of_a_sample, 0.05, 0.006),
+        name="answers_alike", group="scatter", needs=LOSSES_OF_BATCHES,
+        when=below(_of_a_sample, 0.05, 0.006),
         means="at chance level the loss scatters so little for the size of its batches that every sample gets the same "
         "answer",
         says=_alike_text, for_={DEAD: PLAIN, INIT: PLAIN, DECAY: PLAIN, SATURATED: WEAK},
         against={LABELS: PLAIN, LINEAR: PLAIN, RATE_HIGH: WEAK, NOT_UPDATED: WEAK},
     ),
     Evidence(
-        name="answers_differ", group="scatter", when=above(_of_the_answers, 0.1, 0.012),
+        name="answers_differ", group="scatter", needs=LOSSES_OF_BATCHES,
+        when=above(_of_the_answers, 0.1, 0.012),
         means="at chance level the loss scatters so much for the size of its batches that the answers differ from "
         "sample to sample",
         says=_differ_text, for_={LABELS: WEAK, LINEAR: WEAK},
         against={DEAD: STRONG, INIT: PLAIN, DECAY: PLAIN, SATURATED: PLAIN, SMALL: WEAK},
     ),
     Evidence(
-        name="gradient_of_few_numbers", group="gradient norm", when=above(_scatter_first, 0.42, 0.04),
+        name="gradient_of_few_numbers", group="gradient norm", needs=FROM_THE_FIRST_NORMS,
+        when=above(_scatter_first, 0.42, 0.04),
         means="in a loss that hardly falls, with batches of eight samples or more: from its first steps on the "
         "gradient norm scatters as one of a few numbers does, a bias or the weights of a few units",
         says=lambda s: (
@@ -163,7 +170,8 @@ SCATTER: tuple[Evidence, ...] = (
         against={NOT_UPDATED: STRONG, RATE_LOW: STRONG, CLIP: STRONG, LABELS: PLAIN},
     ),
     Evidence(
-        name="gradient_of_many_numbers", group="gradient norm", when=below(_scatter_first, 0.24, 0.02),
+        name="gradient_of_many_numbers", group="gradient norm", needs=FROM_THE_FIRST_NORMS,
+        when=below(_scatter_first, 0.24, 0.02),
         means="in a loss that hardly falls: from its first steps on the gradient norm hardly scatters, as one of many "
         "numbers does",
         says=lambda s: (
@@ -174,6 +182,7 @@ SCATTER: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="mean_alone_is_pulled", group="loss function",
+        needs=(CHANCE, KIND, SETTING, FACTS, NORMS, Noise("gradient norm", 20)),
         when=(*above(_scatter_now, 0.42, 0.04), *holds(_alive_at_baseline)),
         means="the loss rests at that of a constant answer and its gradient is that of a few numbers, although the "
         "units live and the weights move: what is compared is not each answer with its own target",

@@ -16,7 +16,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, NORMS
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, KIND, NORMS
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -158,7 +158,7 @@ START: tuple[Evidence, ...] = (
         says=_against_chance, against={UNSCALED: PLAIN},
     ),
     Evidence(
-        name="first_loss_not_too_large", group="start",
+        name="first_loss_not_too_large", group="start", needs=(BEGINNING, CHANCE),
         when=(*within(untrained_share, 0.75, 1.5, 0.05), *holds(_not_exactly_at_chance), *holds(_acute)),
         means="in a run that blows up, the first loss is near chance level: the weights were not too large",
         says=_against_chance, against={INIT: PLAIN},
@@ -209,19 +209,21 @@ START: tuple[Evidence, ...] = (
         says=lambda s: f"{_norm(s)}, which is ordinary", against={UNSCALED: PLAIN},
     ),
     Evidence(
-        name="gradient_large_for_first_loss", group="start", when=above(_gradient_for_loss, -0.12, 0.06),
+        name="gradient_large_for_first_loss", group="start", needs=(BEGINNING, CHANCE, NORMS),
+        when=above(_gradient_for_loss, -0.12, 0.06),
         means="the first loss is far above chance level, and the first gradient norms are as large as it or larger: "
         "large inputs are in both",
         says=_gradient_for_loss_text, for_={UNSCALED: PLAIN}, against={INIT: WEAK},
     ),
     Evidence(
-        name="gradient_small_for_first_loss", group="start", when=below(_gradient_for_loss, -0.5, 0.06),
+        name="gradient_small_for_first_loss", group="start", needs=(BEGINNING, CHANCE, NORMS),
+        when=below(_gradient_for_loss, -0.5, 0.06),
         means="the first loss is far above chance level, and the first gradient norms are less than a third of it: "
         "the outputs are large, and the inputs are not",
         says=_gradient_for_loss_text, for_={INIT: WEAK, SATURATED: WEAK}, against={UNSCALED: PLAIN},
     ),
     Evidence(
-        name="squared_error_of_class_numbers", group="loss function",
+        name="squared_error_of_class_numbers", group="loss function", needs=(BEGINNING, CHANCE, KIND),
         when=(*within(lambda s: _over_class_numbers(s, now=False), 0.5, 1.8, 0.08),
               *within(lambda s: _over_class_numbers(s, now=True), 0.85, 1.45, 0.04),
               *above(lambda s: s.measured.now_over_chance, 1.2, 0.03)),
