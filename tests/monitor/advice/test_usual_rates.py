@@ -125,7 +125,7 @@ def test_far_below_what_is_usual_the_advice_is_a_usual_rate() -> None:
 
 def test_in_a_short_run_lion_is_judged_on_its_own_scale() -> None:
     memory = remembered(FLAT, noisy(0.4))
-    for rate, steps, short in ((1e-4, 1000, False), (1e-4, 100, True), (1e-5, 1000, True)):
+    for rate, steps, short in ((1e-4, 1000, False), (3e-5, 1000, True), (1e-5, 1000, True)):
         context = Context(optimizer="lion", learning_rate=rate, total_steps=steps)
         seen = Seen(found(Condition.NOT_LEARNING, memory), gather(memory, context), context)
         assert (strengths(seen).get("run_too_short_for_rate", 0.0) >= PLAINLY) is short

@@ -217,7 +217,7 @@ def scattered() -> Iterator[tuple[Memory, Context]]:
 def jumps() -> Iterator[tuple[Memory, Context]]:
     """A loss that had come down jumps at step 150: for one batch, for good, or to go on rising."""
     learned = (np.array(decay(2.3, 0.3, 150)) + 0.01 * RNG(9).normal(size=150)).tolist()
-    for after in ([9.0, *learned[-149:]], [9.0, *noisy(5.0, 149)], [9.0, *(40 * 1.5**k for k in range(20))]):
+    for after in ([9.0, *learned[-149:]], [9.0, *noisy(5.0, 149)], [2.5, *(4 * 1.5**k for k in range(20))]):
         for context in (TEN, Context(), Context(momentum=0.999), Context(optimizer="adam", learning_rate=1e-3)):
             yield remembered([*learned, *after]), context
             yield remembered([*learned, *after], noisy(0.4, 150 + len(after))), context
@@ -275,11 +275,14 @@ SAID = [
 
 
 def broken_sights() -> Iterator[Seen]:
-    """Losses without a lower bound, and logs by the epoch in which nothing was finite."""
+    """Losses without a lower bound, ones that rest without noise, and logs by the epoch in which nothing was finite."""
     unbounded = remembered((-np.geomspace(1, 1e9, 60)).tolist())
     for context in (Context(), SGD, Context(momentum=0.999), Context(batch_size=1)):
         measured = gather(unbounded, context, since_step=0)
         yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
+    smooth = remembered(decay(2.3, 0.8))
+    for context in (Context(), TEN, Context(optimizer="adam", learning_rate=1e-5)):
+        yield Seen(found(Condition.PLATEAU, smooth, onset=100), gather(smooth, context, since_step=100), context)
     for context in (Context(step_unit="epoch"), Context(step_unit="epoch", batch_size=1, momentum=0.999)):
         for name in ("loss", "validation_loss"):
             broke = replace(found(Condition.NON_FINITE, Memory()), series=name)

@@ -50,7 +50,7 @@ def _is(seen: Seen, condition: Condition) -> bool:
     return seen.finding.condition is condition
 
 
-def _product(seen: Seen) -> float | None:
+def product(seen: Seen) -> float | None:
     """Learning rate times sharpness, as the growth implies it for gradient descent."""
     product = seen.finding.evidence.get("learning_rate_times_sharpness")
     if isinstance(product, float):
@@ -252,10 +252,10 @@ EVENTS: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="beyond_stability", group="learning rate",
-        when=(*above(_product, 2.0, 0.01), *holds(lambda s: not s.measured.adaptive)),
+        when=(*above(product, 2.0, 0.01), *holds(lambda s: not s.measured.adaptive)),
         means="the growth implies a learning rate beyond the stable limit of gradient descent",
         says=lambda s: (
-            f"the growth implies learning rate x sharpness = {number(_product(s))}; gradient descent is stable up to 2 "
+            f"the growth implies learning rate x sharpness = {number(product(s))}; gradient descent is stable up to 2 "
             "(sharpness: how strongly the loss curves)"
         ),
         for_={RATE_HIGH: STRONG}, against={RATE_LOW: STRONG},

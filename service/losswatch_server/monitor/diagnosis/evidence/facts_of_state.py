@@ -20,7 +20,6 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     SATURATED,
     UNSCALED,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.evidence.events import ACUTE
 from losswatch_server.monitor.diagnosis.evidence.facts_of_data import input_size
 from losswatch_server.monitor.diagnosis.evidence.needed import FACTS, RATE
 from losswatch_server.monitor.diagnosis.evidence.rates import short_reach
@@ -36,6 +35,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     decades,
     holds,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.start import ACUTE
 from losswatch_server.monitor.diagnosis.measures import steps_per_unit
 from losswatch_server.monitor.sentences import number, percent
 from losswatch_server.monitor.vocabulary import Condition

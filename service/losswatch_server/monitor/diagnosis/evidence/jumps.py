@@ -11,9 +11,10 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     DEAD,
     LABELS,
     RATE_HIGH,
+    UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.evidence.events import BLOWN_UP
+from losswatch_server.monitor.diagnosis.evidence.events import BLOWN_UP, product
 from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
@@ -65,6 +66,11 @@ def _after(seen: Seen) -> float | None:
     return jump.stays if last - jump.step >= LOOKED_AT * m.loss.stride > 0 else None
 
 
+def _first_factor(seen: Seen) -> float | None:
+    jump = seen.measured.jump
+    return math.log(jump.value / jump.before) if jump and jump.value > 0 and jump.before > 0 else None
+
+
 def _jump_step(seen: Seen) -> int | None:
     return seen.measured.jump.step if seen.measured.jump else None
 
@@ -82,6 +88,16 @@ JUMPS: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: STRONG}, against={RATE_HIGH: PLAIN, ACCUMULATING: PLAIN, BAD_BATCH: PLAIN},
     ),
     Evidence(
+        name="little_beyond_stability", group="start", when=within(product, 2.0, 5.0, 0.1),
+        means="the growth implies a learning rate of up to two and a half times the stable limit of gradient descent: "
+        "the limit falls with the square of the inputs' size, and unscaled ones bring it down a hundredfold",
+        says=lambda s: (
+            f"the growth implies learning rate x sharpness = {number(product(s))}, near the limit of 2: inputs that "
+            "are not scaled bring it far beyond"
+        ),
+        against={UNSCALED: PLAIN},
+    ),
+    Evidence(
         name="jump_over_at_once", group="events", when=below(_after, 0.09, 0.015),
         means="the loss jumped, and was back at its level within a few points: one batch did it",
         says=lambda s: f"the loss jumped at step {_jump_step(s)} and was back at its level within a few points",
@@ -94,8 +110,9 @@ JUMPS: tuple[Evidence, ...] = (
         for_={LABELS: PLAIN, DEAD: WEAK}, against={BAD_BATCH: STRONG},
     ),
     Evidence(
-        name="jump_goes_on", group="events", when=above(_after, 2.2, 0.2),
-        means="the loss jumped and went on rising from there",
+        name="jump_goes_on", group="events",
+        when=(*above(_after, 2.2, 0.2), *below(_first_factor, math.log(10), 0.2)),
+        means="the loss jumped to no more than ten times its level, and went on rising from there",
         says=lambda s: f"the loss jumped at step {_jump_step(s)} and went on rising from there",
         for_={RATE_HIGH: PLAIN}, against={BAD_BATCH: STRONG, LABELS: PLAIN},
     ),

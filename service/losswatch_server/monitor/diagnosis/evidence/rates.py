@@ -44,7 +44,7 @@ NOISELESS = 0.02
 """Of the fall: with more noise than that, runs of the develop half with too low a rate seem to rest."""
 
 
-def _arrived(seen: Seen) -> bool:
+def arrived(seen: Seen) -> bool:
     """Longer steps lead nowhere: the gradient is gone or, where it is not sent, the loss fell and has long rested, with
     too little noise to hide that it goes on."""
     m, finding = seen.measured, seen.finding
@@ -116,7 +116,7 @@ RATES: tuple[Evidence, ...] = (
     Evidence(
         name="rate_low", group="learning rate", needs=(RATE,),
         when=(*below(_rate_decades, -1.15, 0.15),
-              *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not _arrived(s))),
+              *holds(lambda s: not _blows_up(s) and not s.measured.blew_up and not arrived(s))),
         means="the learning rate is less than a tenth of what is usual for the optimiser, and longer steps may lead "
         "on: the gradient is not gone and, where none is sent, the loss does not rest",
         says=_rate_text, for_={RATE_LOW: STRONG},
@@ -137,7 +137,7 @@ RATES: tuple[Evidence, ...] = (
     ),
     Evidence(
         name="run_too_short_for_rate", group="learning rate", needs=(BUDGET, RATE, SETTING),
-        when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not _arrived(s))),
+        when=(*below(_reach, math.log10(0.45), 0.12), *holds(lambda s: not arrived(s))),
         means="Adam and kin move a weight by about the learning rate a step: by less than 0.45 in the whole run, where "
         "weights are of size 1; and the gradient is not gone",
         says=lambda s: (

@@ -8,14 +8,17 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     DEAD,
     INIT,
     LABELS,
+    LINEAR,
     NOT_UPDATED,
     RATE_HIGH,
     RATE_LOW,
     SATURATED,
+    SMALL,
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE
+from losswatch_server.monitor.diagnosis.evidence.rates import arrived
 from losswatch_server.monitor.diagnosis.evidence.row import PLAIN, STRONG, WEAK, Evidence, Seen, holds
 from losswatch_server.monitor.diagnosis.evidence.start import EXACT, exactly_at_chance
 from losswatch_server.monitor.sentences import number
@@ -40,6 +43,13 @@ def _exactly_at_chance(seen: Seen) -> bool | None:
     if m.chance is None or m.starts_untrained or not m.from_start or not loss.points:
         return None
     return all(abs(level / m.chance - 1) < EXACT for level in (loss.very_first, loss.now))
+
+
+def _stationary(seen: Seen) -> bool | None:
+    m = seen.measured
+    if m.gradient is not None or seen.finding.condition is not Condition.PLATEAU:
+        return None
+    return arrived(seen)
 
 
 MOVES = 1e-3
@@ -95,6 +105,16 @@ STUCK: tuple[Evidence, ...] = (
             f"scatters by {number(losses.of(s).noise)}: the parameters have moved"
         ),
         against={NOT_UPDATED: STRONG, RATE_LOW: WEAK},
+    ),
+    Evidence(
+        name="rests_without_noise", group="gradient norm", when=holds(_stationary),
+        means="where no gradient norm is sent: the loss fell, and has rested for two fifths of the log without noise, "
+        "as it does at a stationary point",
+        says=lambda s: (
+            f"the loss has rested at {number(losses.of(s).now)} since step {s.finding.onset_step} without noise: a "
+            "stationary point"
+        ),
+        for_={LINEAR: WEAK, SMALL: WEAK},
     ),
     Evidence(
         name="exactly_at_chance_by_the_epoch", group="level", needs=(BEGINNING, CHANCE), when=holds(_exactly_at_chance),
