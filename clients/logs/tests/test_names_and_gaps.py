@@ -137,6 +137,7 @@ def test_markup_around_names_and_values_changes_nothing(text: str) -> None:
 NAMED: Dict[str, List[str]] = {
     "epoch {n} los {loss}": ["'los'", "Is 'los' the loss?"],
     "cycle={n} avg(utility)={loss}": ["avg(utility)"],
+    "image {n} Mean_IoX is {loss}": ["There are: 'Mean_IoX'."],
 }
 
 

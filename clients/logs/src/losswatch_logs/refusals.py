@@ -19,7 +19,9 @@ READABLE = (
 )
 _LOSS_WORD = re.compile(r"loss|cost|entropy|perplexity|\bppl\b", re.IGNORECASE)
 _CSV_HEADER = re.compile(r"(?:[A-Za-z_][\w ./-]*,){1,40}[A-Za-z_]+[\d.,eE+-]{12,}")
-_NAMED = re.compile(r"(?<![\w.])([^\W\d_][\w()/-]{1,39})[\"']?\s{0,3}[:=]?\s{0,3}[-+]?\d+\.\d")
+_NAMED = re.compile(
+    r"(?<![\w.])([^\W\d_][\w()/-]{1,39})[\"']?\s{0,3}(?:[:=]|is\b|was\b)?\s{0,3}[-+]?\d+\.\d", re.IGNORECASE
+)
 """A word right before a number with a fraction."""
 _LIKE_LOSS = ("loss", "losses", "trainloss", "train_loss", "training_loss", "val_loss")
 _NUMBERS = re.compile(r"\s*" + NUMBER + r"(?:[\s,;]+" + NUMBER + r"){2,}[\s,;]*", re.IGNORECASE | re.ASCII)
