@@ -101,11 +101,27 @@ OF_DIVERGING = {
         0.6,
         0.4,
     ),
-    "FewParameters.significance": Pair(
+    "FewParameters.monotone_share": Pair(
         DIVERGING,
         lambda swaps: a_run([1.9, *[1.0] * 7, *(1 + 0.15 * place for place in in_order_but(swaps, 8))], EPOCHS),
+        0,
         2,
-        3,
+    ),
+    "FewParameters.doubling_share": Pair(DIVERGING, lambda bent: a_run([1.0, 2.0 - bent, 4.0, 8.0], EPOCHS), 0.05, 0.2),
+    "FewParameters.doubling_total": Pair(
+        DIVERGING, lambda factor: a_run([1.0, factor, factor**2, factor**3], EPOCHS), 1.73, 1.69
+    ),
+    "FewParameters.doubling_points": Pair(
+        DIVERGING, lambda n: a_run([*[1.0] * (n - 3), 2.0, 4.0, 8.0], EPOCHS), 16, 17
+    ),
+    "FewParameters.above_scatter": Pair(
+        DIVERGING,
+        lambda factor: a_run([1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 3.1, 3.3, 3.8, factor * 3.0], SQUARES),
+        20.0,
+        5.0,
+    ),
+    "FewParameters.risen_share": Pair(
+        DIVERGING, lambda low: a_run([1.0, low, 1.0, low, 2.2, 2.3, 2.2, 2.3], EPOCHS), 0.9, 0.2
     ),
     "FewParameters.risen": Pair(DIVERGING, lambda level: a_run([1.0] * 6 + [level] * 6, EPOCHS), 2.2, 1.8),
     "FewParameters.risen_points": Pair(DIVERGING, lambda n: a_run([1.0] * 4 + [2.2] * n, EPOCHS), 4, 3),

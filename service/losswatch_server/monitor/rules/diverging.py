@@ -4,7 +4,7 @@ Several rules; together they alarm on 1 of 972 runs of pure noise of nine kinds 
 
 - *Growth* (from the 5th point): four rises in a row, each larger than the one before, to half above any earlier
   record. Geometric growth by 1.3 a point is seen at its 5th point.
-- *Jump*, *multiplying*, *monotone*, *risen*, *both rise* (few points): see ``few_points``.
+- *Jump*, *multiplying*, *doubling*, *monotone*, *risen*, *both rise* (few points): see ``few_points``.
 - *Start*: a first loss out of all proportion to any loss of its kind, or to the baseline, that has fallen since: what
   exploded did so before it was first printed, and the fall does not undo it.
 - *Ladder* (any length): the mean of the last 3 blocks of 8 * 2**k points above the lowest earlier 3-block mean by
@@ -29,12 +29,19 @@ from losswatch_server.monitor.memory.track import BLOCK, LADDER_LEVELS, Track, s
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View
 from losswatch_server.monitor.rules.few_points import (
+    DOUBLING_FROM,
+    FEW,
+    MONOTONE_FROM,
+    RISEN_FROM,
     FewParameters,
     both_rise,
+    doubles,
+    doubling_count,
     jump_place,
     jumped,
     monotone,
     multiplies,
+    over_scatter,
     rise_place,
     risen,
     rises_place,
@@ -83,7 +90,7 @@ class Diverging(FewParameters):
     every_point: ClassVar[bool] = True
     needs: ClassVar[Mapping[str, Needs]] = {
         **dict.fromkeys(
-            ("start", "jump", "multiplying", "growth", "monotone", "risen", "unbounded"), (Need.MINIMISED,)
+            ("start", "jump", "multiplying", "doubling", "growth", "monotone", "risen", "unbounded"), (Need.MINIMISED,)
         ),
         "both rise": (Need.MINIMISED, Need.VALIDATION),
         **{
@@ -139,12 +146,14 @@ class Diverging(FewParameters):
             found.append(("growth", len(recent) - 5))
         if view.review:
             means = of_means(view)
-            highest = explains or recent[-1] >= track.highest
-            if highest and (6 if means else 2 * 6) <= n <= 64 and view.holds("monotone", monotone(self, track)):
+            if means and DOUBLING_FROM <= n <= self.doubling_points and view.holds("doubling", doubles(self, view)):
+                found.append(("doubling", len(recent) - doubling_count(track)))
+            orderly = (MONOTONE_FROM if means else 12) <= n <= FEW and (explains or recent[-1] >= track.highest)
+            if orderly and view.holds("monotone", monotone(self, track)):
                 found.append(("monotone", _lowest_late(recent)))
-            if means and 6 <= n <= 64 and view.holds("risen", risen(self, track)):
+            if means and RISEN_FROM <= n <= FEW and view.holds("risen", risen(self, track)):
                 found.append(("risen", len(recent) - rise_place(self, track)[0]))
-            if 6 <= n <= 64 and view.memory.validation.n >= n - 1 and view.holds("both rise", both_rise(self, view)):
+            if 6 <= n <= FEW and view.memory.validation.n >= n - 1 and view.holds("both rise", both_rise(self, view)):
                 found.append(("both rise", 0))
             if n >= 6 * BLOCK and view.holds("lost", self._lost(view), self.needs["lost"]):
                 found.append(("lost", max(0, len(recent) - n // 4)))
@@ -212,6 +221,7 @@ class Diverging(FewParameters):
         rise = e - max(a, record)
         share = rise / start if start > 0 else math.inf if rise > 0 else 0.0
         yield Test("rise above the highest earlier loss", share, self.total_rise, True, "of that loss", from_step)
+        yield from over_scatter(self, track)
 
     def _lost(self, view: View) -> Iterator[Test]:
         """Learnt, then lost all of it for the last quarter of the run, and does not come back."""

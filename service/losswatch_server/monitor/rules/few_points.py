@@ -1,26 +1,45 @@
-"""What few points say of a loss that rises: exact small-sample tests, and rises that no noise makes.
+"""What few points say of a loss that rises: exact small-sample tests that share one error rate.
 
-- *Jump* (points 2 to 40): by a factor of 1000 between neighbours, to a record, and the next point has not come back.
-  One that came back is a spike (``loss_spike``).
-- *Multiplying* (points 3 to 40): rises by large factors in a row, to a record; or with a fall between them that stays
-  far above all before, to 1000 times that.
-- *Monotone* (6 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test
-  upwards over the second half (at least 6 points) at p < 0.0015, by more than half of the lowest value, ending above
-  everything before.
+The null model: logarithms of losses that are independent and normal, of any level and spread; one that falls besides
+alarms less. ``ERROR_RATE`` of such logs may be said to diverge within their first 64 points, all rules and all looks
+together. Each rule has its share, spent over doublings as in ``stats.looks`` (1 / (j (j + 1)) of it in the j-th, for
+three looks that are as good as independent), and a chance that is exact is held against what a look may take:
+
+- *Doubling* (4 to 16 means of many steps): the latest rises, three or more, lead to five times all before, and
+  their logarithms are a line: Student's exact test.
+- *Monotone* (7 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test upwards
+  over the second half (at least 7 points), by more than half of the lowest value, ending above everything before.
 - *Risen* (6 to 64 means of many steps): half of the points, the latest ones, and at least four, are all above twice
-  everything before them.
-- *Both rise* (the same): training and validation loss have risen from the first point on, each in order beyond chance,
-  and both by more than a few per cent.
+  everything before them, and lie apart by Student's exact test, at the best of all places.
+- *Growth* (``diverging``; from 5 points on): its four convex rises have a chance of at most 1 / (24 n) at the n-th
+  point by their order alone; from the 9th on, what the losses scattered by before must be exceeded too.
+- *Jump* (2 to 40): by a factor of 1000 between neighbours, to a record, and the next point has not come back. One that
+  came back is a spike (``loss_spike``). *Multiplying* (3 to 40): rises by large factors in a row, to a record; or with a
+  fall between them that stays far above all before, to 1000 times that. These have no spread to go by: their share holds
+  for noise of up to a factor of e from point to point.
+- *Both rise* (6 to 64): training and validation loss have risen from the first point on, each in order beyond chance,
+  and both by more than a few per cent: 1e-8 at a look, where their noise is independent.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.stats.trend import kendall_test
+from losswatch_server.monitor.rules.minimum_runtime import warmup_end
+from losswatch_server.monitor.stats.looks import LOOKS_A_DOUBLING
+from losswatch_server.monitor.stats.student import line_test, step_test
+from losswatch_server.monitor.stats.trend import difference_scale, kendall_test
+
+ERROR_RATE = 0.02
+"""Of logs of noise, whatever its spread, that a rule of few points may call a divergence at any time."""
+FEW = 64
+"""Points within which these rules are asked."""
+DOUBLING_FROM, MONOTONE_FROM, RISEN_FROM = 4, 7, 6
+"""Points of means of many steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +57,14 @@ class FewParameters:
     two_rises_total: float = 50.0
     """Single steps of small batches scatter by factors: two rises by 5 in a row, to 50 times all before, do not."""
     total_rise: float = 0.5
-    significance: float = 0.0015
+    above_scatter: float = 2.0
+    """Standard deviations of the logarithms before a growth, which it rises by."""
+    doubling_share: float = 0.003
+    """Of the error rate, as the next two."""
+    doubling_total: float = 5.0
+    doubling_points: int = 16
+    monotone_share: float = 0.008
+    risen_share: float = 0.003
     risen: float = 2.0
     risen_points: int = 4
     rise_of_both: float = 0.05
@@ -85,16 +111,62 @@ def multiplies(p: FewParameters, track: Track, at: int) -> Iterator[Test]:
     yield Test("loss over the highest before them", c / before if before > 0 else 0.0, p.two_rises_total, True, "times")
 
 
+def at_a_look(share: float, n: int, first: int) -> float:
+    """What of a rule's share a look at ``n`` points may take, where ``first`` is the least count it looks at."""
+    j = 1 + math.floor(math.log2(max(n, first) / first))
+    return share / (j * (j + 1) * LOOKS_A_DOUBLING)
+
+
+def doubling_count(track: Track) -> int:
+    """How many of the latest losses rise, each above the one before."""
+    values, count = track.recent, 1
+    while count < len(values) and 0 < values[-count - 1] < values[-count]:
+        count += 1
+    return count
+
+
+def doubles(p: FewParameters, view: View) -> Iterator[Test]:
+    """Doubling again and again: too straight a line of logarithms for noise, however wide."""
+    track = view.memory.loss
+    count = doubling_count(track)
+    values = track.recent[-count:]
+    from_step = track.recent_steps[-count]
+    yield Test("losses in a row that rise", float(count), DOUBLING_FROM, True, "points", from_step)
+    yield Test("points past the warm-up", view.point.step - 2 * warmup_end(view.context), 0.0)
+    before = max(track.recent[: 1 - count] + track.head[:1]) if count > 1 else math.inf
+    yield Test(
+        "loss over everything before", values[-1] / before if before > 0 else 0.0, p.doubling_total, True, "times"
+    )
+    chance = line_test([math.log(v) for v in values]) if count >= DOUBLING_FROM and min(values) > 0 else 1.0
+    yield Test(
+        "chance that noise of any spread rises as straight (Student's test)",
+        chance,
+        at_a_look(p.doubling_share, track.n, DOUBLING_FROM),
+        False,
+        "probability",
+        from_step,
+    )
+
+
+def over_scatter(p: FewParameters, track: Track) -> Iterator[Test]:
+    """A growth is more than the losses before it scattered by, as far as there are enough of them to tell."""
+    before = track.recent[:-4]
+    if track.n <= FEW and len(before) >= 5 and min(before) > 0 and track.recent[-1] > 0:
+        scale = difference_scale([math.log(v) for v in before])
+        rise = math.log(track.recent[-1] / max(before))
+        yield Test("rise of the logarithm over the highest before", rise, p.above_scatter * scale)
+
+
 def monotone(p: FewParameters, track: Track) -> Iterator[Test]:
     """An orderly rise over the second half."""
-    count = max(6, track.n // 2)
+    count = max(min(MONOTONE_FROM + 1, track.n), track.n // 2)
     values = track.recent[-count:]
     from_step = track.recent_steps[-count]
     s, chance = kendall_test(values)
     yield Test(
         "chance that losses without a trend rise as orderly (Kendall's test)",
         chance if s > 0 else 1.0 - chance,
-        p.significance,
+        at_a_look(p.monotone_share, track.n, MONOTONE_FROM),
         False,
         "probability",
         from_step,
@@ -105,10 +177,14 @@ def monotone(p: FewParameters, track: Track) -> Iterator[Test]:
     yield Test("rise from the lowest loss", values[-1] - lowest, p.total_rise * abs(lowest), True, "", from_step)
 
 
+def _least_risen(p: FewParameters, track: Track) -> int:
+    return max(p.risen_points, len(track.recent) // 2)
+
+
 def rise_place(p: FewParameters, track: Track) -> tuple[int, float]:
     """How many of the latest losses, half of all or more, are furthest above all before them, and by what factor."""
     values = track.recent
-    least = max(p.risen_points, len(values) // 2)
+    least = _least_risen(p, track)
     places = [
         (min(values[-count:]) / highest, count)
         for count in range(least, len(values) - 1)
@@ -128,6 +204,15 @@ def risen(p: FewParameters, track: Track) -> Iterator[Test]:
         True,
         "times",
         track.recent_steps[-count],
+    )
+    places = max(1, len(track.recent) - 1 - _least_risen(p, track))
+    positive = min(track.recent) > 0
+    yield Test(
+        "chance that noise of any spread lies as far apart (Student's test)",
+        places * step_test([math.log(v) for v in track.recent], count) if positive else 0.0,
+        at_a_look(p.risen_share, track.n, RISEN_FROM),
+        False,
+        "probability",
     )
 
 
