@@ -8,15 +8,16 @@ three looks that are as good as independent), and a chance that is exact is held
 - *Doubling* (4 to 16 means of many steps): the latest rises, three or more, lead to five times all before, and
   their logarithms are a line: Student's exact test.
 - *Monotone* (7 to 64 points by the epoch or of every tenth step, 12 to 64 of every step): Kendall's exact test upwards
-  over the second half (at least 7 points), by more than half of the lowest value, ending above everything before.
+  over the second half (at least 8 points, as far as there are), by more than half of the lowest value, ending above
+  everything before.
 - *Risen* (6 to 64 means of many steps): half of the points, the latest ones, and at least four, are all above twice
   everything before them, and lie apart by Student's exact test, at the best of all places.
 - *Growth* (``diverging``; from 5 points on): its four convex rises have a chance of at most 1 / (24 n) at the n-th
   point by their order alone; from the 9th on, what the losses scattered by before must be exceeded too.
 - *Jump* (2 to 40): by a factor of 1000 between neighbours, to a record, and the next point has not come back. One that
-  came back is a spike (``loss_spike``). *Multiplying* (3 to 40): rises by large factors in a row, to a record; or with a
-  fall between them that stays far above all before, to 1000 times that. These have no spread to go by: their share holds
-  for noise of up to a factor of e from point to point.
+  came back is a spike (``loss_spike``). *Multiplying* (3 to 40): rises by large factors in a row, to a record; or
+  with a fall between them that stays far above all before, to 1000 times that. These have no spread to go by: their
+  share holds for noise of up to a factor of e from point to point.
 - *Both rise* (6 to 64): training and validation loss have risen from the first point on, each in order beyond chance,
   and both by more than a few per cent: 1e-8 at a look, where their noise is independent.
 """
