@@ -113,8 +113,7 @@ class Shedding:
         waits_s = self._may_take_s()
         if self._overloaded:
             return max(LEAST, math.ceil(self._pace * waits_s))
-        pace = max((window.pace for window in self._lately), default=0.0)
-        return max(LEAST, math.ceil(pace * max(HELD_UP_S, waits_s)))
+        return max(LEAST, math.ceil(self._answered_a_second() * max(HELD_UP_S, waits_s)))
 
     def _stood_still(self, now: float) -> None:
         """What was in progress waited for nothing that more requests would make longer."""
@@ -138,7 +137,7 @@ class Shedding:
             return
         share = min(1.0, passed / PACE_MEMORY_S) if self._pace else 1.0
         self._pace += share * (self._answered / passed - self._pace)
-        self._lately.append(_Window(passed, self._pace, self._answered, self.shed - self._shed_before))
+        self._lately.append(_Window(passed, self._answered, self.shed - self._shed_before))
         while sum(window.seconds for window in self._lately) - self._lately[0].seconds >= OVERLOAD_S:
             self._lately.popleft()
         self._overloaded = self._overloaded and self._goes_on()
@@ -151,13 +150,18 @@ class Shedding:
             self._waits = self._overloaded or self._quickest_now > self._may_take_s() / 2
         self._began, self._answered, self._quickest_now, self._shed_before = now, 0, math.inf, self.shed
 
+    def _answered_a_second(self) -> float:
+        """Over the last OVERLOAD_S: of a shorter time, in which it catches up, it would promise too much."""
+        seconds = sum(window.seconds for window in self._lately)
+        return sum(window.answered for window in self._lately) / seconds if seconds else 0.0
+
     def _goes_on(self) -> bool:
         """Whether the overload does."""
         seconds = sum(window.seconds for window in self._lately)
-        answered = sum(window.answered for window in self._lately)
-        turned_away = sum(window.shed for window in self._lately)
-        self._could = max(self._could, answered / seconds)
-        if turned_away > TURNED_AWAY * answered and answered + turned_away > COULD * self._could * seconds:
+        turned_away = sum(window.shed for window in self._lately) / seconds
+        answered = self._answered_a_second()
+        self._could = max(self._could, answered)
+        if turned_away > TURNED_AWAY * answered and answered + turned_away > COULD * self._could:
             return True
         self._could = 0.0
         return False
@@ -167,7 +171,5 @@ class _Window(NamedTuple):
     """A stretch of PACE_S or more."""
 
     seconds: float
-    pace: float
-    """Answers a second at its end, averaged over PACE_MEMORY_S."""
     answered: int
     shed: int
