@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import cache
+from operator import sub
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def difference_scale(values: list[float]) -> float:
     """Noise from successive differences, 1.4826 MAD(diff) / sqrt 2: blind to any slow trend."""
     if len(values) < 3:
         return 0.0
-    return 1.4826 / math.sqrt(2) * median([abs(b - a) for a, b in itertools.pairwise(values)])
+    return 1.4826 / math.sqrt(2) * median(list(map(abs, map(sub, values[1:], values))))
 
 
 @cache
