@@ -220,3 +220,7 @@ def test_words_have_the_contrast_that_people_need(inks: dict[Ink, str]) -> None:
     pairs += [(Ink.ON_COLOUR, ink) for ink in STATUSES] + [(Ink.ON_LABEL, Ink.LABEL)]
     assert {(a, b): round(contrast(inks[a], inks[b]), 2) for a, b in pairs if contrast(inks[a], inks[b]) < 4.5} == {}
     assert contrast(inks[Ink.LOSS], inks[Ink.GROUND]) >= 3
+
+
+def test_digits_are_given_the_room_that_they_take_in_the_widest_usual_font() -> None:
+    assert text_width("3,990,000", 11) >= 0.95 * (7 * 0.636 + 2 * 0.318) * 11, "DejaVu Sans, in em"
