@@ -21,7 +21,7 @@ LEVELS_FROM = 8
 """Points below which the first and the last one are named as they are."""
 PLAIN = 4.0
 """Standard deviations of single points that lie between the first and the last one where both are named."""
-MOVED = 2.0
+MOVED = 3.0
 """Standard errors of the difference of two levels, and the share of the first one, that a fall must exceed."""
 MOVED_SHARE = 0.01
 PATIENCE = FlatParameters().patience
@@ -44,6 +44,8 @@ def nothing_found(memory: Memory, context: Context) -> str:
     if begins_at_start(memory) and start - now < least and start - track.lowest < least + PLAIN * noise:
         level = number(now, 4) if number(start) == number(now) else f"{number(start)} at first, {number(now)} now"
         return f"{_BUT} has not fallen in {points}: {level}{_judged_from(memory, context)}"
+    if not few and abs(start - now) < least:
+        return f"Healthy: the loss has stayed near {number(now)} in {points}"
     return f"Healthy: the loss {_way(first, last) if plain else _way(start, now, about=True)} in {points}"
 
 
