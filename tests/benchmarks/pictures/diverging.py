@@ -34,11 +34,11 @@ def train(learning_rate: float, epochs: int = EPOCHS) -> list[float]:
 
 
 def first_report(losses: list[float]) -> Assessment:
-    """The report at the first epoch at which it is not quiet any more."""
+    """The report at the first epoch at which it can say when the loss overflows."""
     context = Context(learning_rate=LEARNING_RATE, optimizer="sgd", batch_size=20, step_unit="epoch", full_batch=True)
     for count in range(1, len(losses) + 1):
         report = diagnose([Point(epoch, loss=loss) for epoch, loss in enumerate(losses[:count], start=1)], context)
-        if report.findings:
+        if report.findings and "overflow_step" in report.findings[0].evidence:
             return report
     raise ValueError("nothing was found in this run")
 
