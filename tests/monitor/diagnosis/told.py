@@ -250,7 +250,7 @@ SAID_AGAINST: Mapping[str, tuple[str, str]] = {
     "starts_near_chance_and_blows_up": ("exploding_gradient", "poor_initialization"),
     "climbs_steadily": ("diverging", "learning_rate_too_high"),
     "jump_over_at_once": ("loss_spike", "learning_rate_too_high"),
-    "little_beyond_stability": ("non_finite", "inputs_not_scaled"),
+    "sharpness_is_ordinary": ("diverging", "inputs_not_scaled"),
     "jump_stays": ("diverging", "bad_batch"),
     "jump_goes_on": ("loss_spike", "labels_uninformative"),
     "first_loss_not_too_large": ("exploding_gradient", "poor_initialization"),

@@ -275,11 +275,16 @@ SAID = [
 
 
 def broken_sights() -> Iterator[Seen]:
-    """Losses without a lower bound, ones that rest without noise, and logs by the epoch in which nothing was finite."""
+    """Losses without a lower bound, ones that grow by a factor or rest without noise, and logs by the epoch in which
+    nothing was finite."""
     unbounded = remembered((-np.geomspace(1, 1e9, 60)).tolist())
     for context in (Context(), SGD, Context(momentum=0.999), Context(batch_size=1)):
         measured = gather(unbounded, context, since_step=0)
         yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
+    growing = remembered(np.geomspace(400, 1e8, 12).tolist())
+    grows = found(Condition.DIVERGING, growing, rule="doubling", learning_rate_times_sharpness=2.8)
+    fast = replace(SGD, learning_rate=0.5)
+    yield Seen(grows, gather(growing, fast), fast)
     smooth = remembered(decay(2.3, 0.8))
     for context in (Context(), TEN, Context(optimizer="adam", learning_rate=1e-5)):
         yield Seen(found(Condition.PLATEAU, smooth, onset=100), gather(smooth, context, since_step=100), context)

@@ -15,7 +15,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.events import BLOWN_UP, product
-from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, RATE
 from losswatch_server.monitor.diagnosis.evidence.row import (
     PLAIN,
     STRONG,
@@ -75,6 +75,12 @@ def _jump_step(seen: Seen) -> int | None:
     return seen.measured.jump.step if seen.measured.jump else None
 
 
+def _sharpness(seen: Seen) -> float | None:
+    """The sharpness that the growth implies for gradient descent at its learning rate."""
+    rate, implied = seen.measured.learning_rate, product(seen)
+    return implied / rate if rate and implied is not None else None
+
+
 JUMPS: tuple[Evidence, ...] = (
     Evidence(
         name="climbs_steadily", group="events", needs=(BEGINNING,),
@@ -88,12 +94,12 @@ JUMPS: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: STRONG}, against={RATE_HIGH: PLAIN, ACCUMULATING: PLAIN, BAD_BATCH: PLAIN},
     ),
     Evidence(
-        name="little_beyond_stability", group="start", when=within(product, 2.0, 5.0, 0.1),
-        means="the growth implies a learning rate of up to two and a half times the stable limit of gradient descent: "
-        "the limit falls with the square of the inputs' size, and unscaled ones bring it down a hundredfold",
+        name="sharpness_is_ordinary", group="start", needs=(RATE,), when=below(_sharpness, 20.0, 4.0),
+        means="the growth implies a sharpness (how strongly the loss curves) that ordinary inputs give: it rises with "
+        "the square of the inputs' size, and unscaled ones give hundreds and more",
         says=lambda s: (
-            f"the growth implies learning rate x sharpness = {number(product(s))}, near the limit of 2: inputs that "
-            "are not scaled bring it far beyond"
+            f"the growth implies a sharpness of {number(_sharpness(s) or 0.0)} (how strongly the loss curves): inputs that are "
+            "not scaled give hundreds and more"
         ),
         against={UNSCALED: PLAIN},
     ),
