@@ -6,7 +6,14 @@ import math
 
 import pytest
 
-from losswatch_server.monitor.loss_kind import Family, LossKind, family_of, is_of_a_game, loss_kind
+from losswatch_server.monitor.loss_kind import (
+    Family,
+    LossKind,
+    classes_at_chance,
+    family_of,
+    is_of_a_game,
+    loss_kind,
+)
 from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import diagnose
@@ -126,3 +133,10 @@ def test_the_loss_of_a_game_is_known_by_its_metrics() -> None:
     assert not report.findings
     assert any("reinforcement" in note for note in report.notes)
     assert diagnose(game, Context(objective="minimize")).findings
+
+
+@pytest.mark.parametrize(("stated", "classes"), [(None, 1000), (100, None), (1000, 1000), (1, 1000)])
+def test_a_level_is_chance_level_of_the_classes_that_are_stated_or_of_a_usual_number(
+    stated: int | None, classes: int | None
+) -> None:
+    assert classes_at_chance(math.log(1000), 0.01, stated) == classes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
+from urllib.parse import quote
 
 from losswatch_server.alerts.grouping import Review
 from losswatch_server.alerts.incidents import ENDINGS, Incident
@@ -186,7 +187,9 @@ class Message:
             return ""
         conditions = {e.condition for e in self.changes}
         if self.detail is not None:
-            return self.lead.advice or ADVICE.get(self.lead.condition, "")
+            return self.lead.advice or ADVICE.get(self.lead.condition, "").replace(
+                "{run}", quote(self.lead.run, safe="")
+            )
         if len(conditions) == 1 and (advice := ADVICE_FOR_SEVERAL.get(self.lead.condition)):
             return advice
         actions = {e.advice_action for e in self.changes if e.advice_action}

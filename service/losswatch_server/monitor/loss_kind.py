@@ -263,9 +263,11 @@ USUAL_CLASSES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 50, 100, 200, 256, 1000, 10000,
 """Numbers of classes, and vocabularies, that are common enough to be recognised by their ln K."""
 
 
-def classes_at_chance(level: float, within: float) -> int | None:
-    """The usual number of classes whose chance level is this loss, to a share ``within``; None for none."""
-    classes = min(USUAL_CLASSES, key=lambda count: abs(level / math.log(count) - 1))
+def classes_at_chance(level: float, within: float, stated: int | None) -> int | None:
+    """The usual number of classes whose chance level is this loss, to a share ``within``; None for none. Where the
+    client has stated their number it can be no other."""
+    usual = (stated,) if stated and stated > 1 else USUAL_CLASSES
+    classes = min(usual, key=lambda count: abs(level / math.log(count) - 1))
     return classes if abs(level / math.log(classes) - 1) < within else None
 
 

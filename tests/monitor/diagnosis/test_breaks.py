@@ -59,6 +59,20 @@ def test_what_breaks_in_its_first_steps_or_in_a_rise_may_have_overflowed_at_once
     assert ("nan_from_nothing" in strengths(seen_of(monitor, NOTHING))) is there
 
 
+@pytest.mark.parametrize(("norm", "there"), [(0.7, True), (3.8e12, False)])
+def test_a_gradient_that_exploded_announced_the_break_though_no_loss_did(norm: float, there: bool) -> None:
+    monitor = Monitor("broken")
+    for step in range(12):
+        monitor.see(Point(step, 2.0 - 0.01 * step, norm if step == 11 else 0.5))
+    monitor.see(Point(12, NAN, NAN))
+    of = seen_of(monitor, NOTHING)
+    assert ({"sudden_overflow", "nan_from_nothing"} <= strengths(of).keys()) is there
+    assert (
+        "nothing announced it"
+        in " ".join(why for cause in rank(of.finding, of.measured, NOTHING) for why in cause.because)
+    ) is there
+
+
 def test_a_nan_without_a_gradient_norm_tells_neither() -> None:
     there = strengths(seen_of(broken(NAN, None, norms=False), NOTHING))
     assert not {"gradient_overflowed_first", "nan_from_nothing", "loss_overflowed"} & there.keys()

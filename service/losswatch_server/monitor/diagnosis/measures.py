@@ -275,7 +275,7 @@ def _chance(track: Track, loss: LossMeasures | None, kind: LossKind, context: Co
     if not kind.classifies and kind.family is not Family.UNKNOWN:
         return None, False
     for level in (loss.first, loss.now):
-        classes = classes_at_chance(level, 0.05 if kind.classifies else 0.01)
+        classes = classes_at_chance(level, 0.05 if kind.classifies else 0.01, context.num_classes)
         if classes is not None:
             return math.log(classes), True
     return None, False

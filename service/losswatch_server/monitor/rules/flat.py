@@ -254,7 +254,7 @@ def _chance_classes(view: View) -> int | None:
     if shape.chance is not None or not view.kind.may_classify or not shape.level > 0:
         return None
     known_to = max(0.5 * shape.quantum, 2 * error_of_mean(view, 8), PRINTED * shape.level) / shape.level
-    return classes_at_chance(shape.level, min(known_to, NEAREST))
+    return classes_at_chance(shape.level, min(known_to, NEAREST), view.context.num_classes)
 
 
 def _evidence(p: FlatParameters, view: View, row: Line) -> dict[str, Any]:

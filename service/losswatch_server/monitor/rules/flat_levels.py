@@ -55,7 +55,8 @@ def exactly_at_chance(p: FlatParameters, view: View) -> Tests:
     track, shape = view.memory.loss, view.shape
     yield Test("a log by the epoch", float(view.known.by_epoch), 0.5)
     within = max(p.exactly, 0.5 * shape.quantum / track.highest if track.highest > 0 else 0.0)
-    classes = classes_at_chance(track.highest, within) if track.highest > 0 and view.kind.may_classify else None
+    may_be = track.highest > 0 and view.kind.may_classify
+    classes = classes_at_chance(track.highest, within, view.context.num_classes) if may_be else None
     chance = shape.chance if shape.chance is not None else math.log(classes) if classes else math.nan
     farthest = max(track.highest - chance, chance - track.lowest)
     yield Test("distance of the farthest loss from chance level", farthest / chance, within, False, "of chance level")

@@ -22,6 +22,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     Seen,
     above,
     below,
+    decades,
     holds,
 )  # fmt: skip
 from losswatch_server.monitor.findings import Finding
@@ -54,6 +55,16 @@ CALM_RISE = 1.5
 """Times its level that the loss may have been shortly before."""
 
 
+NORM_ROSE = 3.0
+"""Tenfolds by which a gradient norm above the first ones announces that a run will break."""
+
+
+def norm_decades(seen: Seen) -> float:
+    """Tenfolds of the highest gradient norm over the first ones; 0 where there is none."""
+    gradient = seen.measured.gradient
+    return decades(gradient.peak / gradient.first) if gradient and gradient.first > 0 < gradient.peak else 0.0
+
+
 def _broke_from_calm(seen: Seen) -> bool | None:
     """Loss and gradient norm were NaN at the same point, and nothing had announced it."""
     loss = seen.measured.loss
@@ -61,7 +72,7 @@ def _broke_from_calm(seen: Seen) -> bool | None:
         return None
     if loss is None or loss.points < CALM_POINTS or loss.tail_rise is None:
         return None
-    return loss.tail_rise <= CALM_RISE and not seen.measured.risen
+    return loss.tail_rise <= CALM_RISE and not seen.measured.risen and norm_decades(seen) < NORM_ROSE
 
 
 def _peak_over_first(seen: Seen) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from losswatch_server.monitor.diagnosis.evidence import loss as losses
-from losswatch_server.monitor.diagnosis.evidence.breaks import from_the_first_step
+from losswatch_server.monitor.diagnosis.evidence.breaks import NORM_ROSE, from_the_first_step, norm_decades
 from losswatch_server.monitor.diagnosis.evidence.causes import (
     ACCUMULATING,
     BAD_BATCH,
@@ -99,9 +99,8 @@ def _rise_text(seen: Seen) -> str:
 
 def _decades_before_overflow(seen: Seen) -> float | None:
     loss = seen.measured.loss
-    if not _is(seen, Condition.NON_FINITE) or seen.finding.series != "loss" or loss is None:
-        return None
-    return decades(loss.latest)
+    known = _is(seen, Condition.NON_FINITE) and seen.finding.series == "loss"
+    return decades(loss.latest) if known and loss is not None else None
 
 
 def _none_finite(seen: Seen) -> bool | None:
@@ -286,8 +285,9 @@ EVENTS: tuple[Evidence, ...] = (
         against={PRECISION: PLAIN, BAD_BATCH: PLAIN, BAD_DATA: STRONG},
     ),
     Evidence(
-        name="sudden_overflow", group="shape", when=below(_rise_before_overflow, math.log(2.5), 0.15),
-        means="the loss was at its usual level up to the step at which it was not finite",
+        name="sudden_overflow", group="shape",
+        when=(*below(_rise_before_overflow, math.log(2.5), 0.15), *below(norm_decades, NORM_ROSE, 0.2)),
+        means="the loss was at its usual level up to the step at which it was not finite, and no gradient announced it",
         says=lambda s: f"{_rise_text(s)}: nothing announced it",
         for_={BAD_BATCH: WEAK, BAD_DATA: PLAIN, PRECISION: WEAK}, against={RATE_HIGH: PLAIN, UNSCALED: WEAK},
     ),

@@ -98,8 +98,8 @@ JUMPS: tuple[Evidence, ...] = (
         means="the growth implies a sharpness (how strongly the loss curves) that ordinary inputs give: it rises with "
         "the square of the inputs' size, and unscaled ones give hundreds and more",
         says=lambda s: (
-            f"the growth implies a sharpness of {number(_sharpness(s) or 0.0)} (how strongly the loss curves): inputs that are "
-            "not scaled give hundreds and more"
+            f"the growth implies a sharpness of {number(_sharpness(s) or 0.0)} (how strongly the loss curves): inputs "
+            "that are not scaled give hundreds and more"
         ),
         against={UNSCALED: PLAIN},
     ),
