@@ -251,6 +251,7 @@ SAID_AGAINST: Mapping[str, tuple[str, str]] = {
     "climbs_steadily": ("diverging", "learning_rate_too_high"),
     "jump_over_at_once": ("loss_spike", "learning_rate_too_high"),
     "sharpness_is_ordinary": ("diverging", "inputs_not_scaled"),
+    "little_beyond_stability": ("diverging", "inputs_not_scaled"),
     "jump_stays": ("diverging", "bad_batch"),
     "jump_goes_on": ("loss_spike", "labels_uninformative"),
     "first_loss_not_too_large": ("exploding_gradient", "poor_initialization"),

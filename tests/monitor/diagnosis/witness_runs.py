@@ -283,8 +283,9 @@ def broken_sights() -> Iterator[Seen]:
         yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
     growing = remembered(np.geomspace(400, 1e8, 12).tolist())
     grows = found(Condition.DIVERGING, growing, rule="doubling", learning_rate_times_sharpness=2.8)
-    fast = replace(SGD, learning_rate=0.5)
-    yield Seen(grows, gather(growing, fast), fast)
+    for rate in (0.5, 0.01):
+        stated = replace(SGD, learning_rate=rate)
+        yield Seen(grows, gather(growing, stated), stated)
     smooth = remembered(decay(2.3, 0.8))
     for context in (Context(), TEN, Context(optimizer="adam", learning_rate=1e-5)):
         yield Seen(found(Condition.PLATEAU, smooth, onset=100), gather(smooth, context, since_step=100), context)

@@ -94,6 +94,16 @@ JUMPS: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: STRONG}, against={RATE_HIGH: PLAIN, ACCUMULATING: PLAIN, BAD_BATCH: PLAIN},
     ),
     Evidence(
+        name="little_beyond_stability", group="start", when=within(product, 2.0, 5.0, 0.1),
+        means="the growth implies a learning rate of up to two and a half times the stable limit of gradient descent: "
+        "inputs that are not scaled usually bring it much farther beyond",
+        says=lambda s: (
+            f"the growth implies learning rate x sharpness = {number(product(s))}, near the limit of 2: inputs that "
+            "are not scaled usually bring it far beyond"
+        ),
+        against={UNSCALED: WEAK},
+    ),
+    Evidence(
         name="sharpness_is_ordinary", group="start", needs=(RATE,), when=below(_sharpness, 20.0, 4.0),
         means="the growth implies a sharpness (how strongly the loss curves) that ordinary inputs give: it rises with "
         "the square of the inputs' size, and unscaled ones give hundreds and more",
