@@ -281,8 +281,8 @@ def broken_sights() -> Iterator[Seen]:
     for context in (Context(), SGD, Context(momentum=0.999), Context(batch_size=1)):
         measured = gather(unbounded, context, since_step=0)
         yield Seen(found(Condition.DIVERGING, unbounded, rule="unbounded", current=-1e9), measured, context)
-    growing = remembered(np.geomspace(400, 1e8, 12).tolist())
-    grows = found(Condition.DIVERGING, growing, rule="doubling", learning_rate_times_sharpness=2.8)
+    growing = remembered(np.geomspace(1e5, 1e10, 12).tolist())
+    grows = found(Condition.DIVERGING, growing, rule="doubling", steady=True, learning_rate_times_sharpness=2.8)
     for rate in (0.5, 0.01):
         stated = replace(SGD, learning_rate=rate)
         yield Seen(grows, gather(growing, stated), stated)
