@@ -51,6 +51,7 @@ NOT_HELD: Mapping[Grade, str] = {
     ("layers_died_after_blow_up", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
     ("layers_explode", CauseName.POOR_INITIALIZATION): _FAR_BEHIND,
     ("never_finite", CauseName.GRADIENTS_ACCUMULATING): _FAR_BEHIND,
+    ("noise_shrunk", CauseName.MISSING_NONLINEARITY): _FAR_BEHIND,
     ("more_samples_than_parameters", CauseName.OVERFIT_SMALL_DATA): _LEADS,
     ("more_parameters_than_samples", CauseName.OVERFIT_SMALL_DATA): _LEADS,
     ("predicted_fall_below_noise", CauseName.MISSING_NONLINEARITY): _FAR_BEHIND,
