@@ -22,8 +22,10 @@ RULE = '''
 from __future__ import annotations
 
 from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import ClassVar
 
+from losswatch_server.monitor.known import Needs
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
@@ -35,6 +37,7 @@ class Frozen:
     condition: ClassVar[Condition] = Condition.{member}
     series: ClassVar[str] = "metric"
     every_point: ClassVar[bool] = False
+    needs: ClassVar[Mapping[str, Needs]] = {{"frozen": ()}}
     equal: int = 20
 
     def start(self) -> None:

@@ -36,7 +36,7 @@ FAULTS = {
     ),
     "raw inputs": (WELL.merged(ModelFacts(input_max_abs=255.0)), C.INPUTS_NOT_SCALED),
     "not shuffled": (WELL.merged(ModelFacts(shuffled=False)), C.DATA_NOT_SHUFFLED),
-    "dead units": (WELL.merged(ModelFacts(dead_unit_share=0.97)), C.DEAD_ACTIVATIONS),
+    "dead units": (WELL.merged(ModelFacts(dead_unit_share=0.97, update_to_weight=1e-6)), C.DEAD_ACTIVATIONS),
     "weights that do not move": (WELL.merged(ModelFacts(update_to_weight=0.0)), C.PARAMETERS_NOT_UPDATED),
 }  # fmt: skip
 SETTINGS = [
@@ -71,6 +71,14 @@ def test_a_stated_fault_makes_a_floor_of_unknown_level_a_plateau_with_that_cause
     assert finding.evidence["rule"] == "stopped, and the client says why"
     assert finding.causes[0].cause is cause
     assert finding.causes[0].probability > 0.9
+
+
+def test_dead_units_whose_weights_move_died_or_began_at_zero() -> None:
+    report = diagnose(points(FLOOR), with_facts(WELL.merged(ModelFacts(dead_unit_share=0.97))))
+    (finding,) = [f for f in report.findings if f.severity.rank]
+    assert finding.evidence["rule"] == "stopped, and the client says why"
+    assert finding.causes[0].cause in {C.DEAD_ACTIVATIONS, C.POOR_INITIALIZATION}
+    assert {C.DEAD_ACTIVATIONS, C.POOR_INITIALIZATION} <= {cause.cause for cause in finding.causes[:3]}
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

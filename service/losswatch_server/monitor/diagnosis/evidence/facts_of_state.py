@@ -170,7 +170,7 @@ FACTS_OF_STATE: tuple[Evidence, ...] = (
             f"{percent(s.facts.dead_unit_share)} of the hidden units are 0 for every sample, and yet a step changes "
             f"the weights by {number(s.facts.update_to_weight)} of their size"
         ),
-        for_={INIT: PLAIN, DEAD: WEAK, ACCUMULATING: WEAK, RATE_HIGH: WEAK},
+        for_={INIT: STRONG, DEAD: STRONG, ACCUMULATING: WEAK, RATE_HIGH: WEAK},
     ),
     Evidence(
         name="units_died_of_blow_up", group="facts", needs=(FACTS,),

@@ -120,8 +120,10 @@ def _over_class_numbers(seen: Seen, *, now: bool) -> float | None:
     classes = seen.context.num_classes or len(shares or ())
     if m.loss is None or not m.cross_entropy or classes < 3 or not m.starts_untrained:
         return None
-    weights = shares if shares and len(shares) == classes else (1 / classes,) * classes
-    mean, square = (sum(p * k**power for k, p in enumerate(weights)) for power in (1, 2))
+    if shares and len(shares) == classes:
+        mean, square = (sum(p * k**power for k, p in enumerate(shares)) for power in (1, 2))
+    else:
+        mean, square = (classes - 1) / 2, (classes - 1) * (2 * classes - 1) / 6
     return m.loss.now / max(square - mean * mean, 1e-9) if now else m.loss.first / max(square, 1e-9)
 
 
