@@ -146,9 +146,8 @@ def _catboost(document: Mapping[str, Any]) -> Optional[Table]:
         row: Dict[str, Optional[float]] = {} if step is None else {"iteration": step}
         if isinstance(entry, dict):
             row.update(_by_name(names, entry.get("learn")))
-            for each in sets:
-                row.update(_by_name([f"val_{name}" for name in held_out or names], entry.get(each)))
-                break
+            if sets:
+                row.update(_by_name([f"val_{name}" for name in held_out or names], entry.get(sets[0])))
         if len(row) > 1:
             table.add(row)
         else:

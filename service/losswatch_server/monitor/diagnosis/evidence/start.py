@@ -141,6 +141,11 @@ def _first(seen: Seen) -> str:
     return f"the first loss was {number(seen.measured.loss.first if seen.measured.loss else None)}"
 
 
+def _too_large(seen: Seen) -> str:
+    """One sentence for both rows, so that a reader is told once."""
+    return f"{_first(seen)}; inputs and targets of ordinary size give a few units at most"
+
+
 def _norm(seen: Seen) -> str:
     gradient = seen.measured.gradient
     return f"the first gradient norms are about {number(gradient.first if gradient else None)}"
@@ -180,14 +185,12 @@ START: tuple[Evidence, ...] = (
     Evidence(
         name="first_loss_huge", group="start", needs=(BEGINNING,), when=above(first_decades, 1.3, 0.15),
         means="the first loss is above 20, where scaled inputs and targets give a few units",
-        says=lambda s: f"{_first(s)}; inputs and targets of ordinary size give a few units at most",
-        for_={UNSCALED: PLAIN, INIT: PLAIN},
+        says=_too_large, for_={UNSCALED: PLAIN, INIT: PLAIN},
     ),
     Evidence(
         name="first_loss_enormous", group="start", needs=(BEGINNING,), when=above(first_decades, 2.3, 0.2),
         means="the first loss is above 200",
-        says=lambda s: f"{_first(s)}, hundreds of times what scaled data give", for_={UNSCALED: WEAK},
-        against={RATE_LOW: WEAK},
+        says=_too_large, for_={UNSCALED: WEAK}, against={RATE_LOW: WEAK},
     ),
     Evidence(
         name="first_loss_ordinary", group="start", needs=(BEGINNING,), when=below(first_decades, 0.7, 0.1),
