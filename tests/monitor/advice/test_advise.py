@@ -142,7 +142,7 @@ def test_a_warm_up_and_a_restart_are_no_raised_rates() -> None:
 def test_a_model_that_learned_much_is_widened_by_less_than_one_that_hardly_did() -> None:
     fallen = np.concatenate([np.linspace(2.3, 0.9, 50), np.full(150, 0.9)]).tolist()
     told = for_cause(CauseName.INSUFFICIENT_CAPACITY, Condition.PLATEAU, Context(num_classes=10), losses=fallen)
-    assert (told[0].action, told[0].value) == ("increase_capacity", 4)
+    assert [(a.action, a.value) for a in told] == [("update_parameters", None), ("increase_capacity", 4)]
 
 
 def test_units_that_never_lived_are_initialised_anew_and_units_that_died_made_leaky() -> None:
@@ -203,7 +203,6 @@ def test_overfitting_stops_at_the_best_step() -> None:
         (CauseName.PRECISION_OVERFLOW, Context(precision="fp16"), "change_precision", "bf16"),
         (CauseName.WRONG_LOSS_FUNCTION, Context(loss_name="mse", num_classes=2), "change_loss", "binary_cross_entropy"),
         (CauseName.MISSING_NONLINEARITY, Context(), "change_activation", "relu"),
-        (CauseName.INSUFFICIENT_CAPACITY, Context(), "increase_capacity", 32),
         (CauseName.INPUTS_NOT_SCALED, Context(), "scale_inputs", "standardize"),
         (CauseName.GRADIENTS_ACCUMULATING, Context(), "zero_gradients", None),
         (CauseName.PARAMETERS_NOT_UPDATED, Context(), "update_parameters", None),
@@ -238,7 +237,7 @@ def test_each_action_is_advised_once_and_the_first_cause_comes_first() -> None:
             (CauseName.SATURATED_ACTIVATIONS, 0.4),
             (CauseName.DEAD_ACTIVATIONS, 0.3),
             (CauseName.LABELS_UNINFORMATIVE, 0.15),
-            (CauseName.LEARNING_RATE_TOO_HIGH, 0.04),
+            (CauseName.LEARNING_RATE_TOO_HIGH, 0.03),
         ]
     )
     facts = gather(memory, Context())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
@@ -20,6 +21,10 @@ MOVES = 1e-4
 """Relative size of a step from which on the weights plainly move (usual is 1e-3)."""
 HARDLY_LEARNED = 0.7
 """Share of chance level above which a model that is too small is far too small."""
+STUCK = (Condition.NOT_LEARNING, Condition.PLATEAU, Condition.SLOW_CONVERGENCE)
+LARGE_NORM = 4.0
+"""Times the loss, of the 90th percentile of the gradient norms, from which on what comes into saturated units is large:
+of units that saturate for another reason it is 2.8 at most, of data 300 times too large 8."""
 
 Remedy = Callable[[Finding, Measured, Context], Iterator[Advice]]
 
@@ -73,7 +78,24 @@ def _insufficient_capacity(finding: Finding, measured: Measured, context: Contex
         factor, text = 4.0, "Make each hidden layer 4 times as wide (10 units become 40)"
     rests = measured.loss is not None and not measured.risen
     floor = f": training longer will hardly go below {number(measured.loss.latest)}" if measured.loss and rests else ""
+    if finding.condition in STUCK:
+        yield from _do_all_layers_learn(finding, measured, context)
     yield Advice(action="increase_capacity", value=factor, summary=f"{text}, or add one{floor}.")
+
+
+def _do_all_layers_learn(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    """A look of a minute before the dearest remedy: frozen layers leave a curve like that of a small model."""
+    facts = context.facts or NO_FACTS
+    counted = {facts.parameters, facts.trainable_parameters, facts.optimizer_parameters}
+    if (len(counted) == 1 and None not in counted) or fine_tunes(context):
+        return
+    for look in _parameters_not_updated(finding, measured, context):
+        yield replace(
+            look,
+            cause=CauseName.PARAMETERS_NOT_UPDATED,
+            summary="First print how far each layer's weights move in one step: in a layer that is frozen, detached or "
+            "not given to the optimizer they do not, and the rest then learns no more than a model that is too small.",
+        )
 
 
 def _wrong_loss_function(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
@@ -130,6 +152,13 @@ def _dead_activations(finding: Finding, measured: Measured, context: Context) ->
 
 
 def _saturated_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    """Units saturate where what comes into them is large. Where the data are, units whose range has no end let it
+    through to the loss, which blows up: data are scaled first."""
+    gradient = measured.gradient
+    large = gradient and measured.loss and gradient.p90 > LARGE_NORM * abs(measured.loss.now)
+    if large and measured.from_start:
+        for scaled in _inputs_not_scaled(finding, measured, context):
+            yield replace(scaled, cause=CauseName.INPUTS_NOT_SCALED)
     if activation(context) != "rectifying":
         yield Advice(
             action="change_activation",
@@ -209,6 +238,12 @@ def _bad_batch(finding: Finding, measured: Measured, context: Context) -> Iterat
     step = finding.onset_step
     if finding.condition is not Condition.LOSS_SPIKE and measured.jump is not None and measured.jump.step is not None:
         step = measured.jump.step
+    if finding.condition is Condition.OSCILLATION or finding.episode > 1:
+        yield Advice(
+            action="filter_batch",
+            summary="It comes again and again, so more than one batch is bad: check each for outliers, wrong labels "
+            "and values out of range, and leave such samples out.",
+        )
     yield Advice(
         action="skip_batch",
         value=float(step),
