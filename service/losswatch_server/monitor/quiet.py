@@ -24,6 +24,8 @@ PLAIN = 4.0
 MOVED = 3.0
 """Standard errors of the difference of two levels, and the share of the first one, that a fall must exceed."""
 MOVED_SHARE = 0.01
+BACK = 3
+"""Latest points that say whether a loss is back."""
 PATIENCE = FlatParameters().patience
 _BUT = "Nothing is wrong beyond doubt, but the loss"
 
@@ -39,11 +41,14 @@ def nothing_found(memory: Memory, context: Context) -> str:
     least = max(MOVED * noise * math.sqrt(2 / count), MOVED_SHARE * abs(start))
     plain = few or (abs(first - last) > PLAIN * noise and (first > last) == (start > now))
     points = counted(track.n, "point")
+    if now - start > least and not few and start - median(track.recent[-BACK:]) >= least:
+        now = median(track.recent[-BACK:])  # a spike that is just over holds most of the latest points
     if now - start > least:
         return f"{_BUT} {_way(first, last) if plain else _way(start, now, about=True)} in {points}: it has risen"
     if begins_at_start(memory) and start - now < least and start - track.lowest < least + PLAIN * noise:
         level = number(now, 4) if number(start) == number(now) else f"{number(start)} at first, {number(now)} now"
-        return f"{_BUT} has not fallen in {points}: {level}{_judged_from(memory, context)}"
+        way = "has not fallen" if abs(now - start) <= MOVED_SHARE * abs(start) else "has moved no more than it scatters"
+        return f"{_BUT} {way} in {points}: {level}{_judged_from(memory, context)}"
     if not few and abs(start - now) < least:
         return f"Healthy: the loss has stayed near {number(now)} in {points}"
     return f"Healthy: the loss {_way(first, last) if plain else _way(start, now, about=True)} in {points}"

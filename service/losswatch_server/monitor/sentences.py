@@ -80,9 +80,13 @@ def diverging(f: Finding, e: Facts) -> str:
         )
     grown = f", {number(e['rise_factor'])} times its lowest" if e.get("rise_factor") else ""
     levels = f"from {number(e['lowest'])} to {number(e['current'])}"
-    if not e["current"] > e["lowest"]:
-        return f"The loss has blown up since step {f.onset_step:,}: it is {number(e['current'])} now."
+    if not e["current"] > e["lowest"] or (e.get("rise_factor") or BACK) < BACK:
+        return f"The loss went up after step {f.onset_step:,} and has come back to {number(e['current'])}."
     return f"The loss has been rising since step {f.onset_step:,}: {levels}{grown}."
+
+
+BACK = 1.05
+"""Times its lowest value within which a loss that went up is back."""
 
 
 def loss_spike(f: Finding, e: Facts) -> str:
@@ -118,7 +122,8 @@ def vanishing_gradient(f: Finding, e: Facts) -> str:
     if e.get("layers_dead"):
         since = "from the start" if e.get("dead_from_start") == e["layers_dead"] else "by now"
         return (
-            f"{e['layers_dead']} of {e['layers']} layers get no gradient at all, {since}, and the loss is still high."
+            f"{e['layers_dead']} of {e['layers']} layers {'gets' if e['layers_dead'] == 1 else 'get'} no gradient at all, "
+            f"{since}, and the loss is still high."
         )
     if "first_layer" in e:
         return (
@@ -196,6 +201,8 @@ def plateau(f: Finding, e: Facts) -> str:
 def slow_convergence(f: Finding, e: Facts) -> str:
     end = e["level_at_end"]
     at_end = f"; at this pace it ends near {number(end)}" if end is not None and end < e["level"] else ""
+    if not e["level"] < e["first_level"]:
+        return f"The loss does not fall at this pace: {_levels(e)}."
     return f"The loss falls too slowly: {_levels(e)}{at_end}."
 
 

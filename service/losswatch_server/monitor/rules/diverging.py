@@ -284,6 +284,8 @@ class Diverging(FewParameters):
         lowest = min(raw[:-1])
         progress = max(median(track.head[:4]) - lowest, 0.0) if begins_at_start(view.memory) else 0.0
         yield Test("rise above the lowest level" + width, raw[-1] - lowest, self.lost_progress * progress)
+        # what a spike left in the block is no level where the loss is back below all of them
+        yield Test("lowest of the last three losses", min(track.recent[-3:]), lowest)
         if min(track.head) < 0 < max(track.head):
             # about 0 from the start: a block of outliers is no level that was reached, nor the way back a climb
             yield Test("level" + width, raw[-1], max(track.head))

@@ -166,7 +166,7 @@ def monotone(p: FewParameters, track: Track) -> Iterator[Test]:
     s, chance = kendall_test(values)
     yield Test(
         "chance that losses without a trend rise as orderly (Kendall's test)",
-        chance if s > 0 else 1.0 - chance,
+        chance if s > 0 else 1.0,
         at_a_look(p.monotone_share, track.n, MONOTONE_FROM),
         False,
         "probability",

@@ -111,6 +111,7 @@ def barely_moves(p: FlatParameters, view: View) -> Tests:
     yield Test("tenfolds of the learning rate below what is usual", _rate_below(view), p.rate_below)
     yield Test("gradient norm over its first size", _gradient_kept(view), p.gradient_steady)
     yield Test("share of the first level that was gained", view.shape.share, p.barely, False)
+    yield Test("share of the first level that the loss rose by", -view.shape.share, p.risen, False)
     yield from no_better_metric(view)
 
 

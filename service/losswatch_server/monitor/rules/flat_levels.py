@@ -179,6 +179,8 @@ def fell_back(p: FlatParameters, view: View) -> Tests:
     share = p.lost_while_falling if shape.falling else p.lost_of_gain
     yield Test("lowest level of the last quarter over the best one", lowest - best, share * gain)
     yield Test("the same in standard errors", (lowest - best) / error, p.lost_sds)
+    # of points, not of means: a spike that is over raises the mean of every level that holds it
+    yield Test("level now over the best one", shape.now - best, share * gain)
     middle = (track.head_steps[0] + track.last_step) // 2
     anew = view.memory.rates.restarted(middle, track.last_step)
     yield Test("a schedule of the learning rate that began anew since the middle", float(anew), 0.5, False)

@@ -29,6 +29,7 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
     within,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.start import ACUTE, EXACT, exactly_at_chance
+from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.sentences import number, percent
 
 LARGE_INPUT, LARGE_SPREAD = 50.0, 6.0
@@ -53,12 +54,19 @@ def _bare(seen: Seen) -> bool:
 
 def _input_text(seen: Seen) -> str:
     f = seen.facts
-    parts = [
-        f"{name} {number(value)}"
-        for name, value in (("mean", f.input_mean), ("standard deviation", f.input_std), ("up to", f.input_max_abs))
-        if value is not None
-    ]
-    return f"the inputs have {', '.join(parts)}"
+    named = (("mean", f.input_mean), ("standard deviation", f.input_std))
+    have = ", ".join(f"{name} {number(value)}" for name, value in named if value is not None)
+    reach = "" if f.input_max_abs is None else f"reach {number(f.input_max_abs)}"
+    return f"the inputs {' and '.join(part for part in (have and f'have {have}', reach) if part)}"
+
+
+def target_text(facts: ModelFacts) -> str:
+    """Mean and spread of the targets, as far as they are known; one of them is."""
+    if facts.target_mean is None:
+        return f"the targets have standard deviation {number(facts.target_std)}"
+    if facts.target_std is None:
+        return f"the targets have mean {number(facts.target_mean)}"
+    return f"the targets are {number(facts.target_mean)} +- {number(facts.target_std)}"
 
 
 def _target_size(seen: Seen) -> float | None:
@@ -134,7 +142,7 @@ FACTS_OF_DATA: tuple[Evidence, ...] = (
     Evidence(
         name="targets_are_large", group="facts", needs=(FACTS,), when=above(_target_size, 20.0, 3.0),
         means="the targets are values with a mean or spread above 20",
-        says=lambda s: f"the targets are {number(s.facts.target_mean)} +- {number(s.facts.target_std)}",
+        says=lambda s: target_text(s.facts),
         for_={UNSCALED: STRONG},
     ),
     Evidence(

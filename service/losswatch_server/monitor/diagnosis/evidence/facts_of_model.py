@@ -16,6 +16,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
+from losswatch_server.monitor.diagnosis.evidence.facts_of_data import target_text
 from losswatch_server.monitor.diagnosis.evidence.needed import FACTS
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
@@ -30,7 +31,6 @@ from losswatch_server.monitor.diagnosis.evidence.row import (
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.settings import kind
 from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
-from losswatch_server.monitor.sentences import number
 
 SQUASHING = frozenset({"sigmoid", "softmax"})
 TINY_WEIGHTS = -1.5
@@ -207,8 +207,7 @@ FACTS_OF_MODEL: tuple[Evidence, ...] = (
         name="output_cannot_reach_targets", group="facts", needs=(FACTS,), when=holds(_cannot_reach),
         means="the targets lie outside of what the last layer can give",
         says=lambda s: (
-            f"the last layer ends in {_output(s)}, and the targets are {number(s.facts.target_mean)} +- "
-            f"{number(s.facts.target_std)}"
+            f"the last layer ends in {_output(s)}, and {target_text(s.facts)}"
         ),
         for_={WRONG_LOSS: FACT},
     ),

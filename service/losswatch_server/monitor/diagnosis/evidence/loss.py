@@ -243,6 +243,7 @@ LOSS: tuple[Evidence, ...] = (
         when=(
             *above(lambda s: of(s).early_change if s.measured.from_start else None, 4.0, 0.5),
             *below(lambda s: None if of(s).late_change is None else abs(of(s).late_change or 0.0), 2.5, 0.4),
+            *holds(lambda s: of(s).now < of(s).very_first),
         ),
         means="the loss fell within its first points and has been flat since",
         says=lambda s: f"the loss fell at once from {number(of(s).very_first)}, then stayed near {number(of(s).now)}",
@@ -253,7 +254,7 @@ LOSS: tuple[Evidence, ...] = (
         name="creeping", group="shape", needs=(BEGINNING,),
         when=(
             *above(lambda s: of(s).change, 4.0, 0.5), *below(fall, 0.25, 0.04),
-            *above(lambda s: of(s).late_change, 1.5, 0.3),
+            *above(lambda s: of(s).late_change, 1.5, 0.3), *above(fall, 0.0, 0.0005),
         ),
         means="the loss keeps falling, but by less than a quarter in all",
         says=lambda s: f"the loss keeps falling, but only by {percent(of(s).fall)} in all",
