@@ -38,8 +38,8 @@ COMPUTES := $(addprefix tests/, monitor cases demo benchmarks/detection benchmar
 test-other-processor: $(STAMP) ## run the tests that compute with other kernels, other mathematics and one thread
 	@$(BIN)/python tests/other_processor.py -m pytest -q $(SIDE_BY_SIDE) --hypothesis-profile fast $(COMPUTES)
 
-mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: what does no test notice? Can be stopped; ONLY=word, PART=1/4
-	@cd tests && ../$(BIN)/python -m benchmarks.mutation $(if $(PART),--part $(PART)) $(if $(ONLY),"--only=$(ONLY)")
+mutate: $(STAMP) ## change every threshold of the rules and drop every piece of evidence: what does no test notice? Can be stopped; ONLY=word, PART=1/4, SINCE=commit
+	@cd tests && ../$(BIN)/python -m benchmarks.mutation $(if $(PART),--part $(PART)) $(if $(ONLY),"--only=$(ONLY)") $(if $(SINCE),--since $(SINCE))
 
 FRAMEWORKS := .venv-frameworks
 $(FRAMEWORKS)/.installed: constraints-frameworks.txt clients/python/pyproject.toml clients/logs/pyproject.toml

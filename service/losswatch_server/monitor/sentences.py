@@ -122,8 +122,8 @@ def vanishing_gradient(f: Finding, e: Facts) -> str:
     if e.get("layers_dead"):
         since = "from the start" if e.get("dead_from_start") == e["layers_dead"] else "by now"
         return (
-            f"{e['layers_dead']} of {e['layers']} layers {'gets' if e['layers_dead'] == 1 else 'get'} no gradient at all, "
-            f"{since}, and the loss is still high."
+            f"{e['layers_dead']} of {e['layers']} layers {'gets' if e['layers_dead'] == 1 else 'get'} no gradient at "
+            f"all, {since}, and the loss is still high."
         )
     if "first_layer" in e:
         return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-DETECTION_VERSION = 8
+DETECTION_VERSION = 9
 """Stands in snapshots, reports and findings; raised by every change that can change a verdict."""
 
 

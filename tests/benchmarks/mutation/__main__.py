@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import math
+import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,13 @@ def part_of(changes: list[Mutant], given: str) -> list[Mutant]:
     """Every n-th change: ``2/4`` is the second of four parts."""
     number, of = map(int, given.split("/"))
     return changes[number - 1 :: of]
+
+
+def edited_since(commit: str, root: Path = TESTS.parent) -> frozenset[Path]:
+    """The files that differ from those of a commit, in the working tree."""
+    command = ("git", "diff", "--name-only", commit, "--", ".")
+    told = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    return frozenset(root / name for name in told.splitlines())
 
 
 class Asking:
@@ -98,8 +107,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="changes whose name holds this")
     parser.add_argument("--most", type=float, default=math.inf, help="seconds a change, for a first look")
     parser.add_argument("--part", default="1/1", help="a part of them, as 1/4")
+    parser.add_argument(
+        "--since", default="", help="changes to what stands in files that were edited since this commit"
+    )
     arguments = parser.parse_args()
     wanted = [m for m in part_of(mutants(), arguments.part) if arguments.only.lower() in m.name.lower()]
+    if arguments.since:
+        edited = edited_since(arguments.since)
+        wanted = [mutant for mutant in wanted if mutant.file in edited]
     asking, began = Asking(wanted, arguments.jobs, arguments.most), time.monotonic()
     code = pytest.main([*OPTIONS, "--rootdir", str(TESTS.parent), str(TESTS / "monitor")], plugins=[asking])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import losswatch_server.monitor as package
 from losswatch_server.monitor.diagnosis import engine
-from losswatch_server.monitor.diagnosis.evidence.row import Grade
+from losswatch_server.monitor.diagnosis.evidence.row import Evidence, Grade
 from losswatch_server.monitor.vocabulary import CauseName
 
 _CAUSES = frozenset(cause.value for cause in CauseName)
@@ -29,12 +31,13 @@ class Mutant:
     """One change.
 
     ``words`` occur in the tests that should notice it, which are run first; ``read`` is the number or the row itself
-    (``reach``): a test that reads it nowhere cannot notice.
+    (``reach``): a test that reads it nowhere cannot notice. ``file`` is where it is written.
     """
 
     name: str
     words: tuple[str, ...]
     read: str
+    file: Path
     _make: Callable[[], Callable[[], None]]
 
     @contextmanager
@@ -100,9 +103,8 @@ def _of_rules() -> Iterator[Mutant]:
         words = (title, *(f"{rule.condition}" for rule in of))
         for changed in (half, 2 * value):
             if changed != value:
-                yield Mutant(
-                    f"{title}.{name}: {value:g} -> {changed:g}", words, f"{title}.{name}", _parameter(of, name, changed)
-                )
+                change, of_class = f"{title}.{name}: {value:g} -> {changed:g}", _file(sys.modules[owner.__module__])
+                yield Mutant(change, words, f"{title}.{name}", of_class, _parameter(of, name, changed))
 
 
 def _own_fields(base: type) -> set[str]:
@@ -131,12 +133,28 @@ def _parameter(of: list[Any], name: str, changed: float) -> Callable[[], Callabl
 # --- evidence ---------------------------------------------------------------------------------------------------------
 
 
+def _file(module: ModuleType) -> Path:
+    return Path(str(module.__file__))
+
+
+def _files_of_rows() -> dict[str, Path]:
+    """Where each row of evidence is written, by its name: the tuple of its module holds it."""
+    found: dict[str, Path] = {}
+    for module in _modules():
+        if not hasattr(module, "__path__") and ".evidence." in module.__name__:
+            rows = (row for value in vars(module).values() if isinstance(value, tuple) for row in value)
+            found |= {row.name: _file(module) for row in rows if isinstance(row, Evidence)}
+    return found
+
+
 def _of_evidence() -> Iterator[Mutant]:
     seen: set[int] = set()
+    files = _files_of_rows()
     for module in _modules():
         for variable, value in list(vars(module).items()):
             if not isinstance(value, ModuleType | type) and not variable.startswith("__"):
-                yield from _rows(value, module.__name__.rsplit(".", 1)[1] + "." + variable, seen)
+                for mutant in _rows(value, module.__name__.rsplit(".", 1)[1] + "." + variable, seen):
+                    yield replace(mutant, file=files.get(mutant.words[0], _file(module)))
 
 
 def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
@@ -146,7 +164,8 @@ def _rows(value: object, path: str, seen: set[int]) -> Iterator[Mutant]:
         seen.add(id(value))
         if _is_row(value):
             name = path.rsplit("[", 1)[-1].split("]")[0].strip("'")
-            yield Mutant(f"{path}: dropped", (name,), PRIORS_READ if ".PRIORS" in path else name, _dropped(value, path))
+            read = PRIORS_READ if ".PRIORS" in path else name
+            yield Mutant(f"{path}: dropped", (name,), read, Path(), _dropped(value, path))
             return
         for key, inner in value.items():
             yield from _rows(inner, f"{path}[{str(key)!r}]", seen)

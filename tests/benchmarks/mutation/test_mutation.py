@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.mutation.__main__ import part_of, report, to_ask, within
+from benchmarks.mutation.__main__ import edited_since, part_of, report, to_ask, within
 from benchmarks.mutation.forked import forked
 from benchmarks.mutation.kept import Kept
 from benchmarks.mutation.mutants import Mutant, mutants, rules
@@ -79,6 +80,24 @@ def test_a_row_that_is_dropped_tells_of_no_cause_until_it_is_back() -> None:
     with mutant.made():
         assert not any(row.name == "has_activation" for rows in ABOUT.values() for row, *_ in rows)
     assert before == ABOUT
+
+
+def test_every_change_knows_the_file_that_it_is_made_to() -> None:
+    files = {mutant.name: mutant.file for mutant in mutants()}
+    assert all(file.is_file() for file in files.values())
+    assert files["FewParameters.jump: 1000 -> 500"].name == "few_points.py"
+    assert files["engine.ROWS['few_parameters'].for_: dropped"].name == "facts_of_model.py"
+
+
+def test_files_that_differ_from_those_of_a_commit_are_found(tmp_path: Path) -> None:
+    git = partial(subprocess.run, cwd=tmp_path, check=True, capture_output=True)
+    for name in ("edited.py", "left.py"):
+        (tmp_path / name).write_text("old")
+    git(["git", "init"])
+    git(["git", "add", "."])
+    git(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "one"])
+    (tmp_path / "edited.py").write_text("new")
+    assert edited_since("HEAD", tmp_path) == {tmp_path / "edited.py"}
 
 
 @dataclass

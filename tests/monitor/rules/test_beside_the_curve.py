@@ -99,6 +99,7 @@ PAIRS: dict[str, tuple[str, Run, Run]] = {
         hardly(losses=(0.8 * LN10 + 1.6 * EVEN).tolist(), context=TEN),
     ),
     "next to nothing gained at a rate far below": ("barely moves", barely(0.16), barely(0.25)),
+    "no rise at a rate far below": ("barely moves", barely(-0.05), barely(-0.15)),
     "a gradient that is as large as ever": ("barely moves", barely(late_norm=0.9), barely(late_norm=0.7)),
     "a loss that hardly gains under its clip": (
         "clipped",

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.points import Context
+from losswatch_server.monitor.report import diagnose
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, falling, growing, points, watch
 
@@ -86,3 +87,21 @@ def test_a_loss_that_multiplies_with_a_fall_between_is_diverging() -> None:
     assert (found.condition, found.onset_step, found.opened_step) == (Condition.DIVERGING, 1, 4)
     assert alarms(watch(points([1.44, 2.97, 212.2, 11.2, 4421.5]))) == []  # it had nearly come back
     assert alarms(watch(points([1.44, 2.97, 212.2, 41.2, 2421.5]))) == []
+
+
+def test_a_spike_of_a_few_points_that_is_over_is_no_divergence() -> None:
+    """What it left in the mean of a block is no level: the loss is at its lowest."""
+    losses = [2 * 0.9986**step for step in range(400)]
+    losses[295:301] = [300.0, 731.0, 150.0, 80.0, 40.0, 12.0]
+    assert conditions(watch(points(losses))) == ["loss_spike"]
+
+
+@pytest.mark.parametrize("stride", [{"step_unit": "epoch"}, {"steps_per_point": 10}])
+def test_a_loss_that_is_0_throughout_does_not_rise(stride: dict[str, str | int]) -> None:
+    assert "diverging" not in conditions(watch(points([0.0] * 60), Context(**stride)))
+
+
+def test_a_divergence_that_came_back_is_told_as_one() -> None:
+    losses = [0.304, 0.357, 0.432, 0.453, 0.537, 0.545, 0.559, 0.562, 0.537, 0.515, 0.457, 0.438, 0.363, 0.331, 0.269]
+    found = diagnose(points(losses, first=1), Context(step_unit="epoch")).findings
+    assert [f.summary for f in found] == ["The loss went up after step 1 and has come back to 0.269."]

@@ -162,3 +162,11 @@ def test_a_curriculum_that_gets_harder_early_in_the_plan_has_not_fallen_back() -
     levels = [*np.linspace(1.5, 0.2, 8), *np.linspace(0.9, 0.8, 6), *np.linspace(0.7, 0.1, 26)]
     context = Context(loss_name="cross_entropy", step_unit="epoch", total_steps=40)
     assert Condition.PLATEAU not in conditions(watch(points(levels, 1), context))
+
+
+@pytest.mark.parametrize("at", [180, 300])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_spike_of_three_epochs_is_neither_a_lost_level_nor_a_divergence(seed: int, at: int) -> None:
+    losses = 1e7 * (0.5 + np.exp(-np.arange(400) / 100)) * (1 + 0.03 * np.random.default_rng(seed).normal(size=400))
+    losses[at : at + 3] = [1.6e9, 9e8, 3e8]
+    assert conditions(watch(points(losses.tolist()), Context(step_unit="epoch"))) == ["loss_spike"]

@@ -103,9 +103,9 @@ OF_DIVERGING = {
     ),
     "FewParameters.monotone_share": Pair(
         DIVERGING,
-        lambda swaps: a_run([1.9, *[1.0] * 7, *(1 + 0.15 * place for place in in_order_but(swaps, 8))], EPOCHS),
-        0,
-        2,
+        lambda n: a_run([1.9, *[1.0] * (n - 9), *(1 + 0.15 * place for place in in_order_but(2, 8))], EPOCHS),
+        12,
+        16,
     ),
     "FewParameters.doubling_share": Pair(DIVERGING, lambda bent: a_run([1.0, 2.0 - bent, 4.0, 8.0], EPOCHS), 0.05, 0.2),
     "FewParameters.doubling_total": Pair(
@@ -121,7 +121,7 @@ OF_DIVERGING = {
         5.0,
     ),
     "FewParameters.risen_share": Pair(
-        DIVERGING, lambda low: a_run([1.0, low, 1.0, low, 2.2, 2.3, 2.2, 2.3], EPOCHS), 0.9, 0.2
+        DIVERGING, lambda low: a_run([1.0, low, 1.0, low, 2.2, 2.3, 2.2, 2.3], EPOCHS), 0.62, 0.6
     ),
     "FewParameters.risen": Pair(DIVERGING, lambda level: a_run([1.0] * 6 + [level] * 6, EPOCHS), 2.2, 1.8),
     "FewParameters.risen_points": Pair(DIVERGING, lambda n: a_run([1.0] * 4 + [2.2] * n, EPOCHS), 4, 3),

@@ -114,7 +114,7 @@ OF_SWINGS = {
     "Oscillation.hold": Pair(OSCILLATES, lambda n: swings_after(700, n), 1900, 1650),
     "Oscillation.hold_points": Pair(OSCILLATES, lambda run: swings_after(*run), (500, 900), (700, 1300)),
     "Oscillation.bad_share_of_chance": Pair(
-        OSCILLATES, lambda share: alternating_at(LN10 * share, LN10, CLASSES_240), 0.5, 0.16
+        OSCILLATES, lambda share: alternating_at(LN10 * share, LN10, CLASSES_240), 0.5, 0.33
     ),
     "Oscillation.bad_gain": Pair(OSCILLATES, lambda gain: alternating_at(1 - gain), 0.4, 0.6),
     "Oscillation.bad_gain_smooth": Pair(OSCILLATES, square_wave_at, 0.7, 0.95),
@@ -184,7 +184,7 @@ OF_VALIDATION = {
         OVERFITS, lambda rises: excerpt([1.5] * (20 - rises) + [1.5 + 0.03 * i for i in range(1, rises + 1)]), 10, 6
     ),
     "Overfitting.apart": Pair(OVERFITS, lambda times: excerpt([0.9 * times + 0.02 * i for i in range(16)]), 1.55, 1.44),
-    "Overfitting.first_best_age": Pair(OVERFITS, from_the_first, 14, 9),
+    "Overfitting.first_best_age": Pair(OVERFITS, from_the_first, 11, 10),
     "Overfitting.first_best_fall": Pair(OVERFITS, lambda fall: from_the_first(14, fall), 0.4, 0.2),
 }
 
@@ -274,7 +274,7 @@ def lost_and_falling(lost: float) -> Run:
 def noisily_lost(size: float) -> Run:
     """Seven tenths of the way back up."""
     up = 0.5 + 1.05 * np.clip(np.arange(300) / 100, 0, 1)
-    return a_run(5 + np.concatenate([0.5 + 1.5 * decay(300, 30), up]) + noise(600, size))
+    return a_run(9 + np.concatenate([0.5 + 1.5 * decay(300, 30), up]) + noise(600, size))
 
 
 def lost_after(n: int, stride: int = 1) -> Run:
