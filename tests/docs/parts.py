@@ -54,6 +54,7 @@ _OVERALL = (
     ("the same, or with a cause in first place that cannot be told from it by what was logged", "fair_cause_at_1"),
     ("faulty runs found, with the injected cause among the first three", "cause_at_3"),
     ("faulty models that train as well as healthy ones after following the advice, up to three times", "repaired"),
+    ("faulty models that the first piece of advice made worse", "harmed"),
     ("forecasts whose interval held", "forecast_coverage"),
     ("simulated runs of pure noise, of nine kinds, with a false alarm", "null_false_alarm_rate"),
 )
@@ -105,6 +106,58 @@ def detection(summary: Mapping[str, Any]) -> str:
         *(f"| {words} | {figure(name, summary)} |" for words, name in _OVERALL),
     ]
     return "\n".join(lines) + "\n"
+
+
+_WAYS = {
+    "as is": "as it was logged",
+    "every 10th": "every tenth point alone",
+    "40 epoch means": "as 40 means",
+    "three decimals": "rounded to three decimals",
+    "excerpt": "from the middle on",
+    "loss alone": "the loss alone, without settings",
+    "no context": "all series, without settings",
+    "whole context": "all series, with the settings",
+    "context and facts": "with the settings and facts of the model and the data",
+}
+_BRIEFLY = ("false_alarm_rate", "recall", "cause_at_1", "fair_cause_at_1")
+
+
+def ways(summary: Mapping[str, Any]) -> str:
+    """The main figures by way of logging and by what is known of the job; or that nothing has been measured."""
+    if not summary:
+        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+    lines = [
+        "| logged | healthy runs with a false alarm | faults found | injected cause first | it, or one like it, first |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for way, words in _WAYS.items():
+        of = summary["by_way"][way]
+        lines.append(f"| {words} | {' | '.join(_briefly(of[name]) for name in _BRIEFLY)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _briefly(share: Mapping[str, Any]) -> str:
+    low, high = share["interval"]
+    return f"{share['share']:.1%} ({low:.1%} to {high:.1%})".replace("%", " %")
+
+
+def reliability(summary: Mapping[str, Any]) -> str:
+    """What was said with which probability, and how often it was right; or that nothing has been measured."""
+    if not summary:
+        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+    lines = [
+        "| what is said to be | a cause: how often it was right | a finding: how often it was right |",
+        "| --- | --- | --- |",
+    ]
+    sides = [{row["from"]: row for row in summary[f"{of}_reliability"]} for of in ("cause", "confidence")]
+    for tenth in range(10):
+        cells = [_came_true(side.get(tenth / 10)) for side in sides]
+        lines.append(f"| {tenth / 10:.1f} to {(tenth + 1) / 10:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _came_true(row: Mapping[str, Any] | None) -> str:
+    return "-" if row is None else f"{row['right']:.2f} of {row['of']:,}, said {row['said']:.2f}"
 
 
 def detection_in_short(summary: Mapping[str, Any]) -> str:
@@ -195,7 +248,11 @@ def problems() -> str:
 
 WRITTEN: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"conditions": conditions, "detection": lambda: detection_in_short(summary_of())},
-    PAGES / "accuracy.md": {"detection": lambda: detection(summary_of())},
+    PAGES / "accuracy.md": {
+        "detection": lambda: detection(summary_of()),
+        "ways": lambda: ways(summary_of()),
+        "reliability": lambda: reliability(summary_of()),
+    },
     PAGES / "performance.md": {
         "performance": performance,
         "client": lambda: performance(CLIENT_RESULTS, "make bench-client"),
