@@ -127,7 +127,7 @@ def ways(summary: Mapping[str, Any]) -> str:
     if not summary:
         return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
     lines = [
-        "| logged | healthy runs with a false alarm | faults found | injected cause first | it, or one like it, first |",
+        "| logged | healthy runs with a false alarm | faults found | injected cause first | it, or one alike, first |",
         "| --- | --- | --- | --- | --- |",
     ]
     for way, words in _WAYS.items():

@@ -47,7 +47,9 @@ def nothing_found(memory: Memory, context: Context) -> str:
         return f"{_BUT} {_way(first, last) if plain else _way(start, now, about=True)} in {points}: it has risen"
     if begins_at_start(memory) and start - now < least and start - track.lowest < least + PLAIN * noise:
         level = number(now, 4) if number(start) == number(now) else f"{number(start)} at first, {number(now)} now"
-        way = "has not fallen" if abs(now - start) <= MOVED_SHARE * abs(start) else "has moved by no more than its noise"
+        way = (
+            "has not fallen" if abs(now - start) <= MOVED_SHARE * abs(start) else "has moved by no more than its noise"
+        )
         return f"{_BUT} {way} in {points}: {level}{_judged_from(memory, context)}"
     if not few and abs(start - now) < least:
         return f"Healthy: the loss has stayed near {number(now)} in {points}"

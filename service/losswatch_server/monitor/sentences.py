@@ -218,16 +218,15 @@ _METRICS = {"acc": "accuracy", "top1": "accuracy", "ppl": "perplexity", "err": "
 
 def overfitting(f: Finding, e: Facts) -> str:
     meanwhile = f"stays near {number(e['train_now'])}" if e.get("rule") == "apart" else "kept falling"
+    what = "loss was lowest"
     if e.get("metric"):
         bare = quality_of(e["metric"]) or "metric"
-        return (
-            f"The validation {_METRICS.get(bare, bare)} was best at step {e['best_step']} "
-            f"({number(e['best_validation'])}) and is now {number(e['validation_now'])}, while the training loss "
-            f"{meanwhile}."
-        )
+        what = f"{_METRICS.get(bare, bare)} was best"
+    # both are means of a few evaluations
+    best, now = number(e["best_validation"]), number(e["validation_now"])
     return (
-        f"The validation loss was lowest at step {e['best_step']:,} ({number(e['best_validation'])}) and is now "
-        f"{number(e['validation_now'])}, while the training loss {meanwhile}."
+        f"The validation {what} near step {e['best_step']:,} (about {best}) and is now about {now}, while the training "
+        f"loss {meanwhile}."
     )
 
 

@@ -166,3 +166,13 @@ def test_of_a_schedule_that_ended_the_highest_rate_is_raised_and_quoted() -> Non
     assert raised[0].value is not None
     assert raised[0].value > 2e-4
     assert "highest learning rate" in raised[0].summary
+
+
+def test_a_loss_that_rests_while_the_answers_get_better_is_not_suspected_of_learning_nothing() -> None:
+    losses = (0.9 + 0.01 * RNG(0).normal(size=240)).tolist()
+    for gain, suspected in ((0.6, False), (0.0, True)):
+        answers = 0.2 + gain * np.arange(240) / 240 + 0.01 * RNG(1).normal(size=240)
+        points = [Point(i, loss, metrics={"accuracy": float(answers[i])}) for i, loss in enumerate(losses)]
+        told = diagnose(points, Context(), asked=True)
+        named = {item.condition for item in (*told.suspicions, *told.findings)}
+        assert (Condition.NOT_LEARNING in named) is suspected

@@ -34,6 +34,7 @@ NEAREST = 2e-3
 """Share of ln K within which a loss that rests there is called chance level for K classes."""
 ROUNDED = 3.0
 """Steps in which the validation loss was printed that a rise must exceed: 0.0003 to 0.0005 is none."""
+BETTER = 0.1
 GOOD = 0.97
 """Share of the first loss that is gone from which on a floor is more likely good than not."""
 
@@ -128,6 +129,11 @@ def _accurate(m: Measured) -> float:
     return 0.0 if now is None else _soft(now, 0.85, 0.04)
 
 
+def _answers_better(m: Measured) -> bool:
+    """The share of right answers has risen by a tenth of all: a loss that rests does not show what is learned."""
+    return m.quality is not None and m.quality.now is not None and m.quality.now - (m.quality.first or 0.0) > BETTER
+
+
 def _hardly_moves(m: Measured) -> Suspicion | None:
     """Since a known start the loss moved by no more than its noise."""
     loss = m.loss
@@ -135,7 +141,7 @@ def _hardly_moves(m: Measured) -> Suspicion | None:
         return None
     moved = abs(loss.first - loss.now)
     noise = max(loss.noise, loss.quantum / 2)
-    if loss.change is not None and loss.change > 4 and moved > noise:
+    if (loss.change is not None and loss.change > 4 and moved > noise) or _answers_better(m):
         return None
     level = "" if m.chance is None or m.chance_inferred else f"; chance level is {number(m.chance)}"
     same = number(loss.first) == number(loss.now)
