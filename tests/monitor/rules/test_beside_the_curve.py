@@ -10,6 +10,7 @@ import pytest
 
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.report import diagnose
+from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, points, watch
 
 Run = tuple[list[Point], Context]
@@ -99,7 +100,6 @@ PAIRS: dict[str, tuple[str, Run, Run]] = {
         hardly(losses=(0.8 * LN10 + 1.6 * EVEN).tolist(), context=TEN),
     ),
     "next to nothing gained at a rate far below": ("barely moves", barely(0.16), barely(0.25)),
-    "no rise at a rate far below": ("barely moves", barely(-0.05), barely(-0.15)),
     "a gradient that is as large as ever": ("barely moves", barely(late_norm=0.9), barely(late_norm=0.7)),
     "a loss that hardly gains under its clip": (
         "clipped",
@@ -166,3 +166,30 @@ def test_an_excerpt_whose_parameters_stay_the_same_is_no_less_wrong() -> None:
     run, context = stopped_after(8, 12)
     later = [p._replace(step=p.step + 9000) for p in run]
     assert conditions(watch(later, context.merged(Context(total_steps=9000 + N)))) == ["plateau"]
+
+
+def test_a_loss_that_stands_above_its_start_does_not_fall_slowly() -> None:
+    losses = [
+        49.6,
+        48.3,
+        47.8,
+        47.6,
+        47.2,
+        45.8,
+        46.1,
+        44.3,
+        32310.0,
+        3743.0,
+        3785.0,
+        1106.0,
+        5642.0,
+        1534.0,
+        38.7,
+        37.0,
+    ]
+    losses += [36.2, 36.1, 33.1, 33.6, 9916.0, 1084.0, 276800.0]
+    context = Context(optimizer="adamw", learning_rate=1e-5, loss_name="hinge", step_unit="epoch")
+    found = alarms(watch(points(losses, grad_norm=[1.0] * len(losses)), context))
+    slow = [f.evidence for f in found if f.condition is Condition.SLOW_CONVERGENCE]
+    assert slow
+    assert all(evidence["level"] < evidence["first_level"] for evidence in slow)
