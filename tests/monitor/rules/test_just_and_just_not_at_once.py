@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -88,7 +89,26 @@ def foretells_overflow(monitor: Monitor) -> bool:
     return any("overflow_step" in f.evidence for f in monitor.findings() if f.condition is C.DIVERGING)
 
 
+def meanwhile(losses: Iterable[float], held_out: Iterable[float]) -> Run:
+    """A loss by the epoch, and the validation loss beside it."""
+    return a_run(losses, EPOCHS, validation_loss=list(held_out))
+
+
+ORDERLY = [1.0, *np.linspace(1.0, 1.8, 9)]
 OF_DIVERGING = {
+    "AloneParameters.blow_up_anyway": Pair(
+        still_open(C.DIVERGING),
+        lambda times: meanwhile([*[1.0] * 9, *np.linspace(1.0, times, 20)], np.linspace(3.0, 2.0, 29)),
+        *(10.5, 9.5),
+    ),
+    "AloneParameters.orderly_gain": Pair(
+        DIVERGING,
+        lambda order: meanwhile(ORDERLY, [3.0 - 0.1 * place for place in order]),
+        *([4, 1, 2, 3, 0, 9, 6, 7, 8, 5], range(10)),
+    ),
+    "AloneParameters.material_gain": Pair(
+        DIVERGING, lambda gain: meanwhile(ORDERLY, np.linspace(3.0, 3.0 - 2 * gain * 3.0, 10)), 0.03, 0.07
+    ),
     "FewParameters.few_points": Pair(DIVERGING, lambda n: a_run([1.0] * n + [1100.0] * 3), 35, 45),
     "FewParameters.jump": Pair(DIVERGING, jump, 1010.0, 990.0),
     "FewParameters.jump_stays": Pair(DIVERGING, lambda now: a_run([1.0, 0.9, 1.0, 0.9, 1.0, 2000.0, now]), 110.0, 90.0),
@@ -207,6 +227,9 @@ OF_SPIKES = {
     ),
     "LossSpike.early_points": Pair(
         found_any(C.LOSS_SPIKE), lambda n: a_run([*[1.0, 0.98, 1.01, 0.99][:n], 5.0, 1.0], EPOCHS), 4, 3
+    ),
+    "LossSpike.early_share": Pair(
+        SPIKE, lambda low: a_run([1.0, 1.02, 1.0, 1.01, low, 1.0, 0.99, 5.0, 1.0], EPOCHS), 0.9, 0.3
     ),
     "LossSpike.early_stride": Pair(
         found_any(C.LOSS_SPIKE),

@@ -171,7 +171,13 @@ OF_VALIDATION = {
     "Overfitting.material": Pair(OVERFITS, lambda rise: turned(rise, start=1.1), 0.1, 0.05),
     "Overfitting.memorised": Pair(OVERFITS, by_heart, 0.002, 0.004),
     "Overfitting.few_points": Pair(
-        OVERFITS, lambda n: both(learning(n), [*np.linspace(1.4, 1.0, n - 3), 1.1, 1.2, 1.32]), 9, 11
+        OVERFITS, lambda n: both(learning(n), [*np.linspace(1.4, 1.0, n - 3), 1.1, 1.21, 1.331]), 9, 11
+    ),
+    "Overfitting.turn_share": Pair(
+        OVERFITS,
+        lambda bent: both(learning(8), [1.6, 1.3, 1.0, 1.1, 1.21 - bent, 1.33 + bent, 1.46 - bent, 1.61]),
+        0.0,
+        0.06,
     ),
     "Overfitting.few_rise": Pair(
         OVERFITS, lambda rise: both(learning(7), [1.6, 1.3, *(1 + rise * i / 4 for i in range(5))]), 0.2, 0.1

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
@@ -33,7 +34,6 @@ from losswatch_server.monitor.rules.few_points import (
     FEW,
     MONOTONE_FROM,
     RISEN_FROM,
-    FewParameters,
     both_rise,
     doubles,
     doubling_count,
@@ -48,6 +48,7 @@ from losswatch_server.monitor.rules.few_points import (
 )
 from losswatch_server.monitor.rules.flat_parameters import of_means
 from losswatch_server.monitor.rules.rises import first_climb, first_convex
+from losswatch_server.monitor.rules.rises_alone import AloneParameters, learns_meanwhile, rises_alone
 from losswatch_server.monitor.stats.growth import growth_evidence
 from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -66,6 +67,9 @@ FAR, NOT_FAR = 0.85, 0.7
 142 and 80 alarms 122 and 53, each drawn a little towards both together. Of 108 that grew at a constant rate or blew up
 107 were."""
 
+GRADUAL = ("growth", "doubling", "monotone", "risen", "both rise", "ladder", "lost")
+"""Rules of a rise that a metric which gets better meanwhile excuses."""
+
 
 @dataclass(slots=True)
 class DivergingState:
@@ -82,7 +86,7 @@ class DivergingState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diverging(FewParameters):
+class Diverging(AloneParameters):
     """The loss grows persistently. Critical when it is far above its initial level or grows geometrically."""
 
     condition: ClassVar[Condition] = Condition.DIVERGING
@@ -142,20 +146,22 @@ class Diverging(FewParameters):
                 if view.holds("multiplying", multiplies(self, track, at)):
                     found.append(("multiplying", at))
         rising = n > 4 and recent[-1] > recent[-2] > recent[-3] > recent[-4] > recent[-5]
-        if n > 4 and (explains or rising) and view.holds("growth", self._grows(track)):
+        if n > 4 and (explains or rising) and self._alone(view, "growth", self._grows(track)):
             found.append(("growth", len(recent) - 5))
         if view.review:
             means = of_means(view)
-            if means and DOUBLING_FROM <= n <= self.doubling_points and view.holds("doubling", doubles(self, view)):
+            few = means and DOUBLING_FROM <= n <= self.doubling_points
+            if few and self._alone(view, "doubling", doubles(self, view)):
                 found.append(("doubling", len(recent) - doubling_count(track)))
             orderly = (MONOTONE_FROM if means else 12) <= n <= FEW and (explains or recent[-1] >= track.highest)
-            if orderly and view.holds("monotone", monotone(self, track)):
+            if orderly and self._alone(view, "monotone", monotone(self, track)):
                 found.append(("monotone", _lowest_late(recent)))
-            if means and RISEN_FROM <= n <= FEW and view.holds("risen", risen(self, track)):
+            if means and RISEN_FROM <= n <= FEW and self._alone(view, "risen", risen(self, track)):
                 found.append(("risen", len(recent) - rise_place(self, track)[0]))
-            if 6 <= n <= FEW and view.memory.validation.n >= n - 1 and view.holds("both rise", both_rise(self, view)):
+            both = 6 <= n <= FEW and view.memory.validation.n >= n - 1
+            if both and self._alone(view, "both rise", both_rise(self, view)):
                 found.append(("both rise", 0))
-            if n >= 6 * BLOCK and view.holds("lost", self._lost(view), self.needs["lost"]):
+            if n >= 6 * BLOCK and self._alone(view, "lost", self._lost(view), self.needs["lost"]):
                 found.append(("lost", max(0, len(recent) - n // 4)))
             if recent[-1] < 0 and view.holds("unbounded", self._falls_without_bound(track)):
                 found.append(("unbounded", max(0, len(recent) - n)))
@@ -164,6 +170,9 @@ class Diverging(FewParameters):
             if onset is not None:
                 found.append(("ladder", onset))
         return found[0] if found else None
+
+    def _alone(self, view: View, rule: str, tests: Iterator[Test], needs: Needs = ()) -> bool:
+        return view.holds(rule, chain(tests, rises_alone(self, view)), needs)
 
     def calm(self, state: DivergingState, view: View, point: Point) -> bool:
         track = view.memory.loss
@@ -259,7 +268,8 @@ class Diverging(FewParameters):
             triples = [sum(blocks[i : i + 3]) / 3 for i in range(len(blocks) - 3)]
             best = min(triples)
             back = (len(blocks) - triples.index(best) - 1) * (BLOCK << level)
-            if view.holds(f"ladder {BLOCK << level}", self._rung(view, level, blocks, best, back)) and found is None:
+            rung = self._rung(view, level, blocks, best, back)
+            if self._alone(view, f"ladder {BLOCK << level}", rung) and found is None:
                 found = max(0, len(track.recent) - back)
         return found
 
@@ -312,7 +322,8 @@ class Diverging(FewParameters):
         state.points += 1
         track = view.memory.loss
         window = track.recent[-8:]
-        if loss < state.level and median(window) < state.level:
+        back = loss < state.level and median(window) < state.level
+        if back or (view.review and state.rule in GRADUAL and learns_meanwhile(self, view)):
             state.onset = -1
             return QUIET
         if loss >= track.highest or view.review:

@@ -32,7 +32,7 @@ from losswatch_server.monitor.memory.track import Track
 from losswatch_server.monitor.rules.base import Test, View
 from losswatch_server.monitor.rules.minimum_runtime import warmup_end
 from losswatch_server.monitor.stats.looks import LOOKS_A_DOUBLING
-from losswatch_server.monitor.stats.student import line_test, step_test
+from losswatch_server.monitor.stats.student import line_test, next_test, step_test
 from losswatch_server.monitor.stats.trend import difference_scale, kendall_test
 
 ERROR_RATE = 0.02
@@ -116,6 +116,34 @@ def at_a_look(share: float, n: int, first: int) -> float:
     """What of a rule's share a look at ``n`` points may take, where ``first`` is the least count it looks at."""
     j = 1 + math.floor(math.log2(max(n, first) / first))
     return share / (j * (j + 1) * LOOKS_A_DOUBLING)
+
+
+def rises_by_chance(values: list[float]) -> float:
+    """Chance that independent values of any spread, those after a minimum, rise in such an order (Kendall's exact test)
+    or, where they are normal or the exponentials of such, as straight (Student's): twice the smaller of the two. Where
+    the minimum was says nothing of the order after it, so that no place has to be paid for."""
+    if len(values) < 3:
+        return 1.0
+    s, chance = kendall_test(values)
+    straight = line_test([math.log(v) for v in values] if min(values) > 0 else values)
+    return min(1.0, 2 * min(chance if s > 0 else 1.0, straight))
+
+
+def follows_by_chance(before: list[float], loss: float) -> float:
+    """Chance that the next of independent losses, normal in their logarithms and of any spread, at least four, lies as
+    far above their line, or that of the latter half of them: twice the smaller of the two (Student's exact test)."""
+    if min(before) <= 0 or loss <= 0:
+        values, new = before, loss
+    else:
+        values, new = [math.log(v) for v in before], math.log(loss)
+    later = values[-max(4, len(values) // 2) :]
+    return min(1.0, 2 * min(next_test(values, new), next_test(later, new)))
+
+
+def at_each(share: float, n: int, first: int) -> float:
+    """What of a rule's share a look may take where every point has one of its own, as good as independent."""
+    j = math.floor(math.log2(max(n, first) / first))
+    return share / ((j + 1) * (j + 2) * (first << j))
 
 
 def doubling_count(track: Track) -> int:

@@ -22,6 +22,7 @@ def constant(p: FlatParameters, view: View) -> Tests:
     track = view.memory.loss
     yield Test("spread of the losses", track.highest - track.lowest, 5e-324, False)
     yield Test("size of the loss", abs(track.lowest), 5e-324)
+    yield from no_better_metric(view)
     if digits(track.lowest) > p.coarse_digits:
         return
     enough = p.least_points if half_done(view) or of_means(view) else p.plain_points
@@ -51,6 +52,9 @@ def at_chance(p: FlatParameters, view: View) -> Tests:
 def exactly_at_chance(p: FlatParameters, view: View) -> Tests:
     """Every mean over an epoch is chance level to the printed digits: no saddle is as flat. Of 20, 40 and 100 means of
     every run of the develop half and of public logs none of a healthy one was, for its first eight, and 30 of others.
+    Of a level outside of that range independent noise, to whose two sides values are as likely, brings one inside at
+    most every second time: all of the first eight, which no later one mends, in 1 of 256 runs (``few_points``: 1 in
+    50).
     """
     track, shape = view.memory.loss, view.shape
     yield Test("a log by the epoch", float(view.known.by_epoch), 0.5)
@@ -215,6 +219,11 @@ def gained(view: View) -> float:
 
 def no_better_metric(view: View) -> Tests:
     yield Test("a metric that got better", float(view.quality.learning or view.quality.good), 0.5, False)
+
+
+def no_clear_metric(view: View) -> Tests:
+    """The same of a gain that is large enough to speak against a loss that does not fall."""
+    yield Test("a metric that got clearly better", float(view.quality.clearly), 0.5, False)
 
 
 def no_better_validation(view: View) -> Tests:

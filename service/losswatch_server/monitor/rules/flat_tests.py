@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from losswatch_server.monitor.forecast import forecast
 from losswatch_server.monitor.loss_summary import Shape
 from losswatch_server.monitor.rules.base import Test, View
-from losswatch_server.monitor.rules.flat_levels import no_better_metric
+from losswatch_server.monitor.rules.flat_levels import no_better_metric, no_clear_metric
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, digits, half_done, is_smooth, of_means
 from losswatch_server.monitor.rules.minimum_runtime import gradient_rises, patience_over, warmup_end
 from losswatch_server.monitor.stats.looks import standard_errors
@@ -67,6 +67,7 @@ def stopped(p: FlatParameters, view: View) -> Tests:
     yield Test("significant fall", float(goes_on), 0.5, False)
     late = view.known.budget is not None and view.known.budget >= p.rising_patience
     yield Test("points", float(shape.n), p.few_floor_points if late and of_means(view) else p.floor_points)
+    yield from no_clear_metric(view)
 
 
 def no_longer_shrinks(p: FlatParameters, view: View) -> Tests:
@@ -104,6 +105,7 @@ def settles(p: FlatParameters, view: View) -> Tests:
     )
     length = track.last_step - track.head_steps[0]
     yield Test("steps to the foretold floor", float(expected.steps_to_floor or math.inf), 1.2 * length, False)
+    yield from no_clear_metric(view)
     if shape.chance is None:
         yield Test("gain at the foretold floor", shape.first - lowest, p.bad_gain * abs(shape.first), False)
 

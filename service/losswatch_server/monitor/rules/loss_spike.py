@@ -16,15 +16,17 @@ import math
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import ClassVar
 
 import numpy as np
 
-from losswatch_server.monitor.known import Need, Needs, Noise
+from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Over, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.epoch_means import begins_anew
+from losswatch_server.monitor.rules.few_points import at_each, follows_by_chance
 from losswatch_server.monitor.rules.spike_limits import Array, SpikeLimits, limits_of
 from losswatch_server.monitor.stats.tail import tail_limit
 from losswatch_server.monitor.stats.trend import difference_scale, median, quantum
@@ -106,6 +108,8 @@ class LossSpike:
     early_points: int = 4
     early_stride: int = 10
     """Single steps are too noisy for a verdict on so few points: only epochs, or points 10 steps apart or more."""
+    early_share: float = 0.02
+    """Of logs of noise, that may be said to jump within their first 40 points: ``few_points``' error rate."""
     early_jump: float = 1000.0
     """Times all that came before: no noise of single steps does that."""
     least_rise: float = 0.1
@@ -168,6 +172,15 @@ class LossSpike:
         track = view.memory.loss
         yield Test("loss", loss, limit, True, "", track.recent_steps[-min(WINDOW + 1, len(track.recent))])
 
+    def _no_noise(self, before: list[float], loss: float) -> Iterator[Test]:
+        yield Test(
+            "chance that noise of any spread goes on so high above its line (Student's test)",
+            follows_by_chance(before, loss),
+            at_each(self.early_share, len(before) + 1, self.early_points + 1),
+            False,
+            "probability",
+        )
+
     def _remember(self, state: SpikeState, height: float) -> None:
         if height > NOTABLE and math.isfinite(height):
             insort(state.largest, height)
@@ -190,7 +203,8 @@ class LossSpike:
         centre = median(before[-8:])
         scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre), 1e-6 * abs(highest))
         limit = max(2 * highest, 0.0, centre + self.sds * scale)
-        if not view.holds("jump", self._jump(state, view, loss, math.nextafter(limit, math.inf))):
+        tests = self._jump(state, view, loss, math.nextafter(limit, math.inf))
+        if not view.holds("jump", tests if huge else chain(tests, self._no_noise(before, loss))):
             return QUIET
         state.threshold = Threshold(
             limit=2 * highest, recovery=max(highest, centre + 3 * scale), centre=centre, scale=scale
@@ -270,7 +284,12 @@ class LossSpike:
         if self._restarted(state, view):
             return False
         height = threshold.height(state.peak)
-        progress = track.head[0] - track.lowest
+        start = track.head[0]
+        known = begins_at_start(view.memory)
+        if not known and view.shape.chance is not None:
+            start, known = max(start, view.shape.chance), True
+        # of an excerpt it is the least that was gained: a jump may undo less of it than it seems, and no more
+        progress = start - track.lowest
         rise = state.peak - threshold.centre
         # progress within the noise is none that a jump could undo
         noise = threshold.scale * abs(threshold.centre) if threshold.logarithmic else threshold.scale
@@ -280,12 +299,13 @@ class LossSpike:
         # a hinge at rest has a level of 0, and no factor to tell by
         grown = centre > 0 and state.peak > (1 + self.record) * centre
         of_level = rise >= self.least_rise * centre > 0 and (undone >= self.least_of_progress or grown or not fell)
-        of_progress = undone >= self.least_undone and rise >= self.least_of_level * centre
+        of_progress = known and undone >= self.least_undone and rise >= self.least_of_level * centre
         if not of_level and not of_progress:
             return False
         limit = tail_limit(state.largest, track.n, least=NOTABLE, kept=LARGEST_KEPT)
         limit = max(self.certain_sds if track.n < WINDOW else self.sds, limit)
-        record = (undone >= self.record or not fell) and state.peak > self.record * abs(state.highest_before)
+        undoes = (undone >= self.record if known else grown) or not fell
+        record = undoes and state.peak > self.record * abs(state.highest_before)
         return record or limit <= height < math.inf or state.above_eighth >= self.lasting
 
     def _during(self, state: SpikeState, view: View, loss: float) -> Verdict:

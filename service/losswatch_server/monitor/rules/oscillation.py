@@ -25,6 +25,7 @@ from losswatch_server.monitor.known import Need, Needs, Noise
 from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
+from losswatch_server.monitor.rules.flat_levels import no_clear_metric
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.trend import slope_test
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -150,9 +151,21 @@ class Oscillation:
         )
         yield Test("the same two periods before", wave.twice, 0.7 * self.period_correlation)
         yield Test("swing", wave.amplitude, LEAST_SWING * abs(view.shape.now))
-        yield Test("share of the first level that was gained", view.shape.share, self.learned, False)
-        if wave.correlation < self.certain_correlation:
+        certain = wave.correlation >= self.certain_correlation
+        yield from self._much_left(view, certain=certain)
+        if not certain:
             yield from self._no_fall(view)
+
+    def _much_left(self, view: View, *, certain: bool) -> Iterator[Test]:
+        """What is left of the loss may swing. In an excerpt its first value is no start; where chance level does not
+        tell either, only a period beyond doubt is said."""
+        shape = view.shape
+        if view.known.begins_at_start:
+            yield Test("share of the first level that was gained", shape.share, self.learned, False)
+        elif shape.chance is not None:
+            yield Test("level of the loss", shape.now / shape.chance, 1 - self.learned, True, "of chance level")
+        else:
+            yield Test("a period beyond doubt", float(certain), 0.5)
 
     def _alternates(self, view: View, pair: Pair) -> Iterator[Test]:
         n = pair.n
@@ -190,6 +203,7 @@ class Oscillation:
     def _no_fall(self, view: View) -> Iterator[Test]:
         shape = view.shape
         yield Test("standard errors of the slope over the second half", min(shape.t_half, shape.t_log_half), -2.0)
+        yield from no_clear_metric(view)
 
     def _bad(self, view: View) -> Iterator[Test]:
         """At a level that no one would want to swing about."""

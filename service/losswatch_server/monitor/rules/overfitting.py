@@ -5,11 +5,11 @@ errors, z = (latest - minimum - 0.6 s) / (1.3 s sqrt(1/k + 1/3)), with s the noi
 optimism of a minimum over noise; by half more than the largest bump that this run has recovered from; and the minimum
 is a quarter of the run old. The last two keep the false-alarm rate of long healthy runs at 13 % in 500 evaluations of
 nine kinds of noise, random walks included, where z alone has 57 %. *Few* (5 to 9 evaluations): an unbroken rise,
-three long, by a sixth. *Unbroken*: six rises in a row, one more for each doubling of the run. *From the first*: the
-first evaluation was the best, the rest rises, and the training loss has fallen by a third since. *By far*: for half of
-the log and of the plan the validation loss rose while the training loss halved, whatever it did before. *Apart*: the
-log begins in the middle, the validation loss is half above the training loss and rises eight times in a row, and the
-training loss does not rise.
+three long, by a sixth, that is no noise. *Unbroken*: six rises in a row, one more for each doubling of the run.
+*From the first*: the first evaluation was the best, the rest rises, and the training loss has fallen by a third since.
+*By far*: for half of the log and of the plan the validation loss rose while the training loss halved, whatever it did
+before. *Apart*: the log begins in the middle, the validation loss is half above the training loss and rises eight times
+in a row, and the training loss does not rise.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from losswatch_server.monitor.points import SMALLEST
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.evaluations import Evaluations, OverfittingState, Turn, train_level
+from losswatch_server.monitor.rules.few_points import FEW, at_a_look, rises_by_chance
 from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
@@ -51,6 +52,11 @@ class Overfitting:
     material: float = 0.05
     memorised: float = 0.003
     few_points: int = 10
+    turn_share: float = 0.006
+    """Of logs of noise whose training loss falls, that *few*, *from the first* and *by far* may call overfitting
+    together. Five or more that were all above the one before are 1 in 120 at all looks together, and *unbroken* is 1 in
+    180 within 64 evaluations (seven in order are 1 in 5,040 at each of 26, eight 1 in 40,320 at 32 more): with these it
+    is ``few_points``' error rate."""
     few_rise: float = 0.15
     few_total_rise: float = 0.5
     """Where the first epoch was the best, nothing shows that the model ever generalised: only a large rise counts."""
@@ -228,6 +234,7 @@ class Overfitting:
         yield Test(
             "rises in a row since then", float(min(state.rises, since)), max(3.0, float(since)), True, "evaluations"
         )
+        yield self._no_noise(state, turn, values[len(values) - since :])
         yield from self._train_falls(state, view, turn)
         yield from self._generalised(state, view, turn)
 
@@ -285,7 +292,7 @@ class Overfitting:
         yield Test("a validation loss in every second row", float(by_the_point), 0.5)
         yield Test("evaluations since", float(turn.age), max(self.first_best_age, 0.7 * turn.n))
         yield Test("rise of the validation loss", turn.rise, self.few_rise * abs(state.minimum))
-        yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.05, False)
+        yield self._no_noise(state, turn, turn.after)
         yield Test(
             "fall of the training loss since",
             state.train_then - turn.train_now,
@@ -306,7 +313,18 @@ class Overfitting:
             "fall of the training loss since", state.train_then - turn.train_now, self.far_fall * abs(state.train_then)
         )
         yield from self.half_done(view, turn)
-        yield Test("chance of so orderly a rise without a trend (Kendall's test)", turn.trend, 0.05, False)
+        yield self._no_noise(state, turn, turn.after)
+
+    def _no_noise(self, state: OverfittingState, turn: Turn, after: list[float]) -> Test:
+        if state.rises >= turn.n - 1:
+            return Test("evaluations that were all above the one before", float(turn.n), float(self.least_points))
+        return Test(
+            "chance that noise of any spread rises so since the minimum (Kendall's or Student's test)",
+            rises_by_chance(after[-FEW:]),
+            at_a_look(self.turn_share, turn.n, self.least_points),
+            False,
+            "probability",
+        )
 
     def half_done(self, view: View, turn: Turn) -> Iterator[Test]:
         """Half of the log is behind the best value, and half of a known plan done."""

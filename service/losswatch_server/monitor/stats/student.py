@@ -43,6 +43,18 @@ def step_test(values: list[float], late: int) -> float:
     return student_tail(_over(high - low, math.sqrt(rss / degrees * (1 / len(before) + 1 / late))), degrees)
 
 
+def next_test(values: list[float], following: float) -> float:
+    """Chance that what follows independent normal values about a line, at least three, lies as far above that line."""
+    n = len(values)
+    mean, middle = sum(values) / n, (n - 1) / 2
+    sxx = n * (n * n - 1) / 12
+    slope = sum((i - middle) * (v - mean) for i, v in enumerate(values)) / sxx
+    rss = sum((v - mean - slope * (i - middle)) ** 2 for i, v in enumerate(values))
+    ahead = n - middle
+    error = math.sqrt(rss / (n - 2) * (1 + 1 / n + ahead * ahead / sxx))
+    return student_tail(_over(following - mean - slope * ahead, error), n - 2)
+
+
 def _over(distance: float, error: float) -> float:
     """In standard errors; what rounding alone may leave of a perfect fit bounds them."""
     error = max(error, 1e-12 * abs(distance))
