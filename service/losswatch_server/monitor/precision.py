@@ -27,6 +27,7 @@ COUNTS: Mapping[Condition, Mapping[str, tuple[int, int]]] = {
         "not moved": (85, 110),
         "answers stay wrong": (3, 3),
         "not moved, and the client says why": (13, 13),
+        "where it began, and the client says why": (0, 0),
         "validation is one number": (48, 50),
         "validation not moved": (33, 35),
     },
@@ -35,6 +36,7 @@ COUNTS: Mapping[Condition, Mapping[str, tuple[int, int]]] = {
         "stopped": (29, 43),
         "settles": (0, 1),
         "stopped, and the client says why": (33, 33),
+        "no lower, and the client says why": (0, 0),
         "validation became one number": (35, 36),
     },
     C.SLOW_CONVERGENCE: {

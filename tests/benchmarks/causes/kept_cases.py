@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.causes import cases
 from benchmarks.causes.cases import Case, Logged, case_of, logs_of
-from benchmarks.detection import kept, ways
+from benchmarks.detection import kept, seen_by_code, ways
 from losswatch_server import codec, monitor
 
 RANKING = ("diagnosis", "advice", "replay", "diagnoses.py", "forecast.py", "learning_rate_limit.py", "report.py",
@@ -34,6 +34,7 @@ def key() -> str:
     package = Path(monitor.__file__).parent
     files = [p for p in sorted(package.rglob("*.py")) if not p.relative_to(package).as_posix().startswith(RANKING)]
     files += [Path(codec.__file__).parent / "facts.py", Path(cases.__file__), Path(ways.__file__)]
+    files += [Path(seen_by_code.__file__)]
     for file in files:
         digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.detection.halves import HALVES, TORCH, Unit, units
 from benchmarks.detection.labels import LabelledRun, run_json, run_of
+from benchmarks.detection.seen_by_code import completed
 
 FOLDER = Path(os.environ.get("LOSSWATCH_ZOO", Path(__file__).parents[3] / ".bench" / "zoo"))
 SIZE = {"develop": 3, "test": 1}
@@ -79,7 +80,7 @@ def read(paths: Iterable[Path]) -> Iterator[LabelledRun]:
         with gzip.open(path, "rt") as lines:
             for line in lines:
                 if "label" in (run := json.loads(line)):
-                    yield run_of(run)
+                    yield completed(run_of(run))
 
 
 def left_out(paths: Iterable[Path]) -> Counter[str]:

@@ -12,6 +12,7 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "softmax_twice": ("not_learning", "wrong_loss_function"),
     "no_probabilities": ("not_learning", "wrong_loss_function"),
     "output_cannot_reach_targets": ("not_learning", "wrong_loss_function"),
+    "values_for_declared_classes": ("not_learning", "wrong_loss_function"),
     "values_for_classes": ("not_learning", "wrong_loss_function"),
     "few_parameters": ("slow_convergence", "insufficient_capacity"),
     "fits_one_batch": ("plateau", "labels_uninformative"),

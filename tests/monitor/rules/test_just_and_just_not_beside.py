@@ -14,6 +14,7 @@ from monitor.rules.test_just_and_just_not_at_once import PAIRS as AT_ONCE
 from monitor.rules.test_just_and_just_not_in_time import PAIRS as IN_TIME
 from monitor.rules.test_just_and_just_not_in_time import PLATEAU
 from monitor.rules.test_overfitting_metric import errors, falls_by, few_values, while_training_falls
+from monitor.rules.test_stated_faults import with_units
 
 OF = {
     "FlatParameters.same_evaluations": "four evaluations of one number",
@@ -52,6 +53,7 @@ PAIRS: dict[str, Pair] = {
     },
     "FlatParameters.unmoved_beside": Pair(found_by(STILL), lambda gain: hardly(losses=gained(gain)), 0.1, 0.16),
     "FlatParameters.better_than_guessing": Pair(PLATEAU, accuracy, 0.2, 0.23),
+    "FlatParameters.hurt_units": Pair(found_by("no lower, and the client says why"), with_units, 0.52, 0.48),
     "OverfittingMetric.metric_fall": Pair(found_by("fell"), falls_by, 0.09, 0.055),
     "OverfittingMetric.metric_rise": Pair(found_by("fell"), errors, 0.14, 0.07),
     "OverfittingMetric.metric_few": Pair(found_by("fell"), few_values, 0.16, 0.1),

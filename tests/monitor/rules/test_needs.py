@@ -24,6 +24,7 @@ from monitor.rules import (
     test_just_and_just_not_at_once,
     test_just_and_just_not_beside,
     test_just_and_just_not_in_time,
+    test_stated_faults,
 )
 from monitor.taken_away import Run, from_run
 
@@ -44,6 +45,7 @@ OTHERS: tuple[Run, ...] = (
     (points(FLAT, grad_norm=[30.0] * N), Context(optimizer="sgd", learning_rate=1.0, loss_name="mse")),
     ([p._replace(metrics={"accuracy": 0.1}) for p in points(FLAT)], Context(total_steps=N)),
     (points(FALLING), Context(total_steps=N, facts=ModelFacts(optimizer_parameters=1, parameters=9))),
+    test_stated_faults.with_units(0.6, test_stated_faults.LOST),
 )
 """Of the rules that none of the others makes speak."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from losswatch_server.monitor.report import assess, diagnose
 from losswatch_server.monitor.vocabulary import CauseName as C
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, points, watch
+from monitor.rules.straddling import Run
 
 N = 400
 NOISE = 0.03 * np.random.default_rng(0).normal(size=N)
@@ -145,3 +148,49 @@ def test_a_fault_that_is_stated_in_mid_run_counts_from_then_on() -> None:
     monitor.see_context(with_facts(FAULTS["dead units"][0]))
     monitor.see_all(points(FLOOR)[300:])
     assert [f.condition for f in assess(monitor).findings] == [Condition.PLATEAU]
+
+
+WIDE = 0.4 * np.random.default_rng(3).normal(size=N)
+"""Noise in which no fall can be excluded, and none be seen."""
+HALF_LOST = (1.0 - 0.2 * (np.arange(N) > 20) + WIDE).tolist()
+LOST = (1.0 + WIDE).tolist()
+
+
+def with_units(share: float, losses: list[float] = HALF_LOST, **known: object) -> Run:
+    """A run that gets no lower, that share of whose units is dead."""
+    return points(losses), replace(with_facts(WELL.merged(ModelFacts(dead_unit_share=share))), **known)
+
+
+def opened(run: Run) -> list[tuple[Condition, str]]:
+    return [(f.condition, f.evidence["rule"]) for f in alarms(watch(*run))]
+
+
+def test_noise_that_hides_every_fall_is_no_excuse_for_a_loss_of_which_the_client_says_why() -> None:
+    frozen = with_facts(FAULTS["a part is frozen"][0])
+    assert opened((points(HALF_LOST), frozen)) == [(Condition.PLATEAU, "no lower, and the client says why")]
+    assert opened((points(LOST), frozen)) == [(Condition.NOT_LEARNING, "where it began, and the client says why")]
+    (finding,) = alarms(watch(points(HALF_LOST), frozen))
+    assert finding.opened_step >= 0.79 * N
+    assert opened((points(HALF_LOST), with_facts(WELL))) == opened((points(LOST), with_facts(WELL))) == []
+
+
+def test_a_model_most_of_whose_units_are_lost_is_told_of_once_its_loss_gets_no_lower() -> None:
+    assert opened(with_units(0.6)) == [(Condition.PLATEAU, "no lower, and the client says why")]
+    assert opened(with_units(0.6, LOST)) == [(Condition.NOT_LEARNING, "where it began, and the client says why")]
+    saturated = with_facts(WELL.merged(ModelFacts(saturated_unit_share=0.6)))
+    assert opened((points(HALF_LOST), saturated)) == [(Condition.PLATEAU, "no lower, and the client says why")]
+
+
+@pytest.mark.parametrize(
+    "well",
+    [
+        with_units(0.6, FALLING),
+        with_units(0.6, DONE),
+        with_units(0.6, loss_name="cross_entropy", num_classes=6),
+        with_units(0.6, (0.05 + 0.95 * np.exp(-np.arange(N) / 20) + 0.02 * WIDE).tolist()),
+        with_units(0.6, total_steps=None),
+    ],
+    ids=["falls", "is nearly gone", "is far below chance", "gained nine tenths", "nobody knows how long it will last"],
+)
+def test_lost_units_are_no_fault_of_a_loss_that(well: Run) -> None:
+    assert opened(well) == []

@@ -45,6 +45,8 @@ class _Levels(Evidence):
             "not moved, and the client says why",
             "stopped, and the client says why",
             "not done, and the client says why",
+            "where it began, and the client says why",
+            "no lower, and the client says why",
             "settled",
         ]
         | None

@@ -39,7 +39,16 @@ from losswatch_server.monitor.rules.flat_levels import (
     stays_wrong,
 )
 from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, is_smooth
-from losswatch_server.monitor.rules.flat_stated import not_done, rests, stated, still_falls, unmoved
+from losswatch_server.monitor.rules.flat_stated import (
+    as_at_its_start,
+    gets_no_lower,
+    not_done,
+    rests,
+    stated,
+    stated_or_hurt,
+    still_falls,
+    unmoved,
+)
 from losswatch_server.monitor.rules.flat_tests import (
     does_not_move,
     enough,
@@ -211,7 +220,6 @@ LINES = (
         condition=C.PLATEAU,
         name="stopped, and the client says why",
         parts=(stated, not_done, rests, enough),
-        held=True,
         floor=True,
         needs=(STATED, SCATTER, Need.START),
     ),
@@ -220,6 +228,19 @@ LINES = (
         name="not done, and the client says why",
         parts=(stated, not_done, still_falls, enough_for_slow),
         needs=(STATED, SCATTER, Need.START),
+    ),
+    Line(
+        condition=C.NOT_LEARNING,
+        name="where it began, and the client says why",
+        parts=(stated_or_hurt, as_at_its_start, gets_no_lower),
+        needs=(STATED, SCATTER, Need.START, Need.BUDGET),
+    ),
+    Line(
+        condition=C.PLATEAU,
+        name="no lower, and the client says why",
+        parts=(stated_or_hurt, not_done, gets_no_lower),
+        floor=True,
+        needs=(STATED, SCATTER, Need.START, Need.BUDGET),
     ),
     Line(
         condition=C.CONVERGED,

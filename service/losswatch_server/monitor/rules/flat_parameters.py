@@ -80,6 +80,9 @@ class FlatParameters:
     """The same for a loss that has not moved, as a share of its first level."""
     excluded_if_stated: float = 0.5
     """The same as a share of all progress, where the client states a fault that keeps the loss up."""
+    hurt_units: float = 0.5
+    """Of the hidden units: dead or saturated are at most 0.45 of any of the develop half's 2,467 healthy runs of which
+    it is known, and more in 273 of 1,060 faulty ones whose units may die."""
     goes_on: float = 0.02
     """A fall of this share of all progress over the second half is one that matters, however sure a smaller one is."""
     goes_on_smooth: float = 0.001

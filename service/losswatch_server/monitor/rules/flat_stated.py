@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from losswatch_server.monitor.rules.base import Test, View
 from losswatch_server.monitor.rules.flat_levels import gained, no_better_metric, no_better_validation
-from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests
+from losswatch_server.monitor.rules.flat_parameters import FlatParameters, Tests, of_means
 from losswatch_server.monitor.rules.flat_tests import late_falls
+from losswatch_server.monitor.rules.minimum_runtime import patience_over
 from losswatch_server.monitor.stats.looks import standard_errors
 from losswatch_server.monitor.vocabulary import CauseName
 
@@ -49,3 +50,37 @@ def still_falls(p: FlatParameters, view: View) -> Tests:
     yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5)
     yield Test("fall over the second half", shape.gain_half, p.goes_on * shape.progress)
     yield Test("points", float(shape.n), p.least_points)
+
+
+def stated_or_hurt(p: FlatParameters, view: View) -> Tests:
+    """A stated fault, or a model of which most units no longer work, whatever did that to them."""
+    hurt, good = share_of_hurt_units(view) >= p.hurt_units, p.good_gain
+    yield Test("a fault that the client states, or most units dead or saturated", float(bool(view.stated) or hurt), 0.5)
+    if not view.stated:  # half of the units may be enough
+        yield Test("share of the first value that was gained", gained(view), good, False)
+        if view.shape.chance is not None:
+            share = view.shape.now / view.shape.chance
+            yield Test("level of the loss", share, p.good_share_of_chance, True, "of chance level")
+
+
+def share_of_hurt_units(view: View) -> float:
+    """Of the hidden units, those that are 0 for every sample or at the end of their range; 0 where it is not known."""
+    facts = view.context.facts
+    return 0.0 if facts is None else max(facts.dead_unit_share or 0.0, facts.saturated_unit_share or 0.0)
+
+
+def gets_no_lower(p: FlatParameters, view: View) -> Tests:
+    """No fall is to be seen where most of the plan is done: noise may hide a small one, but the fault says why there is
+    none."""
+    shape = view.shape
+    falls = shape.falling or late_falls(shape).t < -p.late_t
+    yield Test("significant fall over the second half, or since the first quarter", float(falls), 0.5, False)
+    yield Test("points", float(shape.n), p.few_floor_points if of_means(view) else p.floor_points)
+    over = patience_over(view, p.rising_patience, rising_share=p.rising_patience)
+    yield Test("waited long enough", float(over), 0.5)
+
+
+def as_at_its_start(p: FlatParameters, view: View) -> Tests:
+    """Next to nothing was gained, of the loss or of any metric."""
+    yield Test("share of the first level that was gained", view.shape.share, p.unmoved, False)
+    yield from no_better_metric(view)

@@ -17,7 +17,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     WRONG_LOSS,
 )  # fmt: skip
 from losswatch_server.monitor.diagnosis.evidence.facts_of_data import target_text
-from losswatch_server.monitor.diagnosis.evidence.needed import FACTS
+from losswatch_server.monitor.diagnosis.evidence.needed import FACTS, SETTING
 from losswatch_server.monitor.diagnosis.evidence.row import (
     FACT,
     PLAIN,
@@ -136,6 +136,18 @@ def _values_for_classes(seen: Seen) -> bool | None:
     )  # fmt: skip
 
 
+def _values_for_declared_classes(seen: Seen) -> bool | None:
+    """More than two: a squared error of 0 and 1 is the Brier score, and a mark from 1 to 5 is a value unless somebody
+    says that it is a class."""
+    wrong, classes = _values_for_classes(seen), seen.context.num_classes
+    return None if wrong is None or classes is None else wrong and classes > 2
+
+
+def _values_for_other_classes(seen: Seen) -> bool | None:
+    wrong = _values_for_classes(seen)
+    return None if wrong is None else wrong and not _values_for_declared_classes(seen)
+
+
 def _output_text(seen: Seen) -> str:
     return f"the last layer ends in {_output(seen)}, and the loss expects {seen.facts.loss_expects or ''}".replace(
         "_", "-"
@@ -212,8 +224,15 @@ FACTS_OF_MODEL: tuple[Evidence, ...] = (
         for_={WRONG_LOSS: FACT},
     ),
     Evidence(
-        name="values_for_classes", group="facts", needs=(FACTS,), when=holds(_values_for_classes),
-        means="the targets are classes, and the loss is one for values",
+        name="values_for_declared_classes", group="facts", needs=(FACTS, SETTING),
+        when=holds(_values_for_declared_classes),
+        means="the targets are more than two classes, the client says how many, and the loss is one for values",
+        says=lambda s: f"the targets are {s.context.num_classes} classes, and the loss is one for values",
+        for_={WRONG_LOSS: FACT},
+    ),
+    Evidence(
+        name="values_for_classes", group="facts", needs=(FACTS,), when=holds(_values_for_other_classes),
+        means="the targets are classes as far as is seen, and the loss is one for values",
         says=lambda s: "the targets are classes, and the loss is one for values", for_={WRONG_LOSS: STRONG},
     ),
     Evidence(
