@@ -271,7 +271,7 @@ SAID = [
       hidden_activations=("relu",), dead_unit_share=dead)) for dead in (None, 0.0) for clip in (None, 1e-4)),
     Context(loss_name="mse", baseline_loss=2.3, facts=ModelFacts(initial_loss=2.3)),
     Context(loss_name="poisson_nll", facts=ModelFacts(initial_loss=1e9)),
-    Context(num_classes=5, facts=ModelFacts(target_kind="classes", loss_expects="values")),
+    *(Context(num_classes=n, facts=ModelFacts(target_kind="classes", loss_expects="values")) for n in (2, 5)),
 ]  # fmt: skip
 
 
