@@ -160,6 +160,7 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "gradient_of_few_numbers": ("not_learning", "poor_initialization"),
     "mean_alone_is_pulled": ("not_learning", "wrong_loss_function"),
     "answers_differ": ("not_learning", "labels_uninformative"),
+    "weights_leap": ("not_learning", "learning_rate_too_high"),
 }
 """Row -> (condition, cause): its sentence stands among the reasons for the cause."""
 SAID_AGAINST: Mapping[str, tuple[str, str]] = {
@@ -302,7 +303,6 @@ RULED_OUT: Mapping[str, tuple[str, str]] = {
 """Row -> (condition, cause): the cause is not named, as it else would be."""
 AHEAD: Mapping[str, tuple[str, str, str]] = {
     "weights_are_tiny": ("not_learning", "wrong_loss_function", "parameters_not_updated"),
-    "weights_leap": ("diverging", "learning_rate_too_high", "inputs_not_scaled"),
     "starts_exactly_at_chance": ("loss_spike", "learning_rate_too_high", "labels_uninformative"),
     "more_parameters_than_samples": ("not_learning", "labels_uninformative", "insufficient_capacity"),
     "beyond_stability": ("non_finite", "no_warmup", "learning_rate_too_low"),

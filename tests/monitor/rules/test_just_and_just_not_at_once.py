@@ -293,9 +293,10 @@ def norms(late: float) -> Run:
     return a_run(falling(300), grad_norm=[*(1 + noise(200, 0.1)), *(late + noise(100, 0.1))])
 
 
-def gone_and_back(share: float, losses: list[float] | None = None) -> Run:
-    """The norm falls from 100 to 0.01 and comes back to a share of its start."""
-    series = [*[100.0] * 40, *np.geomspace(100, 0.01, 60), *[0.01] * 100, *[100 * share] * 100]
+def gone_and_back(share: float, losses: list[float] | None = None, high: int = 0) -> Run:
+    """The norm falls from 100, after so many norms of 1000, to 0.01, and comes back to a share of 100."""
+    series = [1000.0] * high + [100.0] * (40 - high)
+    series += [*np.geomspace(100, 0.01, 60), *[0.01] * 100, *[100 * share] * 100]
     return a_run(losses or falling(300), grad_norm=series)
 
 
@@ -323,9 +324,7 @@ OF_GRADIENTS = {
     "NonFiniteGradient.scale_fall": Pair(BROKEN, lambda times: loss_scale(0.5, 0.5 * times), 1100.0, 900.0),
     "ExplodingGradient.warning_ratio": Pair(EXPLODING, norms, 33.0, 27.0),
     "ExplodingGradient.critical_ratio": Pair(severe(C.EXPLODING_GRADIENT, 2), norms, 1100.0, 900.0),
-    "ExplodingGradient.warmup": Pair(
-        EXPLODING, lambda n: a_run(falling(n), grad_norm=[1.0] * (n - 12) + [100.0] * 12), 36, 28
-    ),
+    "ExplodingGradient.warmup": Pair(EXPLODING, lambda count: gone_and_back(0.36, high=count), 12, 20),
     "ExplodingGradient.near_the_start": Pair(EXPLODING, gone_and_back, 0.36, 0.24),
     "ExplodingGradient.harmed": Pair(
         EXPLODING,
