@@ -109,6 +109,21 @@ def test_the_ends_of_units_are_not_taken_away_before_large_data_are_scaled(size:
         assert "change_activation" in [a.action for a in advised]
 
 
+@pytest.mark.parametrize("cause", [C.DEAD_ACTIVATIONS, C.SATURATED_ACTIVATIONS])
+@pytest.mark.parametrize(("rate", "first"), [(2.0, "set_learning_rate"), (0.1, "change_activation")])
+def test_units_that_a_rate_killed_are_not_replaced_before_the_rate_is_lowered(
+    cause: C, rate: float, first: str
+) -> None:
+    """With leaky units in their place, a run at twenty times the usual rate overflows."""
+    lived = np.concatenate([np.linspace(2.3, 0.3, 100), np.full(100, 2.3)]).tolist()
+    memory = remembered(lived, [0.1] * 200, rates=[rate] * 200)
+    context = Context(optimizer="sgd", learning_rate=rate)
+    causes = (Cause(cause=cause, probability=0.6),)
+    advised = advise(found(Condition.PLATEAU, memory), causes, gather(memory, context), context)
+    assert advised[0].action == first
+    assert "change_activation" in [a.action for a in advised]
+
+
 def test_no_more_is_advised_than_anybody_reads() -> None:
     causes = dict.fromkeys(REMEDIES, 0.09)
     assert len(told(causes)) == MOST

@@ -17,7 +17,7 @@ from losswatch_server.monitor.known import Need, Needed, any_of
 from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition
-from monitor.diagnosis import made_breaks, witness_runs
+from monitor.diagnosis import made_breaks, made_returns, witness_runs
 from monitor.diagnosis.remembered import found
 from monitor.taken_away import from_context, from_memory
 
@@ -50,6 +50,7 @@ def sights() -> dict[str, list[Sight]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(witness_runs, "gather", remember)
         patch.setattr(made_breaks, "gather", remember)
+        patch.setattr(made_returns, "gather", remember)
         for seen in witness_runs.sights():
             _, memory, context, since = of[id(seen.measured)]
             for row in ROWS:

@@ -140,6 +140,39 @@ def test_a_small_rise_of_the_validation_loss_is_not_likely_enough_to_be_told() -
     assert Condition.OVERFITTING not in {s.condition for s in diagnose(points, Context(), asked=True).suspicions}
 
 
+@pytest.mark.parametrize(("floor", "suspected"), [(0.05, True), (0.9, False)])
+def test_a_validation_loss_that_rose_is_suspected_where_the_training_loss_left_it_behind(
+    floor: float, suspected: bool
+) -> None:
+    """Of 22 such runs of the develop half 7 were overfitting, of 78 with the training loss near it none."""
+    held = [*np.linspace(1.2, 0.8, 10), 0.95, 0.9, 1.0, 0.94, 1.02, 0.97]
+    losses = np.linspace(1.2, floor, len(held)) + 0.01 * RNG(1).normal(size=len(held))
+    points = [Point(1 + i, loss=loss, validation_loss=v) for i, (loss, v) in enumerate(zip(losses, held, strict=True))]
+    report = diagnose(points, Context(), asked=True)
+    told = [*report.findings, *report.suspicions]
+    assert (Condition.OVERFITTING in {one.condition for one in told}) is suspected
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end", "suspected"),
+    [
+        ("mse", 300.0, 0.8, True),
+        ("mse", 12.0, 0.8, False),
+        ("mse", 300.0, 40.0, False),
+        ("mse", 300.0, 0.001, False),
+        ("cross_entropy", 300.0, 0.8, False),
+    ],
+)
+def test_a_squared_error_that_began_far_above_what_its_targets_can_give_is_suspected(
+    name: str, start: float, end: float, suspected: bool
+) -> None:
+    losses = end * (1 + 0.1 * RNG(0).normal(size=300)) + start * np.exp(-np.arange(300) / 4)
+    report = asked(losses.tolist(), Context(loss_name=name))
+    said = [s for s in report.suspicions if s.summary.startswith("The loss began at")]
+    assert bool(said) is suspected
+    assert all(s.condition is Condition.EXPLODING_GRADIENT and s.causes and s.advice for s in said)
+
+
 def test_a_rise_within_the_printed_digits_is_none() -> None:
     rest = [0.0004, 0.0003, 0.0005, 0.0004, 0.0005, 0.0005]
     validation = [*(0.08 * 0.8**i + 0.0004 for i in range(40)), *rest]

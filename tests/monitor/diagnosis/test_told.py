@@ -17,6 +17,7 @@ from losswatch_server.monitor.memory.memory import Memory
 from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import CauseName, Condition
 from monitor.curves import falling, points, watch
+from monitor.diagnosis import made_returns
 from monitor.diagnosis.made_breaks import sights as breaks
 from monitor.diagnosis.remembered import found, remembered
 from monitor.diagnosis.told import AHEAD, RULED_OUT, SAID_AGAINST, SAID_FOR
@@ -116,7 +117,7 @@ def sights(condition: str) -> tuple[Seen, ...]:
                 for finding in monitor.findings()
                 if finding.condition is of
             )
-    seen.extend(one for one in (*broken_sights(), *breaks()) if one.finding.condition is of)
+    seen.extend(one for one in (*broken_sights(), *breaks(), *made_returns.sights()) if one.finding.condition is of)
     return tuple(seen)
 
 

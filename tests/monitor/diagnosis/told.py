@@ -82,6 +82,8 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "above_chance": ("not_learning", "parameters_not_updated"),
     "a_little_under_chance": ("not_learning", "labels_uninformative"),
     "rests_at_floor_of_double_softmax": ("not_learning", "wrong_loss_function"),
+    "was_better": ("plateau", "dead_activations"),
+    "fell_back_with_less_gradient": ("plateau", "dead_activations"),
     "lost_what_it_had": ("not_learning", "dead_activations"),
     "constant_with_gradient": ("not_learning", "parameters_not_updated"),
     "constant_without_gradient": ("not_learning", "dead_activations"),
@@ -206,6 +208,7 @@ SAID_AGAINST: Mapping[str, tuple[str, str]] = {
     "rests_at_chance": ("diverging", "wrong_loss_function"),
     "above_chance": ("plateau", "labels_uninformative"),
     "well_under_chance": ("vanishing_gradient", "saturated_activations"),
+    "fell_back_with_less_gradient": ("plateau", "labels_uninformative"),
     "lost_what_it_had": ("slow_convergence", "learning_rate_too_low"),
     "constant_with_gradient": ("slow_convergence", "insufficient_capacity"),
     "noise_grown": ("not_learning", "learning_rate_too_low"),
@@ -268,6 +271,7 @@ SAID_AGAINST: Mapping[str, tuple[str, str]] = {
 }
 """Row -> (condition, cause): its sentence stands among what speaks against the cause."""
 RULED_OUT: Mapping[str, tuple[str, str]] = {
+    "was_better": ("plateau", "missing_nonlinearity"),
     "optimizer_holds_all": ("plateau", "parameters_not_updated"),
     "no_activation": ("loss_spike", "dead_activations"),
     "has_activation": ("vanishing_gradient", "missing_nonlinearity"),

@@ -17,7 +17,7 @@ from losswatch_server.monitor.model_facts import ModelFacts
 from losswatch_server.monitor.monitor import Monitor
 from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import Condition
-from monitor.diagnosis import made_breaks
+from monitor.diagnosis import made_breaks, made_returns
 from monitor.diagnosis.odd_trainings import trainings
 from monitor.diagnosis.remembered import found, remembered
 
@@ -322,3 +322,4 @@ def sights() -> Iterator[Seen]:
         broke = replace(found(Condition.NON_FINITE, memory), series="validation_loss")
         yield Seen(broke, gather(memory, context, since_step=150), context)
     yield from made_breaks.sights()
+    yield from made_returns.sights()

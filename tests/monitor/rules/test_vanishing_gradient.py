@@ -40,3 +40,28 @@ def test_a_total_norm_that_collapses_while_the_loss_is_high_is_reported() -> Non
 def test_a_norm_that_falls_with_the_loss_is_convergence() -> None:
     losses = np.geomspace(2.3, 1e-9, 400).tolist()
     assert conditions(watch(points(losses, grad_norm=np.sqrt(losses).tolist()), CLASSES)) == []
+
+
+def test_a_gradient_that_became_zero_is_gone_since_that_step() -> None:
+    for died in (0, 120, 1):
+        norms = [0.4] * died + [0.0] * (200 - died)
+        found = alarms(watch(points(flat(200), grad_norm=norms), CLASSES))
+        assert (Condition.VANISHING_GRADIENT, died) in [(f.condition, f.onset_step) for f in found]
+
+
+def test_a_gradient_that_became_zero_before_what_is_remembered_is_gone_since_about_then() -> None:
+    died, count = 3000, 9000
+    context = CLASSES.merged(Context(total_steps=count))
+    found = alarms(watch(points(flat(count), grad_norm=[0.4] * died + [0.0] * (count - died)), context))
+    (gone,) = [f for f in found if f.condition is Condition.VANISHING_GRADIENT]
+    assert abs(gone.onset_step - died) <= 0.02 * count
+
+
+def test_layers_that_died_are_dead_since_that_step_and_layers_dead_at_first_since_the_start() -> None:
+    losses = flat(200)
+    for died in (0, 80, 121):
+        norms = [{"first": 0.2 if i < died else 0.0, "last": 0.3} for i in range(200)]
+        stream = [Point(i, losses[i], 0.3, layers=layers) for i, layers in enumerate(norms)]
+        found = alarms(watch(stream, CLASSES))
+        (gone,) = [f for f in found if f.condition is Condition.VANISHING_GRADIENT]
+        assert abs(gone.onset_step - died) <= 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
+from losswatch_server.monitor.advice.units import dead_units, he, saturated_units, scaled_inputs
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
@@ -22,9 +23,6 @@ MOVES = 1e-4
 HARDLY_LEARNED = 0.7
 """Share of chance level above which a model that is too small is far too small."""
 STUCK = (Condition.NOT_LEARNING, Condition.PLATEAU, Condition.SLOW_CONVERGENCE)
-LARGE_NORM = 4.0
-"""Times the loss, of the 90th percentile of the gradient norms, from which on what comes into saturated units is large:
-of units that saturate for another reason it is 2.8 at most, of data 300 times too large 8."""
 
 Remedy = Callable[[Finding, Measured, Context], Iterator[Advice]]
 
@@ -42,18 +40,6 @@ def _rate_too_low(finding: Finding, measured: Measured, context: Context) -> Ite
     raised = higher(finding, measured, context)
     if raised is not None:
         yield raised
-
-
-def _inputs_not_scaled(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    facts = context.facts or NO_FACTS
-    if facts.input_std is not None and 0.3 < facts.input_std < 3 and (facts.target_std or 1.0) < 10:
-        return
-    yield Advice(
-        action="scale_inputs",
-        value="standardize",
-        summary="Subtract the mean of each input and divide by its standard deviation (a regression target too): the "
-        "stable learning rate grows with the inverse square of the inputs' size.",
-    )
 
 
 def _missing_nonlinearity(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
@@ -136,47 +122,8 @@ def _loss(name: str, context: Context, summary: str) -> Advice:
     return Advice(action="change_loss", value=name, current=context.loss_name, summary=summary)
 
 
-def _dead_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    leaky = Advice(
-        action="change_activation",
-        value="leaky_relu",
-        summary="Use leaky_relu (slope 0.01): a plain ReLU that is 0 for every sample "
-        "gets no gradient and never returns.",
-    )
-    start = list(
-        _he(context, "Start with He-initialised weights and biases of 0, so that half of the units are active.")
-    )
-    loss = measured.loss
-    never_lived = loss is not None and loss.best_level > 0.8 * loss.very_first > 0
-    yield from (*start, leaky) if never_lived else (leaky, *start)
-
-
-def _saturated_activations(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    """Units saturate where what comes into them is large. Where the data are, units whose range has no end let it
-    through to the loss, which blows up: data are scaled first."""
-    gradient = measured.gradient
-    large = gradient and measured.loss and gradient.p90 > LARGE_NORM * abs(measured.loss.now)
-    if large and measured.from_start:
-        for scaled in _inputs_not_scaled(finding, measured, context):
-            yield replace(scaled, cause=CauseName.INPUTS_NOT_SCALED)
-    if activation(context) != "rectifying":
-        yield Advice(
-            action="change_activation",
-            value="relu",
-            summary="Use relu instead of sigmoid or tanh in the hidden layers (or add batch normalisation): saturated "
-            "units shrink the gradient in every layer it passes.",
-        )
-    yield from _he(context, "Start with He-initialised weights, so that no unit begins at the end of its range.")
-
-
-def _he(context: Context, summary: str) -> Iterator[Advice]:
-    """Not for a model that was trained before: its weights are what it knows."""
-    if not fine_tunes(context):
-        yield Advice(action="change_initialization", value="he", summary=summary)
-
-
 def _poor_initialization(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    yield from _he(
+    yield from he(
         context,
         "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: the "
         "first loss should be at chance level.",
@@ -377,12 +324,12 @@ def _momentum_too_high(finding: Finding, measured: Measured, context: Context) -
 REMEDIES: dict[CauseName, Remedy] = {
     CauseName.LEARNING_RATE_TOO_HIGH: _rate_too_high,
     CauseName.LEARNING_RATE_TOO_LOW: _rate_too_low,
-    CauseName.INPUTS_NOT_SCALED: _inputs_not_scaled,
+    CauseName.INPUTS_NOT_SCALED: scaled_inputs,
     CauseName.MISSING_NONLINEARITY: _missing_nonlinearity,
     CauseName.INSUFFICIENT_CAPACITY: _insufficient_capacity,
     CauseName.WRONG_LOSS_FUNCTION: _wrong_loss_function,
-    CauseName.DEAD_ACTIVATIONS: _dead_activations,
-    CauseName.SATURATED_ACTIVATIONS: _saturated_activations,
+    CauseName.DEAD_ACTIVATIONS: dead_units,
+    CauseName.SATURATED_ACTIVATIONS: saturated_units,
     CauseName.POOR_INITIALIZATION: _poor_initialization,
     CauseName.PARAMETERS_NOT_UPDATED: _parameters_not_updated,
     CauseName.GRADIENTS_ACCUMULATING: _gradients_accumulating,

@@ -359,7 +359,7 @@ class Flat(FlatParameters):
         state.opened = True
         return Alarm(
             onset_step=row.onset(view),
-            confidence=CONVERGED if row.condition is C.CONVERGED else precision(row.condition, row.name),
+            confidence=CONVERGED if row.condition is C.CONVERGED else precision(row.condition, row.name, view.kind),
             severity=row.severity,
             evidence=_evidence(self, view, row),
         )

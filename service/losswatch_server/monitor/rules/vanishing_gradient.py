@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from losswatch_server.monitor.known import Need, Needs, Noise
+from losswatch_server.monitor.memory.track import LAST_STEP, MAX
 from losswatch_server.monitor.precision import precision
 from losswatch_server.monitor.rules.base import QUIET, Alarm, Test, Verdict, View, Waiting
 from losswatch_server.monitor.rules.minimum_runtime import patience_over
@@ -76,7 +77,7 @@ class VanishingGradient:
             return QUIET
         rule, evidence = found[0]
         return Alarm(
-            onset_step=view.memory.loss.head_steps[0],
+            onset_step=_onset(rule, view, layers, self.total_ratio, self.layer_ratio),
             confidence=precision(self.condition, rule),
             severity=Severity.WARNING,
             evidence=evidence | {"level": shape.now, "first_level": shape.first, "chance_level": shape.chance},
@@ -152,6 +153,27 @@ class VanishingGradient:
             track.head_steps[0],
         )
         yield from self._still_bad(view)
+
+
+def _onset(rule: str, view: View, layers: LayerNorms | None, total_ratio: float, layer_ratio: float) -> int:
+    """The first step, but for a gradient that went since: then where it was lost, so far as is remembered."""
+    memory = view.memory
+    first, track = memory.loss.head_steps[0], memory.grad_norm
+    if rule in ("zero", "total"):
+        limit = total_ratio * median(track.head[:32]) if rule == "total" else 0.0
+        gone = next((i for i, norm in enumerate(reversed(track.recent)) if norm > limit), len(track.recent))
+        if 0 < gone < len(track.recent):
+            return track.recent_steps[-gone]
+        rows = track.bucket_table()
+        moving = rows[rows[:, MAX] > limit]
+        return int(moving[-1][LAST_STEP]) if gone and len(moving) else first
+    ago = None
+    if layers is not None and rule == "dead layers":
+        ago = layers.died_ago
+    elif layers is not None and layers.first_over_largest_at_start >= layer_ratio:
+        ago = layers.first_died_ago
+    steps = memory.loss.recent_steps
+    return steps[-ago] if ago is not None and ago <= len(steps) else first
 
 
 def _layer_evidence(layers: LayerNorms) -> dict[str, Any]:

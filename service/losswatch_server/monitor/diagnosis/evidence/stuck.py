@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from losswatch_server.monitor.diagnosis.evidence import loss as losses
 from losswatch_server.monitor.diagnosis.evidence.causes import (
+    ACCUMULATING,
     CLIP,
     DEAD,
     INIT,
     LABELS,
     LINEAR,
+    MOMENTUM,
     NOT_UPDATED,
     RATE_HIGH,
     RATE_LOW,
@@ -17,7 +19,7 @@ from losswatch_server.monitor.diagnosis.evidence.causes import (
     UNSCALED,
     WRONG_LOSS,
 )  # fmt: skip
-from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE
+from losswatch_server.monitor.diagnosis.evidence.needed import BEGINNING, CHANCE, NORMS
 from losswatch_server.monitor.diagnosis.evidence.rates import arrived
 from losswatch_server.monitor.diagnosis.evidence.row import PLAIN, STRONG, WEAK, Evidence, Seen, holds
 from losswatch_server.monitor.diagnosis.evidence.start import EXACT, exactly_at_chance
@@ -50,6 +52,23 @@ def _stationary(seen: Seen) -> bool | None:
     if m.gradient is not None or seen.finding.condition is not Condition.PLATEAU:
         return None
     return arrived(seen)
+
+
+LESS = 0.35
+"""Share of its first norm that the gradient has left where units died: the output layer alone is trained. Over the 44
+trainings of the develop half whose units die in mid-run it is 0.1 to 0.3 (0 where nothing is left)."""
+
+
+def _fell_back(seen: Seen) -> bool:
+    finding = seen.finding
+    return finding.condition is Condition.PLATEAU and finding.evidence.get("rule") == "fell back"
+
+
+def _fell_back_with_less(seen: Seen) -> bool | None:
+    gradient = seen.measured.gradient
+    if gradient is None or gradient.ratio is None or not seen.measured.from_start:
+        return None
+    return _fell_back(seen) and gradient.ratio < LESS
 
 
 MOVES = 1e-3
@@ -105,6 +124,25 @@ STUCK: tuple[Evidence, ...] = (
             f"scatters by {number(losses.of(s).noise)}: the parameters have moved"
         ),
         against={NOT_UPDATED: STRONG, RATE_LOW: WEAK},
+    ),
+    Evidence(
+        name="was_better", group="level", when=holds(_fell_back),
+        means="the loss had come down, and stays higher since: the model can be better than it is",
+        says=lambda s: f"the loss had come down to {number(losses.of(s).best_level)}: this model can be better",
+        for_={RATE_HIGH: WEAK, LABELS: WEAK, DEAD: WEAK, ACCUMULATING: PLAIN, MOMENTUM: PLAIN},
+        against={LINEAR: STRONG, SMALL: STRONG, WRONG_LOSS: STRONG, RATE_LOW: PLAIN, CLIP: PLAIN, NOT_UPDATED: STRONG},
+    ),
+    Evidence(
+        name="fell_back_with_less_gradient", group="gradient norm", needs=(BEGINNING, NORMS),
+        when=holds(_fell_back_with_less),
+        means="the loss went back up and stays there, and the gradient is a third of its first norm or less: what is "
+        "left to learn no longer reaches most of the weights",
+        says=lambda s: (
+            f"the loss went back up, yet the gradient norm is "
+            f"{number(s.measured.gradient.now if s.measured.gradient else None)}, less than at the start "
+            f"({number(s.measured.gradient.first if s.measured.gradient else None)})"
+        ),
+        for_={DEAD: WEAK}, against={LABELS: PLAIN},
     ),
     Evidence(
         name="rests_without_noise", group="gradient norm", when=holds(_stationary),
