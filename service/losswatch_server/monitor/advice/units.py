@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from losswatch_server.monitor.advice.learning_rate import lower
+from losswatch_server.monitor.advice.learning_rate import lower, usual_rate
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
@@ -15,16 +15,18 @@ from losswatch_server.monitor.points import Context
 from losswatch_server.monitor.vocabulary import CauseName
 
 NO_FACTS = ModelFacts()
-KILLS = 0.7
-"""Tenfolds of the rate above what is usual from which on it is what killed units: others in their place would carry
-the same steps, and blow up."""
+KILLS = 5.0
+"""Times what is usual from which on it is the rate that killed units: others in their place would carry the same steps,
+and blow up."""
 LARGE_NORM = 4.0
 """Times the loss, of the 90th percentile of the gradient norms, from which on what comes into saturated units is large:
 of units that saturate for another reason it is 2.8 at most, of data 300 times too large 8."""
 
 
 def _rate_first(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    lowered = lower(finding, measured, context) if (measured.rate_decades or 0.0) > KILLS else None
+    rate, usual = measured.learning_rate, usual_rate(context)
+    high = rate is not None and usual is not None and rate > KILLS * usual
+    lowered = lower(finding, measured, context) if high else None
     if lowered is not None:
         yield replace(lowered, cause=CauseName.LEARNING_RATE_TOO_HIGH)
 
