@@ -75,33 +75,52 @@ def test_a_jump_at_a_constant_rate_or_one_raised_above_all_before_is_an_alarm(ra
     assert "loss_spike" in conditions(watch(restarts(rates)))
 
 
-def epoch_so_far(epochs: int = 4, length: int = 120, seed: int = 0) -> list[float]:
-    """A loss that falls with the scatter of single batches, as its mean over the epoch so far."""
-    batches = 2.0 * np.exp(-np.arange(epochs * length) / 300) + 0.25 * np.random.default_rng(seed).normal(
-        size=epochs * length
-    )
-    means = [batches[i // length * length : i + 1].mean() for i in range(epochs * length)]
+def epoch_so_far(epochs: int = 4, length: int = 120, seed: int = 0, worst: float = 0.0) -> list[float]:
+    """A loss that falls with the scatter of single batches, as its mean over the epoch so far. ``worst`` is added to
+    the first batch of the last epoch."""
+    steps = np.arange(epochs * length)
+    batches = 1.0 + np.exp(-steps / 300) + 0.25 * np.random.default_rng(seed).normal(size=len(steps))
+    batches[-length] += worst
+    means = [batches[i // length * length : i + 1].mean() for i in range(len(steps))]
     return [float(mean) for mean in means]
 
 
-STEPS = Context(steps_per_epoch=120, step_unit="step")
+@pytest.mark.parametrize("length", [40, 120, 170])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_mean_over_the_epoch_that_begins_anew_is_no_spike(length: int, seed: int) -> None:
+    assert "loss_spike" not in conditions(watch(points(epoch_so_far(length=length, seed=seed))))
+
+
+@pytest.mark.parametrize("every", [3, 10])
+def test_nor_is_one_that_is_logged_now_and_then_and_printed(every: int) -> None:
+    losses = [round(loss, 3) for loss in epoch_so_far(length=480, seed=every)[::every]]
+    logged = [point._replace(step=every * point.step) for point in points(losses)]
+    assert "loss_spike" not in conditions(watch(logged))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_mean_over_the_epoch_that_begins_anew_is_no_spike(seed: int) -> None:
-    assert "loss_spike" not in conditions(watch(points(epoch_so_far(seed=seed)), STEPS))
+def test_noise_that_dies_as_the_loss_falls_excuses_no_jump(seed: int) -> None:
+    """Its movements become smaller too, yet times their number they are more than the loss itself."""
+    noise = 1 + 0.1 * np.random.default_rng(seed).normal(size=180)
+    losses = (20 / (10 + np.arange(180)) * noise).tolist()
+    assert "loss_spike" in conditions(watch(points([*losses, 3.0])))
 
 
 def test_a_mean_over_the_epoch_that_begins_far_above_all_batches_is_a_spike() -> None:
-    losses = epoch_so_far()
-    losses[360:363] = [40.0, 20.0, 14.0]
-    assert "loss_spike" in conditions(watch(points(losses), STEPS))
+    assert "loss_spike" in conditions(watch(points(epoch_so_far(worst=40.0))))
 
 
-def test_single_batches_that_jump_where_an_epoch_begins_are_a_spike() -> None:
-    losses = falling(480, noise=0.05)
-    losses[360] = 8.0
-    assert "loss_spike" in conditions(watch(points(losses), STEPS))
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_that_a_lower_rate_stills_excuses_no_jump(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=300) * np.where(np.arange(300) < 160, 0.04, 0.008)
+    assert "loss_spike" in conditions(watch(points([*(3.0 - np.arange(300) / 1000 + noise), 4.2])))
+
+
+@pytest.mark.parametrize("height", [1.5, 8.0])
+def test_single_batches_that_jump_where_an_epoch_begins_are_a_spike(height: float) -> None:
+    losses = falling(480, noise=0.03)
+    losses[360] += height
+    assert "loss_spike" in conditions(watch(points(losses), Context(steps_per_epoch=120)))
 
 
 def test_a_hinge_at_rest_that_rises_by_a_little_of_its_progress_is_information() -> None:

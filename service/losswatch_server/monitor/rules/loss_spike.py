@@ -25,7 +25,7 @@ from losswatch_server.monitor.known import Need, Needs, Noise, begins_at_start
 from losswatch_server.monitor.memory.stretch import Stretch
 from losswatch_server.monitor.points import Point
 from losswatch_server.monitor.rules.base import QUIET, UNSURE, Alarm, Over, Test, Verdict, View, Waiting
-from losswatch_server.monitor.rules.epoch_means import begins_anew
+from losswatch_server.monitor.rules.epoch_means import first_batch
 from losswatch_server.monitor.rules.few_points import at_each, follows_by_chance
 from losswatch_server.monitor.rules.spike_limits import Array, SpikeLimits, limits_of
 from losswatch_server.monitor.stats.tail import tail_limit
@@ -88,6 +88,8 @@ class SpikeState:
     alarming: bool = False
     above_eighth: int = 0
     """Points in a row over the 8th largest residual, the first included."""
+    first_batch: float = math.nan
+    """The highest loss with which a mean over the epoch may begin anew at the onset; NaN until it was asked for."""
     highest_before: float = math.inf
     new_level: float = -math.inf
     largest: list[float] = field(default_factory=list)
@@ -162,7 +164,7 @@ class LossSpike:
         if not view.holds("jump", self._jump(state, view, loss, threshold.limit)):
             return QUIET
         state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
-        state.back_step = -1
+        state.back_step, state.first_batch = -1, math.nan
         state.count += 1
         state.highest_before = track.highest_before()
         state.alarming = self._material(state, view)
@@ -210,7 +212,7 @@ class LossSpike:
             limit=2 * highest, recovery=max(highest, centre + 3 * scale), centre=centre, scale=scale
         )
         state.onset, state.length, state.below, state.peak, state.above_eighth = view.point.step, 1, 0, loss, 1
-        state.back_step = -1
+        state.back_step, state.first_batch = -1, math.nan
         state.count += 1
         state.alarming = not self._restarted(state, view)
         return self._alarm(state, view)
@@ -275,8 +277,11 @@ class LossSpike:
 
     def _restarted(self, state: SpikeState, view: View) -> bool:
         """Whether a schedule of the learning rate, or a mean over the epoch, began anew with the jump."""
-        near = view.memory.loss.recent_steps[-(state.length + self.restart_points) :]
-        return view.memory.rates.restarted(near[0], state.onset) or begins_anew(view, state.onset, state.peak)
+        track = view.memory.loss
+        near = track.recent_steps[-(state.length + self.restart_points) :]
+        if math.isnan(state.first_batch):
+            state.first_batch = first_batch(track.recent[: -state.length], track.n - state.length)
+        return view.memory.rates.restarted(near[0], state.onset) or state.peak <= state.first_batch
 
     def _material(self, state: SpikeState, view: View) -> bool:
         """Whether a jump is more than one outlier of the run's own tail, and no schedule's doing."""
