@@ -95,6 +95,31 @@ def test_a_log_that_steps_back_is_judged_by_its_last_attempt(api: TestClient) ->
     assert (verdict["attempt"], verdict["status"], verdict["points"]) == (2, "healthy", 29)
 
 
+def console(epochs: range, start: float = 1.0, *, repeated: int = 1) -> str:
+    return repeated * "".join(f"Epoch {i}/{epochs[-1]} - loss: {start / i:.4f}\n" for i in epochs)
+
+
+@pytest.mark.parametrize(
+    ("log", "trainings"),
+    [
+        (console(range(1, 9), repeated=3), 3),
+        (console(range(5, 9), repeated=2), 2),
+        (console(range(1, 9)) + console(range(5, 12)), 1),
+        (console(range(1, 9)) + console(range(5, 12)) + console(range(1, 7)), 2),
+    ],
+    ids=["three from the start", "two excerpts", "resumed", "resumed, then another"],
+)
+def test_a_log_of_several_trainings_says_how_many_and_which_is_judged(
+    api: TestClient, log: str, trainings: int
+) -> None:
+    verdict = diagnose(api, log).json()
+    said = [note for note in verdict["notes"] if "trainings follow one another" in note]
+    assert bool(said) == (trainings > 1)
+    if said:
+        assert said[0].startswith(f"{trainings} trainings follow")
+        assert f"The last one, {verdict['points']} points, is judged" in said[0]
+
+
 def test_the_ranks_of_one_step_are_points_of_their_own(api: TestClient) -> None:
     ranks = [{"step": i // 2, "loss": 1.0, "rank": i % 2} for i in range(20)]
     assert diagnose(api, {"points": ranks}).json()["points"] == 10

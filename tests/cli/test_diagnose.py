@@ -125,3 +125,10 @@ def test_what_diagnose_does_not_need_is_not_loaded() -> None:
 def test_a_validation_loss_that_is_not_finite_is_called_so(command) -> None:
     text = "".join(f"epoch {epoch} loss {1 - epoch / 50:.2f} val_loss nan\n" for epoch in range(12))
     assert "The validation loss became NaN" in command("diagnose", "-", "--no-plot", stdin=text).stdout
+
+
+def test_a_jump_that_is_over_is_told_with_the_step_at_which_the_loss_was_back(command) -> None:
+    losses = [2.4, 2.2, 2.1, 2.0, 9.0, 1.9, 1.8, 1.8, 1.7, 1.7]
+    text = "".join(f"step {1000 * i} loss {loss}\n" for i, loss in enumerate(losses, 1))
+    told = " ".join(command("diagnose", "-", "--no-plot", stdin=text).stdout.split())
+    assert "over: loss_spike, steps 5,000 to 6,000. The loss jumped at step 5,000" in told

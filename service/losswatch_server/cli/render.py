@@ -52,7 +52,7 @@ def report_lines(report: Mapping[str, Any]) -> Group:
     if closed:
         parts.append(Text(""))
     parts.extend(
-        Text(f"  over: {finding['condition']}, steps {finding['onset_step']:,} to {_last_step(finding)}", style="dim")
+        Text(f"  over: {finding['condition']}, {_steps(finding)}. {finding['summary']}", style="dim")
         for finding in closed
     )
     suspicions = report.get("suspicions") or []
@@ -117,8 +117,12 @@ def _causes(finding: Mapping[str, Any]) -> Iterator[Text]:
         )
 
 
-def _last_step(finding: Mapping[str, Any]) -> Any:
-    return finding["last_step"] if finding["resolved_step"] is None else finding["resolved_step"]
+def _steps(finding: Mapping[str, Any]) -> str:
+    """From its first step to its last one: where it is known, to the one at which the loss was back."""
+    first, last = finding["onset_step"], finding["evidence"].get("recovered_step")
+    if last is None:
+        last = finding["last_step"] if finding["resolved_step"] is None else finding["resolved_step"]
+    return f"steps {first:,} to {last:,}"
 
 
 def _number(value: Any) -> str:

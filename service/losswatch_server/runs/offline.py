@@ -6,6 +6,7 @@ Pure: nothing is stored, and the same bytes give the same answer.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -152,7 +153,7 @@ def _diagnosed(
     faults = [*monitor.drain_faults(), *assessment.faults]
     faults += [fault for explanation in explanations for fault in explanation.faults]
     if log is not None:
-        assessment = _with_doubts(assessment, log.doubts)
+        assessment = _with_trainings(_with_doubts(assessment, log.doubts), log.points)
     return Diagnosis(
         assessment=assessment,
         context=context,
@@ -191,6 +192,31 @@ def _with_doubts(assessment: Assessment, doubts: Sequence[Doubt]) -> Assessment:
         headline=f"The reading is in doubt: {serious[0]}. Read so, nothing is wrong.",
         notes=notes[:-1] if len(serious) == 1 else notes,
     )
+
+
+def _with_trainings(assessment: Assessment, points: Sequence[LogPoint]) -> Assessment:
+    """Says so where several trainings follow one another in a log: the last is judged."""
+    begun = trainings(points)
+    if begun == 1:
+        return assessment
+    note = (
+        f"{begun} trainings follow one another in this log: the steps begin again. The last one, "
+        f"{'1 point' if assessment.points == 1 else f'{assessment.points:,} points'}, is judged; the earlier ones are "
+        "not. To have one of them judged, cut its lines out."
+    )
+    return replace(assessment, notes=(note, *assessment.notes))
+
+
+def trainings(points: Sequence[LogPoint]) -> int:
+    """How often a log begins from the start: an attempt that leaves nothing of those before is another training."""
+    begun, attempt, first = 1, 1, math.inf
+    for point in points:
+        if point.attempt != attempt:
+            attempt = point.attempt
+            if point.step <= first:
+                begun, first = begun + 1, math.inf
+        first = min(first, point.step)
+    return begun
 
 
 def _explained(

@@ -52,6 +52,14 @@ def test_a_known_rate_is_set_to_half_the_stable_limit() -> None:
     assert "0.00693" in first.summary
 
 
+@pytest.mark.parametrize(("first", "said"), [(math.log(10), "all weights are 0"), (9.0, "should be at chance level")])
+def test_a_first_loss_that_is_chance_level_already_is_not_told_to_become_it(first: float, said: str) -> None:
+    context = Context(loss_name="cross_entropy", num_classes=10)
+    losses = [first, *RNG(0).normal(2.3026, 0.001, 199).tolist()]
+    advice = for_cause(CauseName.POOR_INITIALIZATION, Condition.NOT_LEARNING, context, losses=losses)
+    assert said in advice[0].summary
+
+
 @pytest.mark.parametrize(("start", "raised"), [(1.9, 2e-4), (2.3, 0.01)])
 def test_a_rate_for_fine_tuning_is_raised_by_ten_at_a_time_unless_the_model_began_from_nothing(
     start: float, raised: float

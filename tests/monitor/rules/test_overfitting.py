@@ -43,6 +43,13 @@ def test_a_few_unbroken_epochs_up_by_a_sixth_are_enough_in_a_short_log(validatio
     assert conditions(watch(points(train[:-1], validation_loss=validation[:-1]))) == []
 
 
+def test_few_evaluations_are_told_as_they_were_sent() -> None:
+    train, validation = [0.7, 0.5, 0.35, 0.22, 0.12, 0.05], [0.48, 0.51, 0.56, 0.63, 0.74, 0.86]
+    found = alarms(watch(points(train, first=1, validation_loss=validation)))[0]
+    assert (found.evidence["best_step"], found.evidence["best_validation"]) == (1, 0.48)
+    assert (found.evidence["validation_now"], round(found.evidence["rise"], 6)) == (0.86, 0.38)
+
+
 def test_a_validation_loss_that_rises_with_the_training_loss_is_something_else() -> None:
     _, validation = epochs(40, turn=15)
     train = [1 + 0.01 * i for i in range(40)]

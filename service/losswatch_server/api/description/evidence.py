@@ -279,9 +279,9 @@ class OverfittingEvidence(Evidence):
     best_step: int
     """The step of the lowest validation loss."""
     best_validation: Number
-    """The lowest validation loss."""
+    """The lowest validation loss; from 33 evaluations on the mean of three about it."""
     validation_now: Number
-    """The validation loss now."""
+    """The validation loss now; from 33 evaluations on the mean of the later half of those since."""
     rise: Number | None = None
     """How far it has risen since, in units of the loss; how much worse the metric has become."""
     z: Number | None = None

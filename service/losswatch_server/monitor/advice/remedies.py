@@ -8,6 +8,7 @@ from dataclasses import replace
 from losswatch_server.monitor.advice.learning_rate import higher, lower, rounded, warmup
 from losswatch_server.monitor.advice.units import dead_units, he, saturated_units, scaled_inputs
 from losswatch_server.monitor.diagnosis.evidence.settings import activation
+from losswatch_server.monitor.diagnosis.evidence.start import EXACT
 from losswatch_server.monitor.diagnosis.measures import Measured
 from losswatch_server.monitor.diagnosis.optimizers import fine_tunes
 from losswatch_server.monitor.findings import Advice, Finding
@@ -123,10 +124,13 @@ def _loss(name: str, context: Context, summary: str) -> Advice:
 
 
 def _poor_initialization(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
+    loss, chance = measured.loss, measured.chance
+    why = "the first loss should be at chance level"
+    if loss is not None and chance and abs(loss.very_first / chance - 1) < EXACT:
+        why = "the first loss is chance level to the last digit, as where all weights are 0 and no unit differs"
     yield from he(
         context,
-        "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: the "
-        "first loss should be at chance level.",
+        f"Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: {why}.",
     )
     if finding.condition is Condition.EXPLODING_GRADIENT:
         yield from _clip(measured)

@@ -31,6 +31,9 @@ from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
+SEEN_ONE_BY_ONE = 32
+"""Evaluations up to which each is told as it was sent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overfitting:
@@ -117,12 +120,18 @@ class Overfitting:
         )
 
     def evidence(self, state: OverfittingState, view: View, turn: Turn) -> dict[str, Any]:
-        """The turn in numbers."""
+        """The turn in numbers: of evaluations that a person can look through they are those that were sent, of more
+        the means that the rules compare."""
+        series = self.evaluations(view)
+        step, best, now = state.lowest_step, state.minimum, turn.latest
+        if turn.n <= SEEN_ONE_BY_ONE:
+            best, now = min(series.recent), series.recent[-1]
+            step = series.recent_steps[series.recent.index(best)]
         return {
-            "best_step": state.lowest_step,
-            "best_validation": state.minimum,
-            "validation_now": turn.latest,
-            "rise": turn.rise,
+            "best_step": step,
+            "best_validation": best,
+            "validation_now": now,
+            "rise": now - best,
             "z": turn.z,
             "train_then": state.train_then,
             "train_now": turn.train_now,

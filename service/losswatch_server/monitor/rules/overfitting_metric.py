@@ -84,12 +84,12 @@ class OverfittingMetric(Overfitting):
         yield Test("chance of so orderly a loss without a trend (Kendall's test)", turn.trend, 0.05, False)
 
     def evidence(self, state: OverfittingState, view: View, turn: Turn) -> dict[str, Any]:
-        held_out = view.memory.held_out
+        held_out, told = view.memory.held_out, Overfitting.evidence(self, state, view, turn)
         return {
-            **Overfitting.evidence(self, state, view, turn),
+            **told,
             "metric": held_out.name,
-            "best_validation": held_out.as_sent(turn.minimum),
-            "validation_now": held_out.as_sent(turn.latest),
+            "best_validation": held_out.as_sent(told["best_validation"]),
+            "validation_now": held_out.as_sent(told["validation_now"]),
         }
 
     def pass_over(self, state: OverfittingState, view: View, stretch: Stretch, place: int, opened: bool) -> int:

@@ -115,7 +115,7 @@ def _moves_text(seen: Seen) -> str:
 def _turned_text(seen: Seen) -> str:
     v = seen.measured.validation
     assert v is not None
-    return f"the validation loss was best ({number(v.best)}) at step {v.best_step:,} and is {number(v.risen_to)} now"
+    return f"the validation loss was best ({number(v.best)}) at step {v.best_step:,} and is {number(v.latest)} now"
 
 
 VALIDATION: tuple[Evidence, ...] = (
