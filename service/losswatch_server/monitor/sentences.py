@@ -67,10 +67,9 @@ def non_finite(f: Finding, e: Facts) -> str:
 
 def diverging(f: Finding, e: Facts) -> str:
     if e.get("rule") == "start":
-        return (
-            f"The loss was {number(e['highest_at_start'])} when it was first printed: the training exploded at once. "
-            f"It is {number(e['current'])} now."
-        )
+        highest, first = number(e["highest_at_start"]), number(e["initial"])
+        rose = f"was {highest} when it was first printed" if highest == first else f"rose from {first} to {highest}"
+        return f"The loss {rose}: the training exploded at once. It is {number(e['current'])} now."
     if e.get("rule") == "unbounded":
         return f"The loss falls below zero without end: from {number(e['initial'])} to {number(e['current'])}."
     if e.get("growth_per_step") and e.get("steady"):

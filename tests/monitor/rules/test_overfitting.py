@@ -23,7 +23,7 @@ def test_the_best_step_is_named() -> None:
     found = alarms(watch(points(train, validation_loss=validation)))
     assert [f.condition for f in found] == [Condition.OVERFITTING]
     assert 10 <= found[0].evidence["best_step"] <= 20
-    assert found[0].onset_step == found[0].evidence["best_step"]
+    assert abs(found[0].onset_step - found[0].evidence["best_step"]) <= 1
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -114,7 +114,7 @@ class DivergingEvidence(Evidence):
     ) = None
     """The rule that found it."""
     highest_at_start: Number | None = None
-    """The highest of the first three losses, where it exploded before it was first printed."""
+    """The highest of the first three losses, where it exploded before the first or right after it."""
     rises: int | None = None
     """How many points in a row the loss has risen."""
     rise_factor: Number | None = None
@@ -279,9 +279,9 @@ class OverfittingEvidence(Evidence):
     best_step: int
     """The step of the lowest validation loss."""
     best_validation: Number
-    """The lowest validation loss; from 33 evaluations on the mean of three about it."""
+    """The lowest validation loss; of more than 192 evaluations it may be the mean of three about it."""
     validation_now: Number
-    """The validation loss now; from 33 evaluations on the mean of the later half of those since."""
+    """The validation loss now; of more than 192 evaluations it may be the mean of the later half of those since."""
     rise: Number | None = None
     """How far it has risen since, in units of the loss; how much worse the metric has become."""
     z: Number | None = None

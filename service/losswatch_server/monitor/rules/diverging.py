@@ -336,6 +336,9 @@ class Diverging(AloneParameters):
         initial = median(track.head[:3]) if state.onset > track.head_steps[0] else track.head[0]
         evidence: dict[str, Any] = {"rule": state.rule, **growth_evidence(track, self.steady_spread)}
         steady = bool(evidence.get("steady"))
+        if state.rule == "start" and not steady:
+            # it exploded at once: how it wavers at its end is no growth, and tells nothing of the rate that it bears
+            evidence = {"rule": state.rule, "rises": 0, "steady": False}
         rise = recent[-1] / track.lowest if track.lowest > 0 else None
         evidence["rise_factor"] = rise
         over_initial = (recent[-1] - track.lowest) > 1.5 * abs(initial - track.lowest) + 0.5 * abs(initial)

@@ -31,9 +31,6 @@ from losswatch_server.monitor.stats.tail import doublings
 from losswatch_server.monitor.stats.trend import difference_scale, median
 from losswatch_server.monitor.vocabulary import Condition, Severity
 
-SEEN_ONE_BY_ONE = 32
-"""Evaluations up to which each is told as it was sent."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overfitting:
@@ -120,13 +117,13 @@ class Overfitting:
         )
 
     def evidence(self, state: OverfittingState, view: View, turn: Turn) -> dict[str, Any]:
-        """The turn in numbers: of evaluations that a person can look through they are those that were sent, of more
-        the means that the rules compare."""
+        """The turn in numbers: as they were sent, for whoever looks into the log, while all are remembered; else the
+        means that the rules compare."""
         series = self.evaluations(view)
         step, best, now = state.lowest_step, state.minimum, turn.latest
-        if turn.n <= SEEN_ONE_BY_ONE:
-            best, now = min(series.recent), series.recent[-1]
-            step = series.recent_steps[series.recent.index(best)]
+        lowest = min(series.recent)
+        if turn.n == len(series.recent) and series.recent[-1] > lowest:
+            step, best, now = series.recent_steps[series.recent.index(lowest)], lowest, series.recent[-1]
         return {
             "best_step": step,
             "best_validation": best,
