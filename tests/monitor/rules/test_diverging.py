@@ -79,6 +79,15 @@ def test_a_loss_about_0_that_comes_back_from_outliers_below_is_not_diverging(see
     assert "diverging" not in conditions(watch(points(np.round(losses, 4).tolist())))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_nor_is_one_with_an_outlier_above_in_its_last_level(seed: int) -> None:
+    losses = 0.002 * np.random.default_rng(seed).normal(size=800)
+    losses[300:700] *= 0.1
+    losses[380:400] -= np.linspace(1.5, 0.2, 20)
+    losses[403 + 8 * seed] += 0.4
+    assert "diverging" not in conditions(watch(points(np.round(losses, 4).tolist())))
+
+
 def test_a_loss_that_went_below_0_and_climbs_above_its_start_is_diverging() -> None:
     losses = np.concatenate([np.linspace(1.0, -2.0, 300), np.linspace(-2.0, 3.0, 150)])
     noise = 0.02 * np.random.default_rng(0).normal(size=450)

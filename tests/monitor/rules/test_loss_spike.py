@@ -155,3 +155,22 @@ def test_heavy_tailed_noise_is_no_spike(seed: int) -> None:
 def test_in_a_log_by_the_epoch_a_jump_to_twice_the_record_counts() -> None:
     losses = [1.15, 1.10, 1.07, 1.05, 1.03, 1.02, 1.01, 1.0, 0.99, 7.2, 8.1]
     assert "loss_spike" in conditions(watch(points(losses), Context(step_unit="epoch")))
+
+
+@pytest.mark.parametrize(("times", "spike"), [(4.0, False), (8.0, True)])
+def test_about_0_an_early_jump_is_measured_by_the_excursions_before(times: float, spike: bool) -> None:
+    losses = [0.0007, -0.0007, -0.0003, 0.0011, -0.0022, -0.0024, 0.0003, -0.0009, -0.0004, -0.0002]
+    logged = points([*losses, times * 0.0024, *losses])
+    monitor = watch([point._replace(step=16 * point.step) for point in logged])
+    assert ("loss_spike" in conditions(monitor)) == spike
+
+
+@pytest.mark.parametrize(("high", "spike"), [(3.9, False), (300.0, True)])
+def test_a_record_of_a_loss_that_scatters_by_factors_is_none_unless_its_logarithm_stands_out(
+    high: float, spike: bool
+) -> None:
+    losses = 0.05 * np.exp(np.random.default_rng(0).normal(size=120))
+    losses[:3] = [0.64, 0.6, 0.5]
+    monitor = watch(points([*losses.tolist(), high, *losses[5:40].tolist()]))
+    assert Condition.LOSS_SPIKE in {f.condition for f in monitor.findings()}
+    assert ("loss_spike" in conditions(monitor)) == spike

@@ -298,7 +298,7 @@ class Diverging(AloneParameters):
         yield Test("lowest of the last three losses", min(track.recent[-3:]), lowest)
         if min(track.head) < 0 < max(track.head):
             # about 0 from the start: a block of outliers is no level that was reached, nor the way back a climb
-            yield Test("level" + width, raw[-1], max(track.head))
+            yield Test("the last two levels" + width, min(raw[-2:]), max(track.head))
         rates = view.memory.rates
         if rates.current is not None and rates.current > 1.2 * (rates.at(track.lowest_step) or rates.current):
             # not the echo of a raised learning rate
