@@ -174,3 +174,9 @@ def test_a_record_of_a_loss_that_scatters_by_factors_is_none_unless_its_logarith
     monitor = watch(points([*losses.tolist(), high, *losses[5:40].tolist()]))
     assert Condition.LOSS_SPIKE in {f.condition for f in monitor.findings()}
     assert ("loss_spike" in conditions(monitor)) == spike
+
+
+def test_a_loss_that_falls_below_0_is_not_about_0() -> None:
+    losses = [0.84, -1.16, -1.85, -1.70, -1.82, -1.88, -2.1, -1.8, -1.97, -1.91]
+    logged = points([*losses, 2.72, *losses[4:]])
+    assert "loss_spike" in conditions(watch([point._replace(step=16 * point.step) for point in logged]))

@@ -39,8 +39,8 @@ LARGEST_KEPT = 32
 NOTABLE = 2.0
 """Standard deviations from which a residual belongs to the tail."""
 EXCURSIONS = 6.0
-"""Times the largest excursion so far, in the first 40 values of a loss of both signs: "twice the highest" means nothing
-where the level is 0. Of 300 such runs of noise (Student's t of 3 degrees of freedom) 15 alarmed, and 4 with this."""
+"""Times the largest excursion so far, in the first 40 values of a loss about 0 (a quarter or more of either sign): "twice
+the highest" means nothing there. Of 300 such runs of noise (Student's t of 3 degrees of freedom) 15 alarmed, and 4 with this."""
 FAR = 10.0
 """Times the highest earlier loss, where a record is within 10 standard deviations of the logarithm."""
 UNKNOWN_NOISE = 0.8
@@ -210,7 +210,7 @@ class LossSpike:
         centre = median(before[-8:])
         scale = max(difference_scale(before), 0.5 * quantum(before), 1e-3 * abs(centre), 1e-6 * abs(highest))
         limit = max(2 * highest, 0.0, centre + self.sds * scale)
-        if min(before) < 0 < highest:
+        if len(before) <= 4 * sum(v < 0 for v in before) <= 3 * len(before):
             limit = max(limit, centre + EXCURSIONS * max(abs(v - centre) for v in before))
         tests = self._jump(state, view, loss, math.nextafter(limit, math.inf))
         if not view.holds("jump", tests if huge else chain(tests, self._no_noise(before, loss))):

@@ -70,7 +70,9 @@ def _saturated_text(seen: Seen) -> str:
 
 
 def _scale(seen: Seen) -> float | None:
-    return seen.facts.loss_scale
+    """Exactly 1 is no scale that has come down, unless half precision is known: logs of bf16 print it at every step."""
+    scale = seen.facts.loss_scale
+    return None if scale == 1.0 and seen.context.precision != "fp16" else scale
 
 
 def _disturbed(seen: Seen) -> bool:
