@@ -39,8 +39,9 @@ LARGEST_KEPT = 32
 NOTABLE = 2.0
 """Standard deviations from which a residual belongs to the tail."""
 EXCURSIONS = 6.0
-"""Times the largest excursion so far, in the first 40 values of a loss about 0 (a quarter or more of either sign): "twice
-the highest" means nothing there. Of 300 such runs of noise (Student's t of 3 degrees of freedom) 15 alarmed, and 4 with this."""
+"""Times the largest excursion so far, in the first 40 values of a loss about 0 (a quarter or more of either sign):
+"twice the highest" means nothing there. Of 300 such runs of noise (Student's t of 3 degrees of freedom) 15 alarmed
+without it, and 5 do with it."""
 FAR = 10.0
 """Times the highest earlier loss, where a record is within 10 standard deviations of the logarithm."""
 UNKNOWN_NOISE = 0.8
