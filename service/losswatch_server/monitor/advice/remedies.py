@@ -124,14 +124,10 @@ def _loss(name: str, context: Context, summary: str) -> Advice:
 
 
 def _poor_initialization(finding: Finding, measured: Measured, context: Context) -> Iterator[Advice]:
-    loss, chance = measured.loss, measured.chance
-    why = "the first loss should be at chance level"
-    if loss is not None and chance and abs(loss.very_first / chance - 1) < EXACT:
-        why = "the first loss is chance level to the last digit, as where all weights are 0 and no unit differs"
-    yield from he(
-        context,
-        f"Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0: {why}.",
-    )
+    at_chance = measured.loss and measured.chance and abs(measured.loss.very_first / measured.chance - 1) < EXACT
+    why = "is chance level to the last digit, as where all weights are 0" if at_chance else "should be at chance level"
+    draw = "Draw the weights with variance 2 / inputs of the layer (He; 1 / inputs for tanh) and set biases to 0"
+    yield from he(context, f"{draw}: the first loss {why}.")
     if finding.condition is Condition.EXPLODING_GRADIENT:
         yield from _clip(measured)
 
