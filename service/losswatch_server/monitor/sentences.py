@@ -221,12 +221,9 @@ def overfitting(f: Finding, e: Facts) -> str:
     if e.get("metric"):
         bare = quality_of(e["metric"]) or "metric"
         what = f"{_METRICS.get(bare, bare)} was best"
-    # both are means of a few evaluations
     best, now = number(e["best_validation"]), number(e["validation_now"])
-    return (
-        f"The validation {what} near step {e['best_step']:,} (about {best}) and is now about {now}, while the training "
-        f"loss {meanwhile}."
-    )
+    step = f"{e['best_step']:,}"
+    return f"The validation {what} at step {step} ({best}) and is now {now}, while the training loss {meanwhile}."
 
 
 def converged(f: Finding, e: Facts) -> str:

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 
 from losswatch_server.monitor.points import Context
-<<<<<<< HEAD
-from losswatch_server.monitor.report import diagnose
-=======
-from losswatch_server.monitor.report import assess
->>>>>>> 10865753 (What exploded at once tells no rate by how it wavers at its end, and is told from its first value; the lowest and the latest validation loss are told as sent)
+from losswatch_server.monitor.report import assess, diagnose
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, falling, growing, points, watch
 
@@ -102,7 +98,6 @@ def test_a_loss_that_multiplies_with_a_fall_between_is_diverging() -> None:
     assert alarms(watch(points([1.44, 2.97, 212.2, 41.2, 2421.5]))) == []
 
 
-<<<<<<< HEAD
 def test_a_spike_of_a_few_points_that_is_over_is_no_divergence() -> None:
     """What it left in the mean of a block is no level: the loss is at its lowest."""
     losses = [2 * 0.9986**step for step in range(400)]
@@ -119,7 +114,8 @@ def test_a_divergence_that_came_back_is_told_as_one() -> None:
     losses = [0.304, 0.357, 0.432, 0.453, 0.537, 0.545, 0.559, 0.562, 0.537, 0.515, 0.457, 0.438, 0.363, 0.331, 0.269]
     found = diagnose(points(losses, first=1), Context(step_unit="epoch")).findings
     assert [f.summary for f in found] == ["The loss went up after step 1 and has come back to 0.269."]
-=======
+
+
 def test_a_loss_that_exploded_at_once_and_wavers_at_its_end_tells_no_rate() -> None:
     wavering = [9330.1, 9149.5, 9282.9, 9270.2, 9200.3, 9219.5, 9247.5]
     losses = [2.8e27 * 0.0115**i for i in range(11)] + wavering
@@ -135,4 +131,3 @@ def test_a_loss_that_explodes_right_after_its_first_value_is_told_from_that() ->
     losses = [709_710.0, 2.54e24] + [1e24 * 0.9**i for i in range(40)]
     found = next(f for f in assess(watch(points(losses))).findings if f.condition is Condition.DIVERGING)
     assert found.summary.startswith("The loss rose from 709,710 to 2.54e24: the training exploded at once.")
->>>>>>> 10865753 (What exploded at once tells no rate by how it wavers at its end, and is told from its first value; the lowest and the latest validation loss are told as sent)

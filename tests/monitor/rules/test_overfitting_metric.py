@@ -60,7 +60,7 @@ def test_the_metric_its_best_step_and_what_it_was_are_named() -> None:
     assert found.evidence["metric"] == "val_accuracy"
     assert found.evidence["best_validation"] == pytest.approx(0.8, abs=0.01)
     report = assess(watch(run(accuracies(0.12)), EPOCHS))
-    assert report.findings[0].summary.startswith("The validation accuracy was best near step 1")
+    assert report.findings[0].summary.startswith("The validation accuracy was best at step 1")
     assert [c.cause for c in report.findings[0].causes][:1] == ["overfit_small_data"]
 
 
