@@ -331,30 +331,27 @@ class Diverging(AloneParameters):
         return UNSURE
 
     def _alarm(self, state: DivergingState, view: View) -> Alarm:
-        track = view.memory.loss
-        recent = track.recent
+        track, recent = view.memory.loss, view.memory.loss.recent
         initial = median(track.head[:3]) if state.onset > track.head_steps[0] else track.head[0]
         evidence: dict[str, Any] = {"rule": state.rule, **growth_evidence(track, self.steady_spread)}
-        steady = bool(evidence.get("steady"))
-        if state.rule == "start" and not steady:
-            # it exploded at once: how it wavers at its end is no growth, and tells nothing of the rate that it bears
+        steady, at_once = bool(evidence.get("steady")), state.rule == "start"
+        if at_once and not steady:  # how it wavers at its end is no growth, and tells no rate
             evidence = {"rule": state.rule, "rises": 0, "steady": False}
-        rise = recent[-1] / track.lowest if track.lowest > 0 else None
-        evidence["rise_factor"] = rise
+        evidence["rise_factor"] = recent[-1] / track.lowest if track.lowest > 0 else None
         over_initial = (recent[-1] - track.lowest) > 1.5 * abs(initial - track.lowest) + 0.5 * abs(initial)
         blown = track.lowest > 0 and recent[-1] > self.blow_up * initial
         growing = track.n - state.opened_n < 64
-        critical = (growing and steady) or blown or over_initial or state.rule == "start"
+        critical = (growing and steady) or blown or over_initial or at_once
         run = track.n - _index_of(track, state.onset)
         sure = steady and run >= 5 and growing
         confidence = (
             0.999 if (sure and run >= 8) or (blown and run >= 8) else 0.99 if sure else FAR if critical else NOT_FAR
         )
-        if (not track.recent[-1] >= track.highest or state.rule == "start") and confidence >= 0.99:
+        if (not recent[-1] >= track.highest or at_once) and confidence >= 0.99:
             confidence = 0.98
-        evidence |= {"initial": initial, "current": recent[-1], "lowest": track.lowest}
-        if state.rule == "start":
-            evidence["highest_at_start"] = max(track.head[:3])
+        evidence |= {"initial": initial, "current": recent[-1], "lowest": track.lowest} | (
+            {"highest_at_start": max(track.head[:3])} if at_once else {}
+        )
         return Alarm(
             onset_step=state.onset,
             confidence=confidence,
