@@ -11,6 +11,7 @@ REASONS: Mapping[str, str] = {
     "wherever no epoch was finite",
     r"engine\.ROWS\['few_parameters'\]\.against: dropped": "the fit left 0.27 of it: that moves a probability by a few "
     "hundredths and turns no order of causes",
+    r"engine\.ROWS\['a_little_under_chance'\]\.against: dropped": "the fit left nothing of it",
     r"FlatParameters\.(few_floor_points: 10 -> 5|lost_few_points: 12 -> 6|unmoved_evaluations: 6 -> 3)": NEEDS_AS_MANY,
     r"(Oscillation\.least_points: 32 -> 16|Overfitting\.least_points: 5 -> 2)": NEEDS_AS_MANY,
 }

@@ -68,8 +68,6 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "first_loss_far_above_chance": ("not_learning", "inputs_not_scaled"),
     "first_loss_below_chance": ("not_learning", "wrong_loss_function"),
     "first_loss_exactly_chance": ("not_learning", "dead_activations"),
-    "first_loss_huge": ("not_learning", "inputs_not_scaled"),
-    "first_loss_enormous": ("not_learning", "inputs_not_scaled"),
     "first_gradient_enormous": ("not_learning", "inputs_not_scaled"),
     "gradient_needs_large_inputs": ("exploding_gradient", "inputs_not_scaled"),
     "blew_up_early_and_settled": ("loss_spike", "learning_rate_too_high"),
@@ -163,6 +161,7 @@ SAID_FOR: Mapping[str, tuple[str, str]] = {
     "mean_alone_is_pulled": ("not_learning", "wrong_loss_function"),
     "answers_differ": ("not_learning", "labels_uninformative"),
     "weights_leap": ("not_learning", "learning_rate_too_high"),
+    "first_loss_enormous": ("not_learning", "inputs_not_scaled"),
 }
 """Row -> (condition, cause): its sentence stands among the reasons for the cause."""
 SAID_AGAINST: Mapping[str, tuple[str, str]] = {
@@ -268,6 +267,7 @@ SAID_AGAINST: Mapping[str, tuple[str, str]] = {
     "gradient_of_few_numbers": ("not_learning", "labels_uninformative"),
     "gradient_of_many_numbers": ("not_learning", "poor_initialization"),
     "answers_differ": ("not_learning", "weight_decay_too_strong"),
+    "starts_exactly_at_chance": ("plateau", "labels_uninformative"),
 }
 """Row -> (condition, cause): its sentence stands among what speaks against the cause."""
 RULED_OUT: Mapping[str, tuple[str, str]] = {
@@ -303,11 +303,11 @@ RULED_OUT: Mapping[str, tuple[str, str]] = {
     "clip_loose": ("slow_convergence", "gradient_clip_too_tight"),
     "activation_linear": ("vanishing_gradient", "saturated_activations"),
     "activation_saturating": ("plateau", "missing_nonlinearity"),
+    "mean_alone_is_pulled": ("not_learning", "labels_uninformative"),
 }
 """Row -> (condition, cause): the cause is not named, as it else would be."""
 AHEAD: Mapping[str, tuple[str, str, str]] = {
     "weights_are_tiny": ("not_learning", "wrong_loss_function", "parameters_not_updated"),
-    "starts_exactly_at_chance": ("loss_spike", "learning_rate_too_high", "labels_uninformative"),
     "more_parameters_than_samples": ("not_learning", "labels_uninformative", "insufficient_capacity"),
     "beyond_stability": ("non_finite", "no_warmup", "learning_rate_too_low"),
     "not_finite_now_and_then": ("non_finite", "gradients_accumulating", "learning_rate_too_high"),
@@ -326,6 +326,6 @@ AHEAD: Mapping[str, tuple[str, str, str]] = {
     "activations_rectify": ("loss_spike", "wrong_loss_function", "saturated_activations"),
     "few_parameters": ("plateau", "insufficient_capacity", "wrong_loss_function"),
     "rate_kept": ("plateau", "momentum_too_high", "learning_rate_too_high"),
-    "mean_alone_is_pulled": ("not_learning", "wrong_loss_function", "labels_uninformative"),
+    "first_loss_huge": ("not_learning", "poor_initialization", "labels_uninformative"),
 }
 """Row -> (condition, cause, cause): the first stands before the second, as it else would not."""
