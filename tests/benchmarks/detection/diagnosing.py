@@ -20,7 +20,7 @@ class Diagnosed:
     """The judged run, the whole assessment and what it cost."""
 
     row: Judged
-    final: Assessment | None
+    final: Assessment
     fold_seconds: float
     assess_seconds: float
 
@@ -29,10 +29,6 @@ def alarms(findings: Iterable[Finding], allowed: frozenset[str]) -> list[str]:
     """What is said with warning or above, resolved ones included, as ``condition opened at step``."""
     alarming = [f for f in map(said, findings) if f.alarming and f.condition not in allowed]
     return [f"{f.condition} opened at {f.opened_step}" for f in alarming]
-
-
-FAULTS = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What a slip in a rule raises. The run is judged by what was said until then, and counted as failed."""
 
 
 def watch(run: LabelledRun) -> tuple[Monitor, dict[str, tuple[Finding, int]]]:
@@ -61,10 +57,10 @@ def follow(monitor: Monitor, run: LabelledRun, alarmed: dict[str, tuple[Finding,
                 alarmed[finding.id] = finding, held[1]
 
 
-def everything_said(final: Assessment | None, alarmed: dict[str, tuple[Finding, int]]) -> list[Said]:
+def everything_said(final: Assessment, alarmed: dict[str, tuple[Finding, int]]) -> list[Said]:
     """The findings of the report, each at its worst, and the alarms that are in it no more."""
     told = []
-    reported = {f.id: f for f in final.findings} if final else {}
+    reported = {f.id: f for f in final.findings}
     for name, finding in reported.items():
         worst, first = alarmed.get(name, (finding, finding.opened_step))
         told.append(
@@ -78,17 +74,13 @@ def diagnose_run(run: LabelledRun) -> Diagnosed:
     """One run, diagnosed and judged."""
     started = time.perf_counter()
     monitor, alarmed = Monitor("benchmark"), dict[str, tuple[Finding, int]]()
-    failure = ""
-    try:
-        follow(monitor, run, alarmed)
-    except FAULTS as error:
-        failure = f"{type(error).__name__}: {error}"
+    follow(monitor, run, alarmed)
     folded = time.perf_counter()
-    try:
-        final: Assessment | None = assess(monitor)
-    except FAULTS as error:
-        final, failure = None, f"{type(error).__name__}: {error}"
+    final = assess(monitor)
     assessed = time.perf_counter()
+    # what fails in a rule is shielded from the others, and the run counted as failed
+    faults = [*monitor.drain_faults(), *final.faults]
+    failure = f"{faults[0].of or faults[0].part}: {faults[0].error}: {faults[0].message}" if faults else ""
     row = judge(run, everything_said(final, alarmed), failure=failure)
     return Diagnosed(row=row, final=final, fold_seconds=folded - started, assess_seconds=assessed - folded)
 

@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.detection import score
+from benchmarks.detection.diagnosing import diagnose_run
 from benchmarks.detection.judging import Said, judge
 from benchmarks.detection.labels import Label, LabelledRun
 from benchmarks.detection.score import Share, alarms_per_10000_hours, calibration_error, reliability, share
 from benchmarks.detection.summary import length_class, summarize
 from losswatch_server.monitor.points import Context, Point
+from losswatch_server.monitor.rules.base import Verdict
+from losswatch_server.monitor.rules.oscillation import Oscillation
 
 
 def a_run(label: Label) -> LabelledRun:
@@ -58,6 +61,18 @@ def test_a_fault_is_found_by_its_condition_in_time(
 ) -> None:
     row = judge(a_run(PLATEAU), findings)
     assert (row.found, row.premature, row.extra) == (found, premature, extra)
+
+
+def test_a_run_in_which_a_rule_fails_counts_as_failed_though_the_rest_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> Verdict:
+        raise ZeroDivisionError("a slip")
+
+    run = a_run(PLATEAU)
+    assert diagnose_run(run).row.failure == ""
+    monkeypatch.setattr(Oscillation, "step", fails)
+    assert diagnose_run(run).row.failure == "oscillation/loss: ZeroDivisionError: a slip"
 
 
 def test_the_delay_is_a_share_of_the_rest_of_the_run() -> None:

@@ -143,7 +143,7 @@ def turned(rise: float, *, size: float = 0.002, start: float = 1.6, n: int = 40,
 def by_heart(left: float) -> Run:
     """An evaluation every ten steps, rising from the first one on; the training loss falls to a share of its start."""
     train = np.concatenate([np.geomspace(1, left, 200), [left] * 100])
-    rising = [1.0 + 0.02 * (i // 10) + 0.015 * (i // 10 % 2) if i % 10 == 9 else None for i in range(300)]
+    rising = [1.0 + 0.02 * (i // 10) + 0.025 * (i // 10 % 2) if i % 10 == 9 else None for i in range(300)]
     return both(train, rising, Context(total_steps=3000))
 
 
@@ -155,6 +155,12 @@ def excerpt(validation: list[float]) -> Run:
     train = ([0.9, 0.92, 0.89, 0.91] * 5)[: len(validation)]
     points, context = a_run(train, Context(), validation_loss=validation)
     return [point._replace(step=point.step + 180) for point in points], context
+
+
+def evaluated_rise(rise: float) -> Run:
+    """An evaluation every ten steps, of which the first is the best."""
+    train = np.concatenate([np.ones(10), np.linspace(1.0, 0.2, 61)[1:]])
+    return both(train, [1 + rise * (i // 10) / 6 if i % 10 == 9 else None for i in range(70)])
 
 
 def from_the_first(n: int, fall: float = 0.6) -> Run:
@@ -175,17 +181,30 @@ OF_VALIDATION = {
     ),
     "Overfitting.turn_share": Pair(
         OVERFITS,
-        lambda bent: both(learning(8), [1.6, 1.3, 1.0, 1.1, 1.21 - bent, 1.33 + bent, 1.46 - bent, 1.61]),
+        lambda bent: both(np.linspace(1.0, 0.6, 8), [1.6, 1.3, 1.0, 1.1, 1.21 - bent, 1.33 + bent, 1.46 - bent, 1.61]),
         0.0,
         0.06,
     ),
     "Overfitting.few_rise": Pair(
         OVERFITS, lambda rise: both(learning(7), [1.6, 1.3, *(1 + rise * i / 4 for i in range(5))]), 0.2, 0.1
     ),
+    "Overfitting.few_order": Pair(
+        OVERFITS,
+        lambda n: both(np.geomspace(1, 0.2, n + 3), [1.6, 1.3, 1.0, *(1.15 + 0.1 * i * i for i in range(n))]),
+        4,
+        3,
+    ),
+    "Overfitting.order_fall": Pair(
+        OVERFITS,
+        lambda fall: both([*np.linspace(1, 0.9, 2), *[0.95 * (1 - fall)] * 5], [1.3, 1.0, 1.01, 1.05, 1.2, 1.5, 2.0]),
+        0.45,
+        0.35,
+    ),
     "Overfitting.few_total_rise": Pair(
         OVERFITS, lambda rise: both(learning(6), [1 + rise * i / 5 for i in range(6)]), 0.8, 0.6
     ),
     "Overfitting.unbroken": Pair(OVERFITS, unbroken, 8, 5),
+    "Overfitting.unbroken_rise": Pair(OVERFITS, evaluated_rise, 0.3, 0.2),
     "Overfitting.unbroken_apart": Pair(
         OVERFITS, lambda rises: excerpt([1.5] * (20 - rises) + [1.5 + 0.03 * i for i in range(1, rises + 1)]), 10, 6
     ),

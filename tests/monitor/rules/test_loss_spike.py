@@ -165,8 +165,8 @@ def test_about_0_an_early_jump_is_measured_by_the_excursions_before(times: float
     assert ("loss_spike" in conditions(monitor)) == spike
 
 
-@pytest.mark.parametrize(("high", "spike"), [(3.9, False), (300.0, True)])
-def test_a_record_of_a_loss_that_scatters_by_factors_is_none_unless_its_logarithm_stands_out(
+@pytest.mark.parametrize(("high", "spike"), [(2.4, False), (3.9, True)])
+def test_a_record_of_a_loss_that_scatters_by_factors_is_none_unless_it_is_far_beyond_them(
     high: float, spike: bool
 ) -> None:
     losses = 0.05 * np.exp(np.random.default_rng(0).normal(size=120))

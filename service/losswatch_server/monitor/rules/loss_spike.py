@@ -42,7 +42,7 @@ EXCURSIONS = 6.0
 """Times the largest excursion so far, in the first 40 values of a loss about 0 (a quarter or more of either sign):
 "twice the highest" means nothing there. Of 300 such runs of noise (Student's t of 3 degrees of freedom) 15 alarmed
 without it, and 5 do with it."""
-FAR = 10.0
+FAR = 4.0
 """Times the highest earlier loss, where a record is within 10 standard deviations of the logarithm."""
 UNKNOWN_NOISE = 0.8
 """Confidence in a jump from losses of exactly 0 (a hinge at rest): no noise tells how far out it is."""
