@@ -376,7 +376,7 @@ OF_FLAT_RUNS = {
     "FlatParameters.excluded_of_first": Pair(
         PLATEAU, lambda size: down_to(0.7, span=10, size=size, context=squares_until(200)), 0.04, 0.08
     ),
-    "FlatParameters.excluded_at_start": Pair(STUCK, lambda size: a_run(2 + noise(120, size), stated(120)), 0.35, 0.6),
+    "FlatParameters.excluded_at_start": Pair(STUCK, lambda size: a_run(2 + noise(120, size), stated(180)), 0.35, 0.6),
     "FlatParameters.excluded_if_stated": Pair(
         PLATEAU, lambda size: a_run(0.5 + 0.5 * decay(64, 5) + noise(64, size, 2), stated(120)), 0.1, 0.2
     ),
