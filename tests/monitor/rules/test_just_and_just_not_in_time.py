@@ -157,10 +157,10 @@ def excerpt(validation: list[float]) -> Run:
     return [point._replace(step=point.step + 180) for point in points], context
 
 
-def evaluated_rise(rise: float) -> Run:
-    """An evaluation every ten steps, of which the first is the best."""
+def evaluated_rise(rise: float, best: float = 0.6) -> Run:
+    """An evaluation every ten steps, of which the first is the best; the training loss begins at 1."""
     train = np.concatenate([np.ones(10), np.linspace(1.0, 0.2, 61)[1:]])
-    return both(train, [1 + rise * (i // 10) / 6 if i % 10 == 9 else None for i in range(70)])
+    return both(train, [best * (1 + rise * (i // 10) / 6) if i % 10 == 9 else None for i in range(70)])
 
 
 def from_the_first(n: int, fall: float = 0.6) -> Run:
@@ -205,6 +205,7 @@ OF_VALIDATION = {
     ),
     "Overfitting.unbroken": Pair(OVERFITS, unbroken, 8, 5),
     "Overfitting.unbroken_rise": Pair(OVERFITS, evaluated_rise, 0.3, 0.2),
+    "Overfitting.unbroken_start": Pair(OVERFITS, lambda best: evaluated_rise(0.4, best), 0.85, 0.95),
     "Overfitting.unbroken_apart": Pair(
         OVERFITS, lambda rises: excerpt([1.5] * (20 - rises) + [1.5 + 0.03 * i for i in range(1, rises + 1)]), 10, 6
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from losswatch_server.monitor.points import Point
+from losswatch_server.monitor.points import Context, Point
 from losswatch_server.monitor.vocabulary import Condition
 from monitor.curves import alarms, conditions, points, watch
 
@@ -70,6 +70,14 @@ def test_evaluations_of_which_the_first_is_the_best_overfit_where_the_rest_rises
 ) -> None:
     """By the step as well as by the epoch: a fine-tune learns by heart from its first evaluation on."""
     assert conditions(watch(evaluated(rise, fall, evaluations))) == (["overfitting"] if said else [])
+
+
+def test_a_curriculum_that_begins_narrow_does_not_overfit() -> None:
+    """What is learned of the first classes alone makes all others worse than nothing learned; then they come."""
+    train = [*np.geomspace(2.3, 0.03, 240), *np.geomspace(1.4, 0.1, 360)]
+    validation: list[float | None] = [None] * 600
+    validation[9::10] = [*np.linspace(2.32, 5.2, 24), *np.geomspace(1.3, 0.2, 36)]
+    assert "overfitting" not in conditions(watch(points(train, validation_loss=validation), Context(total_steps=600)))
 
 
 def test_few_evaluations_are_told_as_they_were_sent() -> None:
