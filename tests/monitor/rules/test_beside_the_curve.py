@@ -77,7 +77,7 @@ def barely(gain: float = 0.1, *, late_norm: float = 1.0, rate: float = 0.005) ->
 
 
 def learned_by_heart(rise: float, *, count: int = 20, fall: float = 0.7, turn: int = 1, plan: int | None = N) -> Run:
-    """A validation loss that rises from an early evaluation on, with a dip at each fifth, while the training loss falls by
+    """A validation loss that rises from an early evaluation on, dips at each fifth, while the training loss falls by
     that share."""
     train = np.concatenate([np.full(N // count, 1.0), np.linspace(1.0, 1 - fall, N - N // count)])
     before, after = 1.004 - 0.004 * np.arange(1, turn + 1) / turn, 1.0 + rise * np.linspace(0.5, 1.2, count - turn)
