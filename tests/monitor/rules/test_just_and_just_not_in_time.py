@@ -182,8 +182,8 @@ OF_VALIDATION = {
     "Overfitting.turn_share": Pair(
         OVERFITS,
         lambda bent: both(np.linspace(1.0, 0.6, 8), [1.6, 1.3, 1.0, 1.1, 1.21 - bent, 1.33 + bent, 1.46 - bent, 1.61]),
-        0.0,
-        0.06,
+        0.028,
+        0.036,
     ),
     "Overfitting.few_rise": Pair(
         OVERFITS, lambda rise: both(learning(7), [1.6, 1.3, *(1 + rise * i / 4 for i in range(5))]), 0.2, 0.1
