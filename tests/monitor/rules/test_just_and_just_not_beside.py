@@ -11,6 +11,7 @@ from monitor.rules.test_beside_the_curve import PAIRS as BESIDE
 from monitor.rules.test_beside_the_curve import STILL, gained, hardly
 from monitor.rules.test_just_and_just_not import accuracy
 from monitor.rules.test_just_and_just_not_at_once import PAIRS as AT_ONCE
+from monitor.rules.test_just_and_just_not_held_out import PAIRS as HELD_OUT
 from monitor.rules.test_just_and_just_not_in_time import PAIRS as IN_TIME
 from monitor.rules.test_just_and_just_not_in_time import PLATEAU
 from monitor.rules.test_overfitting_metric import errors, falls_by, few_values, while_training_falls
@@ -68,4 +69,4 @@ def test_a_run_beyond_the_limit_is_told_of_and_one_short_of_it_is_not(parameter:
 
 
 def test_every_parameter_of_every_rule_has_a_pair() -> None:
-    assert {*AT_ONCE, *IN_TIME, *PAIRS} == parameters()
+    assert {*AT_ONCE, *HELD_OUT, *IN_TIME, *PAIRS} == parameters()

@@ -23,6 +23,7 @@ from monitor.rules import (
     test_just_and_just_not,
     test_just_and_just_not_at_once,
     test_just_and_just_not_beside,
+    test_just_and_just_not_held_out,
     test_just_and_just_not_in_time,
     test_stated_faults,
 )
@@ -60,6 +61,7 @@ def runs() -> Iterator[Run]:
     for module in (
         test_just_and_just_not_at_once,
         test_just_and_just_not_beside,
+        test_just_and_just_not_held_out,
         test_just_and_just_not_in_time,
     ):
         for pair in module.PAIRS.values():
@@ -67,9 +69,8 @@ def runs() -> Iterator[Run]:
     for _, fires, _ in test_beside_the_curve.PAIRS.values():
         yield fires
     yield from OTHERS
-    for name, pair in test_just_and_just_not_in_time.PAIRS.items():
-        if name.startswith("Overfitting."):
-            yield by_perplexity(pair.family(pair.just))
+    for pair in test_just_and_just_not_held_out.PAIRS.values():
+        yield by_perplexity(pair.family(pair.just))
     yield by_perplexity(test_beside_the_curve.PAIRS["a rise of the validation loss"][1])
 
 
