@@ -25,6 +25,13 @@ def test_a_loss_that_is_the_same_number_every_time_is_called_after_eight_points(
     assert [(f.condition, f.opened_step) for f in found] == [(Condition.NOT_LEARNING, 7)]
 
 
+@pytest.mark.parametrize(("value", "said"), [(0.0001, False), (0.003, False), (0.0034, True), (0.7, True)])
+def test_a_loss_at_the_last_digit_that_was_printed_is_not_known_to_be_the_same_number(value: float, said: bool) -> None:
+    """What is printed as 0.0001 may fall by two thirds meanwhile."""
+    logged = points([value] * 40, first=830)
+    assert conditions(watch(logged)) == (["not_learning"] if said else [])
+
+
 def test_a_rounded_loss_that_a_warm_up_does_not_move_at_first_is_given_time() -> None:
     moving = np.round(np.log(2) - np.concatenate([np.zeros(12), np.linspace(0, 0.2, 188)]), 3).tolist()
     assert conditions(watch(points(moving))) == []

@@ -18,10 +18,17 @@ LEVELS = 4
 """Evaluations whose median is a level of the validation loss."""
 
 
+LAST_DIGIT = 0.01
+"""Below this a loss of one digit is at the last digit that was printed: 0.0001 in four decimals may fall by two thirds
+and look the same (a public log rests there for its latter half)."""
+
+
 def constant(p: FlatParameters, view: View) -> Tests:
     track = view.memory.loss
     yield Test("spread of the losses", track.highest - track.lowest, 5e-324, False)
     yield Test("size of the loss", abs(track.lowest), 5e-324)
+    if abs(track.lowest) < LAST_DIGIT:
+        yield Test("digits of the loss", float(digits(track.lowest)), 2.0)
     yield from no_better_metric(view)
     if digits(track.lowest) > p.coarse_digits:
         return
