@@ -1,4 +1,5 @@
-"""Draw every picture of the documentation anew: the README's beside this module, a condition's into the catalogue."""
+"""Draw every picture of the documentation anew: those of README and benchmark beside this module, a condition's into
+the catalogue."""
 
 from __future__ import annotations
 
@@ -6,12 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from benchmarks.pictures import conditions, curves, diverging
+from benchmarks.pictures import conditions, curves, diverging, reliability
 
 ROOT = Path(__file__).parents[3]
 CATALOGUE = ROOT / "service" / "losswatch_server" / "catalogue" / "pictures"
 PICTURES: Mapping[Path, Callable[[], str]] = {
     ROOT / "tests" / "benchmarks" / "pictures" / "first-run.svg": diverging.draw,
+    ROOT / "tests" / "benchmarks" / "pictures" / "reliability.svg": reliability.draw,
     **{CATALOGUE / f"{condition}.svg": partial(conditions.draw, condition) for condition in curves.RUNS},
 }
 
