@@ -25,6 +25,7 @@ README = ROOT / "README.md"
 PAGES = ROOT / "service" / "losswatch_server" / "docs"
 OPENAPI = ROOT / "openapi.json"
 CONDITION_PAGES = "service/losswatch_server/catalogue/conditions"
+NO_DETECTION = f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
 DETECTION_RESULTS = ROOT / "tests" / "benchmarks" / "detection" / "results.json"
 CLIENT_RESULTS = ROOT / "tests" / "benchmarks" / "client" / "results.txt"
 INGEST_RESULTS = ROOT / "tests" / "benchmarks" / "ingest" / "results.txt"
@@ -94,7 +95,7 @@ def figures_json(summary: Mapping[str, Any]) -> str:
 def detection(summary: Mapping[str, Any]) -> str:
     """Every figure over all runs of the benchmark; or that nothing has been measured."""
     if not summary:
-        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+        return NO_DETECTION
     lines = [
         f"Measured on {figure('runs', summary)} trainings of {figure('families', summary)} families: "
         f"{figure('healthy', summary)} are healthy, many in unusual",
@@ -125,7 +126,7 @@ _BRIEFLY = ("false_alarm_rate", "recall", "cause_at_1", "fair_cause_at_1")
 def ways(summary: Mapping[str, Any]) -> str:
     """The main figures by way of logging and by what is known of the job; or that nothing has been measured."""
     if not summary:
-        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+        return NO_DETECTION
     lines = [
         "| logged | healthy runs with a false alarm | faults found | injected cause first | it, or one alike, first |",
         "| --- | --- | --- | --- | --- |",
@@ -144,7 +145,7 @@ def _briefly(share: Mapping[str, Any]) -> str:
 def reliability(summary: Mapping[str, Any]) -> str:
     """What was said with which probability, and how often it was right; or that nothing has been measured."""
     if not summary:
-        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+        return NO_DETECTION
     lines = [
         "| what is said to be | a cause: how often it was right | a finding: how often it was right |",
         "| --- | --- | --- |",
@@ -163,7 +164,7 @@ def _came_true(row: Mapping[str, Any] | None) -> str:
 def detection_in_short(summary: Mapping[str, Any]) -> str:
     """The three figures that matter most."""
     if not summary:
-        return f"These figures are {NOT_MEASURED}; `make bench-test-half` measures them.\n"
+        return NO_DETECTION
     lines = [
         f"| on {figure('runs', summary)} benchmark trainings, {judged_by(summary)} | 95 % interval in brackets |",
         "| --- | --- |",

@@ -43,9 +43,8 @@ def advise(finding: Finding, causes: tuple[Cause, ...], measured: Measured, cont
     chief: list[tuple[float, Advice]] = []
     further: list[Advice] = []
     for cause, found in likely:
-        count = (
-            2 if found and found[0].action in HARMLESS else 1
-        )  # a look is no remedy yet: what it is to spare follows
+        # a look is no remedy yet: what it is to spare follows
+        count = 2 if found and found[0].action in HARMLESS else 1
         chief += [(cause.probability, advice) for advice in found[:count]]
         further += found[count:]
     told: dict[str, Advice] = {}

@@ -32,9 +32,8 @@ slope from value to value hides it from the test above."""
 @dataclass(frozen=True, slots=True)
 class QualityVerdict:
     """``learning``: a metric got better lately; ``clearly``: by a twentieth, whatever the loss does; ``rising``: so,
-    and it does not get worse now. ``good`` and ``poor``: by a
-    share of right answers, None without one; ``still``: that no such share gained anything since the first values is
-    beyond its noise."""
+    and it does not get worse now. ``good`` and ``poor``: by a share of right answers, which is None without one;
+    ``still``: that no such share gained anything since the first values is beyond its noise."""
 
     learning: bool = False
     clearly: bool = False
